@@ -1,0 +1,63 @@
+"""Names that Slicewise puts on objects: API group, labels, annotations, field manager.
+
+The one place that spells them. Read by every layer; holds no logic beyond assembling a label set.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "slicewise.dev"
+VERSION: Final = "v1alpha1"
+KIND: Final = "InferencePool"
+PLURAL: Final = "inferencepools"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+FIELD_MANAGER: Final = "slicewise"
+"""Field manager of every server-side apply by the operator, to children and to `/status`."""
+
+PART_OF: Final = "slicewise"
+MANAGED_BY: Final = "slicewise"
+
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
+
+LABEL_POOL: Final = f"{GROUP}/pool"
+LABEL_ZONE: Final = f"{GROUP}/zone"
+LABEL_REVISION: Final = f"{GROUP}/revision"
+LABEL_ROLE: Final = f"{GROUP}/role"
+
+ROLE_WORKER: Final = "worker"
+"""A pod that serves the pool's model on a slice; budgets and Services select this role."""
+
+ANNOTATION_APPLIED: Final = f"{GROUP}/applied"
+"""On each child: hash of the manifest that was applied, so that a field the plan dropped is noticed."""
+
+ZONE_KEY: Final = "topology.kubernetes.io/zone"
+"""Node label that names the zone, unless `spec.zones.topologyKey` says otherwise."""
+
+MANAGED_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
+"""Label selector that every watch on a child kind uses."""
+
+
+def common_labels(pool: str, component: str) -> dict[str, str]:
+    """Return the labels that all children of `pool` carry."""
+    return {
+        LABEL_NAME: PART_OF,
+        LABEL_COMPONENT: component,
+        LABEL_MANAGED_BY: MANAGED_BY,
+        LABEL_PART_OF: PART_OF,
+        LABEL_POOL: pool,
+    }
+
+
+def worker_selector(pool: str) -> dict[str, str]:
+    """Return the labels that select every worker of `pool`, whatever its revision or zone."""
+    return {LABEL_POOL: pool, LABEL_ROLE: ROLE_WORKER}
+
+
+def zone_selector(pool: str, zone: str) -> dict[str, str]:
+    """Return the labels that select the workers of `pool` in one zone, over all revisions."""
+    return {**worker_selector(pool), LABEL_ZONE: zone}

@@ -1,0 +1,147 @@
+"""ObservedPool: everything a decision about one pool may look at, gathered once per pass.
+
+Written by `controller/observe.py`, read by `plan_pool` and what it calls. Frozen; no I/O, no clock. A thing that could
+not be read is `None` (unknown), never 0 or an empty list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from slicewise.api.quantity import Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedNode:
+    """A node as far as slices go."""
+
+    name: str
+    zone: str
+    """Value of the zone label; `""` where the node carries none."""
+    allocatable: Mapping[str, int] = field(default_factory=dict)
+    """Extended resource name → slices the kubelet offers (healthy devices only)."""
+    slice_memory: Mapping[str, Bytes] = field(default_factory=dict)
+    """Extended resource name → memory of one slice in bytes; absent where no label says."""
+    cordoned: bool = False
+    ready: bool = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether a new worker could be placed here."""
+        return self.ready and not self.cordoned
+
+
+@dataclass(frozen=True, slots=True)
+class FetchProgress:
+    """What a pod's `slicewise-fetch` init container says of the weights."""
+
+    bytes_done: int = 0
+    bytes_total: int | None = None
+    reason: str | None = None
+    """CamelCase cause of the last failure (`DigestMismatch`, `SourceUnreachable`, …); None while it works."""
+    message: str = ""
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """What a ready worker says of itself on `/v1/worker`."""
+
+    device: str
+    """`cuda`, `cpu`, … as llama.cpp reports the backend that computed the first token."""
+    on_gpu: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPod:
+    """One worker pod of the pool."""
+
+    name: str
+    uid: str
+    revision: str
+    zone: str
+    node: str | None = None
+    """None until the scheduler has bound it."""
+    phase: str = "Pending"
+    ready: bool = False
+    terminating: bool = False
+    created_at: float = 0.0
+    """Seconds since the epoch."""
+    resource: str | None = None
+    """Extended resource of which it holds one; None for CPU slices."""
+    device_unhealthy: bool = False
+    waiting_reason: str | None = None
+    """`Unschedulable`, `ImagePullBackOff`, `CrashLoopBackOff`, …; None when nothing waits."""
+    waiting_message: str = ""
+    restarts: int = 0
+    fetch: FetchProgress | None = None
+    worker: WorkerInfo | None = None
+
+    @property
+    def holds_slice(self) -> bool:
+        """Whether the kubelet still counts a device for this pod."""
+        return self.node is not None and self.phase in {"Pending", "Running"}
+
+    @property
+    def serving(self) -> bool:
+        """Whether it takes requests and will go on doing so."""
+        return self.ready and not self.terminating and self.phase == "Running"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedDeployment:
+    """The Deployment of one (revision, zone)."""
+
+    name: str
+    revision: str
+    zone: str
+    replicas: int
+    """`spec.replicas`: what was last asked for."""
+    failure: str | None = None
+    """Message of `ReplicaFailure` (quota exceeded, forbidden by admission, …)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRevision:
+    """A stored ControllerRevision."""
+
+    name: str
+    hash: str
+    number: int
+    """`.revision`: rises by one with each revision, so the newest is the greatest."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """`.data` to the letter: `{"template": PodTemplateSpec, "resource": str | None, "inputs": {…}}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Objects outside the pool that its spec names. None: not looked at; True/False: there or missing."""
+
+    claim: bool | None = None
+    secrets: Mapping[str, bool] = field(default_factory=dict)
+    namespace_terminating: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPool:
+    """The whole input of a plan besides the pool itself."""
+
+    pods: tuple[ObservedPod, ...] = ()
+    deployments: tuple[ObservedDeployment, ...] = ()
+    revisions: tuple[ObservedRevision, ...] = ()
+    nodes: tuple[ObservedNode, ...] = ()
+    held_by_others: Mapping[str, Mapping[str, int]] | None = field(default_factory=dict)
+    """Node name → extended resource → slices held by pods that are not this pool's. None: could not be read."""
+    references: References = References()
+    status: Mapping[str, Any] = field(default_factory=dict)
+    """The pool's status as stored."""
+    default_image: str = "slicewise-worker:0.1.0"
+    """Worker image of this installation; a revision pins it when it is first rendered."""
+    image_pull_secrets: tuple[str, ...] = ()
+    worker_resources: Mapping[str, Any] = field(default_factory=dict)
+    """CPU and memory of a worker on a GPU slice (`{"requests": {…}, "limits": {…}}`), from the installation."""
+    allow_private_sources: bool = False
+    """Whether `slicewise-fetch` may reach private and link-local addresses (chart value; off by default)."""
+    operator_namespace: str = "slicewise-system"

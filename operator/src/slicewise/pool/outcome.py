@@ -1,0 +1,48 @@
+"""PoolPlan: what a pass is to do, as a value.
+
+Made by `plan_pool`, executed by `controller/apply.py`. Holds no behaviour: the decision is complete when it exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Manifest = Mapping[str, Any]
+"""A Kubernetes object as a plain dict, complete for server-side apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodDeletion:
+    """A worker pod to remove, guarded by its uid."""
+
+    name: str
+    uid: str
+    reason: Literal["FailedLeftOver", "DeviceUnhealthy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event about the pool."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """The outcome of one decision.
+
+    `children`: every object that must exist, in the order to apply. Owned objects of the watched kinds that are not in it
+    are pruned. None: leave all children alone (the spec was not accepted).
+    `status`: the whole `.status`, to be applied when it differs from the stored one.
+    `requeue_after`: seconds until the next pass without an event; None: only events wake the pool.
+    """
+
+    children: tuple[Manifest, ...] | None
+    status: Manifest
+    deletions: tuple[PodDeletion, ...] = ()
+    events: tuple[Event, ...] = ()
+    requeue_after: float | None = None

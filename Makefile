@@ -7,3 +7,9 @@ export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH)
 
 help: ## print this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+
+models: ## make the model files of the tests and the demo (prints their paths)
+	@python worker-image/models/make.py tiny wordy wordy-v2
+
+test-worker: models ## the engine and its HTTP side on real llama.cpp
+	pytest worker-image/tests

@@ -1,0 +1,239 @@
+"""The conditions of an InferencePool, each declared once: when it is True, False, absent, and who sets it.
+
+`pool/conditions.py` makes them; the reference page prints them; a test compares both with this list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from slicewise.api.v1alpha1.reasons import Reason
+
+
+class ConditionType(StrEnum):
+    """Types of conditions, in the order in which status lists them."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    ACCEPTED = "Accepted"
+    CAPACITY_AVAILABLE = "CapacityAvailable"
+    WEIGHTS_CACHED = "WeightsCached"
+    WORKERS_READY = "WorkersReady"
+    GATEWAY_PROGRAMMED = "GatewayProgrammed"
+    ROLLOUT_PROGRESSING = "RolloutProgressing"
+    SERVING_ON_GPU = "ServingOnGPU"
+    FALLBACK_ACTIVE = "FallbackActive"
+    DRAIN_BLOCKED = "DrainBlocked"
+    DEGRADED = "Degraded"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What one type of condition says. `reasons` is the whole list that it may carry."""
+
+    type: ConditionType
+    when_true: str
+    when_false: str
+    when_absent: str
+    set_by: str
+    reasons: tuple[Reason, ...]
+
+
+_NEVER_SEEN: Final = "the operator has not looked at the pool yet"
+
+_DECLARED: Final = (
+    Condition(
+        ConditionType.READY,
+        when_true="the pool is as the spec asks for: every worker it is to have serves, and no rollout is under way "
+        "(also where it is to have none)",
+        when_false="it is not there yet; the reason says what is missing, and workers that are ready serve meanwhile",
+        when_absent=_NEVER_SEEN,
+        set_by="pool/conditions.py, as a summary of the others; read by kstatus, Helm --wait, Flux and Argo CD",
+        reasons=(
+            Reason.ALL_WORKERS_READY,
+            Reason.WORKERS_NOT_READY,
+            Reason.SCALED_TO_ZERO,
+            Reason.SUSPENDED,
+            Reason.NOT_ACCEPTED,
+            Reason.INSUFFICIENT_CAPACITY,
+            Reason.ROLLOUT_IN_PROGRESS,
+            Reason.APPLY_FAILED,
+            Reason.DELETING,
+        ),
+    ),
+    Condition(
+        ConditionType.RECONCILING,
+        when_true="the operator is at work towards the spec, and time alone may bring it there",
+        when_false="nothing is under way",
+        when_absent=_NEVER_SEEN,
+        set_by="pool/conditions.py; read by kstatus as in progress",
+        reasons=(
+            Reason.WORKING,
+            Reason.ROLLOUT_IN_PROGRESS,
+            Reason.INSUFFICIENT_CAPACITY,
+            Reason.DELETING,
+            Reason.DONE,
+        ),
+    ),
+    Condition(
+        ConditionType.STALLED,
+        when_true="somebody has to change the spec or the cluster, else nothing goes on",
+        when_false="nothing has to be done by hand",
+        when_absent=_NEVER_SEEN,
+        set_by="pool/conditions.py; read by kstatus as failed",
+        reasons=(
+            Reason.INVALID,
+            Reason.NOT_SUPPORTED_YET,
+            Reason.ROLLED_BACK,
+            Reason.DIGEST_MISMATCH,
+            Reason.SOURCE_NOT_FOUND,
+            Reason.CREDENTIALS_REJECTED,
+            Reason.PRIVATE_ADDRESS,
+            Reason.CACHE_FULL,
+            Reason.UNSUPPORTED,
+            Reason.MODEL_TOO_LARGE,
+            Reason.PODS_FORBIDDEN,
+            Reason.NAMESPACE_TERMINATING,
+            Reason.APPLY_FAILED,
+            Reason.NOT_STALLED,
+        ),
+    ),
+    Condition(
+        ConditionType.ACCEPTED,
+        when_true="the spec is valid and acted on; AcceptedInPart names the fields that are not",
+        when_false="the spec is not acted on, and no child is touched",
+        when_absent=_NEVER_SEEN,
+        set_by="pool/conditions.py, after parse_pool",
+        reasons=(Reason.ACCEPTED, Reason.ACCEPTED_IN_PART, Reason.INVALID, Reason.NOT_SUPPORTED_YET),
+    ),
+    Condition(
+        ConditionType.CAPACITY_AVAILABLE,
+        when_true="every worker that the pool is to have holds a slice, or one is free for it",
+        when_false="slices are missing; the message says how many, in which zone and of which profile",
+        when_absent="the spec is not accepted, or was never looked at",
+        set_by="pool/slices.py and pool/zones.py through pool/conditions.py",
+        reasons=(
+            Reason.SLICES_FREE,
+            Reason.NOT_ENOUGH_SLICES,
+            Reason.NO_NODE_WITH_PROFILE,
+            Reason.FLOOR_ABOVE_REPLICAS,
+            Reason.QUOTA_EXCEEDED,
+            Reason.UNSCHEDULABLE,
+            Reason.ZONE_UNKNOWN,
+            Reason.UNKNOWN,
+        ),
+    ),
+    Condition(
+        ConditionType.WEIGHTS_CACHED,
+        when_true="the weights of the revision that the spec asks for are in the cache, digest verified",
+        when_false="they are not; the reason says whether time or somebody has to help",
+        when_absent="no worker is to run, or the spec is not accepted",
+        set_by="pool/conditions.py, from what slicewise-fetch reports in the workers' pods",
+        reasons=(
+            Reason.CACHED,
+            Reason.PENDING,
+            Reason.DOWNLOADING,
+            Reason.DIGEST_MISMATCH,
+            Reason.SOURCE_UNREACHABLE,
+            Reason.SOURCE_NOT_FOUND,
+            Reason.CREDENTIALS_REJECTED,
+            Reason.PRIVATE_ADDRESS,
+            Reason.CACHE_FULL,
+            Reason.DISK_FULL,
+            Reason.SECRET_MISSING,
+            Reason.CLAIM_MISSING,
+            Reason.CLAIM_PENDING,
+            Reason.MODEL_TOO_LARGE,
+            Reason.UNSUPPORTED,
+        ),
+    ),
+    Condition(
+        ConditionType.WORKERS_READY,
+        when_true="as many workers serve as the pool is to have",
+        when_false="fewer serve; the reason names the most telling cause among the rest",
+        when_absent="the spec is not accepted, or was never looked at",
+        set_by="pool/conditions.py, from the workers' pods and what the API server refused",
+        reasons=(
+            Reason.ALL_READY,
+            Reason.SCALED_TO_ZERO,
+            Reason.SUSPENDED,
+            Reason.PENDING,
+            Reason.STARTING,
+            Reason.UNSCHEDULABLE,
+            Reason.IMAGE_NOT_PULLABLE,
+            Reason.CRASH_LOOPING,
+            Reason.PODS_FORBIDDEN,
+            Reason.QUOTA_EXCEEDED,
+            Reason.NAMESPACE_TERMINATING,
+            Reason.APPLY_FAILED,
+        ),
+    ),
+    Condition(
+        ConditionType.GATEWAY_PROGRAMMED,
+        when_true="the pool's gateway has its routes",
+        when_false="it has not; clients reach the workers through the pool's Service meanwhile",
+        when_absent="the spec asks for no gateway",
+        set_by="pool/conditions.py; this version has no gateway and says NotActedOn",
+        reasons=(Reason.NOT_PROGRAMMED, Reason.NOT_ACTED_ON),
+    ),
+    Condition(
+        ConditionType.ROLLOUT_PROGRESSING,
+        when_true="a new revision is taking over, or one is being taken back",
+        when_false="no revision is changing, or the change waits for something",
+        when_absent="the spec is not accepted, or was never looked at",
+        set_by="pool/rollout/machine.py through pool/conditions.py",
+        reasons=(
+            Reason.IDLE,
+            Reason.PLACING,
+            Reason.WARMING,
+            Reason.ANALYSING,
+            Reason.PROMOTING,
+            Reason.ROLLING_BACK,
+            Reason.COMPLETE,
+            Reason.NO_SLICE_TO_SPARE,
+            Reason.PAUSED,
+            Reason.ROLLED_BACK,
+            Reason.PROGRESS_DEADLINE_EXCEEDED,
+        ),
+    ),
+    Condition(
+        ConditionType.SERVING_ON_GPU,
+        when_true="every serving worker says that it computes on the GPU",
+        when_false="one computes on the CPU although the pool asks for GPU slices, or the pool asks for CPU slices",
+        when_absent="no worker serves",
+        set_by="pool/conditions.py, from the workers' /v1/worker",
+        reasons=(Reason.ON_GPU, Reason.ON_CPU, Reason.CPU_SLICES, Reason.UNKNOWN),
+    ),
+    Condition(
+        ConditionType.FALLBACK_ACTIVE,
+        when_true="the fallback serves because no slice does",
+        when_false="slices serve, or this version does not act on the fallback",
+        when_absent="the spec has no fallback",
+        set_by="pool/conditions.py; this version has no fallback and says NotActedOn",
+        reasons=(Reason.NOT_NEEDED, Reason.SERVING, Reason.NOT_ACTED_ON),
+    ),
+    Condition(
+        ConditionType.DRAIN_BLOCKED,
+        when_true="a node is being drained and a worker on it cannot move; the message says what would help",
+        when_false="no drain waits for the pool",
+        when_absent="the spec is not accepted, or was never looked at",
+        set_by="pool/disruption.py through pool/conditions.py",
+        reasons=(Reason.NO_FREE_SLICE, Reason.NOT_BLOCKED),
+    ),
+    Condition(
+        ConditionType.DEGRADED,
+        when_true="something went wrong that the pool survived; the reason says what",
+        when_false="nothing did, or it is over",
+        when_absent="the spec is not accepted, or was never looked at",
+        set_by="pool/conditions.py",
+        reasons=(Reason.FAILED_PODS_REMOVED, Reason.DEVICE_UNHEALTHY, Reason.ROLLED_BACK, Reason.NOT_DEGRADED),
+    ),
+)
+
+CONDITIONS: Final[Mapping[ConditionType, Condition]] = MappingProxyType({entry.type: entry for entry in _DECLARED})
+"""Every condition by its type."""

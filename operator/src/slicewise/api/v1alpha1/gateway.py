@@ -1,0 +1,36 @@
+"""`spec.gateway`: the door in front of the workers."""
+
+from __future__ import annotations
+
+from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
+
+
+class GatewayLimits(ApiModel):
+    """What one request and one tenant may take."""
+
+    max_body_bytes: str = "1Mi"
+    """Largest request body, as a quantity."""
+    request_timeout: str = "90s"
+    """Longest time for one request, as a duration."""
+    per_tenant_requests_per_minute: int | None = None
+    """Requests per minute and tenant. Default: no limit."""
+
+
+class ResponseCache(ApiModel):
+    """Answers that are given again."""
+
+    ttl: str = "60s"
+    """How long an answer is kept, as a duration."""
+    redis_secret_ref: LocalObjectReference
+    """Secret with the address of the Redis server under the key `url`."""
+
+
+class GatewaySpec(ApiModel):
+    """The door in front of the workers. Not acted on by this version."""
+
+    replicas: int = 1
+    """Gateway pods."""
+    tenant_keys_secret_ref: LocalObjectReference | None = None
+    """Secret with one API key a tenant. Default: no key is asked for."""
+    limits: GatewayLimits | None = None
+    response_cache: ResponseCache | None = None

@@ -1,0 +1,42 @@
+"""The InferencePool resource as the operator reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from slicewise.api.labels import API_VERSION, KIND
+from slicewise.api.v1alpha1.base import ApiModel
+from slicewise.api.v1alpha1.spec import PoolSpec
+
+
+class Metadata(ApiModel):
+    """The part of an object's metadata that decisions look at."""
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    annotations: Mapping[str, str] = Field(default_factory=dict)
+
+
+class InferencePool(ApiModel):
+    """A model served from GPU slices: one worker a slice."""
+
+    api_version: str = API_VERSION
+    kind: str = KIND
+    metadata: Metadata
+    spec: PoolSpec
+    status: Mapping[str, Any] = Field(default_factory=dict)
+    """As stored; `pool/` reads from it what it wrote."""
+
+    @property
+    def model_name(self) -> str:
+        """What clients send as `model`."""
+        return self.spec.model.name or self.metadata.name

@@ -1,0 +1,126 @@
+"""The fixed list of reasons that conditions carry. Programs may match on them; messages are for people."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is: the word on the wire, and one sentence of what it means."""
+
+    meaning: str
+
+    def __new__(cls, word: str, meaning: str) -> Reason:
+        """Make the member `word`, with its sentence beside it."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.meaning = meaning
+        return member
+
+    # Ready, Reconciling, Stalled
+    ALL_WORKERS_READY = "AllWorkersReady", "Every worker that the pool is to have serves."
+    WORKERS_NOT_READY = "WorkersNotReady", "Some workers do not serve yet; WorkersReady and WeightsCached say why."
+    SCALED_TO_ZERO = "ScaledToZero", "The pool has no workers because `spec.replicas` is 0."
+    SUSPENDED = "Suspended", "The pool has no workers because `spec.suspend` is true."
+    NOT_ACCEPTED = "NotAccepted", "The spec is not acted on; Accepted says why."
+    INSUFFICIENT_CAPACITY = "InsufficientCapacity", "Slices are missing; CapacityAvailable says how many and where."
+    ROLLOUT_IN_PROGRESS = "RolloutInProgress", "A new revision is taking over; RolloutProgressing says how far it is."
+    DELETING = "Deleting", "The pool is being deleted."
+    WORKING = "Working", "The operator is bringing the pool to what the spec asks for."
+    DONE = "Done", "The pool is as the spec asks for; nothing is under way."
+    NOT_STALLED = "NotStalled", "Nothing needs a change of the spec or of the cluster to go on."
+    APPLY_FAILED = "ApplyFailed", "The API server refused an object of the pool; the message has its words."
+
+    # Accepted
+    ACCEPTED = "Accepted", "The whole spec is valid and acted on."
+    ACCEPTED_IN_PART = (
+        "AcceptedInPart",
+        "The spec is valid; this version does not act on the fields in the message.",
+    )
+    INVALID = "Invalid", "The spec breaks a rule; workers that serve stay as they are."
+    NOT_SUPPORTED_YET = "NotSupportedYet", "This version cannot act on a form that the spec uses; write another."
+    NOT_ACTED_ON = "NotActedOn", "The spec has what this condition is about, and this version does not act on it."
+
+    # CapacityAvailable
+    SLICES_FREE = "SlicesFree", "Every worker has a slice, or one is free for it."
+    NOT_ENOUGH_SLICES = (
+        "NotEnoughSlices",
+        "Fewer slices are free than workers wait; the message counts them by zone.",
+    )
+    NO_NODE_WITH_PROFILE = "NoNodeWithProfile", "No node offers the slice that `spec.slice` names."
+    FLOOR_ABOVE_REPLICAS = (
+        "FloorAboveReplicas",
+        "`spec.zones.minAvailable` in each zone comes to more than `spec.replicas`; the floor holds.",
+    )
+    QUOTA_EXCEEDED = "QuotaExceeded", "The namespace's quota has no room for the workers."
+    UNSCHEDULABLE = (
+        "Unschedulable",
+        "The scheduler places no worker although a slice is free; see the message.",
+    )
+    ZONE_UNKNOWN = "ZoneUnknown", "A zone in `spec.zones.names` has no node, or nodes carry no zone label."
+    UNKNOWN = "Unknown", "What this condition needs could not be read; nothing was changed on that account."
+
+    # WeightsCached
+    CACHED = "Cached", "The weights are in the cache and their digest is right."
+    PENDING = "Pending", "No worker has started to fetch the weights yet."
+    DOWNLOADING = "Downloading", "The weights are being downloaded; the message says how far."
+    DIGEST_MISMATCH = "DigestMismatch", "The file is not the one that `spec.model.digest` names; it is never loaded."
+    SOURCE_UNREACHABLE = "SourceUnreachable", "The host of `spec.model.source` does not answer."
+    SOURCE_NOT_FOUND = "SourceNotFound", "The host answers and has no such file."
+    CREDENTIALS_REJECTED = "CredentialsRejected", "The host refuses the credentials, or asks for some."
+    PRIVATE_ADDRESS = "PrivateAddress", "The source is on a private address, which this installation does not allow."
+    CACHE_FULL = "CacheFull", "The weights do not fit into the cache's limit beside those in use."
+    DISK_FULL = "DiskFull", "The disk under the cache has no room."
+    SECRET_MISSING = "SecretMissing", "The Secret in `spec.model.credentialsSecretRef` does not exist."
+    CLAIM_MISSING = "ClaimMissing", "The claim that the spec names does not exist."
+    CLAIM_PENDING = "ClaimPending", "The claim has no volume yet."
+    MODEL_TOO_LARGE = "ModelTooLarge", "The weights alone are larger than the slice's memory."
+    UNSUPPORTED = "Unsupported", "This form of source cannot be fetched, or the file is no GGUF."
+
+    # WorkersReady
+    ALL_READY = "AllReady", "Every worker is ready."
+    STARTING = "Starting", "Workers are starting."
+    IMAGE_NOT_PULLABLE = "ImageNotPullable", "A node cannot pull the worker's image."
+    CRASH_LOOPING = "CrashLooping", "A worker ends again and again; the message has its last words."
+    PODS_FORBIDDEN = "PodsForbidden", "The namespace's policy does not let the workers' pods in."
+    NAMESPACE_TERMINATING = "NamespaceTerminating", "The namespace is being deleted, so nothing new can start in it."
+
+    # GatewayProgrammed
+    NOT_PROGRAMMED = "NotProgrammed", "The gateway does not have the pool's routes yet."
+
+    # RolloutProgressing
+    IDLE = "Idle", "One revision serves and the spec asks for no other."
+    PLACING = "Placing", "A slice for the new revision's first worker is being found."
+    WARMING = "Warming", "The new revision's first worker loads its weights."
+    ANALYSING = "Analysing", "The new revision is judged."
+    PROMOTING = "Promoting", "The old workers are replaced one by one."
+    NO_SLICE_TO_SPARE = (
+        "NoSliceToSpare",
+        "No slice is free and no zone is above its floor, so the rollout waits.",
+    )
+    PAUSED = "Paused", "`spec.rollout.paused` holds the rollout."
+    ROLLING_BACK = "RollingBack", "The new revision's workers are replaced by those of the old one."
+    COMPLETE = "Complete", "The new revision has taken over."
+    PROGRESS_DEADLINE_EXCEEDED = (
+        "ProgressDeadlineExceeded",
+        "The new revision's worker was not ready within `spec.rollout.progressDeadline`.",
+    )
+
+    # ServingOnGPU
+    ON_GPU = "OnGPU", "Every serving worker computes on its GPU slice."
+    ON_CPU = "OnCPU", "A worker holds a GPU slice and computes on the CPU."
+    CPU_SLICES = "CPUSlices", "The pool asks for CPU slices, so no worker is meant to be on a GPU."
+
+    # FallbackActive
+    NOT_NEEDED = "NotNeeded", "Slices serve."
+    SERVING = "Serving", "The fallback serves because no slice does."
+
+    # DrainBlocked
+    NO_FREE_SLICE = "NoFreeSlice", "A node is being drained and its worker has no free slice to move to in its zone."
+    NOT_BLOCKED = "NotBlocked", "No drain waits for the pool."
+
+    # Degraded
+    FAILED_PODS_REMOVED = "FailedPodsRemoved", "Failed pods were removed; their replacements are not ready yet."
+    DEVICE_UNHEALTHY = "DeviceUnhealthy", "A device died under a worker, which is being replaced."
+    ROLLED_BACK = "RolledBack", "The latest revision was taken back; nothing happens until the spec changes."
+    NOT_DEGRADED = "NotDegraded", "Nothing is worse than the spec asks for."

@@ -1,0 +1,37 @@
+"""`spec`: what the user wants."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from slicewise.api.v1alpha1.autoscaling import AutoscalingSpec
+from slicewise.api.v1alpha1.base import ApiModel
+from slicewise.api.v1alpha1.cache import CacheSpec, EmptyDirCache
+from slicewise.api.v1alpha1.engine import EngineSpec
+from slicewise.api.v1alpha1.fallback import FallbackSpec
+from slicewise.api.v1alpha1.gateway import GatewaySpec
+from slicewise.api.v1alpha1.health import HealthSpec
+from slicewise.api.v1alpha1.model import ModelSpec
+from slicewise.api.v1alpha1.rollout import RolloutSpec
+from slicewise.api.v1alpha1.slices import SliceSpec
+from slicewise.api.v1alpha1.zones import ZonesSpec
+
+
+class PoolSpec(ApiModel):
+    """What the user wants. The operator never writes it."""
+
+    model: ModelSpec
+    engine: EngineSpec = Field(default_factory=EngineSpec)
+    slice: SliceSpec
+    replicas: int | None = None
+    """Workers in all. Default: one per zone. Written by `kubectl scale` and autoscalers, so it has no schema default."""
+    zones: ZonesSpec = Field(default_factory=ZonesSpec)
+    cache: CacheSpec = Field(default_factory=lambda: CacheSpec(empty_dir=EmptyDirCache()))
+    """Default: an emptyDir without a limit."""
+    rollout: RolloutSpec = Field(default_factory=RolloutSpec)
+    autoscaling: AutoscalingSpec | None = None
+    health: HealthSpec | None = None
+    fallback: FallbackSpec | None = None
+    gateway: GatewaySpec | None = None
+    suspend: bool = False
+    """Whether the pool has no workers for now, whatever `replicas` says."""

@@ -1,0 +1,19 @@
+"""`spec.zones`: where the workers are."""
+
+from __future__ import annotations
+
+from slicewise.api.labels import ZONE_KEY
+from slicewise.api.v1alpha1.base import ApiModel
+
+
+class ZonesSpec(ApiModel):
+    """Where the workers are and how many each zone keeps."""
+
+    topology_key: str = ZONE_KEY
+    """Node label whose value is the zone."""
+    names: tuple[str, ...] | None = None
+    """Zones to use. Default: the zones of the nodes that offer the slice."""
+    min_available: int | None = None
+    """The floor: ready workers that each zone keeps through drains, rollouts and scaling. Set, it binds in each zone and
+    the pool has at least this many times the number of zones unless it is scaled to 0. Not set: one worker in each zone
+    that has any."""

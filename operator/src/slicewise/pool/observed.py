@@ -26,11 +26,14 @@ class ObservedNode:
     """Extended resource name → memory of one slice in bytes; absent where no label says."""
     cordoned: bool = False
     ready: bool = True
+    tainted: bool = False
+    """Carries a NoSchedule or NoExecute taint that workers do not tolerate (`node.kubernetes.io/…` taints left aside:
+    `cordoned` and `ready` say those)."""
 
     @property
     def usable(self) -> bool:
         """Whether a new worker could be placed here."""
-        return self.ready and not self.cordoned
+        return self.ready and not self.cordoned and not self.tainted
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,17 @@ class ObservedRevision:
 
 
 @dataclass(frozen=True, slots=True)
+class ApplyFailure:
+    """A child that the API server refused, from the latest attempt."""
+
+    kind: str
+    name: str
+    code: int
+    message: str
+    """The API server's own sentence (quota exceeded, forbidden, invalid, owned by somebody else …)."""
+
+
+@dataclass(frozen=True, slots=True)
 class References:
     """Objects outside the pool that its spec names. None: not looked at; True/False: there or missing."""
 
@@ -135,6 +149,7 @@ class ObservedPool:
     held_by_others: Mapping[str, Mapping[str, int]] | None = field(default_factory=dict)
     """Node name → extended resource → slices held by pods that are not this pool's. None: could not be read."""
     references: References = References()
+    apply_failures: tuple[ApplyFailure, ...] = ()
     status: Mapping[str, Any] = field(default_factory=dict)
     """The pool's status as stored."""
     default_image: str = "slicewise-worker:0.1.0"

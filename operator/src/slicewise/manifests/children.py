@@ -1,0 +1,75 @@
+"""All children of a pool, in the order in which they are applied. Pure.
+
+Rank: what pods refer to first, then budgets (so that no worker is ever without one), then the Deployments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.manifests.access import build_network_policy, build_service_account
+from slicewise.manifests.deployment import build_deployment
+from slicewise.manifests.disruption_budget import build_disruption_budget
+from slicewise.manifests.revision import build_revision
+from slicewise.manifests.service import build_endpoint_service, build_worker_service
+from slicewise.manifests.weight_cache import build_claim, build_live_list
+
+PRUNED_KINDS = (
+    ("apps/v1", "Deployment"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("apps/v1", "ControllerRevision"),
+    ("v1", "ConfigMap"),
+)
+"""Kinds of which an owned object that is no longer planned is deleted. A claim is never among them: it may hold the only copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRevision:
+    """A revision that is stored, and what it has in each zone."""
+
+    hash: str
+    number: int
+    data: Mapping[str, Any]
+    """`{"template": …, "resource": …, "inputs": …}`, to the letter as stored."""
+    replicas: Mapping[str, int]
+    """Zone → replicas; empty where it has no workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenInput:
+    """What the manifests are a function of."""
+
+    pool: InferencePool
+    revisions: tuple[KeptRevision, ...]
+    live: tuple[str, ...]
+    """Hashes of stable and canary."""
+    floors: Mapping[str, int]
+    """Zone → the floor of its budget."""
+    operator_namespace: str
+
+
+def build_children(wish: ChildrenInput) -> tuple[dict[str, Any], ...]:
+    """Return every object that must exist. The same wish gives the same objects, byte for byte."""
+    pool = wish.pool
+    live_data = [item.data for item in wish.revisions if item.hash in wish.live]
+    children: list[dict[str, Any] | None] = [
+        build_service_account(pool),
+        build_network_policy(pool, wish.operator_namespace),
+        build_endpoint_service(pool),
+        build_worker_service(pool),
+        build_claim(pool),
+        build_live_list(pool, live_data),
+    ]
+    children += [build_revision(pool, item.hash, item.number, item.data) for item in wish.revisions]
+    children += [build_disruption_budget(pool, zone, floor) for zone, floor in wish.floors.items()]
+    for item in wish.revisions:
+        if item.hash in wish.live:
+            children += [
+                build_deployment(pool, item.hash, item.data["template"], zone, count)
+                for zone, count in item.replicas.items()
+                if count > 0 or zone in wish.floors
+            ]
+    return tuple(child for child in children if child is not None)

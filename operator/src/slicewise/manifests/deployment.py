@@ -1,0 +1,47 @@
+"""The Deployment of one revision in one zone: the stored pod template, a node selector for the zone, a number. Pure."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from slicewise.api.labels import LABEL_REVISION, zone_selector
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.manifests.metadata import deployment_name, object_meta, revision_labels, zone_labels
+
+
+def build_deployment(
+    pool: InferencePool, revision: str, template: Mapping[str, Any], zone: str, replicas: int
+) -> dict[str, Any]:
+    """Return the Deployment that runs `replicas` workers of `revision` in `zone`.
+
+    `template`: the pod template as it is stored with the revision, without anything of the zone. A rolling update never
+    surges, because a surge would ask for a slice beyond the plan; the template changes only with the topology key.
+    """
+    labels = {**revision_labels(revision), **zone_labels(zone)}
+    pod = copy.deepcopy(dict(template))
+    pod["metadata"]["labels"] = {**pod["metadata"].get("labels", {}), **zone_labels(zone)}
+    pod["spec"]["affinity"] = {"nodeAffinity": _in_zone(pool.spec.zones.topology_key, zone)}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": object_meta(pool, deployment_name(pool.metadata.name, zone, revision), "worker", labels),
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": {**zone_selector(pool.metadata.name, zone), LABEL_REVISION: revision}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+            "template": pod,
+        },
+    }
+
+
+def _in_zone(topology_key: str, zone: str) -> dict[str, Any]:
+    """Required node affinity for the zone; the zone `""` is that of the nodes without the label."""
+    if zone == "":
+        expression: dict[str, Any] = {"key": topology_key, "operator": "DoesNotExist"}
+    else:
+        expression = {"key": topology_key, "operator": "In", "values": [zone]}
+    term = {"matchExpressions": [expression]}
+    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}

@@ -1,0 +1,218 @@
+"""Conditions: the findings of a pass as `status.conditions`, and Ready, Reconciling, Stalled as their summary. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from slicewise.api.v1alpha1 import ConditionType, Reason
+from slicewise.pool.facts import Facts
+from slicewise.pool.findings import Finding, find_capacity, find_gpu, find_weights, find_workers
+from slicewise.pool.rollout.state import Phase, format_time
+
+Findings = dict[ConditionType, Finding]
+
+_LATER = ("rollout.canary", "autoscaling", "health", "fallback", "gateway")
+"""Parts of the spec that are accepted and not acted on by this version."""
+
+_NEEDS_SOMEBODY = {
+    Reason.DIGEST_MISMATCH,
+    Reason.SOURCE_NOT_FOUND,
+    Reason.CREDENTIALS_REJECTED,
+    Reason.PRIVATE_ADDRESS,
+    Reason.CACHE_FULL,
+    Reason.UNSUPPORTED,
+    Reason.MODEL_TOO_LARGE,
+}
+"""Causes that time does not cure."""
+
+
+def not_acted_on(facts: Facts) -> list[str]:
+    """Return the fields of the spec that this version validates and does not act on."""
+    spec = facts.pool.spec
+    present = {
+        "rollout.canary": spec.rollout.canary,
+        "autoscaling": spec.autoscaling,
+        "health": spec.health,
+        "fallback": spec.fallback,
+        "gateway": spec.gateway,
+    }
+    return [f"spec.{name}" for name in _LATER if present[name] is not None]
+
+
+def find_all(facts: Facts) -> Findings:
+    """Return every condition that applies, in the order of the declared list."""
+    found: dict[ConditionType, Finding | None] = {ConditionType.ACCEPTED: _accepted(facts)}
+    if facts.no_profile is None or not facts.no_profile.unsupported:
+        found[ConditionType.CAPACITY_AVAILABLE] = find_capacity(facts)
+    if facts.demand is not None:
+        found[ConditionType.WEIGHTS_CACHED] = find_weights(facts)
+        found[ConditionType.WORKERS_READY] = find_workers(facts)
+        found[ConditionType.ROLLOUT_PROGRESSING] = _rollout(facts)
+        found[ConditionType.SERVING_ON_GPU] = find_gpu(facts)
+        found[ConditionType.DRAIN_BLOCKED] = _drain(facts)
+        found[ConditionType.DEGRADED] = _degraded(facts)
+    if facts.pool.spec.gateway is not None:
+        message = "spec.gateway is not acted on by this version: clients reach the workers through the Service in status.endpoint"
+        found[ConditionType.GATEWAY_PROGRAMMED] = Finding("False", Reason.NOT_ACTED_ON, message)
+    if facts.pool.spec.fallback is not None:
+        message = "spec.fallback is not acted on by this version: nothing serves when no slice does"
+        found[ConditionType.FALLBACK_ACTIVE] = Finding("False", Reason.NOT_ACTED_ON, message)
+    rest = {kind: finding for kind, finding in found.items() if finding is not None}
+    return {**summarise(facts, rest), **rest}
+
+
+def _accepted(facts: Facts) -> Finding:
+    if facts.no_profile is not None and facts.no_profile.unsupported:
+        return Finding("False", Reason.NOT_SUPPORTED_YET, facts.no_profile.message)
+    later = not_acted_on(facts)
+    if later:
+        return Finding("True", Reason.ACCEPTED_IN_PART, f"not acted on by this version: {', '.join(later)}")
+    return Finding("True", Reason.ACCEPTED, "the spec is valid")
+
+
+_PHASE_REASON = {
+    Phase.PLACING: Reason.PLACING,
+    Phase.WARMING: Reason.WARMING,
+    Phase.ANALYSING: Reason.ANALYSING,
+    Phase.PROMOTING: Reason.PROMOTING,
+    Phase.ROLLING_BACK: Reason.ROLLING_BACK,
+}
+
+
+def _rollout(facts: Facts) -> Finding:
+    state, message = facts.state, facts.state.message
+    if state.phase is Phase.IDLE:
+        waiting = facts.demand is not None and facts.demand.wanted != state.stable
+        if waiting and facts.pool.spec.rollout.paused:
+            return Finding("False", Reason.PAUSED, message)
+        return Finding("False", Reason.IDLE, f"revision {state.stable} serves")
+    if state.phase is Phase.ROLLED_BACK:
+        return Finding("False", Reason.ROLLED_BACK, f"revision {state.target} was given up: {message}")
+    if facts.pool.spec.rollout.paused:
+        return Finding("False", Reason.PAUSED, f"{state.phase}: {message}")
+    if state.phase is Phase.PLACING and state.zone is None and facts.desired:
+        return Finding("False", Reason.NO_SLICE_TO_SPARE, message)
+    if facts.blocked_zones:
+        where = ", ".join(zone or '""' for zone in facts.blocked_zones)
+        text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker is above the floor"
+        return Finding("False", Reason.NO_SLICE_TO_SPARE, text)
+    return Finding("True", _PHASE_REASON[state.phase], f"revision {state.target}: {message}")
+
+
+def _drain(facts: Facts) -> Finding:
+    if not facts.blocked_drains:
+        return Finding("False", Reason.NOT_BLOCKED, "no drain waits for this pool")
+    first = facts.blocked_drains[0]
+    others = f" (and {len(facts.blocked_drains) - 1} more)" if len(facts.blocked_drains) > 1 else ""
+    message = (
+        f"node {first.node}{others} is cordoned and its worker cannot go: zone {first.zone or repr('')} has "
+        f"{first.serving} ready, its floor is {first.floor}, and no slice is free there. Free or add a slice in that zone, or lower spec.zones.minAvailable"
+    )
+    return Finding("True", Reason.NO_FREE_SLICE, message)
+
+
+def _degraded(facts: Facts) -> Finding:
+    state = facts.state
+    if state.phase is Phase.ROLLED_BACK:
+        return Finding(
+            "True",
+            Reason.ROLLED_BACK,
+            f"revision {state.target} was given up: {state.message}. Change the spec to try again",
+        )
+    dead = [pod.name for pod in facts.workers if pod.device_unhealthy]
+    if dead:
+        return Finding(
+            "True", Reason.DEVICE_UNHEALTHY, f"the device under {', '.join(dead)} died; the worker is being replaced"
+        )
+    left = sum(1 for item in facts.deletions if item.reason == "FailedLeftOver")
+    if left and facts.zones_short:
+        return Finding(
+            "True", Reason.FAILED_PODS_REMOVED, f"{left} failed pods were removed; their replacements are starting"
+        )
+    return Finding("False", Reason.NOT_DEGRADED, "nothing is worse than the spec asks for")
+
+
+def summarise(facts: Facts, found: Mapping[ConditionType, Finding]) -> Findings:
+    """Return Ready, Reconciling and Stalled: what kstatus, Helm `--wait`, Flux and Argo CD read."""
+    stalled = _stalled(facts, found)
+    ready = _ready(facts, found)
+    if ready.status == "True":
+        working = Finding("False", Reason.DONE, "the pool is as the spec asks for")
+    elif stalled is not None:
+        working = Finding("False", Reason.DONE, "nothing is under way; Stalled says what has to be done")
+    else:
+        reason = (
+            ready.reason
+            if ready.reason in {Reason.ROLLOUT_IN_PROGRESS, Reason.INSUFFICIENT_CAPACITY}
+            else Reason.WORKING
+        )
+        working = Finding("True", reason, ready.message)
+    calm = Finding("False", Reason.NOT_STALLED, "nothing has to be done by hand")
+    return {ConditionType.READY: ready, ConditionType.RECONCILING: working, ConditionType.STALLED: stalled or calm}
+
+
+def _stalled(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding | None:
+    accepted = found[ConditionType.ACCEPTED]
+    if accepted.status == "False":
+        return Finding("True", accepted.reason, accepted.message)
+    if facts.state.phase is Phase.ROLLED_BACK:
+        return Finding("True", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
+    weights = found.get(ConditionType.WEIGHTS_CACHED)
+    if weights is not None and weights.reason in _NEEDS_SOMEBODY:
+        return Finding("True", weights.reason, weights.message)
+    workers = found.get(ConditionType.WORKERS_READY)
+    if workers is not None and workers.reason in {
+        Reason.PODS_FORBIDDEN,
+        Reason.NAMESPACE_TERMINATING,
+        Reason.APPLY_FAILED,
+    }:
+        return Finding("True", workers.reason, workers.message)
+    return None
+
+
+def _ready(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding:
+    accepted = found[ConditionType.ACCEPTED]
+    if accepted.status == "False":
+        return Finding("False", Reason.NOT_ACCEPTED, accepted.message)
+    capacity = found[ConditionType.CAPACITY_AVAILABLE]
+    workers = found.get(ConditionType.WORKERS_READY)
+    if facts.state.phase is Phase.ROLLED_BACK:
+        return Finding("False", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
+    if facts.state.phase is not Phase.IDLE or (facts.demand is not None and facts.demand.wanted != facts.state.stable):
+        return Finding("False", Reason.ROLLOUT_IN_PROGRESS, found[ConditionType.ROLLOUT_PROGRESSING].message)
+    if workers is None or capacity.status == "False":
+        return Finding("False", Reason.INSUFFICIENT_CAPACITY, capacity.message)
+    if workers.status != "True":
+        weights = found.get(ConditionType.WEIGHTS_CACHED)
+        if weights is not None and weights.status == "False" and weights.reason is not Reason.PENDING:
+            return Finding("False", Reason.WORKERS_NOT_READY, weights.message)
+        return Finding("False", Reason.WORKERS_NOT_READY, workers.message)
+    if workers.reason in {Reason.SUSPENDED, Reason.SCALED_TO_ZERO}:
+        return Finding("True", workers.reason, workers.message)
+    return Finding("True", Reason.ALL_WORKERS_READY, workers.message)
+
+
+def write_conditions(
+    found: Mapping[ConditionType, Finding], before: Sequence[Mapping[str, Any]], generation: int, now: float
+) -> list[dict[str, Any]]:
+    """Return `status.conditions`. `lastTransitionTime` moves only when the status of a condition changes."""
+    old = {str(item.get("type")): item for item in before}
+    result = []
+    for kind in ConditionType:
+        finding = found.get(kind)
+        if finding is None:
+            continue
+        past = old.get(kind.value, {})
+        same = past.get("status") == finding.status and past.get("lastTransitionTime")
+        result.append(
+            {
+                "type": kind.value,
+                "status": finding.status,
+                "reason": finding.reason.value,
+                "message": finding.message[:1024],
+                "observedGeneration": generation,
+                "lastTransitionTime": past["lastTransitionTime"] if same else format_time(now),
+            }
+        )
+    return result

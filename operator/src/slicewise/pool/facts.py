@@ -1,0 +1,66 @@
+"""Facts: what a pass has found out, as one value from which the status is told. Made by `plan_pool`; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.pool.demand import Demand
+from slicewise.pool.disruption import BlockedDrain
+from slicewise.pool.observed import ObservedPod, ObservedPool
+from slicewise.pool.outcome import PodDeletion
+from slicewise.pool.rollout.state import RolloutState
+from slicewise.pool.slices import NoProfile
+from slicewise.pool.workers import living
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The outcome of a pass before it is put into words."""
+
+    pool: InferencePool
+    observed: ObservedPool
+    state: RolloutState
+    """The rollout's state after this pass."""
+    demand: Demand | None = None
+    """None where no profile can be named; `no_profile` then says why."""
+    no_profile: NoProfile | None = None
+    blocked_drains: tuple[BlockedDrain, ...] = ()
+    blocked_zones: tuple[str, ...] = ()
+    """Zones in which a replacement waits for a slice."""
+    deletions: tuple[PodDeletion, ...] = ()
+
+    @cached_property
+    def workers(self) -> tuple[ObservedPod, ...]:
+        """The pods that are workers, by name; left-overs are not."""
+        return tuple(sorted(living(self.observed.pods), key=lambda pod: pod.name))
+
+    @cached_property
+    def desired(self) -> int:
+        """Workers that the pool is to have in all."""
+        return sum(target.desired for target in self.demand.targets) if self.demand else 0
+
+    @cached_property
+    def serving(self) -> Counter[str]:
+        """Zone → workers that take requests."""
+        return Counter(pod.zone for pod in self.workers if pod.serving)
+
+    @cached_property
+    def missing(self) -> Mapping[str, int]:
+        """Zone → workers for which there is no slice; zones with none missing are left out."""
+        if self.demand is None or self.observed.held_by_others is None:
+            return {}
+        slices = self.demand.stable_slices if self.state.canary is None else self.demand.slices
+        room = {entry.zone: entry.room for entry in slices}
+        lacking = {target.zone: target.desired - room.get(target.zone, 0) for target in self.demand.targets}
+        return {zone: count for zone, count in lacking.items() if count > 0}
+
+    @cached_property
+    def zones_short(self) -> tuple[str, ...]:
+        """Zones in which fewer workers serve than are to."""
+        if self.demand is None:
+            return ()
+        return tuple(target.zone for target in self.demand.targets if self.serving[target.zone] < target.desired)

@@ -1,0 +1,225 @@
+"""Findings about slices, weights and workers: one function a condition, from facts to words.
+
+A message says what is and what to do, names field, value and place, and stays the same while nothing changes. Called by
+`conditions.py`; pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from slicewise.api.v1alpha1 import Reason
+from slicewise.pool.facts import Facts
+from slicewise.pool.observed import ObservedPod
+
+Status = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Status, reason and message of one condition."""
+
+    status: Status
+    reason: Reason
+    message: str
+
+
+def zone_names(zones: tuple[str, ...] | list[str]) -> str:
+    """Return zones as read by a person; nodes without a zone label are said so."""
+    return ", ".join(zone or '"" (nodes without a zone label)' for zone in zones)
+
+
+def find_capacity(facts: Facts) -> Finding:
+    """CapacityAvailable."""
+    if facts.no_profile is not None:
+        return Finding("False", Reason.NO_NODE_WITH_PROFILE, facts.no_profile.message)
+    demand = facts.demand
+    if demand is None:
+        return Finding("Unknown", Reason.UNKNOWN, "slices were not counted")
+    what = demand.profile.resource or "CPU slices"
+    if not any(entry.offered for entry in demand.slices) and facts.desired:
+        where = f" in zones {zone_names(list(demand.zones))}" if demand.zones else ""
+        message = (
+            f"no node{where} offers {what} (spec.slice): check the device plugin and the nodes' partitioning, "
+            "or name a slice that the nodes offer (kubectl describe node shows them under Allocatable)"
+        )
+        return Finding("False", Reason.NO_NODE_WITH_PROFILE, message)
+    if facts.observed.held_by_others is None:
+        return Finding("Unknown", Reason.UNKNOWN, "the pods that hold slices could not be listed; trying again")
+    if facts.missing:
+        return Finding("False", Reason.NOT_ENOUGH_SLICES, _missing_message(facts, what))
+    stuck = _unschedulable(facts)
+    if stuck is not None:
+        return Finding(
+            "False", Reason.UNSCHEDULABLE, f"a slice is free, but {stuck.name} fits no node: {stuck.waiting_message}"
+        )
+    return _capacity_is_there(facts, what)
+
+
+def _missing_message(facts: Facts, what: str) -> str:
+    lacking = sum(facts.missing.values())
+    where = ", ".join(f"{count} in zone {zone or repr('')}" for zone, count in sorted(facts.missing.items()))
+    slices = facts.demand.slices if facts.demand else ()
+    spare = [(entry.zone, entry.free) for entry in slices if entry.free > 0 and entry.zone not in facts.missing]
+    free = "; free elsewhere: " + ", ".join(f"{zone or repr('')} {count}" for zone, count in spare) if spare else ""
+    fits = facts.desired - lacking
+    return (
+        f"{lacking} of {facts.desired} slices {what} are missing: {where}{free}. "
+        f"Lower spec.replicas to {fits}, free slices there, or add nodes"
+    )
+
+
+def _unschedulable(facts: Facts) -> ObservedPod | None:
+    return next((pod for pod in facts.workers if pod.waiting_reason == "Unschedulable" and not pod.terminating), None)
+
+
+def _capacity_is_there(facts: Facts, what: str) -> Finding:
+    spec = facts.pool.spec
+    floor = spec.zones.min_available or 0
+    zones = facts.demand.zones if facts.demand else ()
+    if spec.replicas and not spec.suspend and spec.replicas < floor * len(zones):
+        message = (
+            f"spec.replicas is {spec.replicas}, below the floor of {floor * len(zones)} ({floor} in each of {zone_names(list(zones))}; "
+            f"spec.zones.minAvailable): {facts.desired} workers are kept"
+        )
+        return Finding("True", Reason.FLOOR_ABOVE_REPLICAS, message)
+    unlabelled = ' Zone "" stands for nodes without a zone label.' if "" in zones else ""
+    return Finding(
+        "True",
+        Reason.SLICES_FREE,
+        f"{facts.desired} of {facts.desired} workers have a slice or a free one ({what}).{unlabelled}",
+    )
+
+
+def find_weights(facts: Facts) -> Finding | None:
+    """WeightsCached; None where no worker is to run."""
+    if facts.desired == 0 and not facts.workers:
+        return None
+    spec = facts.pool.spec
+    absent = _absent_reference(facts)
+    if absent is not None:
+        return absent
+    wanted = facts.demand.wanted if facts.demand else None
+    pods = [pod for pod in facts.workers if pod.revision == wanted and not pod.terminating]
+    for pod in pods:
+        if pod.fetch is not None and pod.fetch.reason and not pod.fetch.done:
+            return Finding("False", _fetch_reason(pod.fetch.reason), f"{pod.name}: {pod.fetch.message}")
+    loading = [pod for pod in pods if pod.fetch is not None and not pod.fetch.done]
+    if loading:
+        return Finding("False", Reason.DOWNLOADING, _progress(loading))
+    if any(pod.fetch is not None and pod.fetch.done for pod in pods) or any(pod.serving for pod in pods):
+        return Finding("True", Reason.CACHED, f"{spec.model.source} is cached, digest verified")
+    return Finding("False", Reason.PENDING, "no worker has started to fetch the weights yet")
+
+
+def _absent_reference(facts: Facts) -> Finding | None:
+    references, spec = facts.observed.references, facts.pool.spec
+    what = f"does not exist in namespace {facts.pool.metadata.namespace}: create it, workers start by themselves then"
+    for secret, there in sorted(references.secrets.items()):
+        if not there:
+            return Finding(
+                "False", Reason.SECRET_MISSING, f"Secret {secret!r} (spec.model.credentialsSecretRef) {what}"
+            )
+    if references.claim is False:
+        claim = spec.cache.persistent_volume_claim
+        name = (claim.claim_name if claim else None) or spec.model.source
+        return Finding("False", Reason.CLAIM_MISSING, f"claim {name!r} {what}")
+    return None
+
+
+def _fetch_reason(text: str) -> Reason:
+    return next((reason for reason in Reason if reason.value == text), Reason.SOURCE_UNREACHABLE)
+
+
+def _progress(loading: list[ObservedPod]) -> str:
+    """Progress in steps of 5 %, so that the status is not written at every byte."""
+    slowest = min(loading, key=lambda pod: pod.fetch.bytes_done if pod.fetch else 0)
+    fetch = slowest.fetch
+    if fetch is None or not fetch.bytes_total:
+        return f"{len(loading)} workers fetch the weights; {slowest.name} has just begun"
+    percent = 100 * fetch.bytes_done // fetch.bytes_total // 5 * 5
+    return f"{len(loading)} workers fetch the weights; {slowest.name} has {percent} % of {fetch.bytes_total / 2**20:.0f} MiB"
+
+
+_IMAGE_TROUBLE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+
+
+def find_workers(facts: Facts) -> Finding:
+    """WorkersReady."""
+    up = sum(facts.serving.values())
+    if facts.desired == 0 and not up:
+        if facts.pool.spec.suspend:
+            return Finding("True", Reason.SUSPENDED, "spec.suspend is true: no worker runs")
+        if facts.pool.spec.replicas == 0:
+            return Finding("True", Reason.SCALED_TO_ZERO, "spec.replicas is 0: no worker runs")
+    if not facts.zones_short and facts.demand is not None and facts.demand.targets:
+        return Finding("True", Reason.ALL_READY, f"{facts.desired} of {facts.desired} workers are ready")
+    count = f"{up} of {facts.desired} workers are ready"
+    refused = _refusal(facts)
+    if refused is not None:
+        return Finding("False", refused.reason, f"{count}; {refused.message}")
+    for pod in facts.workers:
+        if pod.waiting_reason in _IMAGE_TROUBLE:
+            return Finding(
+                "False",
+                Reason.IMAGE_NOT_PULLABLE,
+                f"{count}; {pod.name}: {pod.waiting_message or pod.waiting_reason}. Check spec.engine.image and the pull secrets",
+            )
+    for pod in facts.workers:
+        if pod.waiting_reason == "CrashLoopBackOff" or (pod.restarts > 2 and not pod.ready):
+            return Finding(
+                "False", Reason.CRASH_LOOPING, f"{count}; {pod.name} ended {pod.restarts} times: {pod.waiting_message}"
+            )
+    if facts.missing or _unschedulable(facts) is not None:
+        return Finding("False", Reason.UNSCHEDULABLE, f"{count}; CapacityAvailable says what the others wait for")
+    if facts.zones_short:
+        return Finding("False", Reason.STARTING, f"{count}; starting in {zone_names(list(facts.zones_short))}")
+    return Finding("False", Reason.PENDING, f"{count}; no worker has been started yet")
+
+
+def _refusal(facts: Facts) -> Finding | None:
+    """What the API server refused, in its own words, sorted into a reason."""
+    if facts.observed.references.namespace_terminating:
+        return Finding(
+            "False", Reason.NAMESPACE_TERMINATING, f"namespace {facts.pool.metadata.namespace} is being deleted"
+        )
+    for item in facts.observed.apply_failures:
+        quota = "exceeded quota" in item.message
+        return Finding(
+            "False",
+            Reason.QUOTA_EXCEEDED if quota else Reason.APPLY_FAILED,
+            f"{item.kind} {item.name} was refused ({item.code}): {item.message}",
+        )
+    for deployment in facts.observed.deployments:
+        if deployment.failure:
+            quota = "exceeded quota" in deployment.failure
+            return Finding(
+                "False",
+                Reason.QUOTA_EXCEEDED if quota else Reason.PODS_FORBIDDEN,
+                f"pods of {deployment.name} are refused: {deployment.failure}",
+            )
+    return None
+
+
+def find_gpu(facts: Facts) -> Finding | None:
+    """ServingOnGPU; None while no worker serves."""
+    up = [pod for pod in facts.workers if pod.serving]
+    if not up:
+        return None
+    if facts.demand is not None and facts.demand.profile.resource is None:
+        return Finding("False", Reason.CPU_SLICES, "the pool asks for CPU slices (spec.slice.cpu)")
+    unknown = [pod for pod in up if pod.worker is None]
+    elsewhere = [pod for pod in up if pod.worker is not None and not pod.worker.on_gpu]
+    if elsewhere:
+        device = elsewhere[0].worker.device if elsewhere[0].worker else ""
+        message = (
+            f"{len(elsewhere)} of {len(up)} workers hold a GPU slice and compute on {device}: the worker image has no GPU backend, "
+            "or the driver is not visible to it"
+        )
+        return Finding("False", Reason.ON_CPU, message)
+    if unknown:
+        return Finding(
+            "Unknown", Reason.UNKNOWN, f"{len(unknown)} of {len(up)} workers have not said where they compute"
+        )
+    return Finding("True", Reason.ON_GPU, f"{len(up)} workers compute on their GPU slices")

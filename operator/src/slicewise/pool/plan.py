@@ -1,0 +1,154 @@
+"""plan_pool: from a pool and what is observed to what is to be done. The table of contents of the domain.
+
+Pure: no I/O, no clock. The order is fixed: what must go, what is asked, where the rollout stands, how many workers where, the
+manifests, the conditions. Called by `controller/reconcile.py` once a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from slicewise.api.duration import duration_seconds
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.manifests.children import ChildrenInput, KeptRevision, build_children
+from slicewise.manifests.pod_template import Installation, build_pod_template
+from slicewise.pool.demand import Demand, read_demand
+from slicewise.pool.disruption import blocked_drains, deletions, drain_surge
+from slicewise.pool.facts import Facts
+from slicewise.pool.observed import ObservedPool
+from slicewise.pool.outcome import Event, PoolPlan
+from slicewise.pool.report import build_report, invalid_report
+from slicewise.pool.revision import find_revision, kept_revisions, next_number
+from slicewise.pool.rollout.machine import RolloutView, Shares, advance, next_deadline, shares
+from slicewise.pool.rollout.state import Phase, RolloutState, read_state
+from slicewise.pool.slices import NoProfile
+from slicewise.pool.zones import hold_back_shrinking
+
+FETCH_POLL_SECONDS = 5.0
+"""How often progress is read while weights are being downloaded."""
+FOREIGN_POLL_SECONDS = 30.0
+"""How often slices held by foreign pods are counted again while a worker has no place; their end sends no event."""
+
+
+def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPlan:
+    """Return the plan for `pool`, whose spec has been validated. `now`: seconds since the epoch."""
+    state = read_state(observed.status)
+    demand = read_demand(pool, observed, state)
+    if isinstance(demand, NoProfile):
+        facts = Facts(pool, observed, state, no_profile=demand)
+        report = build_report(facts, now)
+        return PoolPlan(None, report.status, deletions(observed.pods), report.events, FOREIGN_POLL_SECONDS)
+    if state.stable is None:
+        state = replace(state, stable=demand.wanted, phase_since=now)
+    view = _view(pool, demand, state)
+    share = shares(state, view, _steady(demand, state, observed))
+    after = advance(state, view, share, now)
+    facts = Facts(
+        pool,
+        observed,
+        after,
+        demand=demand,
+        blocked_drains=blocked_drains(demand.targets, demand.stable_slices, demand.workers, observed.nodes),
+        blocked_zones=share.step.blocked if share.step else (),
+        deletions=deletions(observed.pods),
+    )
+    report = build_report(facts, now)
+    children = build_children(_children_input(pool, observed, demand, state, share))
+    return PoolPlan(
+        children=children,
+        status=report.status,
+        deletions=facts.deletions,
+        events=(*_phase_events(state, after), *report.events),
+        requeue_after=_requeue(facts, view, now),
+    )
+
+
+def _view(pool: InferencePool, demand: Demand, state: RolloutState) -> RolloutView:
+    workers, canary = demand.workers, state.canary
+    ways = demand.exchangeable
+    rollout = pool.spec.rollout
+    return RolloutView(
+        wanted=demand.wanted,
+        targets=demand.targets,
+        stable=workers.replacing(canary, state.stable, demand.stable_slices, exchangeable=ways),
+        canary=workers.replacing(state.stable, canary, demand.slices, exchangeable=ways),
+        canary_placed=workers.is_placed(canary),
+        paused=rollout.paused,
+        progress_deadline=duration_seconds(rollout.progress_deadline),
+    )
+
+
+def _steady(demand: Demand, state: RolloutState, observed: ObservedPool) -> dict[str, int]:
+    """Zone → replicas of the stable revision while no rollout moves workers."""
+    asked = demand.workers.asked(state.stable)
+    held = hold_back_shrinking(demand.targets, asked, demand.workers.serving(state.stable))
+    return drain_surge(held, asked, demand.stable_slices, demand.workers, observed.nodes)
+
+
+def _children_input(
+    pool: InferencePool, observed: ObservedPool, demand: Demand, state: RolloutState, share: Shares
+) -> ChildrenInput:
+    live: dict[str, Mapping[str, int]] = {str(state.stable): share.stable}
+    if state.canary is not None:
+        live[state.canary] = share.canary
+    running = demand.workers.revisions()
+    stored = kept_revisions(observed.revisions, {*live, *running}, pool.spec.rollout.revision_history_limit)
+    revisions = [KeptRevision(item.hash, item.number, item.data, live.get(item.hash, {})) for item in stored]
+    if demand.wanted in live and find_revision(stored, demand.wanted) is None:
+        data = _render(pool, observed, demand)
+        revisions.append(KeptRevision(demand.wanted, next_number(observed.revisions), data, live[demand.wanted]))
+    return ChildrenInput(
+        pool=pool,
+        revisions=tuple(revisions),
+        live=tuple(live),
+        floors={target.zone: target.floor for target in demand.targets},
+        operator_namespace=observed.operator_namespace,
+    )
+
+
+def _render(pool: InferencePool, observed: ObservedPool, demand: Demand) -> Mapping[str, Any]:
+    """What is stored of a new revision: the pod template as this version renders it, and what it was made from."""
+    installation = Installation(
+        image=observed.default_image,
+        pull_secrets=observed.image_pull_secrets,
+        resources=observed.worker_resources,
+        allow_private_sources=observed.allow_private_sources,
+    )
+    template = build_pod_template(pool, demand.wanted, demand.profile.resource, installation)
+    return {"inputs": demand.inputs, "resource": demand.profile.resource, "template": template}
+
+
+def _phase_events(before: RolloutState, after: RolloutState) -> tuple[Event, ...]:
+    if before.phase is after.phase and before.stable == after.stable:
+        return ()
+    if after.phase is Phase.IDLE and before.phase is Phase.PROMOTING:
+        return (Event("Normal", "Promoted", after.message),)
+    text = f"{after.target or after.stable}: {after.message}"
+    if after.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}:
+        return (Event("Warning", f"Rollout{after.phase}", text),)
+    return (Event("Normal", f"Rollout{after.phase}", text),)
+
+
+def _requeue(facts: Facts, view: RolloutView, now: float) -> float | None:
+    waits = [next_deadline(facts.state, view, now)]
+    if any(pod.fetch is not None and not pod.fetch.done for pod in facts.observed.pods):
+        waits.append(FETCH_POLL_SECONDS)
+    if (
+        facts.missing
+        or facts.blocked_zones
+        or facts.blocked_drains
+        or (facts.state.phase is Phase.PLACING and facts.state.zone is None)
+    ):
+        waits.append(FOREIGN_POLL_SECONDS)
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
+def plan_invalid(messages: Sequence[str], observed: ObservedPool, generation: int, now: float) -> PoolPlan:
+    """Return the plan for a spec that breaks a rule: touch no child, say what is wrong.
+
+    `messages`: one a mistake, from `parse_pool`. `generation`: the generation that carries them.
+    """
+    report = invalid_report(messages, observed.status, generation, now)
+    return PoolPlan(None, report.status, deletions(observed.pods), report.events)

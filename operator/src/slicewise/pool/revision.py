@@ -1,0 +1,54 @@
+"""Revisions: what makes one, how it is named, which are kept.
+
+A revision is a function of `spec.model`, `spec.engine` and `spec.slice` to the letter, so going back to an old spec gives
+back the old revision. The rendered pod template is stored with it (ControllerRevision), so an operator of another version
+restarts no worker. Called by `plan_pool`; pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from slicewise.api.v1alpha1 import PoolSpec
+from slicewise.pool.observed import ObservedRevision
+
+HASH_LENGTH = 8
+
+
+def revision_inputs(spec: PoolSpec) -> dict[str, Any]:
+    """Return the part of the spec that a revision is made of, as plain JSON with unset fields dropped."""
+    dumped = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include={"model", "engine", "slice"})
+    return {key: dumped[key] for key in ("engine", "model", "slice") if key in dumped}
+
+
+def revision_hash(inputs: Mapping[str, Any]) -> str:
+    """Return the name of a revision: the first 8 hexadecimal digits of the SHA-256 of its canonical JSON."""
+    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:HASH_LENGTH]
+
+
+def find_revision(revisions: Iterable[ObservedRevision], wanted: str | None) -> ObservedRevision | None:
+    """Return the stored revision of that hash, or None."""
+    return next((revision for revision in revisions if revision.hash == wanted), None)
+
+
+def next_number(revisions: Iterable[ObservedRevision]) -> int:
+    """Return the number of the next new revision: one above the greatest stored."""
+    return max((revision.number for revision in revisions), default=0) + 1
+
+
+def kept_revisions(
+    revisions: Iterable[ObservedRevision], live: Iterable[str], history_limit: int
+) -> tuple[ObservedRevision, ...]:
+    """Return the stored revisions to keep, oldest first.
+
+    All that are live (stable, canary, or with workers still running) and the `history_limit` newest of the rest.
+    """
+    live_set = set(live)
+    ordered = sorted(revisions, key=lambda revision: revision.number)
+    rest = [revision for revision in ordered if revision.hash not in live_set]
+    kept = {revision.hash for revision in rest[len(rest) - history_limit :]} if history_limit > 0 else set()
+    return tuple(revision for revision in ordered if revision.hash in live_set or revision.hash in kept)

@@ -1,0 +1,105 @@
+"""The state of a rollout as it stands in `status.rollout`: its phases, and how it is read and written.
+
+Only `machine.py` changes it; the manifests are a function of the spec and of this. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Phase(StrEnum):
+    """Where a rollout is."""
+
+    IDLE = "Idle"
+    """One revision serves and the spec asks for no other."""
+    PLACING = "Placing"
+    """A slice for the canary's worker is being found and its worker scheduled."""
+    WARMING = "Warming"
+    """The canary's worker loads its weights and answers its first requests; those are not counted."""
+    ANALYSING = "Analysing"
+    """The canary takes its share of the traffic and is judged."""
+    PROMOTING = "Promoting"
+    """Workers of the stable revision are replaced, one by one, zone by zone."""
+    ROLLING_BACK = "RollingBack"
+    """Workers of the canary are replaced by stable ones, one by one."""
+    ROLLED_BACK = "RolledBack"
+    """The canary was given up. Nothing happens until the spec changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutState:
+    """What is remembered of a rollout between passes."""
+
+    phase: Phase = Phase.IDLE
+    stable: str | None = None
+    """Hash of the revision that serves."""
+    target: str | None = None
+    """Hash of the revision that is rolled out, or was given up (phase RolledBack)."""
+    zone: str | None = None
+    """Zone of the canary's worker once a slice is planned; None while none can be had."""
+    surge: bool = False
+    """Whether the canary's worker is on a free slice; else one stable worker of `zone` gave way."""
+    started_at: float | None = None
+    """When the rollout began, seconds since the epoch."""
+    phase_since: float | None = None
+    """When this phase began, seconds since the epoch."""
+    abort_reason: str | None = None
+    """Why the canary was given up (CamelCase); None when the user took it back."""
+    message: str = ""
+
+    @property
+    def canary(self) -> str | None:
+        """Hash of the revision beside the stable one that has or gets workers; None when there is none."""
+        return self.target if self.phase not in {Phase.IDLE, Phase.ROLLED_BACK} else None
+
+
+def read_state(status: Mapping[str, Any]) -> RolloutState:
+    """Return the state stored in `status`; what is missing or not understood reads as idle."""
+    rollout = status.get("rollout") or {}
+    revisions = status.get("revisions") or {}
+    phase = rollout.get("phase")
+    return RolloutState(
+        phase=Phase(phase) if phase in set(Phase) else Phase.IDLE,
+        stable=revisions.get("stable"),
+        target=rollout.get("target"),
+        zone=rollout.get("zone"),
+        surge=bool(rollout.get("surge", False)),
+        started_at=_seconds(rollout.get("startedAt")),
+        phase_since=_seconds(rollout.get("phaseSince")),
+        abort_reason=rollout.get("abortReason"),
+        message=rollout.get("message", ""),
+    )
+
+
+def write_state(state: RolloutState) -> dict[str, Any]:
+    """Return `status.rollout` for `state`, without unset fields."""
+    fields: dict[str, Any] = {
+        "phase": state.phase.value,
+        "target": state.target,
+        "zone": state.zone,
+        "surge": state.surge or None,
+        "startedAt": format_time(state.started_at),
+        "phaseSince": format_time(state.phase_since),
+        "abortReason": state.abort_reason,
+        "message": state.message or None,
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _seconds(text: object) -> float | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
+def format_time(seconds: float | None) -> str | None:
+    """Return seconds since the epoch as RFC 3339 in UTC, whole seconds, as Kubernetes writes times."""
+    return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

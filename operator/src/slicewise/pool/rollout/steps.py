@@ -1,0 +1,114 @@
+"""Steps: how many workers each revision has in each zone while one replaces the other.
+
+One worker at a time, a free slice first, else one worker above the floor gives way. Called by `machine.py`; pure, and without
+memory: the replicas that the Deployments ask for are the state, and every step is given as absolute numbers, so a step
+repeated after a crash or on a stale view asks for the same again.
+
+Worked example, one zone, 2 → 2 workers, floor 1, no free slice (old, new):
+
+    (2, 0) no slice free, one above the floor gives way → (1, 0) its slice is free → (1, 1) new one serves
+    → (0, 1) the floor holds → (0, 2)
+
+With a free slice: (2, 0) → (2, 1) → (1, 1) → (1, 2) → (0, 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from slicewise.pool.zones import ZoneTarget
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneWorkers:
+    """What one zone has now."""
+
+    old: int = 0
+    """Replicas asked for of the revision that goes."""
+    new: int = 0
+    """Replicas asked for of the revision that comes."""
+    old_serving: int = 0
+    new_serving: int = 0
+    free: int = 0
+    """Slices that a further worker of this pool could take."""
+    exchangeable: bool = True
+    """Whether a worker that goes leaves a slice that the one that comes can use (both revisions name the same profile)."""
+    new_unplaced: int = 0
+    """Workers of the revision that comes which wait for a slice that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Replicas to ask for, by zone, and what the step waits for."""
+
+    old: Mapping[str, int]
+    new: Mapping[str, int]
+    done: bool = False
+    """The new revision has all it is to have, and serves; the old one has nothing."""
+    blocked: tuple[str, ...] = ()
+    """Zones in which neither a slice is free nor a worker above the floor."""
+
+
+def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorkers]) -> Step:
+    """Return the next step of replacing the old revision by the new one.
+
+    Zones that are no longer part of the pool give up their workers of either revision last, when all others are done.
+    """
+    old = {zone: entry.old for zone, entry in workers.items()}
+    new = {zone: entry.new for zone, entry in workers.items()}
+    blocked: list[str] = []
+    for target in targets:
+        move = _zone_move(target, workers.get(target.zone, ZoneWorkers()))
+        if move is None:
+            continue
+        if move == _BLOCKED:
+            blocked.append(target.zone)
+            continue
+        old[target.zone] = old.get(target.zone, 0) + move[0]
+        new[target.zone] = new.get(target.zone, 0) + move[1]
+        return Step(old, new, blocked=tuple(blocked))
+    if blocked:
+        return Step(old, new, blocked=tuple(blocked))
+    inside = {target.zone for target in targets}
+    leaving = [zone for zone in workers if zone not in inside]
+    for zone in leaving:
+        old[zone] = new[zone] = 0
+    return Step(old, new, done=not any(workers[zone].old or workers[zone].new for zone in leaving))
+
+
+_Move = tuple[int, int, str]
+_BLOCKED: Final[_Move] = (0, 0, "blocked")
+"""This zone cannot go on, which is no reason to hold the others."""
+_WAIT: Final[_Move] = (0, 0, "wait")
+"""Something is under way here; one thing at a time."""
+
+
+def _zone_move(target: ZoneTarget, has: ZoneWorkers) -> _Move | None:
+    """Return (change of old, change of new, why) for one zone; None when it has arrived."""
+    serving = min(has.old_serving, has.old) + min(has.new_serving, has.new)
+    idle_old = has.old - min(has.old_serving, has.old)
+    if has.new > target.desired:
+        return (0, -1, "scaled down")
+    if has.new > has.new_serving:
+        return _while_new_starts(target, has, idle_old)
+    if has.old == 0 and has.new == target.desired:
+        return None
+    if has.old and has.old + has.new > target.desired:
+        may_go = idle_old > 0 or serving - 1 >= target.floor
+        return (-1, 0, "its place is taken") if may_go else _BLOCKED
+    if has.old + has.new < target.desired:
+        return (0, 1, "a place is vacant") if has.free > 0 or has.old == 0 else _WAIT
+    if has.free > 0:
+        return (0, 1, "a slice is free")
+    if has.exchangeable and (idle_old > 0 or serving - 1 >= target.floor):
+        return (-1, 0, "gives way")
+    return _BLOCKED
+
+
+def _while_new_starts(target: ZoneTarget, has: ZoneWorkers, idle_old: int) -> _Move:
+    """A new worker starts: nothing else moves, but for old workers that do not serve and hold the place it needs."""
+    if idle_old > 0 and has.old + has.new > target.desired and has.free == 0:
+        return (-1, 0, "does not serve")
+    return _BLOCKED if has.new_unplaced > 0 and has.free == 0 else _WAIT

@@ -1,0 +1,157 @@
+"""Slices: which profile a pool asks for, how many there are in each zone, how many are free.
+
+Counted from what the kubelets offer (allocatable) less what pods hold. Called by `plan_pool`; pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from slicewise.api.quantity import Bytes
+from slicewise.api.v1alpha1 import SliceSpec
+from slicewise.pool.observed import ObservedNode, ObservedPod
+
+UNBOUNDED: Final = 1_000_000
+"""Stands for "as many as the scheduler places" where workers take no counted slice (`slice.cpu`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one worker takes."""
+
+    resource: str | None
+    """Extended resource, one a worker; None for CPU slices."""
+    memory: Bytes | None = None
+    """Memory of one slice in bytes: the smallest among the nodes that offer it; None where no label says."""
+    needed: Bytes | None = None
+    """Memory asked for (`slice.minMemory`, `slice.cpu.memory`); None where nothing was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoProfile:
+    """No profile can be named. `message` says why and what to do."""
+
+    message: str
+    unsupported: bool = False
+    """Whether this version cannot act on the form at all, as opposed to: no node offers it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSlices:
+    """Slices of one profile in one zone."""
+
+    zone: str
+    free: int
+    """Free on nodes that take new workers, less what unbound workers of this pool are about to take."""
+    own: int
+    """Held by, or about to be taken by, workers of this pool."""
+    offered: int
+    """Offered by all nodes of the zone."""
+
+    @property
+    def room(self) -> int:
+        """How many workers this pool can have here without anybody giving way."""
+        return self.free + self.own
+
+
+def choose_profile(wanted: SliceSpec, nodes: Iterable[ObservedNode]) -> Profile | NoProfile:
+    """Return the profile that the spec asks for.
+
+    `minMemory` takes the profile with the least memory that is enough; of equal ones the first by name.
+    """
+    if wanted.cpu is not None:
+        return Profile(resource=None, needed=Bytes.from_quantity(wanted.cpu.memory))
+    if wanted.resource is not None:
+        return Profile(resource=wanted.resource, memory=slice_memory(wanted.resource, nodes))
+    if wanted.min_memory is not None and wanted.min_memory != "Auto":
+        return _smallest_profile(Bytes.from_quantity(wanted.min_memory), tuple(nodes))
+    form = "spec.slice.minMemory: Auto" if wanted.min_memory == "Auto" else "spec.slice.deviceClass"
+    return NoProfile(
+        f"{form} is not acted on by this version: write spec.slice.resource (for example nvidia.com/mig-1g.10gb) "
+        "or spec.slice.minMemory with a quantity (for example 8Gi)",
+        unsupported=True,
+    )
+
+
+def _smallest_profile(needed: Bytes, nodes: tuple[ObservedNode, ...]) -> Profile | NoProfile:
+    sizes: dict[str, Bytes] = {}
+    for node in nodes:
+        for resource, memory in node.slice_memory.items():
+            if resource in node.allocatable:
+                sizes[resource] = min(memory, sizes.get(resource, memory))
+    fitting = sorted((memory, resource) for resource, memory in sizes.items() if memory >= needed)
+    if fitting:
+        memory, resource = fitting[0]
+        return Profile(resource=resource, memory=memory, needed=needed)
+    seen = (
+        ", ".join(f"{name} {size.to_quantity()}" for name, size in sorted(sizes.items())) or "none with a memory label"
+    )
+    return NoProfile(
+        f"no node offers a slice of {needed.to_quantity()} or more (spec.slice.minMemory); slices seen: {seen}. "
+        "Lower spec.slice.minMemory, or add nodes whose slices are larger"
+    )
+
+
+def slice_memory(resource: str, nodes: Iterable[ObservedNode]) -> Bytes | None:
+    """Return the memory of one slice of `resource` in bytes: the smallest any node states, or None."""
+    return min((node.slice_memory[resource] for node in nodes if resource in node.slice_memory), default=None)
+
+
+def zones_offering(profile: Profile, nodes: Iterable[ObservedNode]) -> tuple[str, ...]:
+    """Return the zones in which workers of this profile can be, sorted.
+
+    A node whose device plugin is away offers 0 but keeps the resource's name, and its zone still counts: a restart of a
+    kubelet must not move workers out of a zone.
+    """
+    if profile.resource is None:
+        return tuple(sorted({node.zone for node in nodes if not node.tainted}))
+    return tuple(sorted({node.zone for node in nodes if profile.resource in node.allocatable}))
+
+
+def count_slices(
+    profile: Profile,
+    zones: Iterable[str],
+    nodes: Iterable[ObservedNode],
+    pods: Iterable[ObservedPod],
+    held_by_others: Mapping[str, Mapping[str, int]] | None,
+) -> tuple[ZoneSlices, ...]:
+    """Return, zone by zone, how many slices are free and how many this pool has.
+
+    A worker on a dead device holds none: the kubelet has already taken that device out of what it offers. A terminating
+    worker holds its slice until it is gone. A worker on a node that is not ready has no room there, so its share may go to
+    another zone. With `held_by_others` unknown nothing counts as free.
+    """
+    pods = tuple(pods)
+    nodes = tuple(nodes)
+    return tuple(_count_zone(profile, zone, nodes, pods, held_by_others) for zone in zones)
+
+
+def _count_zone(
+    profile: Profile,
+    zone: str,
+    nodes: tuple[ObservedNode, ...],
+    pods: tuple[ObservedPod, ...],
+    held_by_others: Mapping[str, Mapping[str, int]] | None,
+) -> ZoneSlices:
+    mine = [
+        pod for pod in pods if pod.zone == zone and pod.phase in {"Pending", "Running"} and not pod.device_unhealthy
+    ]
+    unbound = sum(1 for pod in mine if pod.node is None)
+    if profile.resource is None:
+        return ZoneSlices(zone, free=UNBOUNDED, own=len(mine), offered=UNBOUNDED)
+    free = offered = 0
+    for node in nodes:
+        if node.zone != zone or profile.resource not in node.allocatable:
+            continue
+        offers = node.allocatable[profile.resource]
+        offered += offers
+        if not node.usable or held_by_others is None:
+            continue
+        others = held_by_others.get(node.name, {}).get(profile.resource, 0)
+        held = sum(1 for pod in mine if pod.node == node.name and pod.resource == profile.resource)
+        free += max(0, offers - others - held)
+    alive = {node.name for node in nodes if node.ready}
+    own = sum(1 for pod in mine if pod.node in alive) + min(unbound, free)
+    return ZoneSlices(zone, free=free - min(unbound, free), own=own, offered=offered)

@@ -1,0 +1,83 @@
+"""Workers: the pool's pods and Deployments, counted by revision and zone. Called by `plan_pool`; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from slicewise.pool.observed import ObservedDeployment, ObservedPod
+from slicewise.pool.rollout.steps import ZoneWorkers
+from slicewise.pool.slices import ZoneSlices
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Read-only counts over one pool's workers."""
+
+    pods: tuple[ObservedPod, ...]
+    deployments: tuple[ObservedDeployment, ...]
+
+    def asked(self, revision: str | None) -> dict[str, int]:
+        """Return zone → replicas that the Deployments of `revision` ask for."""
+        return {item.zone: item.replicas for item in self.deployments if item.revision == revision}
+
+    def serving(self, revision: str | None = None) -> Counter[str]:
+        """Return zone → workers that take requests, of one revision or of all.
+
+        Never more than the Deployment asks for: between our write and the end of a pod the view still shows it ready.
+        """
+        up = Counter[tuple[str, str]]()
+        for pod in self.pods:
+            if pod.serving and (revision is None or pod.revision == revision):
+                up[pod.revision, pod.zone] += 1
+        asked = {(item.revision, item.zone): item.replicas for item in self.deployments}
+        result: Counter[str] = Counter()
+        for (name, zone), count in up.items():
+            result[zone] += min(count, asked.get((name, zone), 0))
+        return result
+
+    def present(self) -> Counter[str]:
+        """Return zone → workers that are there and not going, of all revisions."""
+        return self._count(lambda pod: not pod.terminating)
+
+    def unplaced(self, revision: str | None) -> Counter[str]:
+        """Return zone → workers of `revision` that wait for a node."""
+        return self._count(lambda pod: pod.revision == revision and pod.node is None and not pod.terminating)
+
+    def is_placed(self, revision: str | None) -> bool:
+        """Return whether any worker of `revision` has been bound to a node."""
+        return any(pod.revision == revision and pod.node is not None and not pod.terminating for pod in self.pods)
+
+    def revisions(self) -> set[str]:
+        """Return the hashes of all revisions that have workers or a Deployment that asks for some."""
+        from_pods = {pod.revision for pod in self.pods}
+        return from_pods | {item.revision for item in self.deployments if item.replicas > 0}
+
+    def _count(self, keep: Callable[[ObservedPod], bool]) -> Counter[str]:
+        return Counter(pod.zone for pod in self.pods if pod.phase in {"Pending", "Running"} and keep(pod))
+
+    def replacing(
+        self, old: str | None, new: str | None, slices: Iterable[ZoneSlices], *, exchangeable: bool
+    ) -> Mapping[str, ZoneWorkers]:
+        """Return zone → what replacing `old` by `new` looks at. `slices`: those of the new revision's profile."""
+        free = {entry.zone: entry.free for entry in slices}
+        old_asked, new_asked = self.asked(old), self.asked(new)
+        old_up, new_up, waiting = self.serving(old), self.serving(new), self.unplaced(new)
+        return {
+            zone: ZoneWorkers(
+                old=old_asked.get(zone, 0),
+                new=new_asked.get(zone, 0),
+                old_serving=old_up[zone],
+                new_serving=new_up[zone],
+                free=free.get(zone, 0),
+                exchangeable=exchangeable,
+                new_unplaced=waiting[zone],
+            )
+            for zone in dict.fromkeys([*free, *old_asked, *new_asked])
+        }
+
+
+def living(pods: Iterable[ObservedPod]) -> tuple[ObservedPod, ...]:
+    """Return the pods that are workers: not `Failed` or `Succeeded` left-overs."""
+    return tuple(pod for pod in pods if pod.phase not in {"Failed", "Succeeded"})

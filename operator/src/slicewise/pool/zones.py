@@ -1,0 +1,105 @@
+"""Zones: how many workers each one gets, and the floor that nothing may go below.
+
+Each floor holds first; what is left goes to the emptiest zone that has room. Called by `plan_pool`; pure.
+
+Worked examples (three zones, room for two workers each):
+
+    replicas 3, floor 1        → a 1, b 1, c 1
+    replicas 4, floor 1        → a 2, b 1, c 1
+    replicas 2, floor 1        → a 1, b 1, c 1   (the floor wins; CapacityAvailable says so)
+    replicas 3, b has no room  → a 1, b 1, c 1   with floor 1 (b waits), a 2, b 0, c 1 without
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from slicewise.api.v1alpha1 import PoolSpec
+from slicewise.pool.slices import ZoneSlices
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneTarget:
+    """What one zone is to have."""
+
+    zone: str
+    desired: int
+    """Workers, over both revisions, not counting a surge."""
+    floor: int
+    """Ready workers that nothing of ours goes below, and `minAvailable` of the zone's budget."""
+
+
+def wanted_replicas(spec: PoolSpec, zone_count: int) -> int:
+    """Return how many workers the pool is to have in all.
+
+    `suspend` and `replicas: 0` mean none. Without `replicas` (nor `autoscaling.minReplicas`) it is one per zone. An explicit
+    floor wins over a smaller number.
+    """
+    if spec.suspend or spec.replicas == 0:
+        return 0
+    floor = spec.zones.min_available or 0
+    asked = spec.replicas
+    if asked is None:
+        asked = spec.autoscaling.min_replicas if spec.autoscaling and spec.autoscaling.min_replicas else zone_count
+    return max(asked, floor * zone_count)
+
+
+def spread(
+    spec: PoolSpec, slices: Sequence[ZoneSlices], present: Mapping[str, int] | None = None
+) -> tuple[ZoneTarget, ...]:
+    """Return the target of each zone, in the order of `slices`.
+
+    `present`: zone → workers that are there now; of two equally empty zones the one that already has workers gets the next,
+    so that nothing is moved without need. Where no zone has room the workers are asked for all the same, evenly: they
+    wait, the condition says so, and a node autoscaler sees them.
+    """
+    if not slices:
+        return ()
+    total = wanted_replicas(spec, len(slices))
+    explicit = spec.zones.min_available
+    have = present or {}
+    floor = explicit if explicit is not None and total > 0 else 0
+    shares = {entry.zone: floor for entry in slices}
+    for _ in range(total - floor * len(slices)):
+        zone = min(
+            slices,
+            key=lambda entry: (
+                shares[entry.zone] >= entry.room,
+                shares[entry.zone],
+                -max(0, have.get(entry.zone, 0) - shares[entry.zone]),
+            ),
+        ).zone
+        shares[zone] += 1
+    return tuple(
+        ZoneTarget(
+            entry.zone,
+            desired=shares[entry.zone],
+            floor=floor if explicit is not None else min(1, shares[entry.zone]),
+        )
+        for entry in slices
+    )
+
+
+def hold_back_shrinking(
+    targets: Sequence[ZoneTarget], asked: Mapping[str, int], serving: Mapping[str, int]
+) -> dict[str, int]:
+    """Return zone → replicas to ask for now, on the way to the targets.
+
+    Growing happens at once. Shrinking first takes workers that do not serve; serving ones go only as far as the pool then
+    still has as many serving as it is to have in all, so a move between zones brings up the new worker first.
+
+    `asked`: zone → replicas asked for so far (zones that have left the pool included); `serving`: zone → serving workers.
+    """
+    wanted = {target.zone: target.desired for target in targets}
+    spare = max(0, sum(serving.values()) - sum(wanted.values()))
+    result: dict[str, int] = {}
+    for zone in [*wanted, *(zone for zone in asked if zone not in wanted)]:
+        goal, now, up = wanted.get(zone, 0), asked.get(zone, 0), serving.get(zone, 0)
+        keep = goal
+        if now > goal and up > goal:
+            gives = min(spare, up - goal)
+            spare -= gives
+            keep = up - gives
+        result[zone] = max(goal, min(now, keep)) if now > goal else goal
+    return result

@@ -1,0 +1,41 @@
+"""Fixtures that several groups of the operator's tests share. `servers/control_plane.py` documents the servers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from servers.control_plane import REPOSITORY, ApiServer, control_plane, controller_manager
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A real API server with the InferencePool CRD, one for the whole session: use a namespace of your own."""
+    with control_plane(tmp_path_factory.mktemp("control-plane")) as server:
+        server.kubectl("apply", "-f", str(REPOSITORY / "crds"))
+        server.kubectl("wait", "--for=condition=Established", "crd/inferencepools.slicewise.dev", "--timeout=30s")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def with_controllers(api_server: ApiServer) -> Iterator[None]:
+    """kube-controller-manager beside `api_server`: Deployments get pods, children of a deleted pool go."""
+    with controller_manager(api_server):
+        yield
+
+
+@pytest.fixture
+def fresh_server(tmp_path: Path) -> Iterator[ApiServer]:
+    """An API server of the test's own, without the CRD: for tests that take it away or change the cluster's kinds."""
+    with control_plane(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def namespace(api_server: ApiServer) -> str:
+    """The name of a new namespace. It is not deleted: the server goes with the session."""
+    name = f"t-{uuid.uuid4().hex[:10]}"
+    api_server.kubectl("create", "namespace", name)
+    return name

@@ -1,0 +1,87 @@
+"""`slicewise-fetch`: the init container that brings the model weights.
+
+Exit status 0: the result file names verified weights. 1: the last log line and the termination message say why not.
+143: stopped by SIGTERM; the next start resumes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+
+from pydantic import ValidationError
+
+from slicewise_worker.weights.errors import FetchError, Reason, size_text
+from slicewise_worker.weights.fetch import fetch
+from slicewise_worker.weights.progress import Progress, keep_logging, serve
+from slicewise_worker.weights.report import Result, write_result, write_termination
+from slicewise_worker.weights.settings import FetchSettings, read_credentials
+
+log = logging.getLogger("slicewise-fetch")
+
+
+def main() -> None:
+    """Run one fetch with the settings of the environment and exit."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    os.umask(0o002)  # pods that share a claim by fsGroup must be able to go on with one another's files
+    try:
+        settings = FetchSettings()
+    except ValidationError as error:
+        sys.exit(_refuse_settings(error))
+    sys.exit(asyncio.run(_run(settings)))
+
+
+def _refuse_settings(error: ValidationError) -> int:
+    wrong = "; ".join(f"SLICEWISE_FETCH_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
+    failure = FetchError(Reason.UNSUPPORTED, f"settings of slicewise-fetch: {wrong}")
+    write_termination(FetchSettings.model_fields["termination_log"].default, failure)
+    log.error("%s", failure.message)
+    return 1
+
+
+async def _run(settings: FetchSettings) -> int:
+    progress = Progress()
+    task = asyncio.create_task(_fetch_and_report(settings, progress))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    runner = await serve(progress, settings.port)
+    logging_task = asyncio.create_task(keep_logging(progress, settings.log_seconds))
+    try:
+        result = await task
+    except asyncio.CancelledError:
+        log.warning("stopped; the next start goes on from here")
+        return 143
+    except FetchError as error:
+        write_termination(settings.termination_log, error)
+        log.error("%s: %s", error.reason, error.message)  # noqa: TRY400 - the last line is for people, not a traceback
+        return 1
+    finally:
+        logging_task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await logging_task
+        await runner.cleanup()
+    log.info("verified: %s, %s, %s", result.path, result.digest, size_text(result.bytes))
+    return 0
+
+
+async def _fetch_and_report(settings: FetchSettings, progress: Progress) -> Result:
+    """Fetch, and write the result file. Trouble with the volumes becomes a `FetchError` too."""
+    try:
+        result = await fetch(settings, read_credentials(settings.credentials_dir), progress)
+        await asyncio.to_thread(write_result, settings.result_file, result)
+    except OSError as error:
+        what = error.filename or settings.cache_dir
+        raise FetchError(
+            Reason.UNSUPPORTED, f"{what}: {error.strerror or error}; check the volume and its fsGroup"
+        ) from error
+    progress.at(result.bytes, result.bytes)
+    progress.done = True
+    progress.say("Done", f"{result.digest}: verified")
+    return result
+
+
+if __name__ == "__main__":
+    main()

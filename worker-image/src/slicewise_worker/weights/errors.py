@@ -1,0 +1,58 @@
+"""What can go wrong while weights are fetched, as the fixed reasons that the operator shows in `WeightsCached`.
+
+Every message is one line: it names the source, the cause and the next step. No message holds a secret: addresses are
+printed without their query, where signatures live.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from yarl import URL
+
+
+class Reason(StrEnum):
+    """The reasons a fetch can fail for; part of the contract with the operator."""
+
+    DIGEST_MISMATCH = "DigestMismatch"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    CREDENTIALS_REJECTED = "CredentialsRejected"
+    PRIVATE_ADDRESS = "PrivateAddress"
+    CACHE_FULL = "CacheFull"
+    DISK_FULL = "DiskFull"
+    UNSUPPORTED = "Unsupported"
+
+
+class FetchError(Exception):
+    """The fetch cannot succeed without a change by somebody: it ends with this reason and message."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class TryAgain(Exception):  # noqa: N818 - names what to do, as StopIteration does
+    """Trouble that may pass. `after` is the number of seconds that the server asked to wait, if it did."""
+
+    def __init__(self, reason: Reason, message: str, after: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.after = after
+
+
+def shown(url: URL) -> str:
+    """The address as it may be printed: without user, query and fragment."""
+    return str(url.with_user(None).with_query(None).with_fragment(None))
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people, e.g. `1.5 GiB`."""
+    value = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"

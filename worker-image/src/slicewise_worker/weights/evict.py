@@ -1,0 +1,165 @@
+"""Room for one more model: least recently used entries go, what is live, pinned or held stays. Blocking; call in threads.
+
+One process at a time makes room (a flock on `<cache>/.lock`). An entry is removed only while both its locks are held
+exclusively, and by a rename first, so nobody ever sees half an entry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from slicewise_worker.weights.cache import Entry, entries
+from slicewise_worker.weights.disk import disk_full, free_bytes
+from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, size_text
+from slicewise_worker.weights.hold import same_file
+from slicewise_worker.weights.partial import PARTIAL, reserved_bytes
+from slicewise_worker.weights.pins import LiveSet, read_pins
+
+log = logging.getLogger(__name__)
+
+_GOING = ".evicted-"
+_LOCK_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """The file that needs room: `size` bytes, of which `written` are there already."""
+
+    digest: str
+    size: int
+    written: int
+
+
+def make_room(cache: Path, limit: int | None, want: Want, live: LiveSet, reserve: Callable[[], None]) -> None:
+    """See to it that the wanted file fits the limit (bytes) and the disk, then call `reserve`, which notes its size.
+
+    Raises `FetchError`: CacheFull (names what stays and why), DiskFull (with both numbers).
+    """
+    size, missing = want.size, want.size - want.written
+    if limit is not None and size > limit:
+        raise FetchError(
+            Reason.CACHE_FULL,
+            f"{cache}: the model needs {size_text(size)} ({size} bytes), the cache may hold {size_text(limit)} ({limit} bytes); "
+            "raise spec.cache",
+        )
+    with _alone(cache):
+        _sweep(cache)
+        others = sorted((one for one in entries(cache) if one.digest != want.digest), key=Entry.last_use)
+        used = sum(_size(one) for one in others)
+        kept: list[str] = []
+        pins = read_pins(cache, now=time.time())
+        for one in others:
+            if _fits(cache, limit, used + size, missing):
+                break
+            if why := _why_live(one, live, pins):
+                kept.append(f"{one.digest} ({why})")
+                continue
+            freed = _size(one)
+            if _remove(cache, one):
+                log.info("evicted %s, not used for longest, %s", one.digest, size_text(freed))
+                used -= freed
+            else:
+                kept.append(f"{one.digest} (held by a running worker or a download)")
+        if limit is not None and used + size > limit:
+            raise FetchError(
+                Reason.CACHE_FULL,
+                f"{cache}: the model needs {size_text(size)} ({size} bytes), the cache may hold {size_text(limit)} ({limit} bytes)"
+                f" and {size_text(used)} must stay: {', '.join(kept)}; raise the cache's size or retire what is live",
+            )
+        if free_bytes(cache) < missing:
+            raise disk_full(cache, size, free_bytes(cache) + want.written)
+        reserve()
+
+
+def _fits(cache: Path, limit: int | None, total: int, missing: int) -> bool:
+    return (limit is None or total <= limit) and free_bytes(cache) >= missing
+
+
+def _size(entry: Entry) -> int:
+    """What an entry takes or, while it is downloaded, will take."""
+    with contextlib.suppress(FileNotFoundError):
+        return entry.model.stat().st_size
+    done, total = reserved_bytes(entry.folder)
+    return max(done, total or 0) if _is_busy(entry.folder / PARTIAL) else done
+
+
+def _is_busy(path: Path) -> bool:
+    """Whether a process has the partial file locked; one that nobody has is a left-over and will not grow."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _take(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _why_live(entry: Entry, live: LiveSet, pins: dict[str, LiveSet]) -> str | None:
+    """Why the entry must stay, in words; None when nothing names it."""
+    if live.unreadable:
+        return f"{live.unreadable[0]} cannot be read"
+    if live.names(entry):
+        return "named by a live revision of this pool"
+    for pool, pin in pins.items():
+        if pin.unreadable:
+            return f"{pin.unreadable[0]} cannot be read"
+        if pin.names(entry):
+            return f"live in pool {pool}"
+    return None
+
+
+@contextlib.contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """Only one process makes room in a cache at a time."""
+    cache.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+    try:
+        give_up = time.monotonic() + _LOCK_SECONDS
+        while not _take(descriptor):
+            if time.monotonic() >= give_up:
+                raise TryAgain(Reason.CACHE_FULL, f"{cache}: another pod has been making room for {_LOCK_SECONDS} s")
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sweep(cache: Path) -> None:
+    """Finish removals that a crash interrupted."""
+    for left in cache.glob(f"{_GOING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _remove(cache: Path, entry: Entry) -> bool:
+    """Remove the entry unless somebody holds one of its files."""
+    with contextlib.ExitStack() as locks:
+        for path in (entry.model, entry.folder / PARTIAL):
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            locks.callback(os.close, descriptor)
+            if not _take(descriptor) or not same_file(descriptor, path):
+                return False
+        going = cache / f"{_GOING}{entry.folder.name[:12]}-{secrets.token_hex(4)}"
+        entry.folder.rename(going)
+        shutil.rmtree(going, ignore_errors=True)
+        return True

@@ -1,0 +1,152 @@
+"""One fetch from start to end: look into the cache, wait for another pod's download, or download."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from slicewise_worker.weights import cache
+from slicewise_worker.weights.backoff import Patience
+from slicewise_worker.weights.claim import verify_on_claim
+from slicewise_worker.weights.download import Download, persist
+from slicewise_worker.weights.errors import FetchError, Reason
+from slicewise_worker.weights.evict import Want, make_room
+from slicewise_worker.weights.origins.location import Origin
+from slicewise_worker.weights.origins.of import origin_for
+from slicewise_worker.weights.partial import CorruptError, Partial, reserved_bytes
+from slicewise_worker.weights.pins import LiveSet, read_live, record_pin
+from slicewise_worker.weights.progress import Progress
+from slicewise_worker.weights.report import Result
+from slicewise_worker.weights.settings import Credentials, FetchSettings
+from slicewise_worker.weights.source import ClaimSource, Source, is_pinned, parse_source
+from slicewise_worker.weights.transport import Transport
+
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_SECONDS = 0.5
+
+
+async def fetch(settings: FetchSettings, credentials: Credentials, progress: Progress) -> Result:
+    """Bring the weights and verify them. Raises `FetchError`."""
+    source = parse_source(settings.source, allow_private=settings.allow_private)
+    if isinstance(source, ClaimSource):
+        digest = settings.digest or _no_digest(settings.source)
+        return await asyncio.to_thread(verify_on_claim, source, settings.claim_dir, digest, progress)
+    async with Transport(
+        allow_private=settings.allow_private, stall_seconds=settings.stall_seconds, ca_file=credentials.ca_file
+    ) as transport:
+        origin = origin_for(source, transport, credentials)
+        patience = Patience(settings.patience_seconds, settings.max_backoff_seconds)
+        digest = await _digest(settings, source, origin, patience, progress)
+        live = await asyncio.to_thread(_live_set, settings, digest)
+        await asyncio.to_thread(record_pin, settings.cache_dir, settings.pool, live)
+        return await _Fetch(settings, origin, transport, patience, progress, digest, live).run()
+
+
+def _no_digest(source: str) -> str:
+    raise FetchError(Reason.UNSUPPORTED, f"{source}: has no digest of its own; set spec.model.digest to sha256:…")
+
+
+async def _digest(
+    settings: FetchSettings, source: Source, origin: Origin, patience: Patience, progress: Progress
+) -> str:
+    """The digest to fetch: the one set, else the one verified before for a pinned source, else what the source says."""
+    if settings.digest:
+        return settings.digest
+    if is_pinned(source) and (known := await asyncio.to_thread(cache.digest_of, settings.cache_dir, settings.source)):
+        return known
+    location = await persist(origin.locate, patience, progress, settings.source)
+    return location.digest or _no_digest(settings.source)
+
+
+def _live_set(settings: FetchSettings, digest: str) -> LiveSet:
+    live = read_live(settings.live_file)
+    return LiveSet(live.digests | {digest}, live.sources | {settings.source}, live.unreadable)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetch:
+    settings: FetchSettings
+    origin: Origin
+    transport: Transport
+    patience: Patience
+    progress: Progress
+    digest: str
+    live: LiveSet
+
+    async def run(self) -> Result:
+        """Look, and download when it is our turn, until the verified file is there."""
+        entry = cache.entry_of(self.settings.cache_dir, self.digest)
+        while True:
+            found = await asyncio.to_thread(cache.look, entry, self.progress)
+            try:
+                if found.state is cache.State.VERIFIED:
+                    return await self._give_out(entry, found.size)
+                if found.state is not cache.State.BUSY and await self._download(entry, found.state):
+                    return await self._give_out(entry, entry.model.stat().st_size)
+            finally:
+                found.close()
+            await self._wait(entry)
+
+    async def _give_out(self, entry: cache.Entry, size: int) -> Result:
+        await asyncio.to_thread(cache.note_use, self.settings.cache_dir, self.digest, self.settings.source)
+        return Result(str(entry.model), self.digest, size)
+
+    async def _wait(self, entry: cache.Entry) -> None:
+        """Another process downloads or removes this entry: show its progress, and look again soon."""
+        done, total = await asyncio.to_thread(reserved_bytes, entry.folder)
+        self.progress.at(done, total)
+        self.progress.say("Waiting", f"{self.digest}: another pod is downloading it into the same cache")
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    async def _download(self, entry: cache.Entry, state: cache.State) -> bool:
+        """Download when nobody else does. False: look again, somebody else was there first."""
+        async with self._locked(entry) as partial:
+            if partial is None:
+                return False
+            if state is cache.State.CORRUPT:
+                log.warning("%s: the cached file has changed on disk; fetching it again", self.digest)
+                entry.model.unlink(missing_ok=True)
+            elif entry.model.exists():
+                await asyncio.to_thread(partial.discard)
+                return False
+            return await self._fill(partial)
+
+    @asynccontextmanager
+    async def _locked(self, entry: cache.Entry) -> AsyncIterator[Partial | None]:
+        partial = await asyncio.to_thread(Partial.try_lock, entry.folder, self.settings.checkpoint_bytes)
+        try:
+            yield partial
+        finally:
+            if partial:
+                partial.close()
+
+    async def _fill(self, partial: Partial) -> bool:
+        async def room(size: int, reserve: Callable[[], None]) -> None:
+            want = Want(self.digest, size, partial.size)
+            limit = self.settings.cache_size_limit
+            await asyncio.to_thread(make_room, self.settings.cache_dir, limit, want, self.live, reserve)
+
+        download = Download(
+            source=self.settings.source,
+            origin=self.origin,
+            digest=self.digest,
+            partial=partial,
+            transport=self.transport,
+            patience=self.patience,
+            progress=self.progress,
+            make_room=room,
+            checkpoint_bytes=self.settings.checkpoint_bytes,
+            digest_attempts=self.settings.digest_attempts,
+            wrong=[],
+        )
+        await download.run()
+        try:
+            await asyncio.to_thread(partial.publish)
+        except CorruptError as error:
+            log.warning("%s: %s; starting over", self.digest, error.message)
+            return False
+        return True

@@ -1,0 +1,153 @@
+"""`oci://`: the GGUF layer of an artifact in an OCI registry (distribution specification 1.1, token authentication).
+
+The manifest is named by its digest and checked against it; the layer's digest in it is the model's. Nothing is trusted
+that the user did not name.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, shown
+from slicewise_worker.weights.origins.location import Location, authorization
+from slicewise_worker.weights.settings import Credentials
+from slicewise_worker.weights.source import RegistrySource
+from slicewise_worker.weights.transport import Transport, trouble
+
+_ACCEPT = (
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, "
+    "application/vnd.oci.image.index.v1+json"
+)
+_MAX_MANIFEST = 4 * 1024**2
+_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_MODEL_TYPES = frozenset({"application/vnd.ollama.image.model"})
+_NAMES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The layer that holds the model: `sha256:<hex>` and size in bytes."""
+
+    digest: str
+    size: int
+
+
+class RegistryOrigin:
+    """One artifact. `endpoint` of the credentials replaces `https://<host>`, e.g. for a registry without TLS."""
+
+    def __init__(self, source: RegistrySource, transport: Transport, credentials: Credentials) -> None:
+        base = credentials.endpoint or f"https://{source.host}"
+        self._source = source
+        self._transport = transport
+        self._credentials = credentials
+        self._manifest_url = URL(f"{base}/v2/{source.repository}/manifests/{source.digest}")
+        self._blobs_url = f"{base}/v2/{source.repository}/blobs"
+        self._wrong = 0
+
+    async def locate(self) -> Location:
+        """Read the manifest, with a fresh token when the registry wants one, and pick the layer."""
+        body, auth = await self._manifest()
+        found = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        if found != self._source.digest:
+            self._wrong += 1
+            message = f"{shown(self._manifest_url)}: the manifest that came has {found}"
+            if self._wrong >= _ATTEMPTS:
+                raise FetchError(Reason.DIGEST_MISMATCH, f"{message}, {self._wrong} times; check the registry")
+            raise TryAgain(Reason.DIGEST_MISMATCH, message)
+        layer = pick_layer(json.loads(body), shown(self._manifest_url))
+        return Location(URL(f"{self._blobs_url}/{layer.digest}"), auth, layer.digest, layer.size)
+
+    async def _manifest(self) -> tuple[bytes, dict[str, str]]:
+        auth: dict[str, str] = {}
+        for last in (False, True):
+            async with self._transport.request(self._manifest_url, headers={"Accept": _ACCEPT}, auth=auth) as response:
+                if response.status == 200:
+                    return await _read_bounded(response), auth
+                if response.status != 401 or last:
+                    raise await trouble(response, now=time.time(), first=self._manifest_url)
+                challenge = response.headers.get("WWW-Authenticate", "")
+            auth = await self._answer(challenge)
+        raise AssertionError("unreachable")
+
+    async def _answer(self, challenge: str) -> dict[str, str]:
+        """The header that answers a 401: a token from the realm that it names, or user and password."""
+        if not challenge.lower().startswith("bearer") or self._credentials.token:
+            return authorization(self._credentials)
+        parameters = dict(_PARAMETER.findall(challenge))
+        try:
+            realm = URL(parameters.get("realm", ""))
+            realm.origin()
+        except ValueError as error:
+            raise FetchError(
+                Reason.SOURCE_UNREACHABLE,
+                f"{shown(self._manifest_url)}: asks for a token but names no realm; check the registry",
+            ) from error
+        scope = parameters.get("scope") or f"repository:{self._source.repository}:pull"
+        url = realm.update_query({"service": parameters.get("service", ""), "scope": scope})
+        async with self._transport.request(url, auth=self._basic()) as response:
+            if response.status != 200:
+                raise await trouble(response, now=time.time(), first=url)
+            answer = json.loads(await _read_bounded(response))
+        token = answer.get("token") or answer.get("access_token") or ""
+        return {"Authorization": f"Bearer {token}"}
+
+    def _basic(self) -> dict[str, str]:
+        user, password = self._credentials.username, self._credentials.password
+        if user is None or password is None:
+            return {}
+        return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")}
+
+
+def pick_layer(manifest: dict[str, Any], where: str) -> Layer:
+    """The layer that is the GGUF file, by media type or file name, or the only layer.
+
+    Raises `FetchError` (Unsupported) that says what the artifact holds instead.
+    """
+    if "manifests" in manifest:
+        raise FetchError(Reason.UNSUPPORTED, f"{where}: is an index; name the digest of the one manifest in it")
+    layers = [layer for layer in manifest.get("layers", []) if isinstance(layer, dict)]
+    models = [layer for layer in layers if _is_model(layer)] or (layers if len(layers) == 1 else [])
+    names = ", ".join(_name(layer) or str(layer.get("mediaType")) for layer in layers) or "none"
+    if len(models) != 1:
+        raise FetchError(
+            Reason.UNSUPPORTED,
+            f"{where}: {len(models)} layers may be the GGUF file (layers: {names}); push one .gguf file",
+        )
+    digest, size, kind = models[0].get("digest"), models[0].get("size"), str(models[0].get("mediaType"))
+    if "tar" in kind.replace("+", ".").split("."):
+        raise FetchError(
+            Reason.UNSUPPORTED, f"{where}: the layer is a tar archive ({kind}); push the .gguf file as it is"
+        )
+    if not isinstance(digest, str) or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest) or not isinstance(size, int):
+        raise FetchError(Reason.UNSUPPORTED, f"{where}: the layer has no sha256 digest and size")
+    return Layer(digest, size)
+
+
+def _is_model(layer: dict[str, Any]) -> bool:
+    kind = str(layer.get("mediaType"))
+    return "gguf" in kind.lower() or kind in _MODEL_TYPES or _name(layer).lower().endswith(".gguf")
+
+
+def _name(layer: dict[str, Any]) -> str:
+    annotations = layer.get("annotations") or {}
+    return next((str(annotations[key]) for key in _NAMES if key in annotations), "")
+
+
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The body, which for a manifest or a token is small."""
+    body = await response.content.read(_MAX_MANIFEST + 1)
+    while body and len(body) <= _MAX_MANIFEST and (more := await response.content.read(_MAX_MANIFEST + 1)):
+        body += more
+    if len(body) > _MAX_MANIFEST:
+        raise FetchError(Reason.UNSUPPORTED, f"{shown(response.url)}: the answer is larger than {_MAX_MANIFEST} bytes")
+    return body

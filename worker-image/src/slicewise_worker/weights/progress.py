@@ -1,0 +1,126 @@
+"""How far a fetch is: for the log, for `/progress` and for `/metrics`. Written by the fetch, read by the other two."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from slicewise_worker.weights.errors import size_text
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Progress:
+    """The state of the one fetch of this process. Sizes in bytes.
+
+    `reason` is what it does (Locating, Waiting, Downloading, Verifying, Done) or, while it tries again, the reason of the
+    last failure; `message` says the same in a sentence.
+    """
+
+    bytes_done: int = 0
+    bytes_total: int | None = None
+    received: int = 0
+    reason: str = "Locating"
+    message: str = "asking the source where the weights are"
+    done: bool = False
+    retries: dict[str, int] = field(default_factory=dict)
+
+    def say(self, reason: str, message: str) -> None:
+        """What goes on now."""
+        if (reason, message) != (self.reason, self.message):
+            log.info("%s", message)
+        self.reason, self.message = reason, message
+
+    def at(self, done: int, total: int | None) -> None:
+        """How far it is."""
+        self.bytes_done, self.bytes_total = done, total
+
+    def trouble(self, reason: str, message: str) -> None:
+        """A try failed and another one follows."""
+        self.retries[reason] = self.retries.get(reason, 0) + 1
+        log.warning("%s", message)
+        self.reason, self.message = reason, message
+
+    def as_json(self) -> str:
+        """The body of `/progress`."""
+        return json.dumps(
+            {
+                "bytes_done": self.bytes_done,
+                "bytes_total": self.bytes_total,
+                "reason": self.reason,
+                "message": self.message,
+                "done": self.done,
+            }
+        )
+
+
+async def keep_logging(progress: Progress, every: float) -> None:
+    """Log a line with percent, rate and time left every `every` seconds, until cancelled."""
+    before, then = progress.bytes_done, time.monotonic()
+    while True:
+        await asyncio.sleep(every)
+        now = time.monotonic()
+        rate = max(0.0, (progress.bytes_done - before) / (now - then))
+        log.info("%s", progress_line(progress, rate))
+        before, then = progress.bytes_done, now
+
+
+def progress_line(progress: Progress, rate: float) -> str:
+    """One line for people; `rate` in bytes a second."""
+    total = progress.bytes_total
+    if not total:
+        return f"{progress.reason}: {size_text(progress.bytes_done)} at {size_text(int(rate))}/s"
+    left = f"{(total - progress.bytes_done) / rate:.0f} s left" if rate > 0 else "standing still"
+    share = 100 * progress.bytes_done // total
+    return f"{progress.reason}: {share} % of {size_text(total)} at {size_text(int(rate))}/s, {left}"
+
+
+def _registry(progress: Progress) -> CollectorRegistry:
+    registry = CollectorRegistry()
+
+    def gauge(name: str, text: str) -> Gauge:
+        return Gauge(f"slicewise_fetch_{name}", text, registry=registry)
+
+    gauge("bytes_done", "Bytes of the weights that are written and hashed").set(progress.bytes_done)
+    gauge("bytes_total", "Size of the weights in bytes, 0 while not known").set(progress.bytes_total or 0)
+    gauge("done", "1 when the weights are verified and in place").set(progress.done)
+    received = Counter("slicewise_fetch_received_bytes", "Bytes received from the source", registry=registry)
+    received.inc(progress.received)
+    retries = Counter("slicewise_fetch_retries", "Tries that failed and were repeated", ["reason"], registry=registry)
+    for reason, count in progress.retries.items():
+        retries.labels(reason).inc(count)
+    return registry
+
+
+async def serve(progress: Progress, port: int) -> web.AppRunner:
+    """Serve `/progress` and `/metrics` on all addresses; port 0 takes a free one. Clean up the runner to stop.
+
+    A port that is taken is a warning: the weights matter more than their progress.
+    """
+
+    async def answer_progress(_: web.Request) -> web.Response:
+        return web.Response(text=progress.as_json(), content_type="application/json")
+
+    async def answer_metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(_registry(progress)), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.router.add_get("/progress", answer_progress)
+    app.router.add_get("/metrics", answer_metrics)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, None, port, shutdown_timeout=1)
+        await site.start()
+        log.info("progress on port %s", runner.addresses[0][1])
+    except OSError as error:
+        log.warning("progress is not served: %s", error)
+    return runner

@@ -1,0 +1,44 @@
+"""What `slicewise-fetch` leaves behind: the result file for the worker, the termination message for the operator."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from slicewise_worker.weights.disk import write_atomically
+from slicewise_worker.weights.errors import FetchError
+
+log = logging.getLogger(__name__)
+
+_TERMINATION_BYTES = 4096
+"""What the kubelet keeps of a termination message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Verified weights: where they are, `sha256:<hex>`, size in bytes."""
+
+    path: str
+    digest: str
+    bytes: int
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write the result file that the worker reads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(asdict(result)))
+
+
+def write_termination(path: Path, error: FetchError) -> None:
+    """Write reason and message where the kubelet reads them into the pod's status; outside a pod it is nowhere."""
+    message = error.message
+    text = json.dumps({"reason": error.reason, "message": message}, ensure_ascii=False)
+    while len(text.encode()) > _TERMINATION_BYTES:
+        message = message[: len(message) * 3 // 4] + "…"
+        text = json.dumps({"reason": error.reason, "message": message}, ensure_ascii=False)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as trouble:
+        log.debug("no termination message: %s", trouble)

@@ -1,0 +1,90 @@
+"""The only reader of the environment of `slicewise-fetch`: what the operator sets on the init container.
+
+Called by `__main__`. Credentials come from files (a mounted Secret), never from the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class FetchSettings(BaseSettings):
+    """Environment variables `SLICEWISE_FETCH_*`. Sizes in bytes, times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="SLICEWISE_FETCH_", env_ignore_empty=True, frozen=True)
+
+    source: str
+    digest: str | None = None
+    cache_dir: Path = Path("/weights")
+    cache_size_limit: Annotated[int, Field(gt=0)] | None = None
+    result_file: Path = Path("/run/slicewise/weights.json")
+    live_file: Path | None = None
+    allow_private: bool = False
+    port: Annotated[int, Field(ge=0, le=65535)] = 9091
+    credentials_dir: Path = Path("/etc/slicewise/credentials")
+    claim_dir: Path = Path("/source")
+    termination_log: Path = Path("/dev/termination-log")
+    pool: str | None = None
+    """`<namespace>/<pool>`: whose live set to record in a cache that several pools share."""
+
+    patience_seconds: Annotated[float, Field(ge=0)] = 600
+    """How long to go on without one new byte before giving up; the kubelet then restarts the container."""
+    max_backoff_seconds: Annotated[float, Field(gt=0)] = 30
+    stall_seconds: Annotated[float, Field(gt=0)] = 60
+    """A connection that brings nothing for this long is given up and tried again."""
+    checkpoint_bytes: Annotated[int, Field(gt=0)] = 64 * 1024**2
+    """At most this much is fetched twice after a crash."""
+    digest_attempts: Annotated[int, Field(ge=1)] = 3
+    log_seconds: Annotated[float, Field(gt=0)] = 5
+
+    @field_validator("digest")
+    @classmethod
+    def _digest_is_sha256(cls, value: str | None) -> str | None:
+        if value is not None and not _DIGEST.fullmatch(value):
+            raise ValueError("write sha256: and 64 lower-case hexadecimal digits")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The keys of the pool's `credentialsSecretRef`; each None when the Secret does not have it."""
+
+    token: str | None = field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    access_key_id: str | None = field(default=None, repr=False)
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    region: str | None = None
+    endpoint: str | None = None
+    ca_file: Path | None = None
+    """PEM certificates to trust beside the public ones (key `ca.crt`)."""
+
+
+def read_credentials(folder: Path) -> Credentials:
+    """Read the mounted Secret; a folder or key that is not there is no credential. Surrounding white space is dropped."""
+
+    def key(name: str) -> str | None:
+        path = folder / name
+        return (path.read_text(encoding="utf-8").strip() or None) if path.is_file() else None
+
+    authority = folder / "ca.crt"
+    return Credentials(
+        token=key("token"),
+        username=key("username"),
+        password=key("password"),
+        access_key_id=key("accessKeyId"),
+        secret_access_key=key("secretAccessKey"),
+        session_token=key("sessionToken"),
+        region=key("region"),
+        endpoint=(key("endpoint") or "").rstrip("/") or None,
+        ca_file=authority if authority.is_file() else None,
+    )

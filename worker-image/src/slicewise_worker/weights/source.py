@@ -1,0 +1,115 @@
+"""Where weights come from: the text of `spec.model.source` as a value. Pure; no I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from yarl import URL
+
+from slicewise_worker.weights.errors import FetchError, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """`hf://org/repo@revision/file`."""
+
+    repo: str
+    revision: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebSource:
+    """`https://…` (or `http://…`, where private addresses are allowed)."""
+
+    url: URL
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSource:
+    """`s3://bucket/key`."""
+
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySource:
+    """`oci://host/repository@sha256:…`; the digest is the manifest's."""
+
+    host: str
+    repository: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSource:
+    """`pvc://claim/path`."""
+
+    claim: str
+    path: str
+
+
+Source = HubSource | WebSource | BucketSource | RegistrySource | ClaimSource
+
+_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)/(?P<file>[^?#]+)")
+_BUCKET = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>.+)")
+_REGISTRY = re.compile(
+    r"oci://(?P<host>[\w.-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?)/(?P<repository>[a-z0-9]+([._/-]+[a-z0-9]+)*)"
+    r"(:[\w.-]+)?@(?P<digest>sha256:[0-9a-f]{64})"
+)
+_CLAIM = re.compile(r"pvc://(?P<claim>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)/(?P<path>.+)")
+
+
+def parse_source(text: str, *, allow_private: bool) -> Source:
+    """The source that the text names.
+
+    Raises `FetchError` (Unsupported), with what to write instead, for a text that names none.
+
+    >>> parse_source("hf://org/repo@1f2e/q8.gguf", allow_private=False)
+    HubSource(repo='org/repo', revision='1f2e', file='q8.gguf')
+    """
+    if match := _HUB.fullmatch(text):
+        return HubSource(match["repo"], unquote(match["revision"]), match["file"])
+    if match := _BUCKET.fullmatch(text):
+        return BucketSource(match["bucket"], match["key"])
+    if match := _REGISTRY.fullmatch(text):
+        return RegistrySource(match["host"], match["repository"], match["digest"])
+    if match := _CLAIM.fullmatch(text):
+        return ClaimSource(match["claim"], match["path"])
+    if text.startswith(("https://", "http://")):
+        return _web(text, allow_private=allow_private)
+    raise FetchError(
+        Reason.UNSUPPORTED,
+        f"{text}: not a source; write hf://org/repo@commit/file.gguf, https://host/file.gguf, s3://bucket/key, "
+        "oci://host/repository@sha256:… or pvc://claim/path",
+    )
+
+
+def _web(text: str, *, allow_private: bool) -> WebSource:
+    try:
+        url = URL(text)
+        host = url.host
+    except ValueError:
+        host = None
+    if not host:
+        raise FetchError(
+            Reason.UNSUPPORTED, f"{text.split('?', maxsplit=1)[0]}: not an address; write https://host/path"
+        )
+    if url.user is not None or url.password is not None:
+        raise FetchError(
+            Reason.UNSUPPORTED,
+            f"{url.scheme}://…@{host}: an address must not hold a password; put it in the Secret of credentialsSecretRef",
+        )
+    if url.scheme == "http" and not allow_private:
+        raise FetchError(Reason.UNSUPPORTED, f"{text}: plain http is for private addresses only; write https://")
+    return WebSource(url)
+
+
+def is_pinned(source: Source) -> bool:
+    """Whether the same source can never name other bytes, so that a cached copy needs no look at the network."""
+    return isinstance(source, RegistrySource) or (
+        isinstance(source, HubSource) and re.fullmatch(r"[0-9a-f]{40}", source.revision) is not None
+    )

@@ -1,14 +1,25 @@
 #!/usr/bin/env bash
-# The kind node image slicewise/node:v$KUBE from Debian packages, kind's own node files (copied out of its Go module) and the programs of build.sh.
+# The kind node image $NODE_IMAGE from Debian packages, kind's own node files (copied out of its Go module) and the programs of build.sh.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${SLICEWISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/slicewise}; bin=$cache/bin
-KUBE=${KUBE:-1.34.4}; tag=slicewise/node:v$KUBE
-[ "${1:-}" = -f ] || ! docker image inspect "$tag" >/dev/null 2>&1 || { echo "$tag is there"; exit 0; }
-need=(); for p in mmdebstrap:mmdebstrap jq:jq busybox-static:busybox containerd:ctr; do command -v "${p#*:}" >/dev/null || need+=("${p%%:*}"); done
-[ ${#need[@]} = 0 ] || { apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${need[@]}" >/dev/null; }
-kind=$(go mod download -json sigs.k8s.io/kind@v0.33.0 | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
-w=$(mktemp -d); trap 'rm -rf "$w"' EXIT; o=$w/overlay; mkdir -p "$o"
+. "$here/settings.sh"
+hash=$( { echo "$KUBE $KIND $ETCD $CNI $LOCAL_PATH $SUITE"; inputs "$0" "$here/oci.py" "$here/go/coredns" "$here/go/pause"; } | sha256sum | cut -c1-16)
+image_has "$NODE_IMAGE" "$hash" && { echo "$NODE_IMAGE is there"; exit 0; }
+
+import() {  # a new engine, or one with an emptied data folder, takes the tree that was built before
+  docker import "$1" slicewise/node-root >/dev/null
+  # `docker import -c` takes no STOPSIGNAL, and systemd stops on that one only.
+  printf 'FROM slicewise/node-root\nENV container=docker\nSTOPSIGNAL SIGRTMIN+3\nENTRYPOINT ["/usr/local/bin/entrypoint","/sbin/init"]\n' |
+    docker build -q -t "$NODE_IMAGE" --label "dev.slicewise.inputs=$hash" - >/dev/null
+  docker image inspect "$NODE_IMAGE" --format '{{.Size}}' | awk -v t="$NODE_IMAGE" '{printf "%s: %.0f MB\n", t, $1/1e6}'
+}
+
+root=$SLICEWISE_CACHE/images/node-$hash.tar
+if [ -f "$root" ]; then import "$root"; exit 0; fi
+rm -rf "$SLICEWISE_CACHE"/images/node-* "$SLICEWISE_CACHE"/images/work.*   # of other versions, and what an interrupted run left
+debian mmdebstrap:mmdebstrap jq:jq busybox-static:busybox containerd:ctr
+kind=$(go mod download -json "sigs.k8s.io/kind@$KIND" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
+w=$(mktemp -d "$SLICEWISE_CACHE/images/work.XXXXXX"); trap 'rm -rf "$w"' EXIT; o=$w/overlay; mkdir -p "$o"
 
 # 1 · kind's files: entrypoint, units, containerd configuration
 cp -r "$kind/images/base/files/." "$o/"; chmod -R u+w "$o"; rm -rf "$o/LICENSES"
@@ -35,8 +46,7 @@ text = re.search(r"const defaultStorageManifest = `(.*)\n`", open(sys.argv[1]).r
 print(text.replace("` + storageProvisionerImage + `", sys.argv[2]).replace("` + storageHelperImage + `", sys.argv[3]))
 PY
 bb=/bin/busybox:/bin/busybox; for a in sh mkdir rm chmod cat sleep ls wget nslookup nc; do bb+=,@busybox:/bin/$a; done
-suite=$(. /etc/os-release; echo "$VERSION_CODENAME")
-mmdebstrap --quiet --variant=extract --include=nftables --dpkgopt='path-exclude=/usr/share/*' "$suite" "$w/nft.tar"
+mmdebstrap --quiet --variant=extract --include=nftables --dpkgopt='path-exclude=/usr/share/*' "$SUITE" "$w/nft.tar"
 python3 "$here/oci.py" "$o/kind/images/all.tar" "$(one "$pause" pause)" "$(ref kube-proxy)=+$w/nft.tar:/,$bin/kube-proxy:/usr/local/bin/kube-proxy;entry=/usr/local/bin/kube-proxy" "$(one "$(grep coredns <<<"$list")" coredns)" \
   "$(one "$(sc storageProvisionerImage)" local-path-provisioner)" "$(sc storageHelperImage)=$bb"
 python3 "$here/oci.py" "$o/kind/images/control-plane.tar" "$(one "$(ref etcd)" etcd)" "$(one "$(ref kube-apiserver)" kube-apiserver)" \
@@ -68,6 +78,7 @@ chmod 755 "$o/kind/bin/load-images.sh"
 
 # 4 · Debian
 tar -C "$o" -cf "$w/overlay.tar" --owner=0 --group=0 .
+# shellcheck disable=SC2016 # $1 is the new root, expanded by the hook's shell
 mmdebstrap --quiet --variant=minbase --include=systemd,dbus,conntrack,iptables,nftables,iproute2,ethtool,kmod,mount,util-linux,procps,jq,ca-certificates,containerd,runc,libseccomp2,e2fsprogs \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --customize-hook="tar -C \"\$1\" -xf $w/overlay.tar --no-same-owner --keep-directory-symlink" \
@@ -79,7 +90,6 @@ mmdebstrap --quiet --variant=minbase --include=systemd,dbus,conntrack,iptables,n
     ln -sf /usr/lib/systemd/systemd /sbin/init; ln -sf /usr/bin/containerd /usr/local/bin/containerd; ln -sf /usr/bin/ctr /usr/local/bin/ctr
     systemctl enable kubelet containerd undo-mount-hacks load-images; systemctl mask systemd-binfmt.service
     rm -rf /var/cache/apt/* /var/lib/apt/lists/*"' \
-  "$suite" "$w/root.tar"
-docker import "$w/root.tar" slicewise/node-root >/dev/null
-printf 'FROM slicewise/node-root\nENV container=docker\nSTOPSIGNAL SIGRTMIN+3\nENTRYPOINT ["/usr/local/bin/entrypoint","/sbin/init"]\n' | DOCKER_BUILDKIT=0 docker build -q -t "$tag" - >/dev/null
-docker image inspect "$tag" --format '{{.Size}}' | awk '{printf "'"$tag"': %.0f MB\n", $1/1e6}'
+  "$SUITE" "$w/root.tar"
+mv "$w/root.tar" "$root"
+import "$root"

@@ -1,0 +1,3 @@
+module modelserver
+
+go 1.25

@@ -1,0 +1,77 @@
+# shellcheck shell=bash
+# Versions, places and the few functions that the scripts of this folder share. Sourced, never run.
+# Every version is pinned here and nowhere else; a changed version rebuilds what it names.
+export KUBE=1.34.4             # the last minor version that takes cgroup v1 without being told to
+KIND=v0.33.0
+HELM=v4.3.1
+ETCD=v3.6.5
+CNI=v1.9.1
+LOCAL_PATH=v0.0.30
+# kind's own node image of that kind release, for machines with a reachable registry
+PUBLIC_NODE_IMAGE=kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d
+PUBLIC_BASE_IMAGE=python:3.11-slim-bookworm
+SUITE=bookworm                 # Debian 12: its Python is the minor version that the locks are for
+NODE_IMAGE=slicewise/node:v$KUBE
+BASE_IMAGE=slicewise/base:python3
+CLUSTER=${SLICEWISE_CLUSTER:-slicewise}
+VERSION=0.1.0                  # of the operator's and the worker's image
+export SUITE KIND HELM ETCD CNI LOCAL_PATH PUBLIC_NODE_IMAGE PUBLIC_BASE_IMAGE NODE_IMAGE BASE_IMAGE CLUSTER VERSION
+
+export SLICEWISE_CACHE=${SLICEWISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/slicewise}
+bin=$SLICEWISE_CACHE/bin
+logs=$SLICEWISE_CACHE/log
+mkdir -p "$bin" "$logs" "$SLICEWISE_CACHE/images"
+export PATH=$bin:$PATH
+export DOCKER_BUILDKIT=0       # a 28.x client with a 20.10 engine has no buildx, and our builds need none
+
+# step TEXT COMMAND …: runs it, output into a log file, and prints one line with the time it took. Prints the log's end
+# and returns the command's status when it failed.
+step() {
+  local text=$1 log rc=0 start=$SECONDS
+  shift
+  log=$logs/$(tr -cs 'a-z0-9\n' '-' <<<"${text,,}").log
+  printf '%s  %-58s ' "$(date +%T)" "$text"
+  "$@" >"$log" 2>&1 </dev/null 9>&- || rc=$?   # 9: a lock is ours, not the daemon's that the command may start
+  if [ "$rc" = 0 ]; then
+    printf '%4d s\n' $((SECONDS - start))
+  else
+    printf 'failed after %d s; the end of %s:\n' $((SECONDS - start)) "$log"
+    tail -n 15 "$log" | sed 's/^/    /'
+  fi
+  return "$rc"
+}
+
+# debian PACKAGE:PROGRAM …: installs those whose program is missing; without root, says what to install.
+debian() {
+  local p need=()
+  for p; do command -v "${p#*:}" >/dev/null || [ -x "/usr/sbin/${p#*:}" ] || need+=("${p%%:*}"); done
+  [ ${#need[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "missing programs; install these packages: ${need[*]}" >&2
+    return 1
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${need[@]}" >/dev/null
+}
+
+# registry IMAGE: whether its registry answers for it within five seconds. SLICEWISE_REGISTRY=yes|no says so by hand.
+registry() {
+  case "${SLICEWISE_REGISTRY:-auto}" in yes) return 0 ;; no) return 1 ;; esac
+  timeout 5 docker manifest inspect "$1" >/dev/null 2>&1
+}
+
+# alone NAME: waits until no other run holds that name's lock; held until this script ends.
+alone() {
+  exec 9>"$SLICEWISE_CACHE/$1.lock"
+  flock -n 9 || { echo "waiting for another run that holds $SLICEWISE_CACHE/$1.lock" >&2; flock 9; }
+}
+
+# inputs FILE-OR-FOLDER …: a hash of their contents and of their names below the folder that each is in.
+inputs() {
+  local p
+  for p; do (cd "$(dirname "$p")" && find "$(basename "$p")" -type f ! -path '*/__pycache__/*' ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum); done |
+    sha256sum | cut -c1-16
+}
+
+# image_has IMAGE HASH: whether that image is there and was made from inputs of that hash.
+image_has() { [ "$(docker image inspect "$1" --format '{{index .Config.Labels "dev.slicewise.inputs"}}' 2>/dev/null)" = "$2" ]; }

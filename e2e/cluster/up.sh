@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# `make cluster`: a kind cluster of one control plane and three workers in zones a, b, c, with slices of GPUs that are not
+# there. Leaves a cluster that works as it is; mends one whose nodes stopped; makes anew one that was half made or stays half
+# dead. kubectl context: kind-$CLUSTER, also alone in $SLICEWISE_CACHE/kubeconfig.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/settings.sh"
+made=/kind/slicewise-made   # on the control-plane node, once everything of `create` is done
+k() { kubectl --context "kind-$CLUSTER" "$@"; }
+
+raise_inotify() {  # a cluster of four nodes holds 69 of 128 instances: with little beside it kube-proxy dies with "too many open files"
+  local f=/proc/sys/fs/inotify/max_user_instances
+  if [ "$(cat $f)" -lt 1024 ] && [ -w $f ]; then echo 1024 >$f 2>/dev/null || true; fi
+  f=/proc/sys/fs/inotify/max_user_watches
+  if [ "$(cat $f)" -lt 262144 ] && [ -w $f ]; then echo 262144 >$f 2>/dev/null || true; fi
+}
+
+is_made() { [ "$(kind get nodes --name "$CLUSTER" 2>/dev/null | wc -l)" = 4 ] && docker cp "$CLUSTER-control-plane:$made" - >/dev/null 2>&1; }
+
+create() {
+  kind delete cluster --name "$CLUSTER"
+  local network=true
+  [ "$image" = "$NODE_IMAGE" ] || network=false   # kind's own image brings kind's own network
+  cd "$here"   # the audit policy's path is relative
+  sed "s/disableDefaultCNI: true/disableDefaultCNI: $network/" cluster.yaml | kind create cluster --name "$CLUSTER" --config - --image "$image"
+  ready
+  docker exec "$CLUSTER-control-plane" touch "$made"
+}
+
+ready() {  # from containers that run to a cluster that takes pods
+  local end=$((SECONDS + 60))
+  until k get --raw /readyz >/dev/null 2>&1; do [ $SECONDS -lt $end ] || { echo "the API server does not answer"; return 1; }; sleep 0.5; done
+  "$here/network.sh"
+  k wait --for=condition=Ready node --all --timeout=60s
+  k -n kube-system rollout status daemonset/kube-proxy --timeout=60s
+  k -n kube-system rollout status deployment/coredns --timeout=90s
+  k -n local-path-storage rollout status deployment/local-path-provisioner --timeout=90s
+}
+
+mend() {
+  mapfile -t nodes < <(kind get nodes --name "$CLUSTER")
+  docker start "${nodes[@]}"
+  kubectl config get-contexts "kind-$CLUSTER" >/dev/null 2>&1 || kind export kubeconfig --name "$CLUSTER"
+  ready
+}
+
+choose_image() {
+  if docker image inspect "$PUBLIC_NODE_IMAGE" >/dev/null 2>&1 || registry "$PUBLIC_NODE_IMAGE"; then image=$PUBLIC_NODE_IMAGE; else image=$NODE_IMAGE; fi
+}
+
+begin=$SECONDS
+alone cluster
+step "Docker engine" "$here/start-docker.sh"
+raise_inotify
+choose_image
+if [ "$image" = "$NODE_IMAGE" ]; then
+  step "programs from Go modules (the first time: 8 minutes)" "$here/build.sh" all
+  step "node image from Debian packages" "$here/node-image.sh"
+else
+  step "programs from Go modules (the first time: 5 minutes)" "$here/build.sh" host
+  docker image inspect "$image" >/dev/null 2>&1 || step "node image $image" docker pull "$image"
+fi
+if ! { is_made && step "cluster $CLUSTER is there" mend; }; then
+  # An engine that dies meanwhile takes the nodes along: once more, on an engine that answers.
+  step "cluster $CLUSTER" create || { step "Docker engine" "$here/start-docker.sh"; step "cluster $CLUSTER, second try" create; }
+fi
+kind get kubeconfig --name "$CLUSTER" >"$SLICEWISE_CACHE/kubeconfig.new"
+chmod 600 "$SLICEWISE_CACHE/kubeconfig.new"; mv "$SLICEWISE_CACHE/kubeconfig.new" "$SLICEWISE_CACHE/kubeconfig"
+step "device plugin: two slices a node" "$here/../deviceplugin/apply.sh"
+echo "cluster ready after $((SECONDS - begin)) s: kubectl --context kind-$CLUSTER get nodes"

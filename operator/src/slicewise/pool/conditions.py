@@ -107,7 +107,8 @@ def _drain(facts: Facts) -> Finding:
     others = f" (and {len(facts.blocked_drains) - 1} more)" if len(facts.blocked_drains) > 1 else ""
     message = (
         f"node {first.node}{others} is cordoned and its worker cannot go: zone {first.zone or repr('')} has "
-        f"{first.serving} ready, its floor is {first.floor}, and no slice is free there. Free or add a slice in that zone, or lower spec.zones.minAvailable"
+        f"{first.serving} ready, its floor is {first.floor}, and no slice is free there. "
+        "Free or add a slice in that zone, or lower spec.zones.minAvailable"
     )
     return Finding("True", Reason.NO_FREE_SLICE, message)
 

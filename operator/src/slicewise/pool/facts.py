@@ -15,6 +15,7 @@ from slicewise.pool.outcome import PodDeletion
 from slicewise.pool.rollout.state import RolloutState
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.workers import living
+from slicewise.pool.zones import wanted_replicas
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,11 @@ class Facts:
     @cached_property
     def desired(self) -> int:
         """Workers that the pool is to have in all."""
-        return sum(target.desired for target in self.demand.targets) if self.demand else 0
+        if self.demand is None:
+            return 0
+        if not self.demand.targets:
+            return wanted_replicas(self.pool.spec, 1)
+        return sum(target.desired for target in self.demand.targets)
 
     @cached_property
     def serving(self) -> Counter[str]:

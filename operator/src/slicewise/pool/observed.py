@@ -90,7 +90,7 @@ class ObservedPod:
     @property
     def serving(self) -> bool:
         """Whether it takes requests and will go on doing so."""
-        return self.ready and not self.terminating and self.phase == "Running"
+        return self.ready and not self.terminating and self.phase == "Running" and not self.device_unhealthy
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,217 @@
+"""A cluster in a few lines, for tests of the plan: Deployments, a scheduler that hands out slices, workers that get ready.
+
+It does what Kubernetes promises and no more: a Deployment's pods appear later, a pod holds its slice until it is gone, a
+Deployment that shrinks gives up its unplaced and unready pods first. After every step it checks what must never be.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from builders import MIG, three_zones
+
+from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.pool.observed import (
+    FetchProgress,
+    ObservedDeployment,
+    ObservedNode,
+    ObservedPod,
+    ObservedPool,
+    ObservedRevision,
+)
+from slicewise.pool.outcome import PoolPlan
+from slicewise.pool.plan import plan_pool
+
+
+@dataclass
+class Simulation:
+    """One pool on a few nodes."""
+
+    pool: InferencePool
+    nodes: dict[str, ObservedNode] = field(default_factory=lambda: {node.name: node for node in three_zones()})
+    others: dict[str, int] = field(default_factory=dict)
+    """Node → slices that somebody else holds."""
+    broken: set[str] = field(default_factory=set)
+    """Revisions whose workers never get ready."""
+    random: random.Random = field(default_factory=lambda: random.Random(0))
+    now: float = 1_000_000.0
+    status: dict[str, Any] = field(default_factory=dict)
+    pods: dict[str, ObservedPod] = field(default_factory=dict)
+    deployments: dict[str, ObservedDeployment] = field(default_factory=dict)
+    revisions: dict[str, ObservedRevision] = field(default_factory=dict)
+    budgets: dict[str, int] = field(default_factory=dict)
+    events: list[str] = field(default_factory=list)
+    phases: list[str] = field(default_factory=list)
+    counter: int = 0
+    protected: Counter[str] = field(default_factory=Counter)
+    """Zone → ready workers that a plan of ours must not go below."""
+
+    def observed(self) -> ObservedPool:
+        return ObservedPool(
+            pods=tuple(self.pods.values()),
+            deployments=tuple(self.deployments.values()),
+            revisions=tuple(self.revisions.values()),
+            nodes=tuple(self.nodes.values()),
+            held_by_others={name: {MIG: count} for name, count in self.others.items()},
+            status=self.status,
+            default_image="slicewise-worker:test",
+        )
+
+    def operate(self) -> PoolPlan:
+        """One pass of the operator."""
+        before = self.ready()
+        plan = plan_pool(self.pool, self.observed(), self.now)
+        self._apply(plan)
+        self._check_floor(before)
+        return plan
+
+    def _apply(self, plan: PoolPlan) -> None:
+        if plan.children is not None:
+            wanted = {(child["kind"], child["metadata"]["name"]): child for child in plan.children}
+            self._deployments({name: child for (kind, name), child in wanted.items() if kind == "Deployment"})
+            self.budgets = {
+                child["metadata"]["labels"][LABEL_ZONE]: child["spec"]["minAvailable"]
+                for (kind, _), child in wanted.items()
+                if kind == "PodDisruptionBudget"
+            }
+            stored = {name: child for (kind, name), child in wanted.items() if kind == "ControllerRevision"}
+            for name, child in stored.items():
+                revision = ObservedRevision(
+                    name, child["metadata"]["labels"][LABEL_REVISION], child["revision"], child["data"]
+                )
+                assert self.revisions.get(name, revision) == revision, "a stored revision never changes"
+                self.revisions[name] = revision
+            self.revisions = {name: item for name, item in self.revisions.items() if name in stored}
+        for deletion in plan.deletions:
+            self.pods = {name: pod for name, pod in self.pods.items() if pod.uid != deletion.uid}
+        self.status = dict(plan.status)
+        self.events += [event.reason for event in plan.events]
+        self.phases.append(plan.status["rollout"]["phase"])
+
+    def _deployments(self, wanted: dict[str, dict[str, Any]]) -> None:
+        for name in set(self.deployments) - set(wanted):
+            self._shrink(self.deployments.pop(name), 0)
+        for name, child in wanted.items():
+            labels = child["metadata"]["labels"]
+            item = ObservedDeployment(name, labels[LABEL_REVISION], labels[LABEL_ZONE], child["spec"]["replicas"])
+            self.deployments[name] = item
+            self._shrink(item, item.replicas)
+
+    def _mine(self, item: ObservedDeployment) -> list[ObservedPod]:
+        return [
+            pod
+            for pod in self.pods.values()
+            if (pod.revision, pod.zone) == (item.revision, item.zone)
+            and not pod.terminating
+            and pod.phase in {"Pending", "Running"}
+        ]
+
+    def _shrink(self, item: ObservedDeployment, replicas: int) -> None:
+        order = sorted(self._mine(item), key=lambda pod: (pod.node is not None, pod.ready, -pod.created_at))
+        for pod in order[: max(0, len(order) - replicas)]:
+            if pod.node is None:
+                del self.pods[pod.name]
+            else:
+                self.pods[pod.name] = replace(pod, terminating=True)
+
+    def tick(self) -> None:
+        """One thing happens in the cluster, at random: a pod appears, is placed, gets ready, or is gone."""
+        self.now += 1
+        moves = [self._create, self._schedule, self._start, self._finish]
+        self.random.shuffle(moves)
+        for move in moves:
+            if move():
+                break
+        self.check()
+
+    def _create(self) -> bool:
+        for item in self.deployments.values():
+            if len(self._mine(item)) < item.replicas:
+                self.counter += 1
+                name = f"{item.name}-{self.counter}"
+                self.pods[name] = ObservedPod(
+                    name, f"uid-{name}", item.revision, item.zone, created_at=self.now, resource=MIG
+                )
+                return True
+        return False
+
+    def free(self, node: ObservedNode) -> int:
+        held = sum(
+            1 for pod in self.pods.values() if pod.node == node.name and pod.holds_slice and not pod.device_unhealthy
+        )
+        return node.allocatable.get(MIG, 0) - self.others.get(node.name, 0) - held
+
+    def _schedule(self) -> bool:
+        for pod in self.pods.values():
+            fits = [n for n in self.nodes.values() if n.zone == pod.zone and n.usable and self.free(n) > 0]
+            if pod.node is None and pod.phase == "Pending" and fits:
+                self.pods[pod.name] = replace(pod, node=fits[0].name, waiting_reason=None, fetch=FetchProgress())
+                return True
+        return False
+
+    def _start(self) -> bool:
+        for pod in self.pods.values():
+            if pod.node and not pod.ready and not pod.terminating and pod.revision not in self.broken:
+                if pod.phase in {"Pending", "Running"} and not pod.device_unhealthy:
+                    self.pods[pod.name] = replace(pod, phase="Running", ready=True, fetch=FetchProgress(done=True))
+                    return True
+        return False
+
+    def _finish(self) -> bool:
+        for pod in self.pods.values():
+            if pod.terminating:
+                del self.pods[pod.name]
+                return True
+        return False
+
+    def evict(self, node: str) -> bool:
+        """What `kubectl drain` does for one pod of `node`: ask, and be refused by the budget of its zone."""
+        for pod in self.pods.values():
+            if pod.node != node or pod.terminating:
+                continue
+            healthy = sum(
+                1 for other in self.pods.values() if other.zone == pod.zone and other.ready and not other.terminating
+            )
+            if pod.ready and healthy - 1 < self.budgets.get(pod.zone, 0):
+                continue
+            self.pods[pod.name] = replace(pod, terminating=True)
+            return True
+        return False
+
+    def ready(self) -> Counter[str]:
+        """Zone → workers that serve."""
+        return Counter(pod.zone for pod in self.pods.values() if pod.serving)
+
+    def _check_floor(self, before: Counter[str]) -> None:
+        """A pass of ours never takes a serving worker away from a zone that has no more than its floor."""
+        after = self.ready()
+        for zone in self.status.get("zones", []):
+            name, floor = zone["name"], zone["floor"]
+            if after[name] < before[name]:
+                assert after[name] >= floor, f"zone {name}: {before[name]} → {after[name]}, floor {floor}"
+
+    def check(self) -> None:
+        """Never two workers on one slice."""
+        for node in self.nodes.values():
+            assert self.free(node) >= 0 or not node.usable, f"{node.name} has more workers than slices"
+
+    def settle(self, passes: int = 400) -> PoolPlan:
+        """Let operator and cluster run until nothing moves."""
+        for _ in range(passes):
+            plan = self.operate()
+            quiet = (dict(self.pods), dict(self.deployments), self.status)
+            self.tick()
+            if quiet == (dict(self.pods), dict(self.deployments), self.status):
+                again = self.operate()
+                if self.status == quiet[2] and dict(self.deployments) == quiet[1]:
+                    return again
+            del plan
+        raise AssertionError(f"did not settle: {self.condition('Ready')}, {self.status.get('rollout')}")
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        """The condition of that type; empty where it is absent."""
+        return next((item for item in self.status.get("conditions", []) if item["type"] == kind), {})

@@ -1,0 +1,312 @@
+"""What a pool becomes, told as stories on a simulated cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from builders import DIGEST, MIG, make_node, make_pod, make_pool
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulation import Simulation
+
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.pool.rollout.state import Phase
+
+OTHER = {"source": "https://models.example.com/b.gguf", "digest": DIGEST.replace("0", "f")}
+
+
+def changed(pool: InferencePool, **spec: object) -> InferencePool:
+    body = pool.model_dump(by_alias=True, exclude_none=True, mode="json")
+    body["spec"].update(spec)
+    body["metadata"]["generation"] += 1
+    return InferencePool.model_validate(body)
+
+
+def shares(run: Simulation) -> dict[str, int]:
+    return {zone["name"]: zone["desired"] for zone in run.status["zones"]}
+
+
+def test_a_new_pool_becomes_ready_with_one_worker_in_each_zone() -> None:
+    run = Simulation(make_pool(replicas=3))
+    run.settle()
+    assert run.condition("Ready")["status"] == "True"
+    assert run.ready() == {"a": 1, "b": 1, "c": 1}
+    assert run.budgets == {"a": 1, "b": 1, "c": 1}
+    assert run.status["revisions"] == {"stable": run.deployments.popitem()[1].revision}
+
+
+def test_a_pass_over_a_settled_pool_changes_nothing() -> None:
+    run = Simulation(make_pool(replicas=4))
+    first, status = run.settle(), run.status
+    second = run.operate()
+    assert second.children == first.children
+    assert second.status == status
+    assert second.events == ()
+
+
+def test_the_floor_wins_over_fewer_replicas_and_says_so() -> None:
+    run = Simulation(make_pool(replicas=1, zones={"minAvailable": 1}))
+    run.settle()
+    assert shares(run) == {"a": 1, "b": 1, "c": 1}
+    assert run.condition("CapacityAvailable")["reason"] == "FloorAboveReplicas"
+
+
+def test_a_pool_larger_than_what_is_free_says_how_many_are_missing_and_where() -> None:
+    run = Simulation(make_pool(replicas=8))
+    run.settle()
+    capacity = run.condition("CapacityAvailable")
+    assert capacity["reason"] == "NotEnoughSlices"
+    assert "2 of 8 slices nvidia.com/mig-1g.10gb are missing: 1 in zone a, 1 in zone b" in capacity["message"]
+    assert sum(run.ready().values()) == 6
+    run.pool = changed(run.pool, replicas=3)
+    run.settle()
+    assert run.condition("Ready")["status"] == "True"
+    assert run.ready() == {"a": 1, "b": 1, "c": 1}
+
+
+def test_slices_that_somebody_else_holds_are_not_counted() -> None:
+    run = Simulation(make_pool(replicas=3), others={"node-b": 2})
+    run.settle()
+    assert shares(run) == {"a": 2, "b": 0, "c": 1}
+    assert run.condition("Ready")["status"] == "True"
+
+
+def test_scaled_to_zero_is_ready_and_keeps_no_budget() -> None:
+    run = Simulation(make_pool(replicas=3))
+    run.settle()
+    run.pool = changed(run.pool, replicas=0)
+    run.settle()
+    assert run.condition("Ready")["reason"] == "ScaledToZero"
+    assert (run.pods, run.budgets) == ({}, {})
+
+
+def test_a_change_of_model_replaces_every_worker_and_ends_idle() -> None:
+    run = Simulation(make_pool(replicas=3, zones={"minAvailable": 1}))
+    run.settle()
+    old = run.status["revisions"]["stable"]
+    run.pool = changed(run.pool, model=OTHER)
+    run.settle()
+    assert run.status["revisions"]["stable"] != old
+    assert run.condition("Ready")["status"] == "True"
+    assert {pod.revision for pod in run.pods.values()} == {run.status["revisions"]["stable"]}
+    seen = list(dict.fromkeys(run.phases))
+    assert seen == ["Idle", "Placing", "Warming", "Analysing", "Promoting"]
+
+
+def test_going_back_gives_back_the_same_revision() -> None:
+    run = Simulation(make_pool(replicas=3))
+    run.settle()
+    first = dict(run.revisions)
+    back = run.pool
+    run.pool = changed(run.pool, model=OTHER)
+    run.settle()
+    run.pool = changed(back, replicas=3)
+    run.settle()
+    name = f"chat-{run.status['revisions']['stable']}"
+    assert run.revisions[name] == first[name]
+    assert len(run.revisions) == 2
+
+
+def test_without_a_free_slice_a_worker_above_the_floor_gives_way() -> None:
+    run = Simulation(make_pool(replicas=6, zones={"minAvailable": 1}))
+    run.settle()
+    run.pool = changed(run.pool, model=OTHER)
+    run.settle()
+    assert run.condition("Ready")["status"] == "True"
+    assert run.ready() == {"a": 2, "b": 2, "c": 2}
+
+
+def test_without_a_slice_to_spare_the_rollout_waits_and_the_old_one_serves() -> None:
+    run = Simulation(make_pool(replicas=6, zones={"minAvailable": 2}))
+    run.settle()
+    old = run.status["revisions"]["stable"]
+    run.pool = changed(run.pool, model=OTHER)
+    run.settle()
+    assert run.condition("RolloutProgressing")["reason"] == "NoSliceToSpare"
+    assert run.ready() == {"a": 2, "b": 2, "c": 2}
+    assert {pod.revision for pod in run.pods.values()} == {old}
+    run.nodes["node-d"] = make_node("node-d", "b", 1)
+    run.settle()
+    assert run.condition("Ready")["status"] == "False"
+    assert run.status["rollout"]["phase"] == "Promoting"
+
+
+def test_a_canary_that_never_gets_ready_is_taken_back_and_not_tried_again() -> None:
+    run = Simulation(make_pool(replicas=3, rollout={"progressDeadline": "60s"}))
+    run.settle()
+    old = run.status["revisions"]["stable"]
+    run.pool = changed(run.pool, model=OTHER)
+    run.operate()
+    run.broken = {run.status["rollout"]["target"]}
+    run.settle()
+    assert run.status["rollout"]["phase"] == "Warming"
+    run.now += 61
+    run.settle()
+    assert run.status["rollout"]["phase"] == Phase.ROLLED_BACK
+    assert run.condition("Degraded")["reason"] == "RolledBack"
+    assert run.condition("Stalled")["status"] == "True"
+    assert {pod.revision for pod in run.pods.values()} == {old}
+    assert run.ready() == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_second_change_in_mid_promotion_first_restores_the_stable_revision() -> None:
+    run = Simulation(make_pool(replicas=6, zones={"minAvailable": 1}))
+    run.settle()
+    run.pool = changed(run.pool, model=OTHER)
+    while run.status["rollout"]["phase"] != "Promoting" or run.ready().total() < 6:
+        run.operate()
+        run.tick()
+    run.pool = changed(run.pool, model=OTHER | {"name": "third"})
+    run.settle()
+    assert "RollingBack" in run.phases
+    assert run.condition("Ready")["status"] == "True"
+    assert run.status["rollout"]["phase"] == "Idle"
+
+
+def test_a_drain_passes_by_itself_where_a_slice_is_free() -> None:
+    run = Simulation(make_pool(replicas=3, zones={"minAvailable": 1}))
+    run.nodes["node-a2"] = make_node("node-a2", "a", 1)
+    run.settle()
+    run.nodes["node-a"] = replace(run.nodes["node-a"], cordoned=True)
+    for _ in range(60):
+        run.operate()
+        run.evict("node-a")
+        run.tick()
+        assert run.ready()["a"] >= 1
+    run.settle()
+    assert {pod.node for pod in run.pods.values() if pod.zone == "a"} == {"node-a2"}
+    assert run.condition("DrainBlocked")["status"] == "False"
+    assert run.ready() == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_drain_without_a_free_slice_waits_and_says_so() -> None:
+    run = Simulation(make_pool(replicas=3, zones={"minAvailable": 1}))
+    run.settle()
+    run.nodes["node-a"] = replace(run.nodes["node-a"], cordoned=True)
+    run.settle()
+    assert not run.evict("node-a")
+    blocked = run.condition("DrainBlocked")
+    assert blocked["status"] == "True"
+    assert "node node-a is cordoned" in blocked["message"]
+    assert "zone a has 1 ready, its floor is 1" in blocked["message"]
+
+
+def test_a_worker_on_a_dead_device_is_replaced_elsewhere() -> None:
+    run = Simulation(make_pool(replicas=3))
+    run.settle()
+    victim = next(pod for pod in run.pods.values() if pod.zone == "a")
+    run.nodes["node-a"] = replace(run.nodes["node-a"], allocatable={MIG: 1})
+    run.pods[victim.name] = replace(victim, device_unhealthy=True)
+    run.settle()
+    assert victim.name not in run.pods
+    assert run.ready() == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_failed_left_over_is_no_worker_and_is_removed() -> None:
+    run = Simulation(make_pool(replicas=3))
+    run.settle()
+    left = make_pod("left", run.status["revisions"]["stable"], "a", phase="Failed", ready=False)
+    run.pods["left"] = left
+    plan = run.operate()
+    assert [item.name for item in plan.deletions] == ["left"]
+    assert run.status["replicas"] == 3
+
+
+def test_a_restart_of_a_kubelet_moves_no_worker_out_of_its_zone() -> None:
+    run = Simulation(make_pool(replicas=3))
+    run.settle()
+    run.nodes["node-a"] = replace(run.nodes["node-a"], allocatable={MIG: 0})
+    before = dict(run.deployments)
+    run.operate()
+    assert run.deployments == before
+
+
+def test_a_node_without_a_zone_label_is_a_zone_of_its_own_and_said_so() -> None:
+    run = Simulation(make_pool(replicas=2), nodes={"n": make_node("n", "")})
+    run.settle()
+    assert run.ready() == {"": 2}
+    assert "nodes without a zone label" in run.condition("CapacityAvailable")["message"]
+    assert "chat-nozone-" in next(iter(run.deployments))
+
+
+def test_no_node_with_the_profile_is_said() -> None:
+    run = Simulation(make_pool(replicas=2), nodes={})
+    run.settle()
+    assert run.condition("CapacityAvailable")["reason"] == "NoNodeWithProfile"
+    assert run.condition("Ready")["status"] == "False"
+
+
+def test_minimum_memory_takes_the_smallest_profile_that_is_enough() -> None:
+    big = make_node("big", "a", resource="nvidia.com/mig-3g.40gb")
+    nodes = {
+        "n": make_node("n", "a"),
+        "big": replace(
+            big, slice_memory={"nvidia.com/mig-3g.40gb": type(next(iter(big.slice_memory.values())))(40 * 2**30)}
+        ),
+    }
+    run = Simulation(make_pool(slice={"minMemory": "8Gi"}, replicas=1), nodes=nodes)
+    run.settle()
+    assert (
+        run.status["slice"] == {"resource": MIG, "memory": "9728Mi", "needed": "8Gi"}
+        or run.status["slice"]["resource"] == MIG
+    )
+
+
+@pytest.mark.parametrize("form", [{"minMemory": "Auto"}, {"deviceClass": "gpu.example.com"}])
+def test_a_slice_form_that_comes_later_is_said_and_touches_no_child(form: dict[str, str]) -> None:
+    run = Simulation(make_pool(slice=form))
+    plan = run.operate()
+    assert plan.children is None
+    assert run.condition("Accepted")["reason"] == "NotSupportedYet"
+    assert run.condition("Stalled")["status"] == "True"
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 10_000),
+    slices=st.lists(st.integers(0, 3), min_size=3, max_size=3),
+    start=st.integers(0, 7),
+    floor=st.one_of(st.none(), st.integers(0, 2)),
+    edits=st.lists(st.sampled_from(["model", "back", "up", "down", "cordon", "uncordon", "kill", "zero"]), max_size=6),
+)
+def test_no_story_takes_a_zone_below_its_floor_or_two_workers_to_one_slice(
+    seed: int, slices: list[int], start: int, floor: int | None, edits: list[str]
+) -> None:
+    zones = {} if floor is None else {"minAvailable": floor}
+    run = Simulation(make_pool(replicas=start, zones=zones))
+    run.random.seed(seed)
+    run.nodes = {
+        f"node-{zone}": make_node(f"node-{zone}", zone, count) for zone, count in zip("abc", slices, strict=True)
+    }
+    first = run.pool
+    for edit in edits:
+        for _ in range(run.random.randrange(40)):
+            run.operate()
+            run.tick()
+        run.pool = _edited(run, first, edit)
+    run.broken.clear()
+    for name, node in run.nodes.items():
+        run.nodes[name] = replace(node, cordoned=False)
+    run.settle(1500)
+
+
+def _edited(run: Simulation, first: InferencePool, edit: str) -> InferencePool:
+    count = run.pool.spec.replicas or 0
+    match edit:
+        case "model":
+            return changed(run.pool, model=OTHER)
+        case "back":
+            return changed(run.pool, model=first.spec.model.model_dump(by_alias=True, exclude_none=True))
+        case "up":
+            return changed(run.pool, replicas=count + 2)
+        case "down":
+            return changed(run.pool, replicas=max(0, count - 2))
+        case "zero":
+            return changed(run.pool, replicas=0)
+        case "kill" if run.pods:
+            del run.pods[run.random.choice(sorted(run.pods))]
+        case "cordon" | "uncordon":
+            name = run.random.choice(sorted(run.nodes))
+            run.nodes[name] = replace(run.nodes[name], cordoned=edit == "cordon")
+    return run.pool

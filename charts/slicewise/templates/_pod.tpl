@@ -1,0 +1,84 @@
+{{/* Parts of the operator's pod: its environment and its place. */}}
+
+{{/* Each name is a field of OperatorSettings behind SLICEWISE_; a test compares the two. */}}
+{{- define "slicewise.env" -}}
+{{- $election := .Values.leaderElection -}}
+{{- $secrets := list -}}
+{{- range .Values.imagePullSecrets -}}{{- $secrets = append $secrets .name -}}{{- end -}}
+- name: SLICEWISE_NAMESPACE
+  valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}
+- name: SLICEWISE_POD_NAME
+  valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.name}}
+- name: SLICEWISE_WATCH_NAMESPACES
+  value: {{ .Values.watchNamespaces | default list | toJson | quote }}
+- name: SLICEWISE_WORKER_IMAGE
+  value: {{ include "slicewise.image" (dict "image" .Values.worker.image "root" $) | quote }}
+- name: SLICEWISE_WORKER_RESOURCES
+  value: {{ .Values.worker.resources | default dict | toJson | quote }}
+- name: SLICEWISE_IMAGE_PULL_SECRETS
+  value: {{ $secrets | toJson | quote }}
+- name: SLICEWISE_ALLOW_PRIVATE_SOURCES
+  value: {{ .Values.worker.allowPrivateSources | quote }}
+- name: SLICEWISE_LEASE_NAME
+  value: {{ include "slicewise.operator" . | quote }}
+- name: SLICEWISE_LEASE_DURATION_SECONDS
+  value: {{ $election.leaseDurationSeconds | quote }}
+{{- with $election.renewSeconds }}
+{{- if gt (mulf 2 .) (float64 $election.leaseDurationSeconds) }}
+{{- fail (printf "leaderElection.renewSeconds: %v leaves no second attempt within leaseDurationSeconds: %v; write at most half of it" . $election.leaseDurationSeconds) }}
+{{- end }}
+- name: SLICEWISE_LEASE_RENEW_SECONDS
+  value: {{ . | quote }}
+{{- end }}
+- name: SLICEWISE_LEASE_RETRY_SECONDS
+  value: {{ $election.retrySeconds | quote }}
+- name: SLICEWISE_PORT
+  value: "8080"
+- name: SLICEWISE_MAX_CONCURRENT_PASSES
+  value: {{ .Values.maxConcurrentPasses | quote }}
+- name: SLICEWISE_RESYNC_SECONDS
+  value: {{ .Values.resyncSeconds | quote }}
+- name: SLICEWISE_LOG_LEVEL
+  value: {{ .Values.logLevel | quote }}
+- name: SLICEWISE_LOG_FORMAT
+  value: {{ .Values.logFormat | quote }}
+{{- end -}}
+
+{{/* Node selector, tolerations, and the preference for another node and zone per replica (never a demand: a cluster of
+one node runs both). */}}
+{{- define "slicewise.placement" -}}
+{{- with .Values.nodeSelector -}}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{ end -}}
+{{- with .Values.tolerations -}}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{ end -}}
+{{- if .Values.affinity -}}
+affinity:
+  {{- toYaml .Values.affinity | nindent 2 }}
+{{ else if .Values.spreadReplicas -}}
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- include "slicewise.selectorLabels" . | nindent 14 }}
+{{ end -}}
+{{- if .Values.topologySpreadConstraints -}}
+topologySpreadConstraints:
+  {{- toYaml .Values.topologySpreadConstraints | nindent 2 }}
+{{- else if .Values.spreadReplicas -}}
+topologySpreadConstraints:
+  - topologyKey: topology.kubernetes.io/zone
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "slicewise.selectorLabels" . | nindent 8 }}
+{{- end -}}
+{{- end -}}

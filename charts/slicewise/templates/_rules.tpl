@@ -1,0 +1,62 @@
+{{/*
+What the operator does, as RBAC rules. charts/tools/rbac_audit.py compares them with the API server's audit log of the
+end-to-end run: a verb that is never used, or one that is missing, fails it.
+
+Server-side apply is the verb `patch`, and `create` besides where the object did not exist.
+*/}}
+
+{{/* Rules in each namespace whose pools are served. */}}
+{{- define "slicewise.rules.namespace" -}}
+- apiGroups: [slicewise.dev]
+  resources: [inferencepools]
+  verbs: [get, list, watch]
+- apiGroups: [slicewise.dev]
+  resources: [inferencepools/status]
+  verbs: [patch]
+# Children that go when the plan no longer has them.
+- apiGroups: [apps]
+  resources: [deployments, controllerrevisions]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch, create, patch, delete]
+# Children that stay as long as their pool; a claim may hold the only copy of the weights.
+- apiGroups: [""]
+  resources: [services, serviceaccounts, persistentvolumeclaims]
+  verbs: [list, watch, create, patch]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [list, watch, create, patch]
+# Workers; deleted when Failed, or when their device died.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+# Whether the Secret that a pool names is there. Its content is not looked at.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end -}}
+
+{{/* Rules of the whole cluster in any case: slices and zones are counted on nodes. */}}
+{{- define "slicewise.rules.cluster" -}}
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
+{{- end -}}
+
+{{/* Rules in the operator's own namespace. */}}
+{{- define "slicewise.rules.own" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "slicewise.operator" . }}]
+  verbs: [get, update]
+{{- end -}}

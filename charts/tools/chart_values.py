@@ -1,0 +1,271 @@
+"""The values of the chart, as pydantic models: the only source of values.yaml, values.schema.json and the README's table.
+
+Written by hand; `chart_files.py` turns it into those files. Our own maps are closed, so that a typo fails the
+installation; where a Kubernetes object goes in, the map is open and the API server judges it. A docstring below a field is
+what users read beside the value, so it says what the value does, in which unit, and what happens without it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+KubernetesObject: TypeAlias = dict[str, Any]
+Labels: TypeAlias = dict[str, str]
+Name = Annotated[str, StringConstraints(max_length=253, pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$")]
+Namespace = Annotated[str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+PrometheusDuration = Annotated[str, StringConstraints(pattern=r"^(([0-9]+)(ms|s|m|h))+$")]
+
+
+class Group(BaseModel):
+    """A map of ours: camelCase outside, closed, described by docstrings."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", use_attribute_docstrings=True, frozen=True)
+
+
+class Image(Group):
+    """Where an image comes from."""
+
+    repository: str = Field(min_length=1)
+    """Image name without tag; put your registry in front."""
+    tag: str = ""
+    """Tag; empty: the chart's appVersion."""
+    digest: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64})?$")
+    """`sha256:…`; wins over the tag."""
+
+
+class PulledImage(Image):
+    """The operator's image."""
+
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When the kubelet pulls."""
+
+
+class Worker(Group):
+    """What every worker gets unless its pool says otherwise."""
+
+    image: Image = Image(repository="slicewise-worker")
+    """Image of workers whose pool sets no `spec.engine.image`. Pinned into each revision when it is first rendered: an
+    upgrade of the chart restarts no worker, the next revision takes the new image."""
+    resources: KubernetesObject = {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
+    """CPU and memory (`requests`, `limits`) of a worker on a GPU slice; the slice itself is added. Pools on
+    `spec.slice.cpu` bring their own."""
+    allow_private_sources: bool = False
+    """Let workers fetch weights from private, loopback and link-local addresses. Off, so that who may write a pool cannot
+    make a worker read the network's inner services. Turn on for a hub or object store inside the cluster."""
+
+
+class LeaderElection(Group):
+    """One replica acts, the others stand by; a Lease says which."""
+
+    lease_duration_seconds: float = Field(default=15, ge=1, le=3600)
+    """A leader that died is replaced after at most this long plus one retry. A graceful stop hands over at once."""
+    renew_seconds: float | None = Field(default=None, gt=0, le=1800)
+    """Time between renewals, at most half of the duration; null: a third of it."""
+    retry_seconds: float = Field(default=1, gt=0, le=60)
+    """How often a standby looks at the Lease."""
+
+
+class ServiceAccount(Group):
+    """The operator's identity."""
+
+    create: bool = True
+    """Make the ServiceAccount; off: `name` must exist."""
+    name: Name = ""
+    """Its name; empty: the operator's full name, or `default` when it is not made."""
+    annotations: Labels = {}
+    """Annotations, for example for a cloud's workload identity."""
+
+
+class Rbac(Group):
+    """What the operator and the cluster's users may do."""
+
+    create: bool = True
+    """Make the operator's roles and bindings: exactly what it uses."""
+    aggregate_cluster_roles: bool = True
+    """Add pools to the cluster's `view`, `edit` and `admin` roles."""
+
+
+class Crds(Group):
+    """The InferencePool definition."""
+
+    enabled: bool = True
+    """Install and upgrade the CRD with the chart. Off: apply `crds/` yourself before each upgrade."""
+    keep: bool = True
+    """Keep the CRD, and with it every pool, when the chart is uninstalled. Off: uninstalling deletes all pools."""
+
+
+class ServiceMonitor(Group):
+    """How the Prometheus operator scrapes the Slicewise operator."""
+
+    enabled: bool = False
+    """Make a ServiceMonitor; needs the Prometheus operator's CRDs."""
+    interval: PrometheusDuration = "30s"
+    """Time between scrapes."""
+    labels: Labels = {}
+    """Labels that your Prometheus selects monitors by."""
+
+
+class PodMonitor(Group):
+    """How the Prometheus operator scrapes the workers."""
+
+    enabled: bool = False
+    """Make a PodMonitor over the workers of all watched namespaces."""
+    interval: PrometheusDuration = "30s"
+    """Time between scrapes."""
+    labels: Labels = {}
+    """Labels that your Prometheus selects monitors by."""
+
+
+class Rules(Group):
+    """Alerts."""
+
+    enabled: bool = False
+    """Make a PrometheusRule with the alerts of `files/alerts.yaml`."""
+    labels: Labels = {}
+    """Labels that your Prometheus selects rules by."""
+    runbook_base_url: str = ""
+    """Where you publish `docs/troubleshooting.md`; each alert gets `runbook_url` = this + `#` + its heading. Empty: none."""
+
+
+class Prometheus(Group):
+    """Monitoring. Off by default, and never switched by what the cluster happens to offer."""
+
+    service_monitor: ServiceMonitor = ServiceMonitor()
+    """Scraping of the operator."""
+    pod_monitor: PodMonitor = PodMonitor()
+    """Scraping of the workers."""
+    rules: Rules = Rules()
+    """Alerts."""
+
+
+class ApiServer(Group):
+    """Where the API server is, for the egress rule."""
+
+    ports: list[Annotated[int, Field(ge=1, le=65535)]] = [443, 6443]
+    """Ports after address translation: 6443 for most clusters, 443 for most managed ones."""
+    cidrs: list[str] = []
+    """Address ranges; empty: any address on these ports."""
+
+
+class NetworkPolicy(Group):
+    """What may talk to the operator, and what it may talk to."""
+
+    enabled: bool = True
+    """Make a NetworkPolicy for the operator: metrics in; API server, DNS and workers out."""
+    api_server: ApiServer = ApiServer()
+    """The API server's addresses."""
+    metrics_from: list[KubernetesObject] = []
+    """NetworkPolicy peers that may read the metrics; empty: any pod in the cluster."""
+    extra_egress: list[KubernetesObject] = []
+    """More egress rules, for example to the proxy that `extraEnv` names."""
+
+
+class PodDisruptionBudget(Group):
+    """Budget of the operator's own pods."""
+
+    enabled: bool = True
+    """Let a drain take one replica at a time."""
+
+
+class ChartValues(Group):
+    """All values of the chart, in the order of values.yaml."""
+
+    image: PulledImage = PulledImage(repository="slicewise-operator")
+    """The operator's image."""
+    worker: Worker = Worker()
+    """What every worker gets unless its pool says otherwise."""
+    image_pull_secrets: list[KubernetesObject] = []
+    """Pull secrets (`[{name: …}]`) of the operator's pods and of all workers. For workers, a Secret of that name must be
+    in the pool's namespace."""
+
+    replica_count: int = Field(default=2, ge=0, le=10)
+    """Operator pods. One acts, the others stand by. Pools go on serving while there is none."""
+    watch_namespaces: list[Namespace] = []
+    """Namespaces whose pools are served; empty: all. With a list, the operator gets a Role in each of them and, of the
+    whole cluster, sees only nodes."""
+    leader_election: LeaderElection = LeaderElection()
+    """Which replica acts."""
+    max_concurrent_passes: int = Field(default=16, ge=1, le=256)
+    """Pools that are worked on at the same time."""
+    resync_seconds: float = Field(default=1800, gt=0)
+    """Each pool is looked at again after at most this long, events or not. Costs no request when nothing is to do."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much the operator tells."""
+    log_format: Literal["json", "text"] = "json"
+    """One JSON object a line, or text for people."""
+
+    crds: Crds = Crds()
+    """The InferencePool definition."""
+    service_account: ServiceAccount = ServiceAccount()
+    """The operator's identity."""
+    rbac: Rbac = Rbac()
+    """What the operator and the cluster's users may do."""
+    prometheus: Prometheus = Prometheus()
+    """Monitoring. Nothing here depends on what the cluster offers; all of it is off until you turn it on."""
+    network_policy: NetworkPolicy = NetworkPolicy()
+    """What may talk to the operator, and what it may talk to."""
+    pod_disruption_budget: PodDisruptionBudget = PodDisruptionBudget()
+    """Budget of the operator's own pods. Workers have budgets of their own, from their pool."""
+
+    resources: KubernetesObject = {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}}
+    """CPU and memory of an operator pod."""
+    node_selector: Labels = {}
+    """Nodes that the operator may run on."""
+    tolerations: list[KubernetesObject] = []
+    """Taints that the operator tolerates."""
+    affinity: KubernetesObject = {}
+    """Affinity of the operator; replaces the one that `spreadReplicas` makes."""
+    topology_spread_constraints: list[KubernetesObject] = []
+    """Spread of the operator; replaces the one that `spreadReplicas` makes."""
+    spread_replicas: bool = True
+    """Prefer another node and another zone for each replica."""
+    priority_class_name: Name = ""
+    """Priority of the operator's pods, for example `system-cluster-critical`."""
+    termination_grace_period_seconds: int = Field(default=30, ge=5, le=600)
+    """Time to finish the passes under way and to hand the Lease over."""
+    pod_security_context: KubernetesObject = {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "fsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    """Security of the pod; the default meets Pod Security `restricted`."""
+    container_security_context: KubernetesObject = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    """Security of the container; the default meets Pod Security `restricted`."""
+
+    name_override: str = Field(default="", max_length=40)
+    """Replaces the chart's name in names and labels."""
+    fullname_override: str = Field(default="", max_length=40)
+    """Replaces the release's name in names."""
+    common_labels: Labels = {}
+    """Labels on every object of the chart. Never on workers: those belong to their pool."""
+    deployment_annotations: Labels = {}
+    """Annotations on the operator's Deployment."""
+    pod_annotations: Labels = {}
+    """Annotations on the operator's pods."""
+    pod_labels: Labels = {}
+    """Labels on the operator's pods."""
+
+    extra_args: list[str] = []
+    """Arguments of the operator's command."""
+    extra_env: list[KubernetesObject] = []
+    """Environment of the operator, for example `HTTPS_PROXY`."""
+    extra_volumes: list[KubernetesObject] = []
+    """Volumes of the operator's pods."""
+    extra_volume_mounts: list[KubernetesObject] = []
+    """Mounts of the operator's container."""
+    extra_objects: list[KubernetesObject | str] = []
+    """More objects to install with the chart: maps, or text; both pass through Helm's templating."""
+
+    enabled: bool = True
+    """Not used here. Lets a chart that has this one as a dependency write `condition: slicewise.enabled`."""
+    global_: KubernetesObject = Field(default={}, alias="global")
+    """Not used here. Helm hands a parent chart's globals down under this name."""

@@ -80,6 +80,7 @@ def write(writer: gguf.GGUFWriter, vocabulary: Vocabulary, extra: tuple[str, ...
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges(list(vocabulary.merges))
+    writer.add_bos_token_id(CONTROL.index(END))  # llama.cpp's default would be some token of ours
     writer.add_eos_token_id(CONTROL.index(END))
     writer.add_add_bos_token(False)
     writer.add_chat_template(CHAT_TEMPLATE)

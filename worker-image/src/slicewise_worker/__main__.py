@@ -1,0 +1,51 @@
+"""Entry point of `slicewise-worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from slicewise_worker import logs
+from slicewise_worker.server import EngineFailedError, serve
+from slicewise_worker.settings import WorkerSettings, termination_log
+from slicewise_worker.startup import StartError
+
+log = logging.getLogger(__name__)
+
+
+def _give_up(reason: str, message: str, path: Path) -> int:
+    """Say why the worker ends, on standard error and where the kubelet picks it up; return the exit status."""
+    log.error("%s: %s", reason, message)
+    try:
+        path.write_text(json.dumps({"reason": reason, "message": message}))
+    except OSError as error:
+        log.warning("cannot write %s: %s", path, error.strerror)
+    return 1
+
+
+def main() -> None:
+    """Run the worker; exits 0 after a drain, 1 with one readable line when it cannot serve."""
+    logs.configure("info", "json")
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"SLICEWISE_WORKER_{fault['loc'][0]!s}".upper() + f": {fault['msg']}" for fault in error.errors()
+        )
+        sys.exit(_give_up("BadSettings", wrong, termination_log()))
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        asyncio.run(serve(settings))
+    except StartError as error:
+        sys.exit(_give_up(error.reason, str(error), settings.termination_log))
+    except EngineFailedError as error:
+        sys.exit(_give_up("EngineFailed", str(error), settings.termination_log))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""How much memory a model needs, asked of llama.cpp itself before anything is loaded.
+
+A dry run in a child process (`python -m slicewise_worker.engine.fit`): llama.cpp simulates its allocations to the byte
+and reads no weights, and a header that makes it abort kills the child, not the worker.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, Model, recent_log, start_backend
+
+_BUFFERS = re.compile(r"(?:compute|output) buffer size = +([\d.]+) MiB")
+_CACHES = re.compile(r"^llama_(?:kv_cache|memory)\w*: size = +([\d.]+) MiB")
+_MIB = 1 << 20
+_TIMEOUT_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Memory of a model in bytes: the weights, the KV cache of all sequences, the buffers of a step."""
+
+    weights: int
+    cache: int
+    compute: int
+    trained_context: int
+    """Tokens that the model was trained for."""
+
+    @property
+    def total(self) -> int:
+        """All three together."""
+        return self.weights + self.cache + self.compute
+
+
+class UnusableError(Exception):
+    """llama.cpp cannot read this model or build this context; the message holds its words."""
+
+
+def measure(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
+    """Return what `path` needs in the form `shape`; raises `UnusableError`."""
+    question = json.dumps({"path": str(path), "gpu": gpu, "shape": asdict(shape)})
+    try:
+        child = subprocess.run(
+            [sys.executable, "-m", "slicewise_worker.engine.fit", question],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UnusableError(f"llama.cpp did not get through the file's header in {_TIMEOUT_SECONDS} s") from error
+    if child.returncode < 0:
+        last = child.stderr.strip().rsplit("\n", 1)[-1]
+        raise UnusableError(f"llama.cpp crashed (signal {-child.returncode}) on the file's header: {last}")
+    try:
+        answer = json.loads(child.stdout)
+    except ValueError as error:
+        raise UnusableError(f"the dry run failed: {child.stderr.strip()[-500:]}") from error
+    if "error" in answer:
+        raise UnusableError(answer["error"])
+    return Needs(**answer)
+
+
+def _sum_mib(pattern: re.Pattern[str]) -> int:
+    return sum(round(float(found[1]) * _MIB) for line in recent_log() if (found := pattern.search(line)))
+
+
+def _dry_run(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
+    start_backend()
+    model = Model(path, gpu=gpu, dry=True)
+    weights, trained = model.bytes, model.trained_context
+    context = Context(model, shape)
+    context.close()
+    model.close()
+    return Needs(weights, _sum_mib(_CACHES), _sum_mib(_BUFFERS), trained)
+
+
+def main() -> None:
+    """Answer the question in the first argument on standard output."""
+    question = json.loads(sys.argv[1])
+    try:
+        answer = asdict(_dry_run(Path(question["path"]), ContextShape(**question["shape"]), gpu=question["gpu"]))
+    except LlamaError as error:
+        answer = {"error": str(error)}
+    sys.stdout.write(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

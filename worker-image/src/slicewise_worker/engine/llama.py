@@ -1,0 +1,286 @@
+"""llama.cpp through llama-cpp-python's low-level API, behind a few typed classes.
+
+The only module that calls llama.cpp. It decides nothing: the loop says what goes into a batch. A `Context` belongs to
+one thread; a `Model`'s tokenizer may be used from any.
+
+Traps of 0.3.36: `use_mmap` no longer exists and setting it on the ctypes struct is silently ignored (`load_mode` now);
+a cache of quantised values needs flash attention; penalties over "-1 tokens" are penalties over none.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import llama_cpp.llama_cpp as api
+import numpy as np
+
+from slicewise_worker.engine.request import Sampling
+
+KvType = Literal["f16", "q8_0", "q4_0"]
+KV_TYPES: Final[dict[KvType, int]] = {
+    "f16": api.GGML_TYPE_F16,
+    "q8_0": api.GGML_TYPE_Q8_0,
+    "q4_0": api.GGML_TYPE_Q4_0,
+}
+
+log = logging.getLogger("llama.cpp")
+# ggml.h; the comments of the Python binding have other numbers.
+_DEBUG, _WARN, _ERROR = 1, 3, 4
+_LEVELS: Final = {_WARN: logging.WARNING, _ERROR: logging.ERROR}
+_recent: Final[deque[str]] = deque(maxlen=1000)
+
+
+class LlamaError(Exception):
+    """llama.cpp refused; the message holds its own words."""
+
+
+class LoadCancelledError(LlamaError):
+    """Loading was given up because the progress callback said so."""
+
+
+@api.llama_log_callback  # type: ignore[untyped-decorator] # a ctypes function type
+def _on_log(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
+    line = text.decode("utf-8", "replace").strip()
+    if line.strip(".") and level != _DEBUG:
+        _recent.append(("error: " if level == _ERROR else "") + line)
+        log.log(_LEVELS.get(level, logging.DEBUG), line)
+
+
+def start_backend() -> None:
+    """Initialise llama.cpp once per process and send its log lines to the logger `llama.cpp`."""
+    api.llama_log_set(_on_log, ctypes.c_void_p(0))
+    api.llama_backend_init()
+
+
+def recent_log() -> list[str]:
+    """Return the last lines that llama.cpp wrote, oldest first."""
+    return list(_recent)
+
+
+def _reason() -> str:
+    errors = [line.removeprefix("error: ") for line in _recent if line.startswith("error: ")]
+    return "; ".join(errors[-2:]) or "llama.cpp gave no reason"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextShape:
+    """Sizes of a context: `tokens` of KV cache over all sequences, `batch` tokens a step at most."""
+
+    tokens: int
+    batch: int
+    sequences: int
+    kv_type: KvType
+    threads: int
+
+
+class Model:
+    """Weights and tokenizer of one GGUF file."""
+
+    def __init__(
+        self, path: Path, *, gpu: bool, progress: Callable[[float], bool] | None = None, dry: bool = False
+    ) -> None:
+        """Load `path`; `progress` gets the part done (0 to 1) and may stop the load by returning False.
+
+        `dry` reads no weights and only simulates the allocations, for `fit`. Raises `LlamaError`.
+        """
+        params = api.llama_model_default_params()
+        params.n_gpu_layers = 999 if gpu else 0
+        # The simulation aborts the process under mmap.
+        params.load_mode = api.LLAMA_LOAD_MODE_NONE if dry else api.LLAMA_LOAD_MODE_MMAP
+        params.no_alloc = dry
+        cancelled = False
+
+        def on_progress(done: float, _data: ctypes.c_void_p) -> bool:
+            nonlocal cancelled
+            cancelled = progress is not None and not progress(done)
+            return not cancelled
+
+        params.progress_callback = callback = api.llama_progress_callback(on_progress)
+        self._model: Any = api.llama_model_load_from_file(str(path).encode(), params)
+        del callback
+        if not self._model:
+            raise LoadCancelledError("cancelled") if cancelled else LlamaError(_reason())
+        self._vocab: Any = api.llama_model_get_vocab(self._model)
+        self.vocabulary: int = api.llama_vocab_n_tokens(self._vocab)
+        self.trained_context: int = api.llama_model_n_ctx_train(self._model)
+        self.bytes: int = api.llama_model_size(self._model)
+        template = api.llama_model_chat_template(self._model, None)
+        self.chat_template: str | None = template.decode("utf-8", "replace") if template else None
+        self.bos = self._special_text(api.llama_vocab_bos(self._vocab))
+        self.eos = self._special_text(api.llama_vocab_eos(self._vocab))
+        self._pieces: dict[int, bytes] = {}
+
+    def close(self) -> None:
+        """Free the weights; no context of this model may be alive."""
+        if self._model:
+            api.llama_model_free(self._model)
+            self._model = None
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of `text`, its control tokens recognised, a BOS in front where the model wants one."""
+        data = text.encode("utf-8", "replace")
+        add_bos = not (self.bos and text.startswith(self.bos))
+        room = len(data) + 8
+        while True:
+            buffer = (api.llama_token * room)()
+            count = api.llama_tokenize(self._vocab, data, len(data), buffer, room, add_bos, True)
+            if count >= 0:
+                return list(buffer[:count])
+            room = -count
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes that `token` stands for; nothing for control tokens."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._render(token, special=False)
+        return piece
+
+    def ends(self, token: int) -> bool:
+        """Whether `token` ends a generation."""
+        return bool(api.llama_vocab_is_eog(self._vocab, token))
+
+    @property
+    def pointer(self) -> Any:
+        """The handle for this module's other classes."""
+        return self._model
+
+    def _render(self, token: int, *, special: bool) -> bytes:
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            count = api.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
+            if count >= 0:
+                return bytes(buffer.raw[:count])
+            room = -count
+
+    def _special_text(self, token: int) -> str:
+        return "" if token < 0 else self._render(token, special=True).decode("utf-8", "replace")
+
+
+class Sampler:
+    """The chain that picks the next token of one sequence; it remembers the tokens it picked."""
+
+    def __init__(self, model: Model, sampling: Sampling, seed: int, window: int) -> None:
+        """Build the chain; penalties look at the last `window` generated tokens."""
+        self._chain: Any = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+        for part in self._parts(model, sampling, seed, window):
+            api.llama_sampler_chain_add(self._chain, part)
+
+    @staticmethod
+    def _parts(model: Model, sampling: Sampling, seed: int, window: int) -> list[Any]:
+        parts: list[Any] = []
+        if sampling.frequency_penalty or sampling.presence_penalty:
+            penalties = (1.0, sampling.frequency_penalty, sampling.presence_penalty)
+            parts.append(api.llama_sampler_init_penalties(model.vocabulary, window, *penalties))
+        if sampling.temperature == 0:
+            return [*parts, api.llama_sampler_init_greedy()]
+        if sampling.top_k:
+            parts.append(api.llama_sampler_init_top_k(sampling.top_k))
+        if sampling.top_p < 1:
+            parts.append(api.llama_sampler_init_top_p(sampling.top_p, 1))
+        if sampling.min_p > 0:
+            parts.append(api.llama_sampler_init_min_p(sampling.min_p, 1))
+        return [*parts, api.llama_sampler_init_temp(sampling.temperature), api.llama_sampler_init_dist(seed)]
+
+    @property
+    def pointer(self) -> Any:
+        """The handle for `Context.sample`."""
+        return self._chain
+
+    def close(self) -> None:
+        """Free the chain."""
+        if self._chain:
+            api.llama_sampler_free(self._chain)
+            self._chain = None
+
+
+class Batch:
+    """The tokens of one step, in arrays that llama.cpp reads in place."""
+
+    def __init__(self, capacity: int) -> None:
+        self._token = np.zeros(capacity, np.int32)
+        self._position = np.zeros(capacity, np.int32)
+        self._sequence = np.zeros(capacity, np.int32)
+        self._output = np.zeros(capacity, np.int8)
+        self._sequences = np.ones(capacity, np.int32)
+        int32 = ctypes.POINTER(ctypes.c_int32)
+        base = self._sequence.ctypes.data
+        self._pointers = (int32 * capacity)(*(ctypes.cast(base + 4 * index, int32) for index in range(capacity)))
+        self.value = api.llama_batch(
+            n_tokens=0,
+            token=self._token.ctypes.data_as(int32),
+            embd=None,
+            pos=self._position.ctypes.data_as(int32),
+            n_seq_id=self._sequences.ctypes.data_as(int32),
+            seq_id=self._pointers,
+            logits=self._output.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+        self.capacity = capacity
+        self.size = 0
+
+    def clear(self) -> None:
+        """Start a new step."""
+        self.size = 0
+
+    def add(self, sequence: int, tokens: Sequence[int], position: int, *, output: bool) -> int:
+        """Append `tokens` of `sequence`, the first at `position`, and return the index of the last one.
+
+        With `output` the step computes its logits, and `Context.sample` takes that index.
+        The caller never adds more than `capacity` tokens in a step.
+        """
+        start, end = self.size, self.size + len(tokens)
+        self._token[start:end] = tokens
+        self._position[start:end] = np.arange(position, position + len(tokens))
+        self._sequence[start:end] = sequence
+        self._output[start:end] = 0
+        self._output[end - 1] = output
+        self.size = end
+        return end - 1
+
+
+class Context:
+    """KV cache and compute buffers over a model. Used by one thread."""
+
+    def __init__(self, model: Model, shape: ContextShape) -> None:
+        """Allocate the context; raises `LlamaError` when llama.cpp cannot."""
+        params = api.llama_context_default_params()
+        params.n_ctx = shape.tokens
+        params.n_batch = params.n_ubatch = shape.batch
+        params.n_seq_max = shape.sequences
+        params.n_threads = params.n_threads_batch = shape.threads
+        params.type_k = params.type_v = KV_TYPES[shape.kv_type]
+        # One buffer for all sequences: a step that mixes single tokens and a chunk of a prompt stays one micro-batch.
+        params.kv_unified = True
+        if shape.kv_type != "f16":
+            params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.no_perf = True
+        self._context: Any = api.llama_init_from_model(model.pointer, params)
+        if not self._context:
+            raise LlamaError(_reason())
+        self._memory: Any = api.llama_get_memory(self._context)
+        self.shape = shape
+
+    def decode(self, batch: Batch) -> int:
+        """Evaluate `batch`: 0 is success, 1 no room in the cache; less than -1 leaves the context unsafe."""
+        batch.value.n_tokens = batch.size
+        return int(api.llama_decode(self._context, batch.value))
+
+    def sample(self, sampler: Sampler, index: int) -> int:
+        """Return the next token after the token at `index` of the last batch."""
+        return int(api.llama_sampler_sample(sampler.pointer, self._context, index))
+
+    def forget(self, sequence: int) -> None:
+        """Drop all tokens of `sequence` from the cache."""
+        api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def close(self) -> None:
+        """Free the context."""
+        if self._context:
+            api.llama_free(self._context)
+            self._context = None

@@ -1,0 +1,249 @@
+"""The engine: one thread that owns the context and carries out one step after the other.
+
+A step takes new requests, evaluates one batch (`schedule.plan_step` says what is in it), samples, and hands the tokens
+over. Called by the HTTP side through `submit` and `cancel` from any thread; everything else happens in the thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from math import ceil
+
+from slicewise_worker.engine.llama import Batch, Context, Model, Sampler
+from slicewise_worker.engine.report import Observer, Progress, Step
+from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits, QueueFullError, StoppedError
+from slicewise_worker.engine.schedule import Waiting, Work, plan_step
+from slicewise_worker.engine.sequence import Running, Ticket
+
+log = logging.getLogger(__name__)
+
+Notify = Callable[[list[tuple[Ticket, Event]]], None]
+"""Gets the events of a step, in the engine thread; it hands them to each ticket's `on_event` where that may run."""
+
+_FAILURES_IN_A_ROW = 3
+
+
+class Engine:
+    """Generates many sequences at once over one context."""
+
+    def __init__(self, model: Model, context: Context, limits: Limits, notify: Notify, observer: Observer) -> None:
+        self.model = model
+        self.limits = limits
+        self._context = context
+        self._notify = notify
+        self._observer = observer
+        self._batch = Batch(context.shape.batch)
+        self._changed = threading.Condition()
+        self._waiting: deque[Ticket] = deque()
+        self._running: dict[int, Running[Sampler]] = {}
+        self._events: list[tuple[Ticket, Event]] = []
+        self._free = list(range(limits.sequences - 1, -1, -1))
+        self._steps = 0
+        self._failures = 0
+        self._since = time.monotonic()
+        self._mean_seconds = 1.0
+        self._stopping = False
+        self._failed: str | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the current step; what still runs ends with `Broken`. Frees the context."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+        self._context.close()
+
+    def submit(self, generations: Sequence[Generation], on_event: Sequence[Callable[[Event], None]]) -> list[Ticket]:
+        """Queue all of `generations` or none; their events go to the `on_event` of the same index.
+
+        Raises `QueueFullError`, and `StoppedError` when the engine takes no more work. The caller has checked that each
+        prompt holds at least one token and leaves room for one in `limits.context_tokens`.
+        """
+        now = time.monotonic()
+        tickets = [Ticket(*pair, submitted=now) for pair in zip(generations, on_event, strict=True)]
+        with self._changed:
+            if self._stopping or self._failed:
+                raise StoppedError(self._failed or "the worker is shutting down")
+            load = len(self._waiting) + len(self._running)
+            if load + len(tickets) > self.limits.sequences + self.limits.max_queue:
+                raise QueueFullError(len(self._waiting), self._retry_after())
+            if not load:
+                self._since = now
+            self._waiting.extend(tickets)
+            self._changed.notify()
+        return tickets
+
+    def cancel(self, tickets: Sequence[Ticket]) -> None:
+        """Give up `tickets`: within one step their slots are free. Those that ended already are left alone."""
+        with self._changed:
+            for ticket in tickets:
+                ticket.cancelled = True
+            self._changed.notify()
+
+    def progress(self) -> Progress:
+        """Return how it goes; from any thread."""
+        with self._changed:
+            running, waiting = list(self._running.values()), len(self._waiting)
+            return Progress(
+                steps=self._steps,
+                busy=bool(running or waiting),
+                since=self._since,
+                failed=self._failed,
+                running=len(running),
+                waiting=waiting,
+                cached_tokens=sum(sequence.evaluated for sequence in running),
+            )
+
+    def _retry_after(self) -> int:
+        rounds = (len(self._waiting) + 1) / self.limits.sequences
+        return max(1, min(60, ceil(rounds * self._mean_seconds)))
+
+    def _run(self) -> None:
+        try:
+            while self._await_work():
+                self._turn()
+        except Exception as error:
+            log.exception("the engine failed")
+            with self._changed:
+                self._failed = f"the engine failed: {error}"
+        self._break_all()
+
+    def _await_work(self) -> bool:
+        with self._changed:
+            while not (self._stopping or self._waiting or self._running):
+                self._changed.wait()
+            return not self._stopping
+
+    def _turn(self) -> None:
+        """Carry out one step. An event that is ready goes out before the next step begins."""
+        started = time.monotonic()
+        with self._changed:
+            self._drop_cancelled(started)
+            self._admit()
+        work = self._plan()
+        if work:
+            self._evaluate(work, started)
+        with self._changed:
+            self._since = time.monotonic()
+        self._hand_over()
+
+    def _drop_cancelled(self, now: float) -> None:
+        oldest = now - self.limits.max_answer_seconds
+        for ticket in [ticket for ticket in self._waiting if ticket.cancelled or ticket.submitted < oldest]:
+            self._waiting.remove(ticket)
+            if not ticket.cancelled:
+                message = f"the request waited {self.limits.max_answer_seconds:g} s for its turn"
+                self._events.append((ticket, Broken("too_long_in_queue", message)))
+            self._observer.ended("cancelled" if ticket.cancelled else "expired", now - ticket.submitted, None)
+        for sequence in list(self._running.values()):
+            if sequence.ticket.cancelled:
+                self._release(sequence, "cancelled")
+            elif sequence.ticket.submitted < oldest:
+                self._events.append((sequence.ticket, sequence.finish("length")))
+                self._release(sequence, "length")
+
+    def _admit(self) -> None:
+        while self._free and self._waiting:
+            ticket, slot = self._waiting.popleft(), self._free.pop()
+            generation = ticket.generation
+            seed = generation.sampling.seed
+            sampler = Sampler(
+                self.model,
+                generation.sampling,
+                seed=secrets.randbits(32) if seed is None else seed & 0xFFFFFFFF,
+                window=self.limits.context_tokens,
+            )
+            room = self.limits.context_tokens - len(generation.prompt)
+            self._running[slot] = Running(ticket, slot, min(generation.max_tokens, room), sampler)
+
+    def _plan(self) -> list[Work]:
+        ordered = sorted(self._running.values(), key=lambda sequence: sequence.ticket.submitted)
+        decoding = [sequence.slot for sequence in ordered if not sequence.prompt_left]
+        waiting = [Waiting(sequence.slot, sequence.prompt_left) for sequence in ordered if sequence.prompt_left]
+        return plan_step(decoding, waiting, self.limits.prompt_chunk_tokens)
+
+    def _evaluate(self, work: Sequence[Work], started: float) -> None:
+        self._batch.clear()
+        sampled: list[tuple[Running[Sampler], int]] = []
+        prompt_tokens = 0
+        for item in work:
+            sequence = self._running[item.slot]
+            prompt_tokens += item.count if sequence.next_token is None else 0
+            index = self._batch.add(item.slot, sequence.take(item.count), sequence.evaluated, output=item.last)
+            if item.last:
+                sampled.append((sequence, index))
+        result = self._context.decode(self._batch)
+        if result:
+            self._give_up(work, result)
+            return
+        self._failures = 0
+        self._steps += 1
+        for item in work:
+            self._running[item.slot].advance(item.count)
+        for sequence, index in sampled:
+            self._sample(sequence, index)
+        seconds = time.monotonic() - started
+        self._observer.stepped(Step(seconds, self._batch.size, prompt_tokens, len(sampled)))
+
+    def _sample(self, sequence: Running[Sampler], index: int) -> None:
+        token = self._context.sample(sequence.sampler, index)
+        if sequence.first_token_at is None:
+            sequence.first_token_at = time.monotonic()
+            self._observer.first_token(sequence.first_token_at - sequence.ticket.submitted)
+        event = sequence.accept(token, self.model.piece(token), ends=self.model.ends(token))
+        if event is not None:
+            self._events.append((sequence.ticket, event))
+        if isinstance(event, Finished):
+            self._release(sequence, event.reason)
+
+    def _give_up(self, work: Sequence[Work], result: int) -> None:
+        """End the sequences of a batch that llama.cpp could not evaluate; the others and the queue go on."""
+        log.error("llama_decode returned %d for %d sequences", result, len(work))
+        for item in work:
+            sequence = self._running[item.slot]
+            message = f"generation broke off: llama.cpp could not evaluate the step (code {result})"
+            self._events.append((sequence.ticket, Broken("engine_failed", message)))
+            self._release(sequence, "error")
+        self._failures += 1
+        if result < -1 or self._failures >= _FAILURES_IN_A_ROW:
+            raise RuntimeError(f"llama_decode returned {result} ({self._failures} failures in a row)")
+
+    def _release(self, sequence: Running[Sampler], outcome: str) -> None:
+        now = time.monotonic()
+        seconds = now - sequence.ticket.submitted
+        per_token = None
+        if sequence.first_token_at is not None and sequence.generated > 1:
+            per_token = (now - sequence.first_token_at) / (sequence.generated - 1)
+        with self._changed:
+            del self._running[sequence.slot]
+            self._free.append(sequence.slot)
+            self._mean_seconds += (seconds - self._mean_seconds) / 8
+        self._context.forget(sequence.slot)
+        sequence.sampler.close()
+        self._observer.ended(outcome, seconds, per_token)
+
+    def _hand_over(self) -> None:
+        if self._events:
+            events, self._events = self._events, []
+            self._notify(events)
+
+    def _break_all(self) -> None:
+        """Tell everybody who still waits that nothing more comes."""
+        message = self._failed or "the worker is shutting down"
+        broken = Broken("engine_failed" if self._failed else "shutting_down", message)
+        with self._changed:
+            tickets = [sequence.ticket for sequence in self._running.values()] + list(self._waiting)
+            self._running.clear()
+            self._waiting.clear()
+        self._events += [(ticket, broken) for ticket in tickets if not ticket.cancelled]
+        self._hand_over()

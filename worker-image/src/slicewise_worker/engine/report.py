@@ -1,0 +1,42 @@
+"""What the engine says about itself, for the probes and the metrics. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step did: `seconds` for the whole of it."""
+
+    seconds: float
+    batch_tokens: int
+    prompt_tokens: int
+    generated_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """For the liveness probe: whether there is work, and when (monotonic seconds) a step last ended or work came."""
+
+    steps: int
+    busy: bool
+    since: float
+    failed: str | None
+    running: int
+    waiting: int
+    cached_tokens: int
+
+
+class Observer(Protocol):
+    """What wants to know about the engine's work; called in the engine thread, so it must be quick."""
+
+    def stepped(self, step: Step) -> None:
+        """A step ended."""
+
+    def first_token(self, seconds: float) -> None:
+        """The first token of a request came out `seconds` after it was submitted."""
+
+    def ended(self, outcome: str, seconds: float, token_seconds: float | None) -> None:
+        """A request ended; `token_seconds` is the mean time between its tokens, None below two tokens."""

@@ -1,0 +1,85 @@
+"""What the HTTP side asks of the engine and what it gets back. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen. Defaults are OpenAI's, and "off" for what OpenAI does not have."""
+
+    temperature: float = 1.0
+    """0 always takes the most likely token."""
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps all tokens."""
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    seed: int | None = None
+    """Same seed, prompt and parameters on the same worker build: same answer. None draws one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One sequence to generate: a tokenized prompt and when to stop."""
+
+    prompt: tuple[int, ...]
+    max_tokens: int
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the engine. `context_tokens` is per sequence, prompt and answer together."""
+
+    context_tokens: int
+    sequences: int
+    prompt_chunk_tokens: int
+    max_queue: int
+    max_answer_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text that came out since the last piece, and the number of tokens generated so far."""
+
+    text: str
+    generated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The sequence ended as it should; `text` is what had been held back."""
+
+    reason: FinishReason
+    text: str
+    generated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The sequence ended because something failed; `message` is fit for a client, `code` is a fixed word."""
+
+    code: Literal["engine_failed", "shutting_down", "too_long_in_queue"]
+    message: str
+
+
+Event = Piece | Finished | Broken
+
+
+class QueueFullError(Exception):
+    """As many requests wait as may wait; `retry_after` is the advice to the client in seconds."""
+
+    def __init__(self, waiting: int, retry_after: int) -> None:
+        super().__init__(f"{waiting} requests are waiting already; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class StoppedError(Exception):
+    """The engine takes no requests: it is shutting down or has failed."""

@@ -1,0 +1,59 @@
+"""Which sequence gets how many tokens in the next step. Pure: no llama.cpp, no clock.
+
+Called by the engine loop once a step. Replacing the policy (tenants, priorities, a chunk from a cost model) means
+replacing `plan_step`; the loop only carries out what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A sequence of which `left` prompt tokens are not evaluated yet."""
+
+    slot: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """`count` tokens of the sequence in `slot`; `last` when the step ends with the token to sample after."""
+
+    slot: int
+    count: int
+    last: bool
+
+
+def plan_step(decoding: Sequence[int], waiting: Sequence[Waiting], chunk: int) -> list[Work]:
+    """Return the work of one step: one token for each decoding slot and at most `chunk` (≥ 1) prompt tokens.
+
+    `decoding` holds the slots that wait for their next token, `waiting` the prompts in order of arrival. The oldest
+    prompt gets at least half of the chunk, so that it always ends; the rest goes to whoever has least left, so that a
+    short question does not wait for a long one. A decoding slot never waits: the step is bounded by
+    `len(decoding) + chunk` tokens, which is what bounds the gap between two of its tokens.
+    """
+    shares = _deal(waiting, chunk)
+    work = [Work(slot, 1, last=True) for slot in decoding]
+    work += [
+        Work(prompt.slot, count, last=count == prompt.left)
+        for prompt, count in zip(waiting, shares, strict=True)
+        if count
+    ]
+    return work
+
+
+def _deal(waiting: Sequence[Waiting], chunk: int) -> list[int]:
+    """Return how many of `chunk` tokens each prompt gets; all of them are dealt while any prompt wants one."""
+    shares = [0] * len(waiting)
+    if not waiting:
+        return shares
+    shares[0] = min(waiting[0].left, (chunk + 1) // 2)
+    left = chunk - shares[0]
+    for index in sorted(range(len(waiting)), key=lambda index: (waiting[index].left, index)):
+        more = min(waiting[index].left - shares[index], left)
+        shares[index] += more
+        left -= more
+    return shares

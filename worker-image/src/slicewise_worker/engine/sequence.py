@@ -1,0 +1,83 @@
+"""The state of one generation inside the engine: from its ticket to the token it will evaluate next.
+
+Written by the engine thread only, except `Ticket.cancelled`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from slicewise_worker.engine.request import Event, Finished, FinishReason, Generation, Piece
+from slicewise_worker.engine.text import TextStream
+
+S = TypeVar("S")
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A submitted generation, as the one who asked for it holds it.
+
+    `on_event` is called where the engine's `notify` says; `submitted` is monotonic, in seconds.
+    """
+
+    generation: Generation
+    on_event: Callable[[Event], None]
+    submitted: float
+    cancelled: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Running(Generic[S]):
+    """A ticket that holds a slot; `evaluated` tokens of it are in the KV cache.
+
+    `sampler` is an opaque value here: the state machine knows no llama.cpp.
+    """
+
+    ticket: Ticket
+    slot: int
+    limit: int
+    """Tokens to generate at most: what was asked for, and what the context has room for."""
+    sampler: S
+    text: TextStream = field(init=False)
+    evaluated: int = 0
+    generated: int = 0
+    next_token: int | None = None
+    """Sampled and not evaluated yet; None while the prompt is read."""
+    first_token_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.text = TextStream(self.ticket.generation.stop)
+
+    @property
+    def prompt_left(self) -> int:
+        """Prompt tokens that are not evaluated yet."""
+        return 0 if self.next_token is not None else len(self.ticket.generation.prompt) - self.evaluated
+
+    def take(self, count: int) -> Sequence[int]:
+        """Return the next `count` tokens to evaluate; `evaluated` is their first position until `advance`."""
+        if self.next_token is not None:
+            return (self.next_token,)
+        return self.ticket.generation.prompt[self.evaluated : self.evaluated + count]
+
+    def advance(self, count: int) -> None:
+        """Note that `count` more tokens are in the cache."""
+        self.evaluated += count
+
+    def accept(self, token: int, piece: bytes, *, ends: bool) -> Event | None:
+        """Take a sampled token and return what to tell the client; None when no text became safe to send."""
+        self.next_token = token
+        if ends:
+            return self.finish("stop")
+        self.generated += 1
+        text = self.text.push(piece)
+        if self.text.stopped:
+            return Finished("stop", text, self.generated)
+        if self.generated >= self.limit:
+            return Finished("length", text + self.text.flush(), self.generated)
+        return Piece(text, self.generated) if text else None
+
+    def finish(self, reason: FinishReason) -> Finished:
+        """Return the end of the generation, with the text held back so far."""
+        return Finished(reason, self.text.flush(), self.generated)

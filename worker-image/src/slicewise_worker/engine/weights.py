@@ -1,0 +1,74 @@
+"""The model file that `slicewise-fetch` left: where it is, and that not one bit of it has changed since.
+
+The digest was verified while the file was written. It is counted again before each load, because a cache outlives the
+process that filled it: a flipped bit is never loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+GGUF_MAGIC: Final = b"GGUF"
+_CHUNK: Final = 4 << 20
+
+
+class WeightsFile(BaseModel):
+    """The result file of the fetch."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    path: Path
+    digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class WeightsError(Exception):
+    """The model file cannot be used; `reason` is a fixed CamelCase word."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def read_result(path: Path) -> WeightsFile:
+    """Return what the result file at `path` says; raises `WeightsError` in words for the operator's status."""
+    try:
+        return WeightsFile.model_validate(json.loads(path.read_bytes()))
+    except OSError as error:
+        message = f"no result of the fetch at {path} ({error.strerror}): did the init container run?"
+        raise WeightsError("WeightsMissing", message) from error
+    except (ValueError, ValidationError) as error:
+        raise WeightsError("WeightsMissing", f"the result of the fetch at {path} cannot be read: {error}") from error
+
+
+def verify(weights: WeightsFile, progress: Callable[[int], bool]) -> None:
+    """Count the digest of the file again; raises `WeightsError` when it is another one.
+
+    `progress` gets the bytes read so far and may stop the work by returning False (then nothing is proved).
+    """
+    digest = hashlib.sha256()
+    done = 0
+    try:
+        with weights.path.open("rb") as file:
+            magic = file.read(len(GGUF_MAGIC))
+            file.seek(0)
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                done += len(chunk)
+                if not progress(done):
+                    raise WeightsError("Interrupted", "told to stop while the digest was counted")
+    except OSError as error:
+        raise WeightsError("WeightsMissing", f"cannot read {weights.path}: {error.strerror}") from error
+    found = f"sha256:{digest.hexdigest()}"
+    if not hmac.compare_digest(found, weights.digest):
+        message = f"{weights.path} has digest {found}, it must be {weights.digest}: the cached file is damaged"
+        raise WeightsError("DigestMismatch", message)
+    if magic != GGUF_MAGIC:
+        raise WeightsError("ModelCorrupt", f"{weights.path} is no GGUF file: it does not begin with 'GGUF'")

@@ -1,0 +1,105 @@
+"""The worker's metrics (prometheus-client). Names are API: dashboards, alerts and endpoint pickers read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+from slicewise_worker.engine.cgroup import memory_limit, memory_used
+from slicewise_worker.engine.report import Progress, Step
+
+_REQUEST_EDGES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
+_FIRST_TOKEN_EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_TOKEN_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+_BATCH_EDGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+def _edges(edges: tuple[float, ...], extra: float | None) -> tuple[float, ...]:
+    return tuple(sorted({*edges, *([extra] if extra else [])}))
+
+
+class WorkerMetrics:
+    """Counts what the engine and the HTTP side do. Implements the engine's `Observer`."""
+
+    def __init__(self, latency_edge: float | None = None) -> None:
+        """Make the metrics in a registry of their own; `latency_edge` (seconds) becomes an edge of the latencies."""
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        prefix = "slicewise_worker"
+        self._requests = Counter(
+            f"{prefix}_requests",
+            "Sequences that ended, by how: stop, length, cancelled, expired, error.",
+            ["finish_reason"],
+            registry=registry,
+        )
+        self._rejected = Counter(
+            f"{prefix}_rejected", "Requests that were refused, by error code.", ["code"], registry=registry
+        )
+        self._prompt = Counter(f"{prefix}_prompt_tokens", "Prompt tokens evaluated.", registry=registry)
+        self._generated = Counter(f"{prefix}_generated_tokens", "Tokens generated.", registry=registry)
+        self._request_seconds = Histogram(
+            f"{prefix}_request_duration_seconds",
+            "From a request's arrival to its last token.",
+            buckets=_edges(_REQUEST_EDGES, latency_edge),
+            registry=registry,
+        )
+        self._first_token = Histogram(
+            f"{prefix}_time_to_first_token_seconds",
+            "From a request's arrival to its first token.",
+            buckets=_edges(_FIRST_TOKEN_EDGES, latency_edge),
+            registry=registry,
+        )
+        self._per_token = Histogram(
+            f"{prefix}_time_per_output_token_seconds",
+            "Mean time between the tokens of a request.",
+            buckets=_TOKEN_EDGES,
+            registry=registry,
+        )
+        self._step_seconds = Histogram(
+            f"{prefix}_step_seconds", "Duration of one step of the engine.", buckets=_TOKEN_EDGES, registry=registry
+        )
+        self._batch = Histogram(
+            f"{prefix}_batch_tokens", "Tokens evaluated in one step.", buckets=_BATCH_EDGES, registry=registry
+        )
+        self._info = Info(f"{prefix}_build", "What runs: versions, pool, revision, model.", registry=registry)
+        self._on_gpu = Gauge(f"{prefix}_on_gpu", "1 when a GPU computes, else 0.", registry=registry)
+        memory = Gauge(f"{prefix}_memory_bytes", "Memory of the container's cgroup.", ["kind"], registry=registry)
+        memory.labels("used").set_function(lambda: float(memory_used() or 0))
+        memory.labels("limit").set_function(lambda: float(memory_limit() or 0))
+
+    def describe(self, facts: dict[str, str], *, on_gpu: bool) -> None:
+        """Set the build information."""
+        self._info.info(facts)
+        self._on_gpu.set(float(on_gpu))
+
+    def watch(self, progress: Callable[[], Progress], cache_tokens: int) -> None:
+        """Serve the gauges that are read off the engine at each scrape; `cache_tokens` is what the KV cache holds."""
+        running = Gauge("slicewise_worker_requests_running", "Sequences that hold a slot.", registry=self.registry)
+        waiting = Gauge("slicewise_worker_requests_waiting", "Sequences that wait for a slot.", registry=self.registry)
+        cache = Gauge("slicewise_worker_kv_cache_usage_ratio", "Part of the KV cache in use.", registry=self.registry)
+        running.set_function(lambda: progress().running)
+        waiting.set_function(lambda: progress().waiting)
+        cache.set_function(lambda: progress().cached_tokens / cache_tokens)
+
+    def rejected(self, code: str) -> None:
+        """Count a refused request."""
+        self._rejected.labels(code).inc()
+
+    def stepped(self, step: Step) -> None:
+        """Count a step of the engine."""
+        self._step_seconds.observe(step.seconds)
+        self._batch.observe(step.batch_tokens)
+        self._prompt.inc(step.prompt_tokens)
+        self._generated.inc(step.generated_tokens)
+
+    def first_token(self, seconds: float) -> None:
+        """Observe a time to first token."""
+        self._first_token.observe(seconds)
+
+    def ended(self, outcome: str, seconds: float, token_seconds: float | None) -> None:
+        """Count the end of a sequence."""
+        self._requests.labels(outcome).inc()
+        self._request_seconds.observe(seconds)
+        if token_seconds is not None:
+            self._per_token.observe(token_seconds)

@@ -1,0 +1,125 @@
+"""The bridge between the engine's thread and asyncio: one `Answer` per HTTP request, with one or more choices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from slicewise_worker.engine.loop import Engine
+from slicewise_worker.engine.request import (
+    Broken,
+    Event,
+    Finished,
+    Generation,
+    Piece,
+    QueueFullError,
+    StoppedError,
+)
+from slicewise_worker.engine.sequence import Ticket
+from slicewise_worker.http.errors import ApiError
+
+T = TypeVar("T")
+
+
+def deliver_into(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Ticket, Event]]], None]:
+    """Return the engine's `notify`: it wakes `loop` once per step and hands the events over there."""
+
+    def dispatch(events: list[tuple[Ticket, Event]]) -> None:
+        for ticket, event in events:
+            ticket.on_event(event)
+
+    def notify(events: list[tuple[Ticket, Event]]) -> None:
+        # The loop is closed only when the process ends, and then nobody waits for events.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(dispatch, events)
+
+    return notify
+
+
+def broken(event: Broken) -> ApiError:
+    """Return the error that a client sees when its generation broke; a retry elsewhere may help with all but a failure."""
+    status = 500 if event.code == "engine_failed" else 503
+    return ApiError(status, event.message, code=event.code, retry_after=1 if status == 503 else 0)
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection; nobody reads the answer."""
+
+
+class Answer:
+    """The generations of one request, as they come."""
+
+    def __init__(self, engine: Engine, generations: Sequence[Generation], prompt_tokens: int) -> None:
+        """Submit `generations`, all or none; raises `ApiError` when the worker takes no more.
+
+        `prompt_tokens` is what `usage` reports: a prompt that several choices share counts once.
+        """
+        self._engine = engine
+        self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+        self._open = len(generations)
+        self.prompt_tokens = prompt_tokens
+        self.generated = [0] * len(generations)
+        sinks = [partial(self._put, index) for index in range(len(generations))]
+        try:
+            self._tickets = engine.submit(generations, sinks)
+        except QueueFullError as error:
+            raise ApiError(503, str(error), code="queue_full", retry_after=error.retry_after) from error
+        except StoppedError as error:
+            raise ApiError(503, str(error), code="shutting_down", retry_after=1) from error
+
+    def _put(self, index: int, event: Event) -> None:
+        self._events.put_nowait((index, event))
+
+    async def next(self) -> tuple[int, Piece | Finished] | None:
+        """Return the next event and its choice, None after the last; raises `ApiError` when a choice broke."""
+        if not self._open:
+            return None
+        index, event = await self._events.get()
+        if isinstance(event, Broken):
+            self._open = 0
+            raise broken(event)
+        self.generated[index] = event.generated
+        if isinstance(event, Finished):
+            self._open -= 1
+        return index, event
+
+    def close(self) -> None:
+        """Give up what still runs; without effect on what has ended."""
+        self._engine.cancel(self._tickets)
+
+    def usage(self) -> dict[str, int]:
+        """Return OpenAI's `usage`."""
+        generated = sum(self.generated)
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": generated,
+            "total_tokens": self.prompt_tokens + generated,
+        }
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """Return the result of `work`; raises `ClientGoneError` and cancels it when the client leaves first.
+
+    The body of `request` has been read.
+    """
+    watch = asyncio.ensure_future(_gone(request))
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((watch, task), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGoneError
+        return task.result()
+    finally:
+        for future in (watch, task):
+            future.cancel()
+        await asyncio.gather(watch, task, return_exceptions=True)

@@ -1,0 +1,134 @@
+"""The worker's HTTP interface: routes, and how each error leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from slicewise_worker.health.metrics import WorkerMetrics
+from slicewise_worker.health.state import Verdict, WorkerState, livez, readyz, startupz
+from slicewise_worker.http.completions import Served, chat, completion
+from slicewise_worker.http.errors import ApiError, on_api_error, on_http_exception, on_surprise
+from slicewise_worker.settings import WorkerSettings
+
+
+@dataclass(slots=True)
+class Worker:
+    """What the routes read; `served` is there once the model is."""
+
+    settings: WorkerSettings
+    state: WorkerState
+    metrics: WorkerMetrics
+    created: int
+    served: Served | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return `/v1/worker`: who this worker is and what computes."""
+        device = self.state.device
+        return {
+            "model": self.settings.model_name,
+            "digest": self.state.digest,
+            "digest_verified": bool(self.state.digest),
+            "pool": self.settings.pool,
+            "revision": self.settings.revision,
+            "zone": self.settings.zone,
+            "device": device.name if device else "",
+            "device_asked": self.settings.device,
+            "on_gpu": bool(device and device.on_gpu),
+            "reason": device.reason if device else self.state.phase.value,
+            "phase": self.state.phase.name.lower(),
+            "draining": self.state.draining,
+        }
+
+
+class _ClosingWhileDraining:
+    """Asks clients of a draining worker to take their next request elsewhere."""
+
+    def __init__(self, app: ASGIApp, state: WorkerState) -> None:
+        self._app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._state.draining:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive, closing if scope["type"] == "http" else send)
+
+
+def build_app(worker: Worker) -> Starlette:
+    """Return the application that serves `worker`."""
+    settings, state = worker.settings, worker.state
+
+    def progress() -> Any:
+        return worker.served.engine.progress() if worker.served else None
+
+    def probe(verdict: Callable[[], Verdict]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(_request: Request) -> Response:
+            found = verdict()
+            return JSONResponse({"ok": found.ok, "message": found.message}, 200 if found.ok else 503)
+
+        return answer
+
+    def generate(handler: Callable[[Request, Served], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            if worker.served is None:
+                raise ApiError(
+                    503, f"The worker is not ready: {startupz(state).message}.", code="not_ready", retry_after=1
+                )
+            return await handler(request, worker.served)
+
+        return answer
+
+    async def models(_request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [_model(worker)]})
+
+    async def model(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name != settings.model_name:
+            raise ApiError(404, f"The model '{name}' does not exist here.", code="model_not_found", param="model")
+        return JSONResponse(_model(worker))
+
+    async def facts(_request: Request) -> Response:
+        return JSONResponse(worker.facts())
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(worker.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        if isinstance(error, ApiError):
+            worker.metrics.rejected(error.code or str(error.status))
+        return await on_api_error(request, error)
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", generate(chat), methods=["POST"]),
+            Route("/v1/completions", generate(completion), methods=["POST"]),
+            Route("/v1/models", models),
+            Route("/v1/models/{name:path}", model),
+            Route("/v1/worker", facts),
+            Route("/livez", probe(lambda: livez(state, progress(), time.monotonic(), settings.stall_after_seconds))),
+            Route("/readyz", probe(lambda: readyz(state, progress()))),
+            Route("/startupz", probe(lambda: startupz(state))),
+            Route("/metrics", metrics),
+        ],
+        middleware=[Middleware(_ClosingWhileDraining, state=state)],
+        exception_handlers={ApiError: refuse, HTTPException: on_http_exception, Exception: on_surprise},
+    )
+
+
+def _model(worker: Worker) -> dict[str, Any]:
+    return {"id": worker.settings.model_name, "object": "model", "created": worker.created, "owned_by": "slicewise"}

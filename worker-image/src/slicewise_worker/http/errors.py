@@ -1,0 +1,86 @@
+"""Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`.
+
+Every answer of the worker that is not a success has this body, whoever raised it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+log = logging.getLogger(__name__)
+
+
+class ApiError(Exception):
+    """Ends a request with `status`; `param` names the field that is wrong, `code` is a fixed word for programs."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str | None = None, param: str | None = None, retry_after: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.headers = {"Retry-After": str(retry_after)} if retry_after else {}
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body."""
+        kind = "invalid_request_error" if self.status < 500 else "server_error"
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+
+def _field(location: Sequence[int | str]) -> str:
+    """Return `messages[0].content` for `("messages", 0, "content")`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def from_validation(error: ValidationError) -> ApiError:
+    """Return a 400 that names the first wrong field, its value, and what to write instead."""
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return ApiError(400, f"The body is not JSON: {first['msg']}", code="invalid_json")
+    field = _field(first["loc"]) or None
+    if first["type"] == "extra_forbidden":
+        return ApiError(400, f"Unknown field '{field}': remove it.", code="unknown_parameter", param=field)
+    if first["type"] == "missing":
+        return ApiError(400, f"Missing field '{field}'.", code="missing_required_parameter", param=field)
+    value = repr(first["input"])
+    value = value if len(value) <= 80 else f"{value[:77]}..."
+    message = f"Invalid '{field}': {first['msg']}, got {value}." if field else f"Invalid body: {first['msg']}."
+    return ApiError(400, message, code="invalid_value", param=field)
+
+
+def respond(error: ApiError) -> JSONResponse:
+    """Return the response for `error`."""
+    return JSONResponse(error.body(), error.status, headers=error.headers)
+
+
+async def on_api_error(_request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for `ApiError`."""
+    if not isinstance(error, ApiError):
+        raise error
+    return respond(error)
+
+
+async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for what Starlette itself refuses: unknown path, wrong method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
+    return respond(ApiError(error.status_code, f"{request.method} {request.url.path}: {error.detail}", code=code))
+
+
+async def on_surprise(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for everything else; the client learns that it is not its fault, the log learns why."""
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return respond(ApiError(500, "The worker failed to handle the request; its log says why.", code="internal_error"))

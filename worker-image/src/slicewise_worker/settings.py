@@ -1,0 +1,65 @@
+"""The worker's settings: environment variables with the prefix `SLICEWISE_WORKER_`, set by the operator's pod template.
+
+The only module that reads the environment. The operator's builder and these names are one contract.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from slicewise_worker.engine.llama import KvType
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""Where the kubelet picks up why a container ended."""
+
+
+class WorkerSettings(BaseSettings):
+    """What one worker serves and within which bounds."""
+
+    model_config = SettingsConfigDict(env_prefix="SLICEWISE_WORKER_", env_ignore_empty=True)
+
+    model_name: Annotated[str, Field(min_length=1)]
+    """What clients send as `model`."""
+    pool: str = ""
+    revision: str = ""
+    zone: str = ""
+
+    weights_file: Path = Path("/run/slicewise/weights.json")
+    """Result file of `slicewise-fetch`: where the model is and what its digest must be."""
+    device: Literal["cpu", "gpu"] = "cpu"
+    """What the pod asked for; `gpu` on a build without a GPU backend computes on the CPU and says so."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """Default: the container's CPU quota, rounded down."""
+
+    context_tokens: Annotated[int, Field(ge=16)] = 4096
+    """Per sequence, prompt and answer together."""
+    parallel_sequences: Annotated[int, Field(ge=1, le=256)] = 4
+    kv_cache_type: KvType = "f16"
+    prompt_chunk_tokens: Annotated[int, Field(ge=1, le=8192)] = 64
+    max_queue: Annotated[int, Field(ge=0)] = 64
+    max_answer_seconds: Annotated[float, Field(gt=0)] = 300
+    """Longest answer allowed, from the request's arrival; a drain waits this long."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
+
+    host: str = "0.0.0.0"  # noqa: S104 - a pod's own address
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    drain_delay_seconds: Annotated[float, Field(ge=0)] = 10
+    """How long a worker that was told to stop goes on taking requests, until nobody sends it any."""
+    stall_after_seconds: Annotated[float, Field(gt=0)] = 30
+    """Busy for this long without a step done: not alive."""
+    latency_edge_seconds: Annotated[float, Field(gt=0)] | None = None
+    """One more edge in the latency histograms: the limit that a rollout is judged by."""
+
+    termination_log: Path = TERMINATION_LOG
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+
+
+def termination_log() -> Path:
+    """Return the path of the termination log when the settings as a whole cannot be read."""
+    return Path(os.environ.get("SLICEWISE_WORKER_TERMINATION_LOG") or TERMINATION_LOG)

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# `make images`: slicewise-operator and slicewise-worker, tagged with the version. Packages come from the locks with their
+# hashes and are unpacked outside of the build (a build may have no network); our own package comes from this tree. An image is
+# made again only when one of its inputs changed: their hash is its label dev.slicewise.inputs.
+#   images/build.sh [operator] [worker]
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/e2e/cluster/settings.sh"
+cd "$root"   # uv reads pyproject.toml from here
+alone images
+
+choose_base() {
+  if docker image inspect "$PUBLIC_BASE_IMAGE" >/dev/null 2>&1; then base=$PUBLIC_BASE_IMAGE
+  elif registry "$PUBLIC_BASE_IMAGE"; then step "base image $PUBLIC_BASE_IMAGE" docker pull "$PUBLIC_BASE_IMAGE"; base=$PUBLIC_BASE_IMAGE
+  else step "base image from Debian packages" e2e/cluster/base-image.sh; base=$BASE_IMAGE
+  fi
+}
+
+# python STATEMENTS: by the minor version that the locks and the base are for
+python() { uv run --quiet --no-project --python 3.11 python "$@"; }
+
+compile() {  # FOLDER INSIDE: bytecode beside the sources, for a file system that is read-only; valid whatever the files' times
+  python -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$1" -p "$2" "$1"
+}
+
+dependencies() {  # NAME FOLDER: what the lock names, as an unpacked tree
+  local to=$2
+  rm -rf "$to" "$to.part"; mkdir -p "$to.part"
+  awk '/^[a-z]/ {hit = !/^llama-cpp-python==/} hit' "locks/$1.txt" >"$to.txt"
+  uv pip install --quiet --no-deps --python 3.11 --target "$to.part" --only-binary :all: --require-hashes -r "$to.txt"
+  if grep -q '^llama-cpp-python==' "locks/$1.txt"; then
+    uv pip install --quiet --no-deps --python 3.11 --target "$to.part" "$(images/llama-wheel.sh)"
+    rm -rf "$to.part/lib" "$to.part/include"   # the wheel holds its libraries a second time, for C programs
+    # … and each under three names, as copies: links save space, and keep one library from being loaded twice
+    python - "$to.part/llama_cpp/lib" <<'PY'
+import pathlib, sys
+for short in sorted(pathlib.Path(sys.argv[1]).glob("*.so*"), key=lambda f: len(f.name)):
+    longer = [f for f in short.parent.glob(short.name + ".*") if not f.is_symlink()]
+    full = max(longer, key=lambda f: len(f.name), default=None)
+    if full and full.read_bytes() == short.read_bytes():
+        short.unlink()
+        short.symlink_to(full.name)
+PY
+  fi
+  rm -rf "$to.part/bin" "$to.part/.lock"
+  compile "$to.part" /opt/slicewise/packages
+  chmod -R a+rX "$to.part"; mv "$to.part" "$to"
+}
+
+application() {  # FOLDER-OF-THE-PACKAGE FOLDER: our package, and a program for each of its scripts
+  rm -rf "$2"; mkdir -p "$2"
+  uv pip install --quiet --no-deps --refresh-package slicewise --refresh-package slicewise-worker --python 3.11 --target "$2/app" "./$1"
+  rm -rf "$2/app/bin" "$2/app/.lock"
+  python - "$1/pyproject.toml" "$2/bin" <<'PY'
+import pathlib, sys, tomllib
+bin = pathlib.Path(sys.argv[2])
+bin.mkdir()
+for name, target in tomllib.loads(pathlib.Path(sys.argv[1]).read_text())["project"]["scripts"].items():
+    module, _, function = target.partition(":")
+    (bin / name).write_text(f"#!/usr/bin/env python3\nimport sys\nfrom {module} import {function}\n\nsys.exit({function}())\n")
+    (bin / name).chmod(0o755)
+PY
+  compile "$2/app" /opt/slicewise/app
+  chmod -R a+rX "$2"
+}
+
+image() {  # NAME FOLDER-OF-THE-PACKAGE
+  local tag=slicewise-$1:$VERSION context=$root/build/images/$1 hash lock
+  lock=$(inputs "locks/$1.txt" images/build.sh images/llama-wheel.sh | cut -c1-16)
+  hash=$( { echo "$lock $base $(docker image inspect "$base" --format '{{.Id}}')"; inputs "$2/src" "$2/pyproject.toml" "$2/README.md" "$2/Dockerfile"; } | sha256sum | cut -c1-16)
+  if image_has "$tag" "$hash"; then echo "$tag is there"; return; fi
+  mkdir -p "$context"
+  if [ "$(cat "$context/packages.of" 2>/dev/null)" != "$lock" ]; then
+    dependencies "$1" "$context/packages"
+    echo "$lock" >"$context/packages.of"
+  fi
+  application "$2" "$context/own"
+  cp "$2/Dockerfile" "$context/Dockerfile"
+  printf '*\n!packages\n!own\n!Dockerfile\n' >"$context/.dockerignore"
+  docker build -q -t "$tag" --build-arg "BASE=$base" --label "dev.slicewise.inputs=$hash" "$context"
+  docker image inspect "$tag" --format '{{.Size}}' | awk -v t="$tag" '{printf "%s: %.0f MB\n", t, $1/1e6}'
+}
+
+step "Docker engine" e2e/cluster/start-docker.sh
+choose_base
+[ $# -gt 0 ] || set -- operator worker
+for which; do
+  case $which in
+    operator) step "image slicewise-operator:$VERSION" image operator operator ;;
+    worker)
+      step "llama.cpp for any x86-64-v3 machine (the first time: 8 minutes)" images/llama-wheel.sh
+      step "image slicewise-worker:$VERSION" image worker worker-image ;;
+    *) echo "no image $which: operator, worker" >&2; exit 2 ;;
+  esac
+done

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from builders import MIG, three_zones
+from builders import DIGEST, MIG, three_zones
 
 from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
@@ -25,6 +25,15 @@ from slicewise.pool.observed import (
 )
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.plan import plan_pool
+
+OTHER = {"source": "https://models.example.com/b.gguf", "digest": DIGEST.replace("0", "f")}
+
+
+def changed(pool: InferencePool, **spec: object) -> InferencePool:
+    body = pool.model_dump(by_alias=True, exclude_none=True, mode="json")
+    body["spec"].update(spec)
+    body["metadata"]["generation"] += 1
+    return InferencePool.model_validate(body)
 
 
 @dataclass
@@ -155,10 +164,10 @@ class Simulation:
 
     def _start(self) -> bool:
         for pod in self.pods.values():
-            if pod.node and not pod.ready and not pod.terminating and pod.revision not in self.broken:
-                if pod.phase in {"Pending", "Running"} and not pod.device_unhealthy:
-                    self.pods[pod.name] = replace(pod, phase="Running", ready=True, fetch=FetchProgress(done=True))
-                    return True
+            able = pod.node and pod.revision not in self.broken and not pod.device_unhealthy
+            if able and not pod.ready and not pod.terminating and pod.phase in {"Pending", "Running"}:
+                self.pods[pod.name] = replace(pod, phase="Running", ready=True, fetch=FetchProgress(done=True))
+                return True
         return False
 
     def _finish(self) -> bool:

@@ -1,0 +1,62 @@
+"""What the repository's layout must keep, because breaking it shows up somewhere else."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+BARE_PLURAL = re.compile(
+    r"kubectl[^|;]* (get|describe|delete|edit|wait|patch|apply|scale)[^|;]* inferencepools?( |$|/)"
+)
+ROOT = Path(__file__).resolve().parents[4]
+
+
+def tracked(*patterns: str) -> list[str]:
+    found = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return found.stdout.split()
+
+
+def test_the_operator_folder_is_no_package() -> None:
+    """With an `__init__.py` the folder shadows the standard module `operator`, and imports fail far from the cause."""
+    assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+def test_the_top_level_has_what_the_readme_names() -> None:
+    for name in (
+        "pyproject.toml",
+        "operator",
+        "crds",
+        "charts",
+        "worker-image",
+        "e2e",
+        "docs",
+        "benchmarks",
+        "Makefile",
+        ".ci/run",
+        "LICENSE",
+    ):
+        assert (ROOT / name).exists(), name
+
+
+def test_source_files_stay_short() -> None:
+    long = {name: count for name in tracked("*.py") if (count := len((ROOT / name).read_text().splitlines())) > 300}
+    assert long == {}
+
+
+def test_no_file_names_the_bare_plural_in_a_command() -> None:
+    """Another API owns `inferencepools` too; a bare plural silently reaches one of the two."""
+    bad = []
+    for name in tracked("*.py", "*.sh", "*.md", "*.yaml", "Makefile"):
+        if name.endswith("CHANGELOG.md"):
+            continue
+        for number, line in enumerate((ROOT / name).read_text().splitlines(), 1):
+            if BARE_PLURAL.search(line):
+                bad.append(f"{name}:{number}")
+    assert bad == []

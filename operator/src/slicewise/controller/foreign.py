@@ -1,0 +1,64 @@
+"""Slices held by pods that are not Slicewise's: listed node by node, shared by all pools, remembered for a while.
+
+Nothing is watched for it: a watch on every pod of the cluster would cost more than all the rest. So it is read only while a
+pool waits for slices or changes, and what was read last stands until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from slicewise.api.labels import LABEL_MANAGED_BY, MANAGED_BY
+from slicewise.clients.clock import Clock
+from slicewise.clients.kube import ApiError, KubeApi
+from slicewise.clients.resources import PODS
+from slicewise.controller.pods import held_slices
+
+FRESH_SECONDS = 10.0
+
+
+class ForeignPods:
+    """Node → extended resource → slices held by foreign pods."""
+
+    def __init__(self, kube: KubeApi, clock: Clock, namespaces: tuple[str, ...] = ()) -> None:
+        """`namespaces`: where pods may be listed; empty: everywhere."""
+        self._kube = kube
+        self._clock = clock
+        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._read_at: dict[str, float] = {}
+        self._held: dict[str, Mapping[str, int]] = {}
+        self._lock = asyncio.Lock()
+
+    def known(self) -> Mapping[str, Mapping[str, int]]:
+        """Return what was read last."""
+        return self._held
+
+    async def refresh(self, nodes: Iterable[str]) -> bool:
+        """Read the nodes that were not read in the last 10 s. False when the API server did not answer."""
+        wanted = set(nodes)
+        async with self._lock:
+            old = self._clock.monotonic() - FRESH_SECONDS
+            stale = sorted(node for node in wanted if self._read_at.get(node, old - 1) < old)
+            try:
+                for node in stale:
+                    self._held[node] = await self._read(node)
+                    self._read_at[node] = self._clock.monotonic()
+            except ApiError:
+                return False
+        return True
+
+    async def _read(self, node: str) -> Mapping[str, int]:
+        held: Counter[str] = Counter()
+        for namespace in self._namespaces:
+            pods = await self._kube.list_items(
+                PODS,
+                namespace,
+                fieldSelector=f"spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed",
+                labelSelector=f"{LABEL_MANAGED_BY}!={MANAGED_BY}",
+                resourceVersion="0",
+            )
+            for pod in pods:
+                held.update(held_slices(pod.get("spec") or {}))
+        return dict(held)

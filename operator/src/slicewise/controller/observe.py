@@ -1,0 +1,193 @@
+"""Observe: from the cache, and from a look outside where it matters now, to one frozen `ObservedPool`.
+
+`recall` asks nobody: it takes the cache and what the latest look found. `look` goes out: references, foreign pods, progress
+of the weights, where workers compute. A pass recalls first and looks only when something is to be done or waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from slicewise.api.labels import ZONE_KEY
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.clients.clock import Clock
+from slicewise.clients.kube import ApiError, KubeApi
+from slicewise.clients.resources import CLAIMS, DEPLOYMENTS, REVISIONS, SECRETS, Resource
+from slicewise.clients.workers import Workers
+from slicewise.controller.cache import Cache
+from slicewise.controller.foreign import ForeignPods
+from slicewise.controller.pods import PodRecord
+from slicewise.controller.records import PoolEntry, read_revision
+from slicewise.pool.observed import (
+    FetchProgress,
+    ObservedDeployment,
+    ObservedNode,
+    ObservedPod,
+    ObservedPool,
+    References,
+)
+
+REFERENCES_SECONDS: Final = 10.0
+"""How long an answer about a claim or a Secret stands."""
+INFO_TRIES: Final = 5
+"""How often a ready worker that does not answer is asked where it computes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What the installation decides, as `ObservedPool` carries it."""
+
+    default_image: str = "slicewise-worker:0.1.0"
+    image_pull_secrets: tuple[str, ...] = ()
+    worker_resources: Mapping[str, Any] = field(default_factory=dict)
+    allow_private_sources: bool = False
+    operator_namespace: str = "slicewise-system"
+
+
+class Observer:
+    """Builds `ObservedPool`."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        kube: KubeApi,
+        workers: Workers,
+        foreign: ForeignPods,
+        clock: Clock,
+        installation: Installation,
+    ) -> None:
+        self._cache = cache
+        self._kube = kube
+        self._workers = workers
+        self._foreign = foreign
+        self._clock = clock
+        self._installation = installation
+
+    def recall(self, entry: PoolEntry, stored: Mapping[str, Any], *, foreign_unknown: bool = False) -> ObservedPool:
+        """Return the view from memory. `stored`: the pool as the API server has it."""
+        here = self._installation
+        topology = ((stored.get("spec") or {}).get("zones") or {}).get("topologyKey") or ZONE_KEY
+        return ObservedPool(
+            pods=tuple(_pod(pod) for pod in sorted(entry.pods.values(), key=lambda pod: pod.observed.name)),
+            deployments=tuple(
+                child.facts
+                for child in entry.children
+                if child.resource is DEPLOYMENTS
+                and child.owner == entry.uid
+                and isinstance(child.facts, ObservedDeployment)
+            ),
+            revisions=tuple(
+                read_revision(child)
+                for child in entry.children
+                if child.resource is REVISIONS and child.owner == entry.uid and not child.terminating
+            ),
+            nodes=self._nodes(topology),
+            held_by_others=None if foreign_unknown else self._held_by_others(entry),
+            references=replace(entry.references, namespace_terminating=_namespace_ends(entry)),
+            apply_failures=entry.failures,
+            status=stored.get("status") or {},
+            default_image=here.default_image,
+            image_pull_secrets=here.image_pull_secrets,
+            worker_resources=here.worker_resources,
+            allow_private_sources=here.allow_private_sources,
+            operator_namespace=here.operator_namespace,
+        )
+
+    def wants_look(self, entry: PoolEntry) -> bool:
+        """Whether something outside the cache matters now, even when the plan from memory changes nothing."""
+        return not entry.satisfied or any(pod.fetching or _unasked(pod) for pod in entry.pods.values())
+
+    async def look(self, entry: PoolEntry, pool: InferencePool) -> bool:
+        """Go out for what memory lacks. Returns whether foreign pods could be read; remembers the rest."""
+        known, _ = await asyncio.gather(self._foreign.refresh(self._offering(entry)), self._look_at_own(entry, pool))
+        return known
+
+    def _nodes(self, topology: str) -> tuple[ObservedNode, ...]:
+        nodes = (self._cache.nodes[name] for name in sorted(self._cache.nodes))
+        if topology == ZONE_KEY:
+            return tuple(nodes)
+        return tuple(replace(node, zone=self._cache.node_labels[node.name].get(topology, "")) for node in nodes)
+
+    def _offering(self, entry: PoolEntry) -> list[str]:
+        """Nodes whose foreign pods matter to the pool: those that offer its slice, or any slice while it is not known."""
+        nodes = self._cache.nodes.values()
+        return [n.name for n in nodes if (entry.resource in n.allocatable if entry.resource else n.allocatable)]
+
+    def _held_by_others(self, entry: PoolEntry) -> Mapping[str, Mapping[str, int]]:
+        held: dict[str, dict[str, int]] = {node: dict(counts) for node, counts in self._foreign.known().items()}
+        own: dict[tuple[str | None, str | None], int] = {}
+        for pod in entry.pods.values():
+            if pod.observed.holds_slice:
+                place = (pod.observed.node, pod.observed.resource)
+                own[place] = own.get(place, 0) + 1
+        for (node, resource), count in self._cache.holdings.items():
+            others = count - own.get((node, resource), 0)
+            if others > 0:
+                counts = held.setdefault(node, {})
+                counts[resource] = counts.get(resource, 0) + others
+        return held
+
+    async def _look_at_own(self, entry: PoolEntry, pool: InferencePool) -> None:
+        pods = list(entry.pods.values())
+        await asyncio.gather(self._look_at_references(entry, pool), *(self._look_at_pod(pod) for pod in pods))
+
+    async def _look_at_references(self, entry: PoolEntry, pool: InferencePool) -> None:
+        now = self._clock.monotonic()
+        if now - entry.looked_at < REFERENCES_SECONDS:
+            return
+        claim, secrets = named_references(pool)
+        try:
+            entry.references = References(
+                claim=None if claim is None else await self._exists(CLAIMS, entry.namespace, claim),
+                secrets={name: await self._exists(SECRETS, entry.namespace, name) for name in secrets},
+            )
+        except ApiError:
+            return  # unknown stays as it was; the pass finds out by itself whether the API server is there
+        entry.looked_at = now
+
+    async def _exists(self, resource: Resource, namespace: str, name: str) -> bool:
+        return await self._kube.get(resource, namespace, name) is not None
+
+    async def _look_at_pod(self, pod: PodRecord) -> None:
+        if not pod.address:
+            return
+        if pod.fetching:
+            pod.progress = await self._workers.fetch_progress(pod.address)
+        elif _unasked(pod):
+            pod.info_tries += 1
+            container = pod.container
+            info = await self._workers.worker_info(pod.address)
+            if info is not None:
+                pod.info, pod.info_of, pod.info_tries = info, container, 0
+
+
+def _namespace_ends(entry: PoolEntry) -> bool:
+    """The API server says so when it refuses to create something there (reason NamespaceTerminating)."""
+    return any(failure.code == 403 and "being terminated" in failure.message for failure in entry.failures)
+
+
+def named_references(pool: InferencePool) -> tuple[str | None, tuple[str, ...]]:
+    """Return the claim and the Secrets that a spec names; the claim of `pvc://claim/path` counts where no cache claim does."""
+    persistent = pool.spec.cache.persistent_volume_claim if pool.spec.cache else None
+    claim = persistent.claim_name if persistent else None
+    source = pool.spec.model.source
+    if claim is None and source.startswith("pvc://"):
+        claim = source.removeprefix("pvc://").partition("/")[0]
+    secret = pool.spec.model.credentials_secret_ref
+    return claim, (secret.name,) if secret else ()
+
+
+def _unasked(pod: PodRecord) -> bool:
+    return bool(pod.container) and pod.info_of != pod.container and pod.info_tries < INFO_TRIES
+
+
+def _pod(pod: PodRecord) -> ObservedPod:
+    observed = pod.observed
+    if pod.fetching:
+        observed = replace(observed, fetch=pod.progress or FetchProgress())
+    if pod.container and pod.info_of == pod.container:
+        observed = replace(observed, worker=pod.info)
+    return observed

@@ -1,0 +1,186 @@
+"""From a pod or a node as the API server sends it to the values that decisions look at. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from slicewise.api import labels
+from slicewise.api.quantity import Bytes, parse_quantity
+from slicewise.pool.observed import FetchProgress, ObservedNode, ObservedPod, WorkerInfo
+
+FETCH_CONTAINER: Final = "fetch"
+WORKER_CONTAINER: Final = "worker"
+_STARTING: Final = frozenset({"PodInitializing", "ContainerCreating"})
+_LONGEST_MESSAGE: Final = 512
+
+
+@dataclass(slots=True, eq=False)
+class PodRecord:
+    """A worker pod in the cache: what decisions see of it, and where to ask it for more."""
+
+    version: int
+    observed: ObservedPod
+    """Without `fetch` while it runs and without `worker`; the observing step fills those in."""
+    address: str = ""
+    fetching: bool = False
+    """The init container runs, so its progress can be asked for."""
+    container: str = ""
+    """Id of the worker container while it is ready."""
+    progress: FetchProgress | None = None
+    """Answer of the latest look."""
+    info: WorkerInfo | None = None
+    info_of: str = ""
+    """Container that `info` is about; asked once for each."""
+    info_tries: int = 0
+
+
+def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
+    """Return the record of a worker pod."""
+    metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    marks: Mapping[str, str] = metadata.get("labels") or {}
+    init = _container(status.get("initContainerStatuses"), FETCH_CONTAINER)
+    worker = _container(status.get("containerStatuses"), WORKER_CONTAINER)
+    reason, message = _waiting(status, (init, worker))
+    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ())
+    fetching = "running" in (init.get("state") or {})
+    observed = ObservedPod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        revision=marks.get(labels.LABEL_REVISION, ""),
+        zone=marks.get(labels.LABEL_ZONE, ""),
+        node=spec.get("nodeName"),
+        phase=status.get("phase") or "Pending",
+        ready=ready,
+        terminating="deletionTimestamp" in metadata,
+        created_at=timestamp(metadata.get("creationTimestamp")),
+        resource=next(iter(held_slices(spec)), None),
+        device_unhealthy=_device_unhealthy(worker),
+        waiting_reason=reason,
+        waiting_message=message[:_LONGEST_MESSAGE],
+        restarts=int(worker.get("restartCount") or 0),
+        fetch=None if fetching else _fetch_outcome(init),
+    )
+    return PodRecord(
+        version=version,
+        observed=observed,
+        address=status.get("podIP") or "",
+        fetching=fetching and not observed.terminating,
+        container=str(worker.get("containerID") or "") if ready and not observed.terminating else "",
+    )
+
+
+def held_slices(spec: Mapping[str, Any]) -> dict[str, int]:
+    """Return extended resource → how many a pod of that spec takes (its containers together, init containers at most)."""
+    total: dict[str, int] = {}
+    for container in spec.get("containers") or ():
+        for name, count in _extended((container.get("resources") or {}).get("limits")).items():
+            total[name] = total.get(name, 0) + count
+    for container in spec.get("initContainers") or ():
+        for name, count in _extended((container.get("resources") or {}).get("limits")).items():
+            total[name] = max(total.get(name, 0), count)
+    return total
+
+
+def read_node(body: Mapping[str, Any]) -> ObservedNode:
+    """Return a node as far as slices go."""
+    metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    marks: Mapping[str, str] = metadata.get("labels") or {}
+    allocatable = _extended(status.get("allocatable"))
+    return ObservedNode(
+        name=metadata["name"],
+        zone=marks.get(labels.ZONE_KEY, ""),
+        allocatable=allocatable,
+        slice_memory=_slice_memory(allocatable, marks),
+        cordoned=bool(spec.get("unschedulable")) or "deletionTimestamp" in metadata,
+        ready=any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ()),
+        tainted=any(_repels(taint) for taint in spec.get("taints") or ()),
+    )
+
+
+def timestamp(text: str | None) -> float:
+    """Return an RFC 3339 time as seconds since the epoch; 0 where there is none."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def _extended(resources: Mapping[str, Any] | None) -> dict[str, int]:
+    """Extended resources: `domain/name` outside kubernetes.io, counted in whole pieces."""
+    found = {}
+    for name, amount in (resources or {}).items():
+        domain, slash, _ = name.partition("/")
+        if slash and not domain.endswith("kubernetes.io"):
+            try:
+                found[name] = int(parse_quantity(amount))
+            except ValueError:
+                continue
+    return found
+
+
+def _slice_memory(allocatable: Iterable[str], marks: Mapping[str, str]) -> dict[str, Bytes]:
+    """GPU feature discovery writes the memory of one slice beside its name, in MiB."""
+    found = {}
+    for resource in allocatable:
+        text = marks.get(f"{resource}.memory")
+        if text is None:
+            continue
+        try:
+            found[resource] = Bytes.from_mib_label(text)
+        except ValueError:
+            continue
+    return found
+
+
+def _repels(taint: Mapping[str, Any]) -> bool:
+    """Whether a taint keeps workers away: all do but the kubelet's own and the mark of GPU nodes, which they tolerate."""
+    key, effect = str(taint.get("key", "")), taint.get("effect")
+    if key.startswith("node.kubernetes.io/") or (key == "nvidia.com/gpu" and effect == "NoSchedule"):
+        return False
+    return effect in {"NoSchedule", "NoExecute"}
+
+
+def _container(statuses: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any]:
+    return next((status for status in statuses or () if status.get("name") == name), {})
+
+
+def _waiting(status: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> tuple[str | None, str]:
+    if status.get("phase") == "Failed":
+        return str(status.get("reason") or "Failed"), str(status.get("message") or "")
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return str(condition.get("reason") or "Unschedulable"), str(condition.get("message") or "")
+    for container in containers:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") and waiting["reason"] not in _STARTING:
+            ended = (container.get("lastState") or {}).get("terminated") or {}
+            message = str(ended.get("message") or "").strip() or str(waiting.get("message") or "")
+            return str(waiting["reason"]), message
+    return None, ""
+
+
+def _fetch_outcome(init: Mapping[str, Any]) -> FetchProgress | None:
+    """What an ended `fetch` container left behind: success, or the cause in its termination message."""
+    ended = (init.get("state") or {}).get("terminated") or (init.get("lastState") or {}).get("terminated")
+    if not ended:
+        return None
+    if ended.get("exitCode") == 0:
+        return FetchProgress(done=True)
+    text = str(ended.get("message") or "")
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict) or not said.get("reason"):
+        said = {"reason": ended.get("reason") or "Error", "message": text or f"exit code {ended.get('exitCode')}"}
+    return FetchProgress(reason=str(said["reason"]), message=str(said.get("message") or "")[:_LONGEST_MESSAGE])
+
+
+def _device_unhealthy(worker: Mapping[str, Any]) -> bool:
+    """Kubernetes' ResourceHealthStatus: the kubelet says on the pod how the device is."""
+    return any(
+        device.get("health") == "Unhealthy"
+        for resource in worker.get("allocatedResourcesStatus") or ()
+        for device in resource.get("resources") or ()
+    )

@@ -1,0 +1,185 @@
+"""One pass: read → observe → plan → apply → status → publish. Short enough to read at once; parts live beside it.
+
+A pass plans from memory first. If that changes nothing it ends there, without a request. Else it looks outside, reads the
+pool anew, plans again with what it found, and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+from slicewise.api.v1alpha1 import InferencePool, parse_pool
+from slicewise.clients.clock import Clock
+from slicewise.clients.kube import KubeApi
+from slicewise.clients.resources import POOLS
+from slicewise.controller.apply import Applier, ConflictError, Work
+from slicewise.controller.cache import Cache, Key
+from slicewise.controller.observe import Observer
+from slicewise.controller.records import Child, PoolEntry
+from slicewise.controller.steps import Step, compare, superfluous
+from slicewise.pool.observed import ApplyFailure, ObservedPool
+from slicewise.pool.outcome import Event, PoolPlan
+
+PlanPool = Callable[[InferencePool, ObservedPool, float], PoolPlan]
+PlanInvalid = Callable[[Sequence[str], ObservedPool, int, float], PoolPlan]
+REFERENCE_POLL_SECONDS: Final = 15.0
+"""How often a missing claim or Secret is looked for; nobody watches them."""
+CONFLICT_TRIES: Final = 3
+"""Passes in a row over a stale view before backing off."""
+
+
+class Publisher(Protocol):
+    """Told what a pass did (events, metrics). Must not raise."""
+
+    async def transition(self, stored: Mapping[str, Any], events: Sequence[Event]) -> None:
+        """A new status was written."""
+
+    def deleted_pods(self, entry: PoolEntry, plan: PoolPlan) -> None:
+        """Pods were deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a pass ended. `after`: seconds until the next one without an event; None: none is needed (the pool is gone)."""
+
+    after: float | None
+    refused: int = 0
+    """Children that the API server refused: try again, but not at once."""
+    wrote: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    pool: InferencePool | None
+    plan: PoolPlan
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What passes are made of. `plan_pool`, `plan_invalid`: the decisions. `resync`: seconds between passes of themselves."""
+
+    cache: Cache
+    kube: KubeApi
+    observer: Observer
+    applier: Applier
+    publisher: Publisher
+    clock: Clock
+    plan_pool: PlanPool
+    plan_invalid: PlanInvalid
+    resync: float = 1800
+
+
+class Reconciler:
+    """Carries out passes. Of one event loop; passes on one pool never overlap (the wake queue sees to that)."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._cache = parts.cache
+        self._kube = parts.kube
+        self._observer = parts.observer
+        self._applier = parts.applier
+        self._publisher = parts.publisher
+        self._parts = parts
+
+    async def run(self, key: Key) -> Done:
+        """Do one pass on a pool. Raises ApiError when the API server is in trouble, ConflictError when it stays stale."""
+        for attempt in range(CONFLICT_TRIES):
+            entry = self._cache.pools.get(key)
+            if entry is None or not entry.uid or entry.deleting:
+                return Done(after=None)
+            try:
+                return await self._pass(entry)
+            except ConflictError:
+                if attempt == CONFLICT_TRIES - 1:
+                    raise
+                await self._reread(entry)
+        return Done(after=0)
+
+    async def _pass(self, entry: PoolEntry) -> Done:
+        stored = entry.stored()
+        decision = self._decide(entry, stored, self._observer.recall(entry, stored))
+        if decision.pool is not None and (not decision.work.nothing or self._observer.wants_look(entry)):
+            known = await self._observer.look(entry, decision.pool)
+            if not entry.uid or entry.deleting:
+                return Done(after=None)
+            stored = entry.stored()
+            decision = self._decide(entry, stored, self._observer.recall(entry, stored, foreign_unknown=not known))
+        if decision.work.nothing:
+            return self._done(entry, decision, wrote=False)
+        if await self._reread(entry):
+            stored = entry.stored()
+            decision = self._decide(entry, stored, self._observer.recall(entry, stored))
+        if not entry.uid or entry.deleting:
+            return Done(after=None)
+        return await self._write(entry, stored, decision)
+
+    async def _write(self, entry: PoolEntry, stored: Mapping[str, Any], decision: _Decision) -> Done:
+        plan = decision.plan
+        before = entry.failures
+        entry.failures = await self._applier.children(entry, decision.work)
+        if decision.work.deletions:
+            self._publisher.deleted_pods(entry, plan)
+        if entry.failures != before:
+            # What was refused is part of what there is to say.
+            decision = self._decide(entry, stored, self._observer.recall(entry, stored))
+            plan = decision.plan
+        if plan.status != (stored.get("status") or {}):
+            await self._applier.status(entry, stored["metadata"]["resourceVersion"], plan)
+            await self._publisher.transition(stored, plan.events)
+        return self._done(entry, decision, wrote=True)
+
+    def _decide(self, entry: PoolEntry, stored: Mapping[str, Any], observed: ObservedPool) -> _Decision:
+        parsed = parse_pool(stored)
+        now = self._parts.clock.now()
+        if isinstance(parsed, InferencePool):
+            pool, plan = parsed, self._parts.plan_pool(parsed, observed, now)
+        else:
+            generation = int(stored["metadata"].get("generation") or 0)
+            pool, plan = None, self._parts.plan_invalid(parsed, observed, generation, now)
+        children = plan.children
+        steps = () if children is None else compare(entry, children)
+        prune = () if children is None else superfluous(entry, children)
+        pending = _still_pending(observed.apply_failures, steps, prune)
+        if pending != observed.apply_failures:
+            entry.failures = pending
+            return self._decide(entry, stored, replace(observed, apply_failures=pending))
+        return _Decision(pool, plan, Work(steps, prune, plan.deletions, plan.status != observed.status))
+
+    async def _reread(self, entry: PoolEntry) -> bool:
+        """Read the pool from the store. Whether it differs from memory; one that is gone or another is taken in as such."""
+        fresh = await self._kube.get(POOLS, entry.namespace, entry.name)
+        if fresh is None:
+            self._cache.ingest(POOLS, {"metadata": {**entry.stored()["metadata"]}}, deleted=True)
+            return True
+        if fresh["metadata"]["uid"] == entry.uid and fresh["metadata"]["resourceVersion"] == str(entry.version):
+            return False
+        self._cache.ingest(POOLS, fresh)
+        return True
+
+    def _done(self, entry: PoolEntry, decision: _Decision, *, wrote: bool) -> Done:
+        status = decision.plan.status
+        conditions = {c["type"]: c for c in status.get("conditions") or ()}
+        ready, moving = conditions.get("Ready") or {}, conditions.get("Reconciling") or {}
+        entry.satisfied = ready.get("status") == "True" and moving.get("status") != "True"
+        entry.reason = str(ready.get("reason") or "Unknown")
+        entry.resource = (status.get("slice") or {}).get("resource")
+        after = (
+            self._parts.resync
+            if decision.plan.requeue_after is None
+            else min(decision.plan.requeue_after, self._parts.resync)
+        )
+        references = entry.references
+        if references.claim is False or not all(references.secrets.values()):
+            after = min(after, REFERENCE_POLL_SECONDS)
+        return Done(after=after, refused=len(entry.failures), wrote=wrote)
+
+
+def _still_pending(
+    failures: tuple[ApplyFailure, ...], steps: Sequence[Step], prune: Sequence[Child]
+) -> tuple[ApplyFailure, ...]:
+    """The refusals of the latest attempt that are still to be overcome; the others have been settled otherwise."""
+    pending = {(step.resource.kind, step.name) for step in steps if step.verdict != "keep"}
+    pending |= {(child.resource.kind, child.name) for child in prune}
+    return tuple(failure for failure in failures if (failure.kind, failure.name) in pending)

@@ -1,0 +1,163 @@
+"""What the cache keeps of an object: little, so that a thousand pools with all their children fit in a few MiB. Pure."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from slicewise.api import labels
+from slicewise.clients.resources import DEPLOYMENTS, REVISIONS, Resource
+from slicewise.controller.fingerprint import fingerprint
+from slicewise.controller.pods import PodRecord
+from slicewise.pool.observed import ApplyFailure, ObservedDeployment, ObservedRevision, References
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """A child of a pool, or an object that looks like one."""
+
+    resource: Resource
+    name: str
+    uid: str
+    owner: str | None
+    """Uid of its controller."""
+    of_pool: bool
+    """Its controller is an InferencePool: this one, or a former one of the same name."""
+    version: int
+    applied: str | None
+    """Annotation `slicewise.dev/applied`."""
+    fingerprint: int
+    terminating: bool
+    verified: bool = False
+    """It was compared with the manifest that `applied` is the hash of, and holds all of it."""
+    body: bytes | None = None
+    """The object, packed; only while not verified."""
+    facts: ObservedDeployment | bytes | None = None
+    """Deployment: what decisions see of it. ControllerRevision: number and data, packed."""
+
+
+@dataclass(slots=True, eq=False)
+class PoolEntry:
+    """All that is known about the pool of one name in one namespace, and about what carries its label."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+    """Empty while there is no such pool (its children may outlive it for a moment)."""
+    version: int = 0
+    deleting: bool = False
+    body: bytes = b""
+    """The pool, packed, without managed fields."""
+    resource: str | None = None
+    """Slice that its workers take; None: CPU slices, or not known yet."""
+    satisfied: bool = False
+    """As the latest plan had it: every worker is there and serves."""
+    reason: str = "Unknown"
+    """Reason of `Ready`, as the latest plan had it."""
+    children: list[Child] = field(default_factory=list)
+    pods: dict[str, PodRecord] = field(default_factory=dict)
+    failures: tuple[ApplyFailure, ...] = ()
+    references: References = field(default_factory=References)
+    looked_at: float = -1e9
+    """Monotonic time of the latest look at references."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.namespace, self.name
+
+    def child(self, resource: Resource, name: str) -> Child | None:
+        """Return the child of that kind and name."""
+        return next((c for c in self.children if c.resource is resource and c.name == name), None)
+
+    def stored(self) -> dict[str, Any]:
+        """Return the pool as an object of the API server."""
+        stored: dict[str, Any] = unpack(self.body)
+        return stored
+
+
+def pack(value: Any) -> bytes:
+    """Return a JSON value in little space."""
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 6)
+
+
+def unpack(packed: bytes) -> Any:
+    """Undo `pack`."""
+    return json.loads(zlib.decompress(packed))
+
+
+def version_of(body: Mapping[str, Any]) -> int:
+    """Return the resourceVersion as a number: of two versions of one kind, the greater is the newer (Kubernetes 1.35)."""
+    return int(body["metadata"].get("resourceVersion") or 0)
+
+
+def pool_of(body: Mapping[str, Any]) -> str | None:
+    """Return the name of the pool that a child belongs to by its label, or else by its owner reference."""
+    name = (body["metadata"].get("labels") or {}).get(labels.LABEL_POOL)
+    if name:
+        return sys.intern(name)
+    owner = controller_of(body) or {}
+    return sys.intern(str(owner["name"])) if is_pool(owner) else None
+
+
+def controller_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the owner reference that is the controller, if there is one."""
+    return next((o for o in body["metadata"].get("ownerReferences") or () if o.get("controller")), None)
+
+
+def is_pool(owner: Mapping[str, Any]) -> bool:
+    """Whether an owner reference names one of our pools (not the kind of the same name of another group)."""
+    return str(owner.get("apiVersion", "")).startswith(f"{labels.GROUP}/") and owner.get("kind") == labels.KIND
+
+
+def read_child(resource: Resource, body: Mapping[str, Any]) -> Child:
+    """Return the record of a child, not verified, with its body."""
+    metadata = body["metadata"]
+    owner = controller_of(body)
+    return Child(
+        resource=resource,
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owner=sys.intern(str(owner["uid"])) if owner else None,
+        of_pool=owner is not None and is_pool(owner),
+        version=version_of(body),
+        applied=(metadata.get("annotations") or {}).get(labels.ANNOTATION_APPLIED),
+        fingerprint=fingerprint(body),
+        terminating="deletionTimestamp" in metadata,
+        body=pack(
+            {key: value for key, value in body.items() if key not in {"status", "metadata"}}
+            | {"metadata": {k: v for k, v in metadata.items() if k != "managedFields"}}
+        ),
+        facts=_facts(resource, body),
+    )
+
+
+def read_revision(child: Child) -> ObservedRevision:
+    """Return the ControllerRevision that a record stands for."""
+    if not isinstance(child.facts, bytes):
+        raise TypeError(f"{child.resource.kind} {child.name} is no ControllerRevision")
+    stored = unpack(child.facts)
+    return ObservedRevision(name=child.name, hash=stored["hash"], number=stored["number"], data=stored["data"])
+
+
+def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | bytes | None:
+    marks: Mapping[str, str] = body["metadata"].get("labels") or {}
+    if resource is REVISIONS:
+        name_hash = marks.get(labels.LABEL_REVISION, "")
+        return pack({"hash": name_hash, "number": body.get("revision") or 0, "data": body.get("data") or {}})
+    if resource is not DEPLOYMENTS:
+        return None
+    conditions = (body.get("status") or {}).get("conditions") or ()
+    failed = (c for c in conditions if c.get("type") == "ReplicaFailure" and c.get("status") == "True")
+    replicas = (body.get("spec") or {}).get("replicas")
+    return ObservedDeployment(
+        name=body["metadata"]["name"],
+        revision=marks.get(labels.LABEL_REVISION, ""),
+        zone=marks.get(labels.LABEL_ZONE, ""),
+        replicas=1 if replicas is None else replicas,
+        failure=next((str(c.get("message") or "") for c in failed), None),
+    )

@@ -1,0 +1,111 @@
+"""Wake flags: which pools want a pass, level-triggered. No task a pool; a flag costs nothing while it is down.
+
+A pool that is woken while its pass runs gets another pass after it. A pool that has failed waits out its back-off; events
+during it are remembered by the flag, not acted on. Time comes in as an argument of the clock given at the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+
+from slicewise.controller.cache import Key
+
+
+class WakeQueue:
+    """Flags, timers, and the passes that run. Of one event loop."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._ready: dict[Key, float] = {}
+        """Pools whose flag is up → since when; in the order to serve."""
+        self._running: dict[Key, float] = {}
+        self._again: set[Key] = set()
+        self._held: dict[Key, float] = {}
+        """Pools in back-off → until when."""
+        self._due: dict[Key, float] = {}
+        self._timers: list[tuple[float, Key]] = []
+        self._changed = asyncio.Event()
+
+    def wake(self, key: Key, *, urgent: bool = False) -> None:
+        """Raise the flag of a pool. `urgent` ends its back-off (the user has written something new)."""
+        if urgent:
+            self._held.pop(key, None)
+        if key in self._running:
+            self._again.add(key)
+        elif key in self._held:
+            self._at(key, self._held[key])
+        elif key not in self._ready:
+            self._ready[key] = self._monotonic()
+            self._changed.set()
+
+    def forget(self, key: Key) -> None:
+        """Drop the timers of a pool that is gone."""
+        self._due.pop(key, None)
+        self._held.pop(key, None)
+
+    async def take(self) -> Key:
+        """Wait for a pool whose flag is up, lower it, and mark its pass as running."""
+        while True:
+            self._fire()
+            if self._ready:
+                key = next(iter(self._ready))
+                del self._ready[key]
+                self._running[key] = self._monotonic()
+                return key
+            self._changed.clear()
+            timeout = max(0.0, self._timers[0][0] - self._monotonic()) if self._timers else None
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def done(self, key: Key, *, after: float | None, hold: bool = False) -> None:
+        """End the pass of a pool. `after`: seconds until the next without an event; `hold`: events do not shorten it."""
+        del self._running[key]
+        woken = key in self._again
+        self._again.discard(key)
+        self._due.pop(key, None)
+        self._held.pop(key, None)
+        if after is not None:
+            when = self._monotonic() + after
+            if hold:
+                self._held[key] = when
+            self._at(key, when)
+        if woken:
+            self.wake(key)
+        self._changed.set()
+
+    def oldest_wait(self) -> float:
+        """Return for how many seconds a flag has been up, or a pass has been running, at most."""
+        now = self._monotonic()
+        since = [*self._ready.values(), *self._running.values()]
+        return now - min(since, default=now)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no flag is up and no pass runs."""
+        return not self._ready and not self._running
+
+    @property
+    def running(self) -> int:
+        """How many passes run."""
+        return len(self._running)
+
+    def _at(self, key: Key, when: float) -> None:
+        if when < self._due.get(key, float("inf")):
+            self._due[key] = when
+            heapq.heappush(self._timers, (when, key))
+            self._changed.set()
+
+    def _fire(self) -> None:
+        now = self._monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            when, key = heapq.heappop(self._timers)
+            if self._due.get(key) != when:
+                continue  # replaced by another time
+            del self._due[key]
+            self._held.pop(key, None)
+            self.wake(key)

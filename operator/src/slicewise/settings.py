@@ -1,0 +1,70 @@
+"""Settings of the operator: the only reader of the environment (prefix `SLICEWISE_`).
+
+Lists and maps are JSON, as pydantic-settings reads them. The chart sets every one of these from its values.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class OperatorSettings(BaseSettings):
+    """What an installation decides. Durations are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="SLICEWISE_", frozen=True, extra="ignore")
+
+    namespace: str = "slicewise-system"
+    """Namespace the operator runs in; its Lease lives here."""
+    pod_name: str = Field(default_factory=socket.gethostname)
+    """Identity in the Lease. Must differ between replicas."""
+    watch_namespaces: tuple[str, ...] = ()
+    """Namespaces whose pools are served. Empty: all."""
+
+    worker_image: str = "slicewise-worker:0.1.0"
+    worker_resources: dict[str, Any] = Field(default_factory=dict)
+    image_pull_secrets: tuple[str, ...] = ()
+    allow_private_sources: bool = False
+
+    leader_election: bool = True
+    """Off: this replica always acts. Only for a single operator run by hand."""
+    lease_name: str = "slicewise-operator"
+    lease_duration_seconds: float = Field(default=15, ge=1, le=3600)
+    """A dead leader is replaced this long after its last renewal, plus one retry."""
+    lease_renew_seconds: float | None = Field(default=None, gt=0)
+    """Time between renewals; default: a third of the duration."""
+    lease_retry_seconds: float = Field(default=1, gt=0, le=60)
+    """How often a standby looks at the lease."""
+
+    port: int = Field(default=8080, ge=0, le=65535)
+    """`/metrics`, `/healthz`, `/readyz`. 0: any free port (tests)."""
+    max_concurrent_passes: int = Field(default=16, ge=1, le=256)
+    resync_seconds: float = Field(default=1800, gt=0)
+    """Each pool is planned again from the cache after at most this long; costs no request when nothing is to do."""
+    list_page_size: int = Field(default=200, ge=1, le=5000)
+    """Objects in one page of a list, which bounds the memory that a list takes."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+
+    kubeconfig: str | None = None
+    """Path of a kubeconfig; default: the pod's service account, else `KUBECONFIG` or `~/.kube/config`."""
+    server: str | None = None
+    """Takes the place of the API server's address, so that all traffic can go through a proxy."""
+
+    @model_validator(mode="after")
+    def _renewal_leaves_room(self) -> Self:
+        if self.renew_seconds > self.lease_duration_seconds / 2:
+            raise ValueError(
+                f"SLICEWISE_LEASE_RENEW_SECONDS={self.renew_seconds:g} leaves no second attempt within "
+                f"SLICEWISE_LEASE_DURATION_SECONDS={self.lease_duration_seconds:g}: write at most half of it"
+            )
+        return self
+
+    @property
+    def renew_seconds(self) -> float:
+        """Seconds between two renewals of the lease."""
+        return self.lease_renew_seconds or self.lease_duration_seconds / 3

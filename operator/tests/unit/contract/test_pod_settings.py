@@ -1,0 +1,84 @@
+"""What the operator renders is what the worker's programs read: the pod's environment, parsed by their own settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders import make_observed, make_pool
+
+from slicewise.pool.plan import plan_pool
+from slicewise_worker.settings import WorkerSettings
+from slicewise_worker.weights.settings import FetchSettings
+
+CLAIM = {"persistentVolumeClaim": {"template": {"accessModes": ["ReadWriteMany"], "size": "20Gi"}}}
+
+
+def pod_spec(**spec: Any) -> dict[str, Any]:
+    plan = plan_pool(make_pool(**spec), make_observed(), 0.0)
+    deployment = next(item for item in plan.children or () if item["kind"] == "Deployment")
+    return dict(deployment["spec"]["template"]["spec"])
+
+
+def environment(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for item in container["env"]:
+        monkeypatch.setenv(item["name"], item.get("value", "a"))
+
+
+def unknown(container: dict[str, Any], prefix: str, settings: type[WorkerSettings] | type[FetchSettings]) -> set[str]:
+    """Variables that no setting reads: a typo would be ignored in silence."""
+    names = {item["name"].removeprefix(prefix).lower() for item in container["env"]}
+    return names - set(settings.model_fields)
+
+
+def test_the_worker_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = {
+        "contextTokens": 512,
+        "parallelSequences": 3,
+        "kvCacheType": "q8_0",
+        "promptChunkTokens": 32,
+        "maxQueue": 7,
+    }
+    worker = pod_spec(replicas=3, engine=engine)["containers"][0]
+    environment(worker, monkeypatch)
+    settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    assert (settings.context_tokens, settings.parallel_sequences, settings.kv_cache_type) == (512, 3, "q8_0")
+    assert (settings.prompt_chunk_tokens, settings.max_queue, settings.device) == (32, 7, "gpu")
+    assert (settings.model_name, settings.pool, settings.zone) == ("chat", "default/chat", "a")
+    assert unknown(worker, "SLICEWISE_WORKER_", WorkerSettings) == set()
+
+
+def test_the_fetcher_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_pool().spec.model.model_dump(by_alias=True, exclude_none=True) | {
+        "credentialsSecretRef": {"name": "k"}
+    }
+    fetch = pod_spec(replicas=3, cache=CLAIM, model=model)["initContainers"][0]
+    environment(fetch, monkeypatch)
+    settings = FetchSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    assert (settings.source, settings.digest) == (model["source"], model["digest"])
+    assert settings.cache_size_limit == 20 * 2**30
+    assert (settings.pool, settings.allow_private) == ("default/chat", False)
+    assert unknown(fetch, "SLICEWISE_FETCH_", FetchSettings) == set()
+
+
+def test_every_path_that_is_rendered_is_mounted() -> None:
+    """A file named in the environment lies below a mount of the same container."""
+    spec = pod_spec(replicas=3, cache=CLAIM)
+    for container in (spec["containers"][0], spec["initContainers"][0]):
+        mounts = [item["mountPath"] for item in container["volumeMounts"]]
+        for item in container["env"]:
+            if str(item.get("value", "")).startswith("/"):
+                assert any(item["value"].startswith(path) for path in mounts), item
+    volumes = {item["name"] for item in spec["volumes"]}
+    assert {
+        item["name"] for c in (spec["containers"][0], spec["initContainers"][0]) for item in c["volumeMounts"]
+    } <= volumes
+
+
+def test_the_worker_may_finish_its_longest_answer_before_it_is_killed() -> None:
+    spec = pod_spec(replicas=3)
+    values = {item["name"]: item.get("value") for item in spec["containers"][0]["env"]}
+    longest = float(values["SLICEWISE_WORKER_MAX_ANSWER_SECONDS"]) + float(
+        values["SLICEWISE_WORKER_DRAIN_DELAY_SECONDS"]
+    )
+    assert spec["terminationGracePeriodSeconds"] > longest

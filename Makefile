@@ -13,3 +13,12 @@ models: ## make the model files of the tests and the demo (prints their paths)
 
 test-worker: models ## the engine and its HTTP side on real llama.cpp
 	pytest worker-image/tests
+
+generate: ## write the CRD, the chart's copy and the reference page from the models
+	python operator/tools/generate.py
+
+check-generated: ## fail where one of them is not what the models say
+	python operator/tools/generate.py --check
+
+test-apiserver: ## the schema on a real API server (etcd + kube-apiserver)
+	pytest operator/tests/apiserver

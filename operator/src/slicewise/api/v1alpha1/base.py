@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
+
+from slicewise.api.rules import VALIDATIONS, Rule, broken
+from slicewise.api.v1alpha1.scalars import ObjectName
 
 
 class ApiModel(BaseModel):
@@ -17,12 +23,52 @@ class ApiModel(BaseModel):
         populate_by_name=True,
         frozen=True,
         extra="ignore",
+        use_attribute_docstrings=True,
         # Warnings are errors, and a field named after a part of the model (`model`, `schema`) is no mistake here.
         protected_namespaces=(),
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    """Rules on several fields at once."""
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        findings = [(rule.field or "", rule.explain(self)) for rule in self.rules if not rule.holds(self)]
+        if findings:
+            raise broken(findings)
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Add the object's rules to its schema."""
+        result = handler.resolve_ref_schema(handler(schema))
+        if cls.rules:
+            result[VALIDATIONS] = [rule.schema() for rule in cls.rules]
+        return result
+
+
+def exactly_one(forms: tuple[str, ...], attributes: tuple[str, ...], example: str) -> Rule:
+    """Return the rule that exactly one of the members is there. `forms` are names on the wire, `attributes` in Python."""
+
+    def present(value: Any) -> list[str]:
+        return [form for form, name in zip(forms, attributes, strict=True) if getattr(value, name) is not None]
+
+    count = " + ".join(f"(has(self.{form}) ? 1 : 0)" for form in forms)
+    names = " + ".join(f"(has(self.{form}) ? ' {form}' : '')" for form in forms)
+    return Rule(
+        cel=f"{count} == 1",
+        holds=lambda value: len(present(value)) == 1,
+        message=f"exactly one of {', '.join(forms)} has to be there, found:{{found}}; write for example {example}",
+        values={
+            "found": (
+                f"({count} == 0 ? ' none' : {names})",
+                lambda value: "".join(f" {form}" for form in present(value)) or " none",
+            )
+        },
     )
 
 
 class LocalObjectReference(ApiModel):
     """Names an object in the pool's own namespace."""
 
-    name: str
+    name: ObjectName

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
+from pydantic import Field
+
+from slicewise.api.rules import Rule
 from slicewise.api.v1alpha1.base import ApiModel
+from slicewise.api.v1alpha1.scalars import ImageName, WholeNumber
 
 
 class KVCacheType(StrEnum):
@@ -18,15 +23,28 @@ class KVCacheType(StrEnum):
 class EngineSpec(ApiModel):
     """How each worker runs the model. A change starts a new revision."""
 
-    context_tokens: int = 4096
+    context_tokens: Annotated[WholeNumber, Field(ge=64, le=1_048_576)] = 4096
     """Tokens of prompt and answer together that one sequence can hold."""
-    parallel_sequences: int = 4
+    parallel_sequences: Annotated[WholeNumber, Field(ge=1, le=256)] = 4
     """Sequences that are decoded together."""
     kv_cache_type: KVCacheType = KVCacheType.F16
-    """Number format of the key-value cache: `f16`, or `q8_0` and `q4_0` for less memory."""
-    prompt_chunk_tokens: int = 64
+    """Number format of the key-value cache: `q8_0` and `q4_0` take less memory than `f16`."""
+    prompt_chunk_tokens: Annotated[WholeNumber, Field(ge=1, le=8192)] = 64
     """Most prompt tokens in one step, which bounds how long a prompt can hold up the other sequences."""
-    max_queue: int = 64
+    max_queue: Annotated[WholeNumber, Field(ge=0, le=10_000)] = 64
     """Requests that may wait in one worker; the next one gets 503 with Retry-After."""
-    image: str | None = None
+    image: ImageName | None = None
     """Worker image. Default: the image of the installation, fixed when the revision is first rendered."""
+
+    rules = (
+        Rule(
+            cel="self.promptChunkTokens <= self.contextTokens",
+            holds=lambda engine: engine.prompt_chunk_tokens <= engine.context_tokens,
+            message="promptChunkTokens {chunk} is more than contextTokens {context}: write at most {context}",
+            values={
+                "chunk": ("self.promptChunkTokens", lambda engine: engine.prompt_chunk_tokens),
+                "context": ("self.contextTokens", lambda engine: engine.context_tokens),
+            },
+            field="promptChunkTokens",
+        ),
+    )

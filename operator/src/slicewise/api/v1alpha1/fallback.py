@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from slicewise.api.v1alpha1.base import ApiModel
 from slicewise.api.v1alpha1.model import ModelSpec
+from slicewise.api.v1alpha1.scalars import Cpu, Memory, WholeNumber
 
 
 class CpuFallback(ApiModel):
     """Workers on CPU that stand by."""
 
-    replicas: int = 1
+    replicas: Annotated[WholeNumber, Field(ge=1, le=100)] = 1
     """Workers on CPU."""
-    cores: str
+    cores: Cpu
     """CPU of one worker, as a quantity."""
-    memory: str
+    memory: Memory
     """Memory of one worker, as a quantity."""
     model: ModelSpec | None = None
     """A smaller model. Default: the pool's."""
@@ -22,4 +27,4 @@ class CpuFallback(ApiModel):
 class FallbackSpec(ApiModel):
     """What serves when no slice does. Not acted on by this version."""
 
-    cpu: CpuFallback | None = None
+    cpu: CpuFallback

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
+from slicewise.api.v1alpha1.scalars import BodySize, Minutes, Seconds, WholeNumber
 
 
 class GatewayLimits(ApiModel):
     """What one request and one tenant may take."""
 
-    max_body_bytes: str = "1Mi"
+    max_body_bytes: BodySize = "1Mi"
     """Largest request body, as a quantity."""
-    request_timeout: str = "90s"
+    request_timeout: Seconds = "90s"
     """Longest time for one request, as a duration."""
-    per_tenant_requests_per_minute: int | None = None
+    per_tenant_requests_per_minute: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] | None = None
     """Requests per minute and tenant. Default: no limit."""
 
 
 class ResponseCache(ApiModel):
     """Answers that are given again."""
 
-    ttl: str = "60s"
+    ttl: Minutes = "60s"
     """How long an answer is kept, as a duration."""
     redis_secret_ref: LocalObjectReference
     """Secret with the address of the Redis server under the key `url`."""
@@ -28,7 +33,7 @@ class ResponseCache(ApiModel):
 class GatewaySpec(ApiModel):
     """The door in front of the workers. Not acted on by this version."""
 
-    replicas: int = 1
+    replicas: Annotated[WholeNumber, Field(ge=1, le=20)] = 1
     """Gateway pods."""
     tenant_keys_secret_ref: LocalObjectReference | None = None
     """Secret with one API key a tenant. Default: no key is asked for."""

@@ -2,18 +2,82 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from slicewise.api.rules import Rule, cel_matches, matches
 from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
+from slicewise.api.v1alpha1.scalars import text_rule
+
+_HOST: Final = r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
+_PATH: Final = "[!-~]+"
+_FORMS: Final = (
+    # The file of a hub: printable, without # and ?.
+    'hf://[A-Za-z0-9._-]{1,96}/[A-Za-z0-9._-]{1,96}@[A-Za-z0-9._%-]{1,100}/[!-"$->@-~]+',
+    f"https?://{_HOST}/{_PATH}",
+    f"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]/{_PATH}",
+    f"oci://{_HOST}/[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_.-]+)?@sha256:[0-9a-f]{{64}}",
+    f"pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/{_PATH}",
+)
+_SOURCE: Final = f"^({'|'.join(_FORMS)})$"
+
+CONTENT_ADDRESSED: Final = "^(oci://.*@sha256:[0-9a-f]{64}|hf://[^@]*@[0-9a-f]{40}/.*)$"
+"""Sources that can never name other bytes."""
+
+_is_content_addressed = matches(CONTENT_ADDRESSED)
 
 
 class ModelSpec(ApiModel):
-    """The model that the pool serves."""
+    """The model that the pool serves. A change starts a new revision."""
 
-    name: str | None = None
+    name: (
+        Annotated[
+            str,
+            Field(max_length=128),
+            text_rule(
+                "^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
+                "'{value}' is not a model's name: write letters, digits and . _ : / -, such as chat-small",
+            ),
+        ]
+        | None
+    ) = None
     """What clients send as `model`. Default: the pool's name."""
-    source: str
-    """Where the weights are: `hf://org/repo@revision/file.gguf`, `https://…`, `s3://bucket/key`, `oci://host/repo@sha256:…`
-    or `pvc://claim/path`."""
-    digest: str | None = None
-    """SHA-256 of the file: `sha256:` and 64 hexadecimal digits. Required unless the source is addressed by its content."""
+    source: Annotated[
+        str,
+        Field(max_length=2048),
+        text_rule(
+            _SOURCE,
+            "'{value}' is not a source of weights: write hf://org/repo@revision/file.gguf, https://host/file.gguf, "
+            "s3://bucket/key, oci://host/repo@sha256:… or pvc://claim/path; passwords go to credentialsSecretRef",
+        ),
+    ]
+    """Where the weights are: `hf://org/repo@revision/file.gguf`, `https://host/file.gguf`, `s3://bucket/key`,
+    `oci://host/repo@sha256:…` or `pvc://claim/path`."""
+    digest: (
+        Annotated[
+            str,
+            Field(max_length=80),
+            text_rule(
+                "^sha256:[0-9a-f]{64}$",
+                "'{value}' is not a digest: write sha256: and the 64 small hexadecimal digits that sha256sum prints",
+            ),
+        ]
+        | None
+    ) = None
+    """SHA-256 of the file: `sha256:` and 64 hexadecimal digits. Required unless the source is addressed by its
+    content: `hf://` with a commit of 40 digits, or `oci://`."""
     credentials_secret_ref: LocalObjectReference | None = None
-    """Secret in the pool's namespace with what the source asks for."""
+    """Secret in the pool's namespace with what the source asks for: `token` (hf, https); `username` and `password`
+    (https, oci); `accessKeyId`, `secretAccessKey`, `sessionToken`, `region` (s3); `endpoint` (s3, hf)."""
+
+    rules = (
+        Rule(
+            cel=f"has(self.digest) || {cel_matches(CONTENT_ADDRESSED, 'self.source')}",
+            holds=lambda model: model.digest is not None or _is_content_addressed(model.source),
+            message="digest is required because '{source}' can change: write digest: sha256:<what sha256sum prints>, or name "
+            "the source by its content, hf://org/repo@<commit of 40 digits>/file.gguf or oci://host/repo@sha256:…",
+            values={"source": ("self.source", lambda model: model.source)},
+            field="digest",
+        ),
+    )

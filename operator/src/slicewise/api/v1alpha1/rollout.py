@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated
 
+from pydantic import Field
+
+from slicewise.api.rules import Rule
 from slicewise.api.v1alpha1.base import ApiModel
+from slicewise.api.v1alpha1.scalars import (
+    Confidence,
+    Flag,
+    Hours,
+    Milliseconds,
+    Minutes,
+    SmallPercent,
+    WholeNumber,
+)
 
 
 class OnUndecided(StrEnum):
@@ -25,36 +39,54 @@ class GateRule(StrEnum):
 class CanaryStep(ApiModel):
     """A share of the traffic, and how long the canary has it."""
 
-    weight: int
+    weight: Annotated[WholeNumber, Field(ge=1, le=99)]
     """Per cent of the requests."""
-    window: str
+    window: Minutes
     """How long the canary is watched at this weight, as a duration."""
 
 
 class CanarySpec(ApiModel):
     """How a canary is judged before it takes over. Not acted on by this version."""
 
-    steps: tuple[CanaryStep, ...] = ()
-    """Weights in rising order; 100 follows the last."""
-    p95: str | None = None
+    steps: (
+        Annotated[
+            tuple[CanaryStep, ...],
+            Field(min_length=1, max_length=20, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+            Rule(
+                cel="self.all(i, step, i == 0 || self[i - 1].weight < step.weight)",
+                holds=lambda steps: all(low.weight < high.weight for low, high in pairwise(steps)),
+                message="the weights {weights} do not rise: write each step's weight above the one before, such as 5, 25, 50; 100 "
+                "follows the last by itself",
+                values={
+                    "weights": (
+                        "self.map(step, step.weight)",
+                        lambda steps: [step.weight for step in steps],
+                    )
+                },
+            ),
+        ]
+        | None
+    ) = None
+    """Weights in rising order; 100 follows the last. Default: 5 per cent for 60s."""
+    p95: Milliseconds | None = None
     """Requests slower than this may be 5 % of all."""
-    max_errors: str = "1%"
+    max_errors: SmallPercent = "1%"
     """Share of requests that may fail."""
-    confidence: str = "99%"
+    confidence: Confidence = "99%"
     """How sure a verdict must be."""
-    tolerance: float = 2.0
+    tolerance: Annotated[float, Field(ge=1, le=10)] = 2.0
     """Promote once "this many times as bad as allowed" is ruled out; 1 proves the limit itself."""
-    min_samples: int = 60
+    min_samples: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 60
     """Requests below which there is no verdict."""
-    grow: bool = True
+    grow: Flag = True
     """Whether an undecided window doubles the canary's share, up to what its workers can carry."""
-    deadline: str = "60m"
+    deadline: Hours = "60m"
     """When `onUndecided` applies, as a duration."""
     on_undecided: OnUndecided = OnUndecided.HOLD
     """What happens at the deadline: `Hold`, `Promote` or `Abort`."""
     rule: GateRule = GateRule.SEQUENTIAL
     """`Sequential`: the test that may be looked at after every request; `Plain`: over the limit in the window."""
-    compare_with_stable: bool = True
+    compare_with_stable: Flag = True
     """Whether a breach that the stable revision shares is no reason to abort."""
 
 
@@ -62,9 +94,9 @@ class RolloutSpec(ApiModel):
     """How a new revision takes over. A change starts no new revision."""
 
     canary: CanarySpec | None = None
-    progress_deadline: str = "15m"
+    progress_deadline: Minutes = "15m"
     """How long a new worker may take to become ready before the rollout is taken back, as a duration."""
-    paused: bool = False
+    paused: Flag = False
     """Hold a rollout where it is, and start none."""
-    revision_history_limit: int = 5
+    revision_history_limit: Annotated[WholeNumber, Field(ge=0, le=50)] = 5
     """Old revisions that are kept besides those in use."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from slicewise.api.v1alpha1.autoscaling import AutoscalingSpec
@@ -13,6 +15,7 @@ from slicewise.api.v1alpha1.gateway import GatewaySpec
 from slicewise.api.v1alpha1.health import HealthSpec
 from slicewise.api.v1alpha1.model import ModelSpec
 from slicewise.api.v1alpha1.rollout import RolloutSpec
+from slicewise.api.v1alpha1.scalars import Flag, WholeNumber
 from slicewise.api.v1alpha1.slices import SliceSpec
 from slicewise.api.v1alpha1.zones import ZonesSpec
 
@@ -23,7 +26,7 @@ class PoolSpec(ApiModel):
     model: ModelSpec
     engine: EngineSpec = Field(default_factory=EngineSpec)
     slice: SliceSpec
-    replicas: int | None = None
+    replicas: Annotated[WholeNumber, Field(ge=0, le=1000, json_schema_extra={"format": "int32"})] | None = None
     """Workers in all. Default: one per zone. Written by `kubectl scale` and autoscalers, so it has no schema default."""
     zones: ZonesSpec = Field(default_factory=ZonesSpec)
     cache: CacheSpec = Field(default_factory=lambda: CacheSpec(empty_dir=EmptyDirCache()))
@@ -33,5 +36,5 @@ class PoolSpec(ApiModel):
     health: HealthSpec | None = None
     fallback: FallbackSpec | None = None
     gateway: GatewaySpec | None = None
-    suspend: bool = False
+    suspend: Flag = False
     """Whether the pool has no workers for now, whatever `replicas` says."""

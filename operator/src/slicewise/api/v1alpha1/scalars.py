@@ -1,0 +1,149 @@
+"""Types of single values, each with its bound and a rule that says what to write instead.
+
+Bounds on length are needed by more than taste: the API server estimates the cost of a rule from the longest possible value.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
+
+from slicewise.api.duration import DURATION_LENGTH, DURATION_PATTERN, duration_seconds, is_duration
+from slicewise.api.quantity import parse_quantity
+from slicewise.api.rules import Rule, cel_matches, matches
+
+WholeNumber = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
+
+
+def text_rule(pattern: str, message: str) -> Rule:
+    """Return the rule that the whole text matches `pattern`. `{value}` in the message is the text."""
+    return Rule(cel=cel_matches(pattern), holds=matches(pattern), message=message)
+
+
+def duration_rule(low: str, high: str, example: str) -> Rule:
+    """Return the rule that a text is a duration from `low` to `high`."""
+
+    def holds(text: str) -> bool:
+        return is_duration(text) and duration_seconds(low) <= duration_seconds(text) <= duration_seconds(high)
+
+    return Rule(
+        cel=f"{cel_matches(DURATION_PATTERN)} && duration(self) >= duration('{low}') && duration(self) <= duration('{high}')",
+        holds=holds,
+        message=f"'{{value}}' is not a duration from {low} to {high}: write a number with h, m, s or ms, such as {example}",
+    )
+
+
+_MEMORY: Final = "^[0-9]{1,15}([.][0-9]{1,3})?(k|M|G|T|Ki|Mi|Gi|Ti)?$"
+_CPU: Final = "^([0-9]{1,4}([.][0-9]{1,3})?|[0-9]{1,7}m)$"
+_PERCENT: Final = "^[0-9]{1,3}([.][0-9]{1,3})?%$"
+_QUANTITY_LENGTH: Final = 24
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# YAML reads `cores: 1` as a number, so both forms are taken, as Kubernetes itself does for quantities.
+_INT_OR_STRING: Final = WithJsonSchema(
+    {
+        "x-kubernetes-int-or-string": True,
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "maxLength": _QUANTITY_LENGTH,
+    }
+)
+
+
+def memory_rule(low: str, example: str, *, word: str | None = None) -> Rule:
+    """Return the rule that a value is an amount of memory of at least `low`, or the word."""
+    is_memory = matches(_MEMORY)
+    cel = f"{cel_matches(_MEMORY, 'string(self)')} && quantity(string(self)).compareTo(quantity('{low}')) >= 0"
+    instead = f"write a number with Ki, Mi, Gi or Ti, such as {example}" + (f", or {word}" if word else "")
+    return Rule(
+        cel=f"string(self) == '{word}' || ({cel})" if word else cel,
+        holds=lambda text: text == word or (is_memory(text) and parse_quantity(text) >= parse_quantity(low)),
+        message=f"'{{value}}' is not an amount of memory of {low} or more: {instead}",
+    )
+
+
+def percent_rule(low: float, high: float, example: str) -> Rule:
+    """Return the rule that a text is a percentage from `low` to `high`."""
+    is_percent = matches(_PERCENT)
+    number = "double(self.substring(0, self.size() - 1))"
+    return Rule(
+        cel=f"{cel_matches(_PERCENT)} && {number} >= {low:.1f} && {number} <= {high:.1f}",
+        holds=lambda text: is_percent(text) and low <= float(text[:-1]) <= high,
+        message=f"'{{value}}' is not a percentage from {low:g}% to {high:g}%: write a number with %, such as {example}",
+    )
+
+
+def duration(low: str, high: str, example: str) -> Any:
+    """Return the annotations of a duration field."""
+    return Field(max_length=DURATION_LENGTH), duration_rule(low, high, example)
+
+
+Quantity = Annotated[str, BeforeValidator(_as_text), Field(max_length=_QUANTITY_LENGTH), _INT_OR_STRING]
+
+Memory = Annotated[Quantity, memory_rule("1Mi", "8Gi")]
+MemoryOrAuto = Annotated[Quantity, memory_rule("1Mi", "8Gi", word="Auto")]
+BodySize = Annotated[Quantity, memory_rule("1Ki", "1Mi")]
+Cpu = Annotated[
+    Quantity,
+    Rule(
+        cel=f"{cel_matches(_CPU, 'string(self)')} && quantity(string(self)).isGreaterThan(quantity('0'))",
+        holds=lambda text: matches(_CPU)(text) and parse_quantity(text) > 0,
+        message="'{value}' is not an amount of CPU: write cores or thousandths of one, such as 2 or 500m",
+    ),
+]
+
+Milliseconds = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1ms", "1h", "600ms")]
+Seconds = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", "1h", "90s")]
+Minutes = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", "24h", "15m")]
+Hours = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", "168h", "60m")]
+
+SmallPercent = Annotated[str, Field(max_length=8), percent_rule(0.001, 50, "1%")]
+Confidence = Annotated[str, Field(max_length=8), percent_rule(50, 99.999, "99%")]
+Percent = Annotated[str, Field(max_length=8), percent_rule(1, 100, "80%")]
+
+ObjectName = Annotated[
+    str,
+    Field(max_length=253),
+    text_rule(
+        "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        "'{value}' is not a name of an object: write lower-case letters, digits, '-' and '.', such as team-secret",
+    ),
+]
+LabelKey = Annotated[
+    str,
+    Field(max_length=317),
+    text_rule(
+        "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+        "'{value}' is not a label's key: write one such as topology.kubernetes.io/zone",
+    ),
+]
+ZoneName = Annotated[
+    str,
+    Field(max_length=63),
+    text_rule(
+        "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        "'{value}' is not a label's value: write a zone as the nodes' label says it, such as eu-west-1a",
+    ),
+]
+ResourceName = Annotated[
+    str,
+    Field(max_length=253),
+    text_rule(
+        "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+        "'{value}' is not an extended resource: write domain/name as the device plugin offers it, such as "
+        "nvidia.com/mig-1g.10gb",
+    ),
+]
+ImageName = Annotated[
+    str,
+    Field(max_length=512),
+    text_rule(
+        "^[a-z0-9][A-Za-z0-9._:/@-]*$",
+        "'{value}' is not an image: write host/name:tag or host/name@sha256:…, such as registry.example.com/worker:1.2",
+    ),
+]

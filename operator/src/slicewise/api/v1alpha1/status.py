@@ -1,0 +1,122 @@
+"""`status`: the shape of what the operator reports. Used for the schema only; `pool/report.py` writes it.
+
+The API server drops what is not declared here, silently, so a field that is written has to be in it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from slicewise.api.v1alpha1.base import ApiModel
+
+_TIME: dict[str, Any] = {"format": "date-time"}
+
+Word = Annotated[str, Field(max_length=253)]
+Sentence = Annotated[str, Field(max_length=32768)]
+Time = Annotated[str, Field(json_schema_extra=_TIME)]
+
+
+class ConditionStatus(ApiModel):
+    """One condition, as Kubernetes shapes them."""
+
+    type: Annotated[str, Field(max_length=316)]
+    status: Literal["True", "False", "Unknown"]
+    observed_generation: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] | None = None
+    """The generation of the spec that it is about."""
+    last_transition_time: Time
+    """When `status` last changed."""
+    reason: Annotated[str, Field(min_length=1, max_length=1024)]
+    message: Sentence
+
+
+class ZoneStatus(ApiModel):
+    """The workers of one zone."""
+
+    name: Annotated[str, Field(max_length=63)]
+    """Value of the zone label; empty for nodes without one."""
+    desired: int = 0
+    ready: int = 0
+    floor: int = 0
+    """Ready workers below which nothing of the operator's own goes."""
+
+
+class SliceStatus(ApiModel):
+    """What each worker takes."""
+
+    resource: Annotated[str, Field(max_length=317)] | None = None
+    """Extended resource, or `cpu`."""
+    memory: Annotated[str, Field(max_length=32)] | None = None
+    """Memory of one slice, as the nodes' labels say."""
+    needed: Annotated[str, Field(max_length=32)] | None = None
+    """Memory that the pool asks for."""
+
+
+class RevisionsStatus(ApiModel):
+    """Revisions that have workers."""
+
+    stable: Annotated[str, Field(max_length=63)] | None = None
+    canary: Annotated[str, Field(max_length=63)] | None = None
+
+
+class RolloutStatus(ApiModel):
+    """Where a rollout is."""
+
+    phase: Annotated[str, Field(max_length=63)] | None = None
+    """Idle, Placing, Warming, Analysing, Promoting, RollingBack or RolledBack."""
+    step: int | None = None
+    weight: int | None = None
+    target: Annotated[str, Field(max_length=63)] | None = None
+    """The revision that takes over, or was given up."""
+    zone: Annotated[str, Field(max_length=63)] | None = None
+    """Zone of the first worker of the new revision."""
+    surge: bool | None = None
+    """Whether that worker is on a slice that was free."""
+    started_at: Time | None = None
+    phase_since: Time | None = None
+    abort_reason: Annotated[str, Field(max_length=1024)] | None = None
+    message: Sentence | None = None
+
+
+class PoolStatus(ApiModel):
+    """What the operator reports."""
+
+    observed_generation: Annotated[int, Field(json_schema_extra={"format": "int64"})] | None = None
+    """The generation of the spec that the rest is about; -1 before the operator has looked."""
+    conditions: (
+        Annotated[
+            tuple[ConditionStatus, ...],
+            Field(
+                max_length=32,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+            ),
+        ]
+        | None
+    ) = None
+    """See the list of conditions and reasons."""
+    model: Annotated[str, Field(max_length=253)] | None = None
+    """What clients send as `model`."""
+    endpoint: Annotated[str, Field(max_length=1024)] | None = None
+    """Where clients find it."""
+    desired: int | None = None
+    """Workers that the pool is to have."""
+    replicas: Annotated[int, Field(json_schema_extra={"format": "int32"})] | None = None
+    """Workers that exist."""
+    ready_replicas: int | None = None
+    """Workers that serve."""
+    selector: Annotated[str, Field(max_length=1024)] | None = None
+    """Label selector of the workers, for the scale subresource."""
+    zones: (
+        Annotated[
+            tuple[ZoneStatus, ...],
+            Field(
+                max_length=256,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            ),
+        ]
+        | None
+    ) = None
+    slice: SliceStatus | None = None
+    revisions: RevisionsStatus | None = None
+    rollout: RolloutStatus | None = None

@@ -58,8 +58,10 @@ async def connect(kubeconfig: str | None = None, server: str | None = None) -> C
     return Connection((server or configuration.host).rstrip("/"), rest.ssl_context, configuration)
 
 
-def open_session(connection: Connection, middlewares: Sequence[Middleware] = ()) -> aiohttp.ClientSession:
-    """Return a session that authorizes each request. The caller closes it."""
+def open_session(
+    connection: Connection, middlewares: Sequence[Middleware] = (), *, total: float | None = 30
+) -> aiohttp.ClientSession:
+    """Return a session that authorizes each request; `total` seconds bound one. The caller closes it."""
 
     async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         header = await connection.authorization()
@@ -72,5 +74,5 @@ def open_session(connection: Connection, middlewares: Sequence[Middleware] = ())
         headers={"User-Agent": USER_AGENT},
         middlewares=(*middlewares, authorize),
         trust_env=True,
-        timeout=aiohttp.ClientTimeout(total=30),
+        timeout=aiohttp.ClientTimeout(total=total),
     )

@@ -25,7 +25,7 @@ class StreamObserver(Protocol):
     """Told of what kopf's handlers do not see. Paths are URL paths of collections."""
 
     def alive(self, path: str) -> None:
-        """A list was answered, or a watch brought something (an event, a bookmark, its start)."""
+        """A list or a watch was asked for, or a watch brought something: an event, a bookmark."""
 
     def listed(self, path: str, resource_version: str, uids: frozenset[str]) -> None:
         """A list is complete: these objects exist at `resource_version`, and no others. Comes before their events."""
@@ -36,16 +36,16 @@ def watch_middleware(observer: StreamObserver) -> Middleware:
     pages: dict[str, set[str]] = {}
 
     async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        path, query = request.url.path, request.url.query
+        observer.alive(path)
         response = await handler(request)
         if request.method != "GET" or response.status != 200:
             return response
-        path = request.url.path
-        if request.url.query.get("watch") == "true":
-            observer.alive(path)
+        if query.get("watch") == "true":
             # aiohttp reads `content` only through methods that the wrapper passes on.
             response.content = _WholeLines(response.content, path, observer)  # type: ignore[assignment]
-        elif "limit" in request.url.query:
-            await _note_page(response, path, "continue" in request.url.query, pages, observer)
+        elif "limit" in query:
+            await _note_page(response, path, "continue" in query, pages, observer)
         return response
 
     return middleware

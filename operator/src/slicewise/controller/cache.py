@@ -74,7 +74,7 @@ class Cache:
                 self._drop_if_empty(entry)
         return touched
 
-    def keys(self) -> Iterable[Key]:
+    def existing(self) -> Iterable[Key]:
         """Return the pools that exist."""
         return [key for key, entry in self.pools.items() if entry.uid]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 import kopf
@@ -17,7 +17,7 @@ from kopf._cogs.structs.bodies import BodyEssence
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from slicewise.api.labels import MANAGED_SELECTOR
-from slicewise.clients.resources import CHILD_KINDS, NODES, PODS, POOLS, WATCHED, Resource
+from slicewise.clients.resources import CHILD_KINDS, PODS, WATCHED, Resource
 
 Take = Callable[[Resource, str | None, Mapping[str, Any]], None]
 """`(resource, type of event, object)`; type None: from a list."""
@@ -66,7 +66,7 @@ def kopf_settings(page_size: int) -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.posting.enabled = False
     settings.scanning.disabled = True  # a watch on every CRD and namespace would tell nothing that matters
-    settings.networking.error_backoffs = Endless()  # type: ignore[assignment]  # kopf asks for any iterable
+    settings.networking.error_backoffs = Endless()
     settings.networking.request_timeout = 60
     settings.networking.connect_timeout = 5
     settings.watching.connect_timeout = 5
@@ -109,7 +109,3 @@ def _register(registry: kopf.OperatorRegistry, resource: Resource, take: Take) -
 
 def _selector(resource: Resource) -> tuple[str, str, str]:
     return resource.group, resource.version, resource.plural
-
-
-WITHOUT_LABEL: Final = (POOLS, NODES)
-"""Watched whole."""

@@ -6,6 +6,7 @@ Runs only while this replica leads. A poison pool costs one of the places for a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Final
@@ -30,7 +31,7 @@ Recorder = Callable[[str, float, BaseException | None], None]
 
 def backoff(failures: int, retry_after: float | None = None) -> float:
     """Return the seconds to wait after that many failures in a row: 0.5, 1, 2, … 30, for ever; never less than asked for."""
-    wait = min(LONGEST_BACKOFF, 0.5 * 2 ** min(failures - 1, 10))
+    wait = min(LONGEST_BACKOFF, 0.5 * 2.0 ** min(failures - 1, 10))
     return max(wait, min(retry_after or 0.0, LONGEST_BACKOFF))
 
 
@@ -61,9 +62,9 @@ class Passes:
     async def stop(self, within: float) -> None:
         """Let running passes end, for at most `within` seconds; then cut them off. Every write stands for itself."""
         self.gate(False)
-        deadline = self._clock.monotonic() + within
-        while self._queue.running and self._clock.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._queue.quiet()
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -86,7 +87,7 @@ class Passes:
                 done = await self._reconciler.run(key)
         except (ApiError, ConflictError, LeaseLostError, TimeoutError) as expected:
             error = expected
-        except Exception as surprise:  # noqa: BLE001  # a pool that trips over a bug must not stop the others
+        except Exception as surprise:  # a pool that trips over a bug must not stop the others
             error = surprise
             log.exception("pass failed", pool="/".join(key))
         finally:

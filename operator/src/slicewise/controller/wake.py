@@ -27,6 +27,8 @@ class WakeQueue:
         self._due: dict[Key, float] = {}
         self._timers: list[tuple[float, Key]] = []
         self._changed = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     def wake(self, key: Key, *, urgent: bool = False) -> None:
         """Raise the flag of a pool. `urgent` ends its back-off (the user has written something new)."""
@@ -53,6 +55,7 @@ class WakeQueue:
                 key = next(iter(self._ready))
                 del self._ready[key]
                 self._running[key] = self._monotonic()
+                self._quiet.clear()
                 return key
             self._changed.clear()
             timeout = max(0.0, self._timers[0][0] - self._monotonic()) if self._timers else None
@@ -65,6 +68,8 @@ class WakeQueue:
     def done(self, key: Key, *, after: float | None, hold: bool = False) -> None:
         """End the pass of a pool. `after`: seconds until the next without an event; `hold`: events do not shorten it."""
         del self._running[key]
+        if not self._running:
+            self._quiet.set()
         woken = key in self._again
         self._again.discard(key)
         self._due.pop(key, None)
@@ -78,21 +83,24 @@ class WakeQueue:
             self.wake(key)
         self._changed.set()
 
-    def oldest_wait(self) -> float:
-        """Return for how many seconds a flag has been up, or a pass has been running, at most."""
+    async def quiet(self) -> None:
+        """Wait until no pass runs."""
+        await self._quiet.wait()
+
+    def longest_pass(self) -> float:
+        """Return for how many seconds the longest of the running passes has been running."""
         now = self._monotonic()
-        since = [*self._ready.values(), *self._running.values()]
-        return now - min(since, default=now)
+        return now - min(self._running.values(), default=now)
+
+    @property
+    def waiting(self) -> int:
+        """How many flags are up."""
+        return len(self._ready)
 
     @property
     def idle(self) -> bool:
         """Whether no flag is up and no pass runs."""
         return not self._ready and not self._running
-
-    @property
-    def running(self) -> int:
-        """How many passes run."""
-        return len(self._running)
 
     def _at(self, key: Key, when: float) -> None:
         if when < self._due.get(key, float("inf")):

@@ -1,0 +1,248 @@
+"""The operator as one object: its parts put together, started, and ended in order.
+
+Begin: connect, serve health, wait for the resource definition, watch, take part in the election. Passes run while this
+replica leads and its cache is complete. End: no new pass, running ones finish, the lease is given back, then the watches
+stop; all within the grace of a pod.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import aiohttp
+import kopf
+import structlog
+
+from slicewise.clients.clock import SystemClock
+from slicewise.clients.connection import Connection, connect, open_session
+from slicewise.clients.kube import ApiError, KubeClient
+from slicewise.clients.resources import POOLS
+from slicewise.clients.stream import watch_middleware
+from slicewise.clients.workers import HttpWorkers
+from slicewise.controller.apply import Applier
+from slicewise.controller.cache import Cache
+from slicewise.controller.foreign import ForeignPods
+from slicewise.controller.handlers import NoMemories, kopf_registry, kopf_settings
+from slicewise.controller.intake import Intake
+from slicewise.controller.leader import Leader, Terms
+from slicewise.controller.observe import Installation, Observer
+from slicewise.controller.passes import Passes, backoff
+from slicewise.controller.publish import ClusterEvents, Publication
+from slicewise.controller.reconcile import Parts, Reconciler
+from slicewise.controller.wake import WakeQueue
+from slicewise.pool.plan import plan_invalid, plan_pool
+from slicewise.settings import OperatorSettings
+from slicewise.telemetry.events import EventRecorder
+from slicewise.telemetry.health import Health, WatchLife, serve
+from slicewise.telemetry.metrics import Metrics, Scraped
+
+log = structlog.get_logger(__name__)
+FINISH_SECONDS: Final = 10.0
+"""How long running passes may take to end when the operator is told to."""
+
+
+class Operator:
+    """One replica."""
+
+    def __init__(self, settings: OperatorSettings) -> None:
+        self._settings = settings
+        self._clock = SystemClock()
+        self._cache = Cache()
+        self._queue = WakeQueue(self._clock.monotonic)
+        self._life = WatchLife(self._clock.monotonic)
+        self._intake = Intake(self._cache, self._queue, self._life, settings.watch_namespaces)
+        self._health = Health(self._clock.monotonic, self._life, self._queue.longest_pass)
+        self._metrics = Metrics()
+        self._metrics.scrape_from(
+            Scraped(self._reasons, self._fetches, self._life.silence, lambda: self._queue.waiting)
+        )
+        self._stop = asyncio.Event()
+        self._leads = False
+        self.port = 0
+        """Port of health and metrics, once it is served."""
+
+    def stop(self) -> None:
+        """Ask the operator to end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Run until told to stop. Raises what ended the watches, if they end by themselves."""
+        connection = await connect(self._settings.kubeconfig, self._settings.server)
+        async with contextlib.AsyncExitStack() as stack:
+            session = await stack.enter_async_context(open_session(connection))
+            plain = await stack.enter_async_context(aiohttp.ClientSession())
+            runner, self.port = await serve(
+                self._settings.port, self._health, self._intake.missing, self._metrics.render
+            )
+            stack.push_async_callback(runner.cleanup)
+            ticker = asyncio.create_task(self._health.tick(), name="health")
+            stack.callback(ticker.cancel)
+            self._catch_signals()
+            kube = KubeClient(connection, session, self._request_timeout, self._metrics.requested)
+            if await self._definition_is_there(kube):
+                await self._lead_and_watch(connection, kube, HttpWorkers(plain))
+
+    async def _lead_and_watch(self, connection: Connection, kube: KubeClient, workers: HttpWorkers) -> None:
+        leader = Leader(self._terms(), kube, self._clock, self._on_lead)
+        may_write = leader.may_write if self._settings.leader_election else lambda: True
+        passes = Passes(
+            self._queue,
+            Reconciler(self._parts(kube, workers, Applier(self._cache, kube, may_write))),
+            self._clock,
+            self._settings.max_concurrent_passes,
+            self._metrics.pass_ended,
+        )
+        passes.start()
+        gate = asyncio.create_task(self._gate(passes), name="gate")
+        if self._settings.leader_election:
+            election = asyncio.create_task(leader.run(), name="election")
+        else:
+            election = asyncio.create_task(_forever(), name="no election")
+            self._on_lead(True)
+        stop_kopf = asyncio.Event()
+        watching = asyncio.create_task(self._watch(connection, stop_kopf), name="watches")
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        await asyncio.wait({watching, stopped, election}, return_when=asyncio.FIRST_COMPLETED)
+        log.info("ending", told_to=self._stop.is_set())
+        gate.cancel()
+        await passes.stop(FINISH_SECONDS)
+        election.cancel()
+        await asyncio.gather(election, gate, return_exceptions=True)
+        await leader.release()
+        stop_kopf.set()
+        stopped.cancel()
+        await self._end(watching)
+
+    async def _watch(self, connection: Connection, stop: asyncio.Event) -> None:
+        def session() -> tuple[str, aiohttp.ClientSession]:
+            return connection.server, open_session(connection, [watch_middleware(self._intake)], total=None)
+
+        self._intake.begin()
+        ready = asyncio.Event()
+        signals = asyncio.create_task(self._catch_signals_after(ready), name="signals")
+        try:
+            await kopf.operator(
+                registry=kopf_registry(self._intake.take, session),
+                settings=kopf_settings(self._settings.list_page_size),
+                memories=NoMemories(),
+                standalone=True,
+                clusterwide=not self._settings.watch_namespaces,
+                namespaces=self._settings.watch_namespaces,
+                stop_flag=stop,
+                ready_flag=ready,
+            )
+        finally:
+            signals.cancel()
+
+    async def _end(self, watching: asyncio.Task[None]) -> None:
+        done, _ = await asyncio.wait({watching}, timeout=3)
+        if not done:
+            watching.cancel()
+            await asyncio.wait({watching}, timeout=1)
+        if not self._stop.is_set() and watching.done() and not watching.cancelled() and watching.exception():
+            raise RuntimeError("the watches have ended") from watching.exception()
+
+    async def _definition_is_there(self, kube: KubeClient) -> bool:
+        """Wait for the resource definition, which a chart may install after us. False when told to stop meanwhile."""
+        tries = 0
+        while not self._stop.is_set():
+            try:
+                found = await kube.get_path(f"/apis/{POOLS.api_version}")
+                if found and any(entry.get("name") == POOLS.plural for entry in found.get("resources") or ()):
+                    return True
+                why = f"no {POOLS.plural}.{POOLS.group} on the API server; install the CRDs"
+            except ApiError as error:
+                why = str(error)
+            tries += 1
+            log.warning("waiting", reason=why)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(5, backoff(tries))):
+                    await self._stop.wait()
+        return False
+
+    async def _gate(self, passes: Passes) -> None:
+        """Open the gate for passes when the cache is complete and this replica leads."""
+        await self._intake.complete.wait()
+        self._passes = passes
+        self._on_lead(self._leads)
+        await _forever()
+
+    _passes: Passes | None = None
+
+    def _on_lead(self, leads: bool) -> None:
+        self._leads = leads
+        self._metrics.leading(leads)
+        if self._passes is None:
+            return
+        if leads:
+            for key in self._cache.existing():
+                self._queue.wake(key, urgent=True)
+        self._passes.gate(leads)
+
+    def _parts(self, kube: KubeClient, workers: HttpWorkers, applier: Applier) -> Parts:
+        here = self._settings
+        installation = Installation(
+            default_image=here.worker_image,
+            image_pull_secrets=here.image_pull_secrets,
+            worker_resources=here.worker_resources,
+            allow_private_sources=here.allow_private_sources,
+            operator_namespace=here.namespace,
+        )
+        foreign = ForeignPods(kube, self._clock, here.watch_namespaces)
+        recorder = EventRecorder(ClusterEvents(kube), self._clock.now, here.pod_name)
+        return Parts(
+            cache=self._cache,
+            kube=kube,
+            observer=Observer(self._cache, kube, workers, foreign, self._clock, installation),
+            applier=applier,
+            publisher=Publication(recorder, self._metrics),
+            clock=self._clock,
+            plan_pool=plan_pool,
+            plan_invalid=plan_invalid,
+            resync=here.resync_seconds,
+        )
+
+    def _terms(self) -> Terms:
+        here = self._settings
+        return Terms(
+            here.namespace,
+            here.lease_name,
+            here.pod_name,
+            here.lease_duration_seconds,
+            here.renew_seconds,
+            here.lease_retry_seconds,
+        )
+
+    @property
+    def _request_timeout(self) -> float:
+        """A write must not arrive after another replica may hold the lease; see `leader`."""
+        return min(10.0, self._settings.lease_duration_seconds / 3) if self._settings.leader_election else 10.0
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    async def _catch_signals_after(self, ready: asyncio.Event) -> None:
+        """kopf takes the signals when it starts and would stop the watches at once; take them back."""
+        await ready.wait()
+        self._catch_signals()
+
+    def _reasons(self) -> dict[str, int]:
+        return dict(Counter(entry.reason for entry in self._cache.pools.values() if entry.uid))
+
+    def _fetches(self) -> Iterator[tuple[str, str, int, int]]:
+        for entry in self._cache.pools.values():
+            going = [pod.progress for pod in entry.pods.values() if pod.fetching and pod.progress is not None]
+            if going:
+                done, total = sum(p.bytes_done for p in going), sum(p.bytes_total or 0 for p in going)
+                yield entry.namespace, entry.name, done, total
+
+
+async def _forever() -> None:
+    await asyncio.Event().wait()

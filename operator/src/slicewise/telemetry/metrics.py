@@ -1,0 +1,113 @@
+"""Metrics of the operator, all beginning with `slicewise_`. What the cache knows is read when somebody scrapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+
+@dataclass(frozen=True, slots=True)
+class Scraped:
+    """Where values come from that are read at the moment of a scrape."""
+
+    pools: Callable[[], Mapping[str, int]]
+    """Reason of `Ready` → pools."""
+    fetches: Callable[[], Iterable[tuple[str, str, int, int]]]
+    """(Namespace, pool, bytes done, bytes in all) of pools whose weights are being fetched."""
+    watch_silence: Callable[[], Mapping[str, float]]
+    """Watched collection → seconds since its watch showed life."""
+    waiting: Callable[[], int]
+    """Pools that wait for a pass."""
+
+
+class Metrics:
+    """The operator's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._passes = Counter(
+            "slicewise_reconcile",
+            "Passes by result: unchanged, wrote, refused, error.",
+            ["result"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "slicewise_reconcile_duration_seconds",
+            "Duration of a pass.",
+            registry=self.registry,
+            buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120),
+        )
+        self._errors = Counter(
+            "slicewise_reconcile_errors", "Failed passes by kind and code.", ["kind", "code"], registry=self.registry
+        )
+        self._requests = Counter(
+            "slicewise_api_requests",
+            "Requests to the API server by verb and code (0: no answer); kopf's lists and watches are not among them.",
+            ["verb", "code"],
+            registry=self.registry,
+        )
+        self._pods = Counter(
+            "slicewise_pods_removed", "Worker pods that were removed, by reason.", ["reason"], registry=self.registry
+        )
+        self._leader = Gauge("slicewise_leader", "1 while this replica acts.", registry=self.registry)
+
+    def pass_ended(self, result: str, seconds: float, error: BaseException | None) -> None:
+        """Count a pass."""
+        self._passes.labels(result).inc()
+        self._seconds.observe(seconds)
+        if error is not None:
+            self._errors.labels(type(error).__name__, str(getattr(error, "code", ""))).inc()
+
+    def requested(self, verb: str, code: int) -> None:
+        """Count a request to the API server."""
+        self._requests.labels(verb, str(code)).inc()
+
+    def pod_removed(self, reason: str) -> None:
+        """Count a pod that was removed."""
+        self._pods.labels(reason).inc()
+
+    def leading(self, leads: bool) -> None:
+        """Say whether this replica acts."""
+        self._leader.set(1 if leads else 0)
+
+    def scrape_from(self, scraped: Scraped) -> None:
+        """Add the values that are read at a scrape."""
+        self.registry.register(_Scrape(scraped))
+
+    def render(self) -> bytes:
+        """Return all metrics in the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class _Scrape(Collector):
+    def __init__(self, scraped: Scraped) -> None:
+        self._scraped = scraped
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        pools = GaugeMetricFamily("slicewise_pools", "Pools by the reason of Ready.", labels=["reason"])
+        for reason, count in sorted(self._scraped.pools().items()):
+            pools.add_metric([reason], count)
+        yield pools
+        done = GaugeMetricFamily("slicewise_fetch_done_bytes", "Weights fetched so far.", labels=["namespace", "pool"])
+        total = GaugeMetricFamily("slicewise_fetch_total_bytes", "Weights to fetch.", labels=["namespace", "pool"])
+        for namespace, pool, bytes_done, bytes_total in self._scraped.fetches():
+            done.add_metric([namespace, pool], bytes_done)
+            total.add_metric([namespace, pool], bytes_total)
+        yield done
+        yield total
+        silence = GaugeMetricFamily(
+            "slicewise_watch_silence_seconds", "Since a watch showed life.", labels=["collection"]
+        )
+        for path, seconds in self._scraped.watch_silence().items():
+            silence.add_metric([path], seconds)
+        yield silence
+        yield GaugeMetricFamily("slicewise_pools_waiting", "Pools that wait for a pass.", value=self._scraped.waiting())

@@ -2,23 +2,87 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
-export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
+.PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images load ready \
+  test test-unit test-apiserver test-worker e2e demo bench clean
 
 help: ## print this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
-models: ## make the model files of the tests and the demo (prints their paths)
+## Everyday
+
+sync: .venv/.synced ## the virtual environment .venv, from locks/dev.txt (the first time llama.cpp compiles: minutes)
+.venv/.synced: locks/dev.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml images/sync.sh images/llama-wheel.sh
+	@images/sync.sh
+
+demo: ready ## cluster, chart, one pool, one chat answer; each step with its time
+	@e2e/demo.sh
+
+lint: sync ## ruff, mypy, the import contracts, and shellcheck and go vet where they are at hand
+	@images/lint.sh
+
+format: sync ## let ruff put imports, lines and quotes in order
+	@ruff check --fix-only --quiet . && ruff format --quiet .
+
+generate: sync ## write what is made from the models: CRD, chart values and schema, reference page
+	@python operator/tools/generate.py && python charts/tools/chart_files.py
+
+check-generated: sync ## fail where a generated file is not what the models say
+	@python operator/tools/generate.py --check && python charts/tools/chart_files.py --check
+
+lock: ## write locks/*.txt anew from the pyproject.toml files (hashes, no addresses)
+	@images/lock.sh
+
+## Tests
+
+test: sync ## everything that proves it: lint, then all tests on a real cluster; a failure hides no other
+	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; pytest $(PYTEST_ARGS) || status=1; exit $$status
+
+test-unit: sync ## what needs no server (< 1 min)
+	@pytest operator/tests/unit charts/tests $(PYTEST_ARGS)
+
+test-apiserver: sync tools ## rules, server-side apply and passes on a real API server
+	@pytest operator/tests/apiserver operator/tests/wiring $(PYTEST_ARGS)
+
+test-worker: sync tools models ## engine, weights and HTTP side on real llama.cpp and real servers
+	@pytest worker-image/tests $(PYTEST_ARGS)
+
+e2e: ready ## the stories, on the cluster
+	@pytest e2e $(PYTEST_ARGS)
+
+## The local cluster
+
+cluster: ## a kind cluster with zones a, b, c and two fake GPU slices a node; works without an image registry
+	@e2e/cluster/up.sh
+
+cluster-down: ## remove it (what was built for it stays cached)
+	@e2e/cluster/down.sh
+
+images: ## the operator's and the worker's image
+	@images/build.sh
+
+load: ## bring both images onto the cluster's nodes
+	@e2e/cluster/load.sh slicewise-operator:0.1.0 slicewise-worker:0.1.0
+
+models: sync ## make the model files of the tests and the demo (prints their paths)
 	@python worker-image/models/make.py tiny wordy wordy-v2
 
-test-worker: models ## the engine and its HTTP side on real llama.cpp
-	pytest worker-image/tests
+ready: sync ## all of these, and the model files served inside the cluster
+	@e2e/ready.sh
 
-generate: ## write the CRD, the chart's copy and the reference page from the models
-	python operator/tools/generate.py
+tools: ## the programs that tests run: kube-apiserver, etcd, kubectl, kind, helm, the servers of the weights' tests
+	@images/tools.sh
 
-check-generated: ## fail where one of them is not what the models say
-	python operator/tools/generate.py --check
+## Figures
 
-test-apiserver: ## the schema on a real API server (etcd + kube-apiserver)
-	pytest operator/tests/apiserver
+bench-%: sync ## one suite of figures, as in bench-operator
+	@python benchmarks/$*.py
+
+bench: ## all suites
+	@for suite in $$(ls benchmarks/*.py 2>/dev/null | xargs -rn1 basename -s .py); do $(MAKE) bench-$$suite; done
+
+clean: ## remove what builds and tests left in this folder; caches and the cluster stay
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis e2e/artifacts
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

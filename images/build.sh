@@ -7,13 +7,13 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/cluster/settings.sh"
 cd "$root"   # uv reads pyproject.toml from here
-alone images
 
 choose_base() {
   if docker image inspect "$PUBLIC_BASE_IMAGE" >/dev/null 2>&1; then base=$PUBLIC_BASE_IMAGE
   elif registry "$PUBLIC_BASE_IMAGE"; then step "base image $PUBLIC_BASE_IMAGE" docker pull "$PUBLIC_BASE_IMAGE"; base=$PUBLIC_BASE_IMAGE
   else step "base image from Debian packages" e2e/cluster/base-image.sh; base=$BASE_IMAGE
   fi
+  export base
 }
 
 # python STATEMENTS: by the minor version that the locks and the base are for
@@ -81,15 +81,18 @@ image() {  # NAME FOLDER-OF-THE-PACKAGE
   docker image inspect "$tag" --format '{{.Size}}' | awk -v t="$tag" '{printf "%s: %.0f MB\n", t, $1/1e6}'
 }
 
+inside "$@"
+alone images
+uv_program
 step "Docker engine" e2e/cluster/start-docker.sh
 choose_base
 [ $# -gt 0 ] || set -- operator worker
 for which; do
   case $which in
-    operator) step "image slicewise-operator:$VERSION" image operator operator ;;
+    operator) step "image slicewise-operator:$VERSION" own image operator operator ;;
     worker)
       step "llama.cpp for any x86-64-v3 machine (the first time: 8 minutes)" images/llama-wheel.sh
-      step "image slicewise-worker:$VERSION" image worker worker-image ;;
+      step "image slicewise-worker:$VERSION" own image worker worker-image ;;
     *) echo "no image $which: operator, worker" >&2; exit 2 ;;
   esac
 done

@@ -17,6 +17,7 @@ if [ -z "$(wheel)" ]; then
   if [ -z "$(wheel)" ]; then   # nobody made it while we waited
     echo "compiling llama.cpp: 4 to 10 minutes on two cores, once" >&2
     debian g++:g++ >&2
+    uv_program >&2
     w=$(mktemp -d); trap 'rm -rf "$w"' EXIT
     printf '%s\n' "$lock" >"$w/lock.txt"
     CMAKE_ARGS=$flags CMAKE_BUILD_PARALLEL_LEVEL=$(nproc) nice -n 10 \

@@ -14,18 +14,20 @@ SUITE=bookworm                 # Debian 12: its Python is the minor version that
 NODE_IMAGE=slicewise/node:v$KUBE
 BASE_IMAGE=slicewise/base:python3
 CLUSTER=${SLICEWISE_CLUSTER:-slicewise}
+UV=0.13.8
 VERSION=0.1.0                  # of the operator's and the worker's image
-export SUITE KIND HELM ETCD CNI LOCAL_PATH PUBLIC_NODE_IMAGE PUBLIC_BASE_IMAGE NODE_IMAGE BASE_IMAGE CLUSTER VERSION
+export SUITE KIND HELM ETCD CNI LOCAL_PATH PUBLIC_NODE_IMAGE PUBLIC_BASE_IMAGE NODE_IMAGE BASE_IMAGE CLUSTER UV VERSION
 
 export SLICEWISE_CACHE=${SLICEWISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/slicewise}
 bin=$SLICEWISE_CACHE/bin
+self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 logs=$SLICEWISE_CACHE/log
 mkdir -p "$bin" "$logs" "$SLICEWISE_CACHE/images"
-export PATH=$bin:$PATH
+export PATH=$bin:$PATH:$SLICEWISE_CACHE/uv/bin
 export DOCKER_BUILDKIT=0       # a 28.x client with a 20.10 engine has no buildx, and our builds need none
 
 # step TEXT COMMAND …: runs it, output into a log file, and prints one line with the time it took. Prints the log's end
-# and returns the command's status when it failed.
+# and returns the command's status when it failed. COMMAND is a program, or `own FUNCTION …` of the script that steps.
 step() {
   local text=$1 log rc=0 start=$SECONDS
   shift
@@ -41,6 +43,11 @@ step() {
   return "$rc"
 }
 
+# own FUNCTION …: runs that function in a process of its own, where `set -e` counts; inside of `step … || …` it would not. The
+# script ends its functions with `inside "$@"`, which is where that process branches off.
+own() { "$self" --inside "$@"; }
+inside() { [ "${1:-}" != --inside ] || { shift; "$@"; exit; }; }
+
 # debian PACKAGE:PROGRAM …: installs those whose program is missing; without root, says what to install.
 debian() {
   local p need=()
@@ -52,6 +59,15 @@ debian() {
   fi
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${need[@]}" >/dev/null
+}
+
+# uv_program: makes sure of uv; where there is none, pip brings it into a folder of ours (a distribution's Python is left alone).
+uv_program() {
+  command -v uv >/dev/null && return
+  python3 -m pip --version >/dev/null 2>&1 || debian python3-pip:pip3
+  rm -rf "$SLICEWISE_CACHE/uv.part"
+  python3 -m pip install --quiet --disable-pip-version-check --target "$SLICEWISE_CACHE/uv.part" "uv==$UV"
+  rm -rf "$SLICEWISE_CACHE/uv"; mv "$SLICEWISE_CACHE/uv.part" "$SLICEWISE_CACHE/uv"
 }
 
 # registry IMAGE: whether its registry answers for it within five seconds. SLICEWISE_REGISTRY=yes|no says so by hand.

@@ -46,8 +46,10 @@ mend() {
 
 choose_image() {
   if docker image inspect "$PUBLIC_NODE_IMAGE" >/dev/null 2>&1 || registry "$PUBLIC_NODE_IMAGE"; then image=$PUBLIC_NODE_IMAGE; else image=$NODE_IMAGE; fi
+  export image
 }
 
+inside "$@"
 begin=$SECONDS
 alone cluster
 step "Docker engine" "$here/start-docker.sh"
@@ -60,9 +62,9 @@ else
   step "programs from Go modules (the first time: 5 minutes)" "$here/build.sh" host
   docker image inspect "$image" >/dev/null 2>&1 || step "node image $image" docker pull "$image"
 fi
-if ! { is_made && step "cluster $CLUSTER is there" mend; }; then
+if ! { is_made && step "cluster $CLUSTER is there" own mend; }; then
   # An engine that dies meanwhile takes the nodes along: once more, on an engine that answers.
-  step "cluster $CLUSTER" create || { step "Docker engine" "$here/start-docker.sh"; step "cluster $CLUSTER, second try" create; }
+  step "cluster $CLUSTER" own create || { step "Docker engine" "$here/start-docker.sh"; step "cluster $CLUSTER, second try" own create; }
 fi
 kind get kubeconfig --name "$CLUSTER" >"$SLICEWISE_CACHE/kubeconfig.new"
 chmod 600 "$SLICEWISE_CACHE/kubeconfig.new"; mv "$SLICEWISE_CACHE/kubeconfig.new" "$SLICEWISE_CACHE/kubeconfig"

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# `make ready`: everything that the stories and the demo stand on. Each part does nothing where nothing changed. Goes on after a
+# part that failed, so that one run says all; fails then.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/cluster/settings.sh"
+status=0
+"$here/cluster/up.sh" || status=1
+"$here/../images/tools.sh" || status=1
+"$here/../images/build.sh" || status=1
+step "images on the nodes" "$here/cluster/load.sh" "slicewise-operator:$VERSION" "slicewise-worker:$VERSION" || status=1
+step "model files inside the cluster" "$here/models/apply.sh" || status=1
+exit $status

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# `make lock`: resolves the pyproject.toml files and writes locks/*.txt: exact versions with the hash of every file. uv.lock,
+# which also holds addresses, is made on the way and stays out of the repository.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/e2e/cluster/settings.sh"
+cd "$root"
+uv_program
+uv lock "$@"   # as in: images/lock.sh --upgrade-package kopf
+export_lock() { uv export --frozen --quiet --no-emit-workspace --no-header --format requirements-txt "${@:2}" -o "locks/$1.txt" >/dev/null; }
+export_lock dev
+export_lock operator --package slicewise --no-dev
+export_lock worker --package slicewise-worker --no-dev

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# `make tools`: the programs that tests run on this machine, from Go modules. Minutes the first time, nothing later.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/e2e/cluster/settings.sh"
+step "programs from Go modules (the first time: 5 minutes)" "$root/e2e/cluster/build.sh" host
+step "servers for the tests of the weights" "$root/e2e/servers/build.sh"

@@ -165,7 +165,10 @@ class Download:
                 self.progress.received += len(piece)
                 self.patience.progressed()
                 waiting += piece
-                if len(waiting) >= _WRITE_BYTES:
+                if not self.partial.size and not writing:  # the first bytes show at once whether this is a model at all
+                    await self._write(bytes(waiting), total)
+                    waiting = bytearray()
+                elif len(waiting) >= _WRITE_BYTES:
                     if writing:
                         await writing
                     writing, waiting = asyncio.create_task(self._write(bytes(waiting), total)), bytearray()

@@ -21,7 +21,7 @@ from slicewise_worker.weights.pins import LiveSet, read_live, record_pin
 from slicewise_worker.weights.progress import Progress
 from slicewise_worker.weights.report import Result
 from slicewise_worker.weights.settings import Credentials, FetchSettings
-from slicewise_worker.weights.source import ClaimSource, Source, is_pinned, parse_source
+from slicewise_worker.weights.source import ClaimSource, Source, is_pinned, label, parse_source
 from slicewise_worker.weights.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ async def fetch(settings: FetchSettings, credentials: Credentials, progress: Pro
     """Bring the weights and verify them. Raises `FetchError`."""
     source = parse_source(settings.source, allow_private=settings.allow_private)
     if isinstance(source, ClaimSource):
-        digest = settings.digest or _no_digest(settings.source)
+        digest = settings.digest or _no_digest(label(settings.source))
         return await asyncio.to_thread(verify_on_claim, source, settings.claim_dir, digest, progress)
     async with Transport(
         allow_private=settings.allow_private, stall_seconds=settings.stall_seconds, ca_file=credentials.ca_file
@@ -56,15 +56,17 @@ async def _digest(
     """The digest to fetch: the one set, else the one verified before for a pinned source, else what the source says."""
     if settings.digest:
         return settings.digest
-    if is_pinned(source) and (known := await asyncio.to_thread(cache.digest_of, settings.cache_dir, settings.source)):
+    if is_pinned(source) and (
+        known := await asyncio.to_thread(cache.digest_of, settings.cache_dir, label(settings.source))
+    ):
         return known
-    location = await persist(origin.locate, patience, progress, settings.source)
-    return location.digest or _no_digest(settings.source)
+    location = await persist(origin.locate, patience, progress, label(settings.source))
+    return location.digest or _no_digest(label(settings.source))
 
 
 def _live_set(settings: FetchSettings, digest: str) -> LiveSet:
     live = read_live(settings.live_file)
-    return LiveSet(live.digests | {digest}, live.sources | {settings.source}, live.unreadable)
+    return LiveSet(live.digests | {digest}, live.sources | {label(settings.source)}, live.unreadable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class _Fetch:
             await self._wait(entry)
 
     async def _give_out(self, entry: cache.Entry, size: int) -> Result:
-        await asyncio.to_thread(cache.note_use, self.settings.cache_dir, self.digest, self.settings.source)
+        await asyncio.to_thread(cache.note_use, self.settings.cache_dir, self.digest, label(self.settings.source))
         return Result(str(entry.model), self.digest, size)
 
     async def _wait(self, entry: cache.Entry) -> None:
@@ -131,7 +133,7 @@ class _Fetch:
             await asyncio.to_thread(make_room, self.settings.cache_dir, limit, want, self.live, reserve)
 
         download = Download(
-            source=self.settings.source,
+            source=label(self.settings.source),
             origin=self.origin,
             digest=self.digest,
             partial=partial,

@@ -137,12 +137,13 @@ class Partial:
             if self._descriptor < 0:
                 return  # stopped while this write was on its way to its thread
             while view:
-                written = os.pwrite(self._descriptor, view, self.size)
+                room = self._checkpoint_at + self._checkpoint_bytes - self.size
+                written = os.pwrite(self._descriptor, view[:room], self.size)
                 self._hash.update(view[:written])
                 self.size += written
                 view = view[written:]
-            if self.size - self._checkpoint_at >= self._checkpoint_bytes:
-                self.checkpoint()
+                if self.size - self._checkpoint_at >= self._checkpoint_bytes:
+                    self.checkpoint()
 
     def checkpoint(self) -> None:
         """Make what is written survive a crash, and note it."""

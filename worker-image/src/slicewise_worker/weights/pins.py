@@ -10,6 +10,7 @@ from pathlib import Path
 
 from slicewise_worker.weights.cache import Entry
 from slicewise_worker.weights.disk import full_disk, write_atomically
+from slicewise_worker.weights.source import label
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ def _read(path: Path) -> LiveSet:
         log.warning("%s cannot be read (%s): nothing is evicted", path, error)
         return LiveSet(unreadable=(str(path),))
     return LiveSet(
-        frozenset(text for text in texts if _DIGEST.fullmatch(text)), frozenset(text for text in texts if "://" in text)
+        frozenset(text for text in texts if _DIGEST.fullmatch(text)),
+        frozenset(label(text) for text in texts if "://" in text),
     )
 
 

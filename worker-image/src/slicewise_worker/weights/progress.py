@@ -101,7 +101,7 @@ def _registry(progress: Progress) -> CollectorRegistry:
 
 
 async def serve(progress: Progress, port: int) -> web.AppRunner:
-    """Serve `/progress` and `/metrics` on all addresses; port 0 takes a free one. Clean up the runner to stop.
+    """Serve `/progress` and `/metrics` on all addresses, port 0 on a free one of loopback. Clean up the runner to stop.
 
     A port that is taken is a warning: the weights matter more than their progress.
     """
@@ -118,7 +118,7 @@ async def serve(progress: Progress, port: int) -> web.AppRunner:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, None, port, shutdown_timeout=1)
+        site = web.TCPSite(runner, None if port else "127.0.0.1", port, shutdown_timeout=1)
         await site.start()
         log.info("progress on port %s", runner.addresses[0][1])
     except OSError as error:

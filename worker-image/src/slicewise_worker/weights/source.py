@@ -83,7 +83,7 @@ def parse_source(text: str, *, allow_private: bool) -> Source:
         return _web(text, allow_private=allow_private)
     raise FetchError(
         Reason.UNSUPPORTED,
-        f"{text}: not a source; write hf://org/repo@commit/file.gguf, https://host/file.gguf, s3://bucket/key, "
+        f"{label(text)}: not a source; write hf://org/repo@commit/file.gguf, https://host/file.gguf, s3://bucket/key, "
         "oci://host/repository@sha256:… or pvc://claim/path",
     )
 
@@ -95,17 +95,20 @@ def _web(text: str, *, allow_private: bool) -> WebSource:
     except ValueError:
         host = None
     if not host:
-        raise FetchError(
-            Reason.UNSUPPORTED, f"{text.split('?', maxsplit=1)[0]}: not an address; write https://host/path"
-        )
+        raise FetchError(Reason.UNSUPPORTED, f"{label(text)}: not an address; write https://host/path")
     if url.user is not None or url.password is not None:
         raise FetchError(
             Reason.UNSUPPORTED,
             f"{url.scheme}://…@{host}: an address must not hold a password; put it in the Secret of credentialsSecretRef",
         )
     if url.scheme == "http" and not allow_private:
-        raise FetchError(Reason.UNSUPPORTED, f"{text}: plain http is for private addresses only; write https://")
+        raise FetchError(Reason.UNSUPPORTED, f"{label(text)}: plain http is for private addresses only; write https://")
     return WebSource(url)
+
+
+def label(text: str) -> str:
+    """The source as it may be printed and stored: without the query, where signatures live."""
+    return text.split("?", maxsplit=1)[0]
 
 
 def is_pinned(source: Source) -> bool:

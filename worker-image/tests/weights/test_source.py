@@ -1,0 +1,70 @@
+"""What may be written as a source, and what is said about the rest."""
+
+from __future__ import annotations
+
+import pytest
+from yarl import URL
+
+from slicewise_worker.weights.errors import FetchError, Reason
+from slicewise_worker.weights.source import (
+    BucketSource,
+    ClaimSource,
+    HubSource,
+    RegistrySource,
+    WebSource,
+    is_pinned,
+    parse_source,
+)
+
+COMMIT = "5f0bd5cba0eb0cc3d4d0b5b0ae1ba7e2f0c4d1aa"
+DIGEST = "sha256:" + "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "pinned"),
+    [
+        (f"hf://org/re.po-1@{COMMIT}/dir/q8 0.gguf", HubSource("org/re.po-1", COMMIT, "dir/q8 0.gguf"), True),
+        ("hf://org/repo@main/q8.gguf", HubSource("org/repo", "main", "q8.gguf"), False),
+        ("hf://org/repo@refs%2Fpr%2F1/q8.gguf", HubSource("org/repo", "refs/pr/1", "q8.gguf"), False),
+        ("https://host.example/a/b.gguf?v=1", WebSource(URL("https://host.example/a/b.gguf?v=1")), False),
+        ("s3://my-bucket/a/b c.gguf", BucketSource("my-bucket", "a/b c.gguf"), False),
+        (f"oci://host:5000/a/b@{DIGEST}", RegistrySource("host:5000", "a/b", DIGEST), True),
+        (f"oci://host/a/b:v1@{DIGEST}", RegistrySource("host", "a/b", DIGEST), True),
+        ("pvc://models/a/b.gguf", ClaimSource("models", "a/b.gguf"), False),
+    ],
+)
+def test_every_form_is_understood(text: str, source: object, pinned: bool) -> None:
+    parsed = parse_source(text, allow_private=False)
+    assert parsed == source
+    assert is_pinned(parsed) is pinned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "model.gguf",
+        "hf://repo/file.gguf",
+        "hf://org/repo/file.gguf",
+        "hf://org/repo@/file.gguf",
+        "hf://org/repo@main/",
+        "s3://bucket",
+        "s3://B_ad/key",
+        "oci://host/repo:tag",
+        "oci://host/repo@sha256:abc",
+        "pvc://claim",
+        "pvc:///path",
+        "file:///etc/passwd",
+        "ftp://host/file",
+        "https://",
+        "https:///path",
+        "http://host.example/m.gguf",
+        "https://user:secret@host.example/m.gguf",
+    ],
+)
+def test_anything_else_is_refused_in_one_line_without_the_password(text: str) -> None:
+    with pytest.raises(FetchError) as failure:
+        parse_source(text, allow_private=False)
+    assert failure.value.reason is Reason.UNSUPPORTED
+    assert "\n" not in failure.value.message
+    assert "secret@" not in failure.value.message

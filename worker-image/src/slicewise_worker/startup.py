@@ -68,9 +68,10 @@ def bring_up(
         if stopping.is_set():
             raise StartInterruptedError from error
         raise StartError(error.reason, str(error)) from error
-    engine = Engine(model, context, _limits(settings), notify, metrics)
+    engine = Engine(model, context, _limits(settings), notify)
     engine.start()
     _warm_up(engine, state)
+    engine.observer = metrics
     _describe(engine, settings, state, metrics)
     state.phase = Phase.SERVING
     log.info("serving %s on %s with %d threads", settings.model_name, state.device.name, shape.threads)

@@ -31,12 +31,13 @@ _FAILURES_IN_A_ROW = 3
 class Engine:
     """Generates many sequences at once over one context."""
 
-    def __init__(self, model: Model, context: Context, limits: Limits, notify: Notify, observer: Observer) -> None:
+    def __init__(self, model: Model, context: Context, limits: Limits, notify: Notify) -> None:
         self.model = model
         self.limits = limits
+        self.observer: Observer | None = None
+        """Set once what the engine does counts; the token that proves it at the start does not."""
         self._context = context
         self._notify = notify
-        self._observer = observer
         self._batch = Batch(context.shape.batch)
         self._changed = threading.Condition()
         self._waiting: deque[Ticket] = deque()
@@ -60,7 +61,8 @@ class Engine:
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self._context.close()
 
     def submit(self, generations: Sequence[Generation], on_event: Sequence[Callable[[Event], None]]) -> list[Ticket]:
@@ -144,7 +146,8 @@ class Engine:
             if not ticket.cancelled:
                 message = f"the request waited {self.limits.max_answer_seconds:g} s for its turn"
                 self._events.append((ticket, Broken("too_long_in_queue", message)))
-            self._observer.ended("cancelled" if ticket.cancelled else "expired", now - ticket.submitted, None)
+            if self.observer:
+                self.observer.ended("cancelled" if ticket.cancelled else "expired", now - ticket.submitted, None)
         for sequence in list(self._running.values()):
             if sequence.ticket.cancelled:
                 self._release(sequence, "cancelled")
@@ -193,13 +196,15 @@ class Engine:
         for sequence, index in sampled:
             self._sample(sequence, index)
         seconds = time.monotonic() - started
-        self._observer.stepped(Step(seconds, self._batch.size, prompt_tokens, len(sampled)))
+        if self.observer:
+            self.observer.stepped(Step(seconds, self._batch.size, prompt_tokens, len(sampled)))
 
     def _sample(self, sequence: Running[Sampler], index: int) -> None:
         token = self._context.sample(sequence.sampler, index)
         if sequence.first_token_at is None:
             sequence.first_token_at = time.monotonic()
-            self._observer.first_token(sequence.first_token_at - sequence.ticket.submitted)
+            if self.observer:
+                self.observer.first_token(sequence.first_token_at - sequence.ticket.submitted)
         event = sequence.accept(token, self.model.piece(token), ends=self.model.ends(token))
         if event is not None:
             self._events.append((sequence.ticket, event))
@@ -230,7 +235,8 @@ class Engine:
             self._mean_seconds += (seconds - self._mean_seconds) / 8
         self._context.forget(sequence.slot)
         sequence.sampler.close()
-        self._observer.ended(outcome, seconds, per_token)
+        if self.observer:
+            self.observer.ended(outcome, seconds, per_token)
 
     def _hand_over(self) -> None:
         if self._events:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from slicewise_worker.engine.cgroup import memory_limit, memory_used
 from slicewise_worker.engine.report import Progress, Step
@@ -24,6 +32,7 @@ class WorkerMetrics:
 
     def __init__(self, latency_edge: float | None = None) -> None:
         """Make the metrics in a registry of their own; `latency_edge` (seconds) becomes an edge of the latencies."""
+        disable_created_metrics()  # type: ignore[no-untyped-call] # no annotations there
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         prefix = "slicewise_worker"

@@ -1,0 +1,167 @@
+"""The made models, and real worker processes that serve them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+MAKE = Path(__file__).parents[1] / "models" / "make.py"
+DEADLINE = 60.0
+
+
+def make(name: str) -> Path:
+    made = subprocess.run([sys.executable, str(MAKE), name], check=True, capture_output=True, text=True)
+    return Path(made.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Path:
+    """Random weights: every part of the network matters. Greedy answers never end by themselves."""
+    return make("tiny")
+
+
+@pytest.fixture(scope="session")
+def wordy() -> Path:
+    """Answers in broken but readable sentences that begin with "Wordy one:"."""
+    return make("wordy")
+
+
+@pytest.fixture(scope="session")
+def wordy_v2() -> Path:
+    """As wordy, beginning with "Wordy two:"."""
+    return make("wordy-v2")
+
+
+def write_result(folder: Path, model: Path, digest: str | None = None) -> Path:
+    digest = digest or f"sha256:{hashlib.sha256(model.read_bytes()).hexdigest()}"
+    path = folder / "weights.json"
+    path.write_text(json.dumps({"path": str(model), "digest": digest, "bytes": model.stat().st_size}))
+    return path
+
+
+@pytest.fixture
+def weights_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write the result file of a fetch for a model; `digest` pretends another one."""
+    return lambda model, digest=None: write_result(tmp_path, model, digest)
+
+
+@dataclass
+class RunningWorker:
+    """A worker process and what its clients see of it."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    folder: Path
+
+    def get(self, path: str) -> httpx2.Response:
+        return httpx2.get(f"{self.url}{path}", timeout=DEADLINE)
+
+    def post(self, path: str, body: object) -> httpx2.Response:
+        return httpx2.post(f"{self.url}{path}", json=body, timeout=DEADLINE)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the sample called `name` (with its suffix), 0 where it does not exist."""
+        for family in text_string_to_metric_families(self.get("/metrics").text):
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return sample.value
+        return 0.0
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def verdict(self) -> dict[str, str]:
+        """Return what the worker left in its termination log."""
+        return json.loads((self.folder / "termination-log").read_text())
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition` holds; a connection that is refused counts as not yet."""
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end:
+            try:
+                if condition():
+                    return
+            except httpx2.TransportError:
+                assert self.process.poll() is None, self.log()
+            time.sleep(0.02)
+        raise AssertionError(f"did not come true within {DEADLINE} s; log:\n{self.log()}")
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Wait for the process to end and return its exit status."""
+        return self.process.wait(DEADLINE)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def launch(folder: Path, model: Path, **settings: object) -> RunningWorker:
+    """Start a worker on `model`; `settings` are named as the environment names them, in lower case."""
+    port = free_port()
+    values = {
+        "model_name": "chat",
+        "weights_file": settings.pop("weights_file", None) or write_result(folder, model),
+        "host": "127.0.0.1",
+        "port": port,
+        "threads": 1,
+        "context_tokens": 512,
+        "drain_delay_seconds": 0.2,
+        "termination_log": folder / "termination-log",
+        "log_format": "text",
+        **settings,
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SLICEWISE_WORKER_")}
+    environment = inherited | {f"SLICEWISE_WORKER_{name.upper()}": str(value) for name, value in values.items()}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "slicewise_worker"], env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    return RunningWorker(process, f"http://127.0.0.1:{port}", folder)
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Callable[..., RunningWorker]]:
+    """Start workers of the test's own; each is killed after it. `ready=False` does not wait until it serves."""
+    started: list[RunningWorker] = []
+
+    def start(model: Path, *, ready: bool = True, **settings: object) -> RunningWorker:
+        folder = tmp_path / f"worker-{len(started)}"
+        folder.mkdir()
+        worker = launch(folder, model, **settings)
+        started.append(worker)
+        if ready:
+            worker.until(lambda: worker.get("/readyz").status_code == 200)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.process.kill()
+        worker.process.wait()
+
+
+@pytest.fixture(scope="module")
+def chat_worker(wordy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
+    """A worker that serves wordy as `chat`, shared by the tests of a module that leave it as it was."""
+    worker = launch(tmp_path_factory.mktemp("chat"), wordy, parallel_sequences=2, pool="p", revision="r1", zone="a")
+    worker.until(lambda: worker.get("/readyz").status_code == 200)
+    yield worker
+    worker.process.kill()
+    worker.process.wait()

@@ -1,0 +1,67 @@
+"""The made models: the same bytes each time, and a dry run that knows what they need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slicewise_worker.engine.fit import Needs, UnusableError, measure
+from slicewise_worker.engine.llama import ContextShape, Model, start_backend
+
+MAKE = Path(__file__).parents[2] / "models" / "make.py"
+SHAPE = ContextShape(tokens=8192, batch=68, sequences=4, kv_type="f16", threads=1)
+
+
+@pytest.mark.parametrize("name", ["tiny", "wordy", "wordy-v2"])
+def test_a_model_is_made_byte_for_byte_again(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    again = tmp_path / "again.gguf"
+    subprocess.run([sys.executable, str(MAKE), "--out", str(again), name], check=True, capture_output=True)
+    assert again.read_bytes() == request.getfixturevalue(name.replace("-", "_")).read_bytes()
+
+
+def test_any_text_survives_the_vocabulary(tiny: Path) -> None:
+    start_backend()
+    model = Model(tiny, gpu=False)
+    text = "The café's naïve plan: 12€, 你好, 🙂\n\t<b>"
+    assert b"".join(model.piece(token) for token in model.tokenize(text)).decode() == text
+    assert max(model.tokenize("<|user|>x<|end|>")) < model.vocabulary
+    assert model.tokenize("<|end|>") == [0]
+    assert model.ends(0)
+    model.close()
+
+
+def test_the_dry_run_knows_weights_and_cache_to_the_byte(tiny: Path) -> None:
+    needs = measure(tiny, SHAPE, gpu=False)
+    # 2 layers, one head of 32 for keys and one for values, 2 bytes each, per token of cache.
+    assert needs.cache == 8192 * 2 * 2 * 32 * 2
+    assert 0 < tiny.stat().st_size - needs.weights < 30_000
+    assert needs.trained_context == 32768
+    assert needs.total > needs.weights + needs.cache
+
+
+def test_a_smaller_type_of_cache_needs_less(tiny: Path) -> None:
+    def cache(kv_type: str) -> int:
+        return measure(tiny, ContextShape(8192, 68, 4, kv_type, 1), gpu=False).cache
+
+    assert cache("f16") > cache("q8_0") > cache("q4_0")
+
+
+@pytest.mark.parametrize("damage", ["cut", "header", "architecture"])
+def test_a_damaged_model_is_told_without_a_crash(tiny: Path, tmp_path: Path, damage: str) -> None:
+    data = tiny.read_bytes()
+    broken = {
+        "cut": data[: len(data) // 2],
+        "header": data[:8] + b"\xff" * 16 + data[24:],
+        "architecture": data.replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0nonex", 1),
+    }[damage]
+    path = tmp_path / "model.gguf"
+    path.write_bytes(broken)
+    with pytest.raises(UnusableError, match=r"\w{5}"):
+        measure(path, SHAPE, gpu=False)
+
+
+def test_needs_add_up() -> None:
+    assert Needs(weights=1, cache=2, compute=3, trained_context=4).total == 6

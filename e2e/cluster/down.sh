@@ -6,4 +6,4 @@ here=$(cd "$(dirname "$0")" && pwd)
 alone cluster
 if ! timeout 10 docker info >/dev/null 2>&1; then echo "no Docker engine runs, and so no cluster"; exit 0; fi
 step "cluster $CLUSTER removed" kind delete cluster --name "$CLUSTER"
-rm -f "$SLICEWISE_CACHE/kubeconfig"
+rm -f "$kubeconfig"

@@ -13,7 +13,7 @@ PUBLIC_BASE_IMAGE=python:3.11-slim-bookworm
 SUITE=bookworm                 # Debian 12: its Python is the minor version that the locks are for
 NODE_IMAGE=slicewise/node:v$KUBE
 BASE_IMAGE=slicewise/base:python3
-CLUSTER=${SLICEWISE_CLUSTER:-slicewise}
+CLUSTER=${SLICEWISE_CLUSTER:-slicewise}   # a second one beside the first: SLICEWISE_CLUSTER=trial make cluster
 UV=0.13.8
 VERSION=0.1.0                  # of the operator's and the worker's image
 export SUITE KIND HELM ETCD CNI LOCAL_PATH PUBLIC_NODE_IMAGE PUBLIC_BASE_IMAGE NODE_IMAGE BASE_IMAGE CLUSTER UV VERSION
@@ -22,6 +22,8 @@ export SLICEWISE_CACHE=${SLICEWISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/slicew
 bin=$SLICEWISE_CACHE/bin
 self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 logs=$SLICEWISE_CACHE/log
+kubeconfig=$SLICEWISE_CACHE/kubeconfig   # of this cluster alone
+[ "$CLUSTER" = slicewise ] || kubeconfig+=-$CLUSTER
 mkdir -p "$bin" "$logs" "$SLICEWISE_CACHE/images"
 export PATH=$bin:$PATH:$SLICEWISE_CACHE/uv/bin
 export DOCKER_BUILDKIT=0       # a 28.x client with a 20.10 engine has no buildx, and our builds need none

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make cluster`: a kind cluster of one control plane and three workers in zones a, b, c, with slices of GPUs that are not
 # there. Leaves a cluster that works as it is; mends one whose nodes stopped; makes anew one that was half made or stays half
-# dead. kubectl context: kind-$CLUSTER, also alone in $SLICEWISE_CACHE/kubeconfig.
+# dead. kubectl context: kind-$CLUSTER, also alone in $kubeconfig (settings.sh).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/settings.sh"
@@ -15,7 +15,7 @@ raise_inotify() {  # a cluster of four nodes holds 69 of 128 instances: with lit
   if [ "$(cat $f)" -lt 262144 ] && [ -w $f ]; then echo 262144 >$f 2>/dev/null || true; fi
 }
 
-is_made() { [ "$(kind get nodes --name "$CLUSTER" 2>/dev/null | wc -l)" = 4 ] && docker cp "$CLUSTER-control-plane:$made" - >/dev/null 2>&1; }
+is_made() { command -v kind >/dev/null && [ "$(kind get nodes --name "$CLUSTER" 2>/dev/null | wc -l)" = 4 ] && docker cp "$CLUSTER-control-plane:$made" - >/dev/null 2>&1; }
 
 create() {
   kind delete cluster --name "$CLUSTER"
@@ -44,8 +44,19 @@ mend() {
   ready
 }
 
-choose_image() {
-  if docker image inspect "$PUBLIC_NODE_IMAGE" >/dev/null 2>&1 || registry "$PUBLIC_NODE_IMAGE"; then image=$PUBLIC_NODE_IMAGE; else image=$NODE_IMAGE; fi
+prepare() {  # programs and the node image, from where they are to be had
+  if docker image inspect "$PUBLIC_NODE_IMAGE" >/dev/null 2>&1; then
+    image=$PUBLIC_NODE_IMAGE
+    step "programs from Go modules (the first time: 5 minutes)" "$here/build.sh" host
+  elif registry "$PUBLIC_NODE_IMAGE"; then
+    image=$PUBLIC_NODE_IMAGE
+    step "programs from Go modules (the first time: 5 minutes)" "$here/build.sh" host
+    step "node image $image" docker pull "$image"
+  else
+    image=$NODE_IMAGE
+    step "programs from Go modules (the first time: 8 minutes)" "$here/build.sh" all
+    step "node image from Debian packages" "$here/node-image.sh"
+  fi
   export image
 }
 
@@ -54,19 +65,14 @@ begin=$SECONDS
 alone cluster
 step "Docker engine" "$here/start-docker.sh"
 raise_inotify
-choose_image
-if [ "$image" = "$NODE_IMAGE" ]; then
-  step "programs from Go modules (the first time: 8 minutes)" "$here/build.sh" all
-  step "node image from Debian packages" "$here/node-image.sh"
+if is_made && step "cluster $CLUSTER is there" own mend; then
+  step "programs from Go modules" "$here/build.sh" host
 else
-  step "programs from Go modules (the first time: 5 minutes)" "$here/build.sh" host
-  docker image inspect "$image" >/dev/null 2>&1 || step "node image $image" docker pull "$image"
-fi
-if ! { is_made && step "cluster $CLUSTER is there" own mend; }; then
+  prepare
   # An engine that dies meanwhile takes the nodes along: once more, on an engine that answers.
   step "cluster $CLUSTER" own create || { step "Docker engine" "$here/start-docker.sh"; step "cluster $CLUSTER, second try" own create; }
 fi
-kind get kubeconfig --name "$CLUSTER" >"$SLICEWISE_CACHE/kubeconfig.new"
-chmod 600 "$SLICEWISE_CACHE/kubeconfig.new"; mv "$SLICEWISE_CACHE/kubeconfig.new" "$SLICEWISE_CACHE/kubeconfig"
+kind get kubeconfig --name "$CLUSTER" >"$kubeconfig.new"
+chmod 600 "$kubeconfig.new"; mv "$kubeconfig.new" "$kubeconfig"
 step "device plugin: two slices a node" "$here/../deviceplugin/apply.sh"
 echo "cluster ready after $((SECONDS - begin)) s: kubectl --context kind-$CLUSTER get nodes"

@@ -127,7 +127,7 @@ class Rules(Group):
     labels: Labels = {}
     """Labels that your Prometheus selects rules by."""
     runbook_base_url: str = ""
-    """Where you publish `docs/troubleshooting.md`; each alert gets `runbook_url` = this + `#` + its heading. Empty: none."""
+    """Where you publish `docs/alerts.md`; each alert gets `runbook_url` = this + `#` + its heading there. Empty: none."""
 
 
 class Prometheus(Group):
@@ -254,10 +254,8 @@ class ChartValues(Group):
     pod_labels: Labels = {}
     """Labels on the operator's pods."""
 
-    extra_args: list[str] = []
-    """Arguments of the operator's command."""
     extra_env: list[KubernetesObject] = []
-    """Environment of the operator, for example `HTTPS_PROXY`."""
+    """Environment of the operator, for example `HTTPS_PROXY`. The operator takes no arguments."""
     extra_volumes: list[KubernetesObject] = []
     """Volumes of the operator's pods."""
     extra_volume_mounts: list[KubernetesObject] = []

@@ -13,23 +13,27 @@ Server-side apply is the verb `patch`, and `create` besides where the object did
 - apiGroups: [slicewise.dev]
   resources: [inferencepools/status]
   verbs: [patch]
+# Lets children say that a foreground deletion of the pool waits for them, where the cluster checks that right.
+- apiGroups: [slicewise.dev]
+  resources: [inferencepools/finalizers]
+  verbs: [update]
 # Children that go when the plan no longer has them.
 - apiGroups: [apps]
   resources: [deployments, controllerrevisions]
-  verbs: [list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [list, watch, create, patch, delete]
-# Children that stay as long as their pool; a claim may hold the only copy of the weights.
+  verbs: [get, list, watch, create, patch, delete]
+# Children that stay as long as their pool. A claim may hold the only copy of the weights, so there is no right to delete it.
 - apiGroups: [""]
   resources: [services, serviceaccounts, persistentvolumeclaims]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch]
 # Workers; deleted when Failed, or when their device died.
 - apiGroups: [""]
   resources: [pods]

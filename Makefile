@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images load ready \
-  test test-unit test-apiserver test-worker e2e demo bench clean
+  test test-unit test-apiserver test-worker test-weights e2e demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -48,6 +48,10 @@ test-apiserver: sync tools ## rules, server-side apply and passes on a real API 
 
 test-worker: sync tools models ## engine, weights and HTTP side on real llama.cpp and real servers
 	@pytest worker-image/tests $(PYTEST_ARGS)
+
+test-weights: sync ## slicewise-fetch against servers that really speak its protocols
+	@e2e/servers/build.sh
+	@pytest --confcutdir=worker-image/tests/weights worker-image/tests/weights $(PYTEST_ARGS)
 
 e2e: ready ## the stories, on the cluster
 	@pytest e2e $(PYTEST_ARGS)

@@ -54,6 +54,10 @@ class Fetcher:
     def entry(self, digest: str) -> Path:
         return self.cache / digest.removeprefix("sha256:")
 
+    def content(self, result: Result) -> bytes:
+        """The bytes that the result points to."""
+        return Path(result.path).read_bytes()
+
     def settings(self, source: str, **changes: Any) -> dict[str, Any]:
         return {
             "source": source,

@@ -1,0 +1,98 @@
+"""Stories on the real cluster: one at a time, each in a namespace of its own, each leaving the cluster as it was."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Generator, Iterator
+
+import pytest
+from e2e.api import Api
+from e2e.dump import dump
+from e2e.given import Given
+from e2e.installation import Installation
+from e2e.programs import CACHE, KUBECONFIG
+from e2e.story import Story, clear
+from e2e.then import Then
+from e2e.when import When
+
+_STORY = pytest.StashKey[Story]()
+_FIRST = "test_install.py"
+_LAST = "test_rights.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the stories; the fresh installation comes first, the look at what was used comes last."""
+    order = {_FIRST: 0, _LAST: 2}
+    mine = [item for item in items if "scenarios" in item.path.parts]
+    for item in mine:
+        item.add_marker(pytest.mark.cluster)
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(600))
+    ranked = iter(sorted(mine, key=lambda item: order.get(item.path.name, 1)))
+    items[:] = [next(ranked) if "scenarios" in item.path.parts else item for item in items]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Api]:
+    """The cluster with everything the stories stand on but the chart; one session at a time."""
+    with (CACHE / "e2e.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.environ.get("SLICEWISE_E2E_AS_IS"):
+            Installation.prepare()
+        assert KUBECONFIG.exists(), f"no {KUBECONFIG}: make cluster"
+        api = Api()
+        clear(api)
+        yield api
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Api) -> Installation:
+    """The chart, with the images that were built last."""
+    installation = Installation(cluster)
+    installation.install()
+    installation.has_pods(2)
+    return installation
+
+
+@pytest.fixture
+def story(cluster: Api, request: pytest.FixtureRequest) -> Iterator[Story]:
+    """A story without the chart; most take `given`, `when` and `then` instead."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")
+    tale = Story(cluster, f"story-{name}"[:50].rstrip("-"))
+    request.node.stash[_STORY] = tale
+    tale.nodes.put_back()
+    tale.make_namespace(tale.namespace)
+    yield tale
+    tale.end()
+
+
+@pytest.fixture
+def given(story: Story, installed: Installation) -> Given:
+    return Given(story)
+
+
+@pytest.fixture
+def when(story: Story) -> When:
+    return When(story)
+
+
+@pytest.fixture
+def then(story: Story) -> Then:
+    return Then(story)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Dump objects, events and logs of a story that failed, before anything is cleaned up."""
+    report = yield
+    tale = item.stash.get(_STORY, None)
+    if report.failed and call.when == "call" and tale is not None:
+        folder, short = dump(tale.api, tale.namespace, tale.namespace)
+        report.sections.append((f"cluster, all of it in {folder}", short))
+        for watch in tale.floors:
+            report.sections.append(("ready workers over time", "\n".join(watch.story[-60:])))
+    return report

@@ -1,0 +1,76 @@
+"""What a failed story leaves behind: objects, events and logs, as files and in short for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from e2e.api import Api
+from e2e.installation import NAMESPACE, Installation
+from e2e.pool import Pool
+from e2e.programs import HERE, kubectl
+
+ARTIFACTS = HERE / "artifacts"
+KINDS = (
+    "inferencepools.slicewise.dev,deployments,replicasets,pods,poddisruptionbudgets,controllerrevisions,services,"
+    "serviceaccounts,configmaps,persistentvolumeclaims,networkpolicies,resourcequotas,events"
+)
+
+
+def dump(api: Api, name: str, namespace: str) -> tuple[Path, str]:
+    """Write everything about a namespace and the operator into a folder; return it and the short form."""
+    folder = ARTIFACTS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+
+    def keep(file: str, make: Callable[[], str]) -> str:
+        try:
+            text = make()
+        except Exception as error:  # noqa: BLE001 - one part that fails must not cost the others
+            text = f"could not be read: {error!r}"
+        (folder / file).write_text(text)
+        return text
+
+    keep("objects.yaml", lambda: kubectl("-n", namespace, "get", KINDS, "-o", "yaml", check=False))
+    keep("nodes.txt", lambda: kubectl("describe", "nodes", check=False))
+    keep("system-pods.txt", lambda: kubectl("get", "pods", "-A", "-o", "wide", check=False))
+    keep("describe-pods.txt", lambda: kubectl("-n", namespace, "describe", "pods", check=False))
+    operator = ""
+    for pod in Installation(api).pods():
+        me = pod["metadata"]["name"]
+        operator += keep(f"{me}.log", partial(api.log, NAMESPACE, me))
+        if any(item.get("restartCount") for item in pod["status"].get("containerStatuses") or []):
+            keep(f"{me}.previous.log", partial(api.log, NAMESPACE, me, previous=True))
+    for pod in api.all("pods", namespace):
+        me = pod["metadata"]["name"]
+        for container in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]:
+            part = container["name"]
+            keep(f"{me}.{part}.log", partial(api.log, namespace, me, part))
+    short = [
+        keep("pools.txt", lambda: _pools(api, namespace)),
+        keep("pods.txt", lambda: kubectl("-n", namespace, "get", "pods", "-o", "wide", check=False)),
+        keep(
+            "events.txt",
+            lambda: kubectl("-n", namespace, "get", "events", "--sort-by=.lastTimestamp", check=False),
+        )[-4000:],
+        "operator: " + "\n".join(operator.splitlines()[-25:]),
+    ]
+    return folder, "\n\n".join(short)
+
+
+def _pools(api: Api, namespace: str) -> str:
+    lines = []
+    for found in api.all("inferencepools", namespace):
+        pool = Pool(api, namespace, found["metadata"]["name"])
+        status = found.get("status") or {}
+        lines.append(
+            f"{pool.name}: generation {found['metadata']['generation']}, observed {status.get('observedGeneration')}, "
+            f"zones {status.get('zones')}, revisions {status.get('revisions')}, rollout {status.get('rollout')}"
+        )
+        lines += [
+            f"  {item['type']}={item['status']} {item['reason']}: {item['message']}"
+            for item in status.get("conditions") or []
+        ]
+    return "\n".join(lines)

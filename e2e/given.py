@@ -1,0 +1,50 @@
+"""Given: what a story starts from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from e2e import pool as pools
+from e2e.api import Object
+from e2e.floors import FloorWatch
+from e2e.load import Load
+from e2e.pool import Pool
+from e2e.story import Story
+from e2e.then import Then
+
+
+class Given:
+    """The beginning of a story."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self._then = Then(story)
+
+    def a_pool(self, name: str = "chat", *, within: float = 150, **spec: Any) -> Pool:
+        """A pool that is Ready; `spec`: fields that differ from the small one of the stories."""
+        pool = self._story.apply(pools.manifest(name, **spec))
+        self._then.is_ready(pool, within=within)
+        return pool
+
+    def an_example(self, file: str, model: str = "tiny") -> Object:
+        """`docs/examples/<file>` with the weights taken from inside the cluster."""
+        return pools.example(file, **pools.model(model))
+
+    def load_on(self, pool: Pool, *, rate: float = 3, tokens: int = 8, node: str | None = None) -> Load:
+        """Requests to the pool all the time, each on a connection of its own."""
+        load = Load(self._story.api, pool, rate=rate, tokens=tokens, node=node)
+        self._story.loads.append(load)
+        return load
+
+    def an_eye_on_the_floors_of(self, pool: Pool) -> FloorWatch:
+        """From now on the fewest ready workers of each zone are remembered."""
+        watch = FloorWatch(self._story.api, pool)
+        self._story.floors.append(watch)
+        return watch
+
+    def two_nodes_in_zone(self, zone: str, *, moved_from: str) -> tuple[str, str]:
+        """The node of another zone is moved into this one; returns the node that was here, and the one that came."""
+        nodes = self._story.nodes
+        came = nodes.in_zone(moved_from)
+        nodes.move(came, zone)
+        return nodes.in_zone(zone), came

@@ -1,0 +1,55 @@
+"""Runs in a pod of the cluster, on the worker's image: asks a pool for answers and writes one JSON line a request.
+
+A new connection for each request, as many clients make; no request is tried again, so a failure is a failure.
+"""
+
+import asyncio
+import json
+import sys
+import time
+
+import aiohttp
+
+
+async def ask(url: str, body: dict[str, object]) -> None:
+    """Send one request, write one line."""
+    line: dict[str, object] = {"at": time.time()}
+    begin = time.monotonic()
+    try:
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(force_close=True), timeout=aiohttp.ClientTimeout(total=60)
+            ) as session,
+            session.post(url, json=body) as answer,
+        ):
+            line["status"] = answer.status
+            text = await answer.text()
+            if answer.status == 200:
+                line["text"] = json.loads(text)["choices"][0]["message"]["content"]
+            else:
+                line["error"] = text[:500]
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
+        line["error"] = f"{type(error).__name__}: {error}"
+    line["seconds"] = round(time.monotonic() - begin, 3)
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+async def main(url: str, model: str, rate: float, tokens: int) -> None:
+    """Ask `rate` times a second until the pod ends."""
+    body = {
+        "model": model,
+        "max_tokens": tokens,
+        "temperature": 0,
+        "messages": [{"role": "user", "content": "Tell me about slices."}],
+    }
+    running: set[asyncio.Task[None]] = set()
+    while True:
+        task = asyncio.create_task(ask(url, body))
+        running.add(task)
+        task.add_done_callback(running.discard)
+        await asyncio.sleep(1 / rate)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])))

@@ -1,0 +1,64 @@
+"""What happens to nodes and devices, played on the kind cluster; and how each is put back."""
+
+from __future__ import annotations
+
+from e2e.api import Api, Object
+from e2e.pool import SLICE
+from e2e.programs import CLUSTER, HERE, kubectl, run
+from e2e.waiting import eventually
+
+ZONE = "topology.kubernetes.io/zone"
+HOME = {f"{CLUSTER}-worker": "a", f"{CLUSTER}-worker2": "b", f"{CLUSTER}-worker3": "c"}
+"""Node → its zone when no story has moved it."""
+DEVICES_CTL = HERE / "deviceplugin/ctl"
+
+
+class Nodes:
+    """The worker nodes and their devices."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def get(self, name: str) -> Object:
+        found = self._api.get("nodes", name)
+        assert found is not None, f"node {name} is not there"
+        return found
+
+    def in_zone(self, zone: str) -> str:
+        """Return the node whose home is the zone."""
+        return next(node for node, home in HOME.items() if home == zone)
+
+    def move(self, name: str, zone: str) -> None:
+        kubectl("label", "node", name, f"{ZONE}={zone}", "--overwrite")
+
+    def cordon(self, name: str) -> None:
+        kubectl("cordon", name)
+
+    def uncordon(self, name: str) -> None:
+        kubectl("uncordon", name)
+
+    def restart(self, name: str) -> None:
+        """Cut the power of a node and give it back; returns when it says Ready."""
+        run(HERE / "cluster/restart-node.sh", name, within=150)
+
+    def devices(self, *arguments: str) -> str:
+        return run(DEVICES_CTL, *arguments)
+
+    def slices(self, name: str) -> int:
+        """How many slices the node offers."""
+        return int(self.get(name)["status"]["allocatable"].get(SLICE, "0"))
+
+    def put_back(self) -> None:
+        """Bring every node to what it was: zone, cordon, devices."""
+        for node, zone in HOME.items():
+            found = self.get(node)
+            if found["metadata"]["labels"].get(ZONE) != zone:
+                self.move(node, zone)
+            if found["spec"].get("unschedulable"):
+                self.uncordon(node)
+        self.devices("reset")
+        eventually("all slices are offered", self._all_offered, within=60)
+
+    def _all_offered(self) -> None:
+        for node in HOME:
+            assert self.slices(node) == 2, f"{node} offers {self.slices(node)} slices"

@@ -1,0 +1,49 @@
+"""The programs that a user has: kubectl, helm, docker, and the scripts of this folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+CACHE = Path(
+    os.environ.get("SLICEWISE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slicewise"
+)
+KUBECONFIG = Path(os.environ.get("SLICEWISE_E2E_KUBECONFIG") or CACHE / "kubeconfig")
+CLUSTER = os.environ.get("SLICEWISE_CLUSTER", "slicewise")
+ENVIRONMENT = {
+    **os.environ,
+    "KUBECONFIG": str(KUBECONFIG),
+    "PATH": f"{ROOT / '.venv/bin'}:{CACHE / 'bin'}:{os.environ['PATH']}",
+}
+
+
+class ProgramError(AssertionError):
+    """A program ended with a status other than 0; the text has its words."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.output = (done.stderr or "") + (done.stdout or "")
+        super().__init__(f"{' '.join(map(str, done.args))} ended with {done.returncode}: {self.output[-4000:]}")
+
+
+def run(*command: str | Path, stdin: str | None = None, within: float = 120, check: bool = True) -> str:
+    """Return what the command writes to standard output. Raises ProgramError, TimeoutExpired."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=within,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    if check and done.returncode:
+        raise ProgramError(done)
+    return done.stdout
+
+
+def kubectl(*arguments: str | Path, stdin: str | None = None, within: float = 120, check: bool = True) -> str:
+    """Run kubectl against the cluster of the stories."""
+    return run("kubectl", *arguments, stdin=stdin, within=within, check=check)

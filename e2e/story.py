@@ -1,0 +1,83 @@
+"""One story: its namespace, its pools, what watches over it, and what must be put back when it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from e2e.api import Api, Object
+from e2e.floors import FloorWatch
+from e2e.installation import Installation
+from e2e.load import Load
+from e2e.nodes import Nodes
+from e2e.pool import SLICE, Pool
+from e2e.programs import kubectl
+from e2e.waiting import eventually
+
+LABEL = "slicewise-story"
+
+
+class Story:
+    """What given, when and then share."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self.api = api
+        self.namespace = namespace
+        self.nodes = Nodes(api)
+        self.installation = Installation(api)
+        self.pools: list[Pool] = []
+        self.loads: list[Load] = []
+        self.floors: list[FloorWatch] = []
+        self.undo: list[Callable[[], object]] = []
+
+    def make_namespace(self, name: str) -> None:
+        labels = {LABEL: "true", "pod-security.kubernetes.io/enforce": "restricted"}
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        kubectl("apply", "-f", "-", stdin=json.dumps(body))
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, within: float = 120) -> str:
+        """Run kubectl in the story's namespace."""
+        return kubectl("-n", self.namespace, *arguments, stdin=stdin, within=within)
+
+    def apply(self, body: Object) -> Pool:
+        """Apply a pool as a user does."""
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+        pool = Pool(self.api, self.namespace, body["metadata"]["name"])
+        if pool.name not in [known.name for known in self.pools]:
+            self.pools.append(pool)
+        return pool
+
+    def end(self) -> None:
+        """Put everything back, whatever the story did; slices are free when it returns."""
+        for floor in self.floors:
+            floor.stop()
+        for load in self.loads:
+            load.stop()
+        for step in reversed(self.undo):
+            step()
+        self.nodes.put_back()
+        clear(self.api)
+
+
+def clear(api: Api) -> None:
+    """Remove the namespaces of all stories and wait until no slice is held."""
+    for found in api.all("namespaces", selector=f"{LABEL}=true"):
+        name = found["metadata"]["name"]
+        if found["status"]["phase"] != "Terminating":
+            kubectl("-n", name, "delete", "inferencepools.slicewise.dev", "--all", "--wait=false", check=False)
+            kubectl("delete", "namespace", name, "--wait=false")
+    eventually("all slices are free", lambda: _all_free(api), within=120)
+
+
+def _all_free(api: Api) -> None:
+    holders = []
+    for pod in api.all("pods"):
+        limits = [container.get("resources", {}).get("limits", {}) for container in pod["spec"]["containers"]]
+        over = (pod.get("status") or {}).get("phase") in {"Failed", "Succeeded"}
+        if not over and any(SLICE in limit for limit in limits):
+            holders.append(pod["metadata"])
+    for pod in holders:
+        if pod.get("deletionGracePeriodSeconds") != 1 or not pod.get("deletionTimestamp"):
+            where = f"api/v1/namespaces/{pod['namespace']}/pods/{pod['name']}"
+            api.request("DELETE", where, {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 1})
+    assert not holders, f"{len(holders)} pods hold slices: {[pod['name'] for pod in holders]}"

@@ -1,0 +1,32 @@
+"""Waiting for something with a deadline: the only place of the stories that lets time pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(what: str, check: Callable[[], T], within: float, every: float = 0.5) -> T:
+    """Return what `check` returns once it raises no AssertionError; after `within` seconds its last one is the failure."""
+    end = time.monotonic() + within
+    while True:
+        try:
+            return check()
+        except AssertionError as error:
+            if time.monotonic() >= end:
+                raise AssertionError(f"{what}: not within {within:g} s; last seen: {error}") from None
+        time.sleep(every)
+
+
+def for_a_while(what: str, check: Callable[[], object], seconds: float, every: float = 0.5) -> None:
+    """Check again and again for `seconds`; the first AssertionError is the failure."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            check()
+        except AssertionError as error:
+            raise AssertionError(f"{what}: held for {seconds - (end - time.monotonic()):.0f} s only: {error}") from None
+        time.sleep(every)

@@ -1,0 +1,70 @@
+"""When: what users, machines and fate do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from e2e.api import Object
+from e2e.pool import Pool
+from e2e.programs import ENVIRONMENT, ProgramError
+from e2e.story import Story
+
+
+class When:
+    """The middle of a story."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+
+    def applied(self, body: Object) -> Pool:
+        """A pool is applied."""
+        return self._story.apply(body)
+
+    def refused(self, body: Object) -> str:
+        """A pool is applied and the API server does not take it; returns its words."""
+        try:
+            self._story.apply(body)
+        except ProgramError as error:
+            return error.output
+        raise AssertionError("the API server took it")
+
+    def edited(self, pool: Pool, **spec: Any) -> None:
+        """Fields of the spec are changed; None removes one."""
+        self.kubectl("patch", f"ipool/{pool.name}", "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def kubectl(self, *arguments: str, within: float = 120) -> str:
+        """The user types a kubectl command."""
+        return self._story.kubectl(*arguments, within=within)
+
+    def kubectl_begins(self, *arguments: str) -> subprocess.Popen[str]:
+        """The user types a kubectl command that takes its time; it is ended with the story."""
+        program = subprocess.Popen(
+            ["kubectl", "-n", self._story.namespace, *arguments],
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._story.undo += [program.communicate, program.kill]  # undone from the end: killed, then read to its end
+        return program
+
+    def operator_killed(self) -> None:
+        """All operator pods are killed at once, without a chance to say goodbye."""
+        self._story.installation.kill()
+
+    def leader_killed(self) -> None:
+        """The operator pod that acts is killed; the other one is there."""
+        self._story.installation.kill([self._story.installation.leader()])
+
+    def operator_leaves(self) -> None:
+        """The operator is scaled to 0."""
+        self._story.undo.append(self.operator_returns)
+        self._story.installation.scale(0)
+        self._story.installation.has_pods(0)
+
+    def operator_returns(self) -> None:
+        """The operator is scaled to 2."""
+        self._story.installation.scale(2)
+        self._story.installation.has_pods(2)

@@ -21,6 +21,7 @@ PREFIXES = {
     "poddisruptionbudgets": "apis/policy/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
     "leases": "apis/coordination.k8s.io/v1",
+    "customresourcedefinitions": "apis/apiextensions.k8s.io/v1",
 }
 """Of the kinds that are not in the core group."""
 

@@ -13,7 +13,7 @@ from e2e.dump import dump
 from e2e.given import Given
 from e2e.installation import Installation
 from e2e.programs import CACHE, KUBECONFIG
-from e2e.story import Story, clear
+from e2e.story import Story, clear, make_room
 from e2e.then import Then
 from e2e.when import When
 
@@ -43,6 +43,7 @@ def cluster() -> Iterator[Api]:
             Installation.prepare()
         assert KUBECONFIG.exists(), f"no {KUBECONFIG}: make cluster"
         api = Api()
+        make_room(api)
         clear(api)
         yield api
 

@@ -32,6 +32,7 @@ _NAME_RULE: Final = Rule(
     cel=f"size(self.metadata.name) <= {NAME_LENGTH} && self.metadata.name.matches('{NAME_PATTERN}')",
     holds=lambda pool: len(pool.metadata.name) <= NAME_LENGTH and matches(NAME_PATTERN)(pool.metadata.name),
     message=NAME_MESSAGE,
+    expects=f"a name of at most {NAME_LENGTH} small letters, digits and '-', beginning with a letter",
     values={"value": ("self.metadata.name", lambda pool: pool.metadata.name)},
 )
 

@@ -21,7 +21,7 @@ _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 def is_duration(text: str) -> bool:
     """Return whether `text` is a duration greater than zero."""
-    return len(text) <= DURATION_LENGTH and _WHOLE.match(text) is not None and re.search("[1-9]", text) is not None
+    return len(text) <= DURATION_LENGTH and _WHOLE.fullmatch(text) is not None and re.search("[1-9]", text) is not None
 
 
 def duration_seconds(text: str) -> float:

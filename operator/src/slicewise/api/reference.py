@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from slicewise.api.crd import COLUMNS
-from slicewise.api.rules import VALIDATIONS
+from slicewise.api.rules import EXPECTED, VALIDATIONS
 from slicewise.api.v1alpha1.conditions import CONDITIONS
 from slicewise.api.v1alpha1.reasons import Reason
 
@@ -96,7 +96,8 @@ def _bounds(node: Mapping[str, Any]) -> str:
         bounds.append(f"≤ {node['maxLength']} characters")
     if "maxItems" in node:
         bounds.append(f"≤ {node['maxItems']} entries")
-    bounds += [_cell(text) for text in _rule_texts(node)]
+    if node.get("type") != "object":
+        bounds += _rule_texts(node)
     return "; ".join(bounds)
 
 
@@ -105,8 +106,7 @@ def _whole(node: Mapping[str, Any]) -> str:
 
 
 def _rule_texts(node: Mapping[str, Any]) -> list[str]:
-    """The messages without what is wrong: what to write is after the last colon of the sentence's first part."""
-    return [_cell(entry["message"]) for entry in node.get(VALIDATIONS, ())]
+    return [_cell(entry["message"].removeprefix(EXPECTED)) for entry in node.get(VALIDATIONS, ())]
 
 
 def _cell(text: str) -> str:

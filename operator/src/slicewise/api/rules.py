@@ -16,6 +16,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 VALIDATIONS: Final = "x-kubernetes-validations"
 
+EXPECTED: Final = "expected: "
+"""What a plain message begins with, before `Rule.expects`."""
+
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _SELF: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {"value": ("self", lambda value: value)}
 
@@ -25,6 +28,7 @@ class Rule:
     """A condition that a value must meet. As an annotation it goes with a scalar, in `ApiModel.rules` with an object.
 
     `cel` and `holds` say the same. `message` is what the user reads: what is wrong, and what to write instead.
+    `expects` is the rule in a few words, for the reference page and for where the API server cannot make the message.
     Placeholders in braces are replaced by `values`: name → (CEL expression, the same from the Python value).
     `field`: the member of the object that the message is about.
     """
@@ -32,6 +36,7 @@ class Rule:
     cel: str
     holds: Callable[[Any], bool]
     message: str
+    expects: str
     values: Mapping[str, tuple[str, Callable[[Any], Any]]] = field(default_factory=lambda: _SELF)
     field: str | None = None
 
@@ -41,8 +46,8 @@ class Rule:
 
     def schema(self) -> dict[str, str]:
         """Return the rule as one entry of `x-kubernetes-validations`."""
-        # The plain message is what the API server falls back to when the expression fails (a line break in a value).
-        entry = {"rule": self.cel, "message": _PLACEHOLDER.sub("…", self.message)}
+        # The API server falls back to the plain message when the expression fails (a line break in a value).
+        entry = {"rule": self.cel, "message": EXPECTED + self.expects}
         parts = _PLACEHOLDER.split(self.message)
         if len(parts) > 1:
             # `format` and not `+`: the cost of adding texts is estimated from their longest, and a number's is unbounded.

@@ -28,6 +28,7 @@ class AutoscalingSpec(ApiModel):
             cel="self.maxReplicas >= self.minReplicas",
             holds=lambda scaling: scaling.max_replicas >= scaling.min_replicas,
             message="maxReplicas {most} is less than minReplicas {least}: write {least} or more",
+            expects="maxReplicas of minReplicas or more",
             values={
                 "most": ("self.maxReplicas", lambda scaling: scaling.max_replicas),
                 "least": ("self.minReplicas", lambda scaling: scaling.min_replicas),

@@ -59,6 +59,7 @@ def exactly_one(forms: tuple[str, ...], attributes: tuple[str, ...], example: st
         cel=f"{count} == 1",
         holds=lambda value: len(present(value)) == 1,
         message=f"exactly one of {', '.join(forms)} has to be there, found:{{found}}; write for example {example}",
+        expects=f"exactly one of {', '.join(forms)}",
         values={
             "found": (
                 f"({count} == 0 ? ' none' : {names})",
@@ -72,3 +73,4 @@ class LocalObjectReference(ApiModel):
     """Names an object in the pool's own namespace."""
 
     name: ObjectName
+    """Name of the object."""

@@ -41,6 +41,7 @@ class EngineSpec(ApiModel):
             cel="self.promptChunkTokens <= self.contextTokens",
             holds=lambda engine: engine.prompt_chunk_tokens <= engine.context_tokens,
             message="promptChunkTokens {chunk} is more than contextTokens {context}: write at most {context}",
+            expects="promptChunkTokens of at most contextTokens",
             values={
                 "chunk": ("self.promptChunkTokens", lambda engine: engine.prompt_chunk_tokens),
                 "context": ("self.contextTokens", lambda engine: engine.context_tokens),

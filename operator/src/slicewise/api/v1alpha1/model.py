@@ -37,7 +37,8 @@ class ModelSpec(ApiModel):
             Field(max_length=128),
             text_rule(
                 "^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
-                "'{value}' is not a model's name: write letters, digits and . _ : / -, such as chat-small",
+                "a model's name",
+                "letters, digits and . _ : / -, such as chat-small",
             ),
         ]
         | None
@@ -48,7 +49,8 @@ class ModelSpec(ApiModel):
         Field(max_length=2048),
         text_rule(
             _SOURCE,
-            "'{value}' is not a source of weights: write hf://org/repo@revision/file.gguf, https://host/file.gguf, "
+            "a source of weights",
+            "hf://org/repo@revision/file.gguf, https://host/file.gguf, "
             "s3://bucket/key, oci://host/repo@sha256:… or pvc://claim/path; passwords go to credentialsSecretRef",
         ),
     ]
@@ -60,7 +62,8 @@ class ModelSpec(ApiModel):
             Field(max_length=80),
             text_rule(
                 "^sha256:[0-9a-f]{64}$",
-                "'{value}' is not a digest: write sha256: and the 64 small hexadecimal digits that sha256sum prints",
+                "a digest",
+                "sha256: and the 64 small hexadecimal digits that sha256sum prints",
             ),
         ]
         | None
@@ -77,6 +80,7 @@ class ModelSpec(ApiModel):
             holds=lambda model: model.digest is not None or _is_content_addressed(model.source),
             message="digest is required because '{source}' can change: write digest: sha256:<what sha256sum prints>, or name "
             "the source by its content, hf://org/repo@<commit of 40 digits>/file.gguf or oci://host/repo@sha256:…",
+            expects="digest, or a source that is addressed by its content",
             values={"source": ("self.source", lambda model: model.source)},
             field="digest",
         ),

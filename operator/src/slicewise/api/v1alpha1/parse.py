@@ -60,6 +60,9 @@ def _messages(detail: ErrorDetails) -> list[str]:
     limits = detail.get("ctx", {})
     if detail["type"] == "rule":
         return [f"{f'{path}.{member}' if member else path}: {text}" for member, text in limits["findings"]]
+    if detail["type"] == "too_short" and detail["input"]:
+        # pydantic counts the entries that are valid; the others have messages of their own.
+        return []
     say = _SAYINGS.get(detail["type"])
     return [f"{path}: {say(detail['input'], limits) if say else detail['msg']}"]
 

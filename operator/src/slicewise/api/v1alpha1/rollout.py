@@ -16,6 +16,7 @@ from slicewise.api.v1alpha1.scalars import (
     Hours,
     Milliseconds,
     Minutes,
+    Number,
     SmallPercent,
     WholeNumber,
 )
@@ -57,6 +58,7 @@ class CanarySpec(ApiModel):
                 holds=lambda steps: all(low.weight < high.weight for low, high in pairwise(steps)),
                 message="the weights {weights} do not rise: write each step's weight above the one before, such as 5, 25, 50; 100 "
                 "follows the last by itself",
+                expects="weights that rise, such as 5, 25, 50",
                 values={
                     "weights": (
                         "self.map(step, step.weight)",
@@ -74,7 +76,7 @@ class CanarySpec(ApiModel):
     """Share of requests that may fail."""
     confidence: Confidence = "99%"
     """How sure a verdict must be."""
-    tolerance: Annotated[float, Field(ge=1, le=10)] = 2.0
+    tolerance: Annotated[Number, Field(ge=1, le=10)] = 2.0
     """Promote once "this many times as bad as allowed" is ruled out; 1 proves the limit itself."""
     min_samples: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 60
     """Requests below which there is no verdict."""

@@ -14,12 +14,18 @@ from slicewise.api.quantity import parse_quantity
 from slicewise.api.rules import Rule, cel_matches, matches
 
 WholeNumber = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
 
 
-def text_rule(pattern: str, message: str) -> Rule:
-    """Return the rule that the whole text matches `pattern`. `{value}` in the message is the text."""
-    return Rule(cel=cel_matches(pattern), holds=matches(pattern), message=message)
+def text_rule(pattern: str, kind: str, instead: str) -> Rule:
+    """Return the rule that the whole text matches `pattern`. `kind` says of what it then is one, `instead` what to write."""
+    return Rule(
+        cel=cel_matches(pattern),
+        holds=matches(pattern),
+        message=f"'{{value}}' is not {kind}: write {instead}",
+        expects=f"{kind}: {instead}",
+    )
 
 
 def duration_rule(low: str, high: str, example: str) -> Rule:
@@ -32,6 +38,7 @@ def duration_rule(low: str, high: str, example: str) -> Rule:
         cel=f"{cel_matches(DURATION_PATTERN)} && duration(self) >= duration('{low}') && duration(self) <= duration('{high}')",
         holds=holds,
         message=f"'{{value}}' is not a duration from {low} to {high}: write a number with h, m, s or ms, such as {example}",
+        expects=f"a duration from {low} to {high}, such as {example}",
     )
 
 
@@ -64,6 +71,7 @@ def memory_rule(low: str, example: str, *, word: str | None = None) -> Rule:
         cel=f"string(self) == '{word}' || ({cel})" if word else cel,
         holds=lambda text: text == word or (is_memory(text) and parse_quantity(text) >= parse_quantity(low)),
         message=f"'{{value}}' is not an amount of memory of {low} or more: {instead}",
+        expects=f"an amount of memory of {low} or more, such as {example}" + (f", or {word}" if word else ""),
     )
 
 
@@ -72,9 +80,10 @@ def percent_rule(low: float, high: float, example: str) -> Rule:
     is_percent = matches(_PERCENT)
     number = "double(self.substring(0, self.size() - 1))"
     return Rule(
-        cel=f"{cel_matches(_PERCENT)} && {number} >= {low:.1f} && {number} <= {high:.1f}",
+        cel=f"{cel_matches(_PERCENT)} && {number} >= {float(low)} && {number} <= {float(high)}",
         holds=lambda text: is_percent(text) and low <= float(text[:-1]) <= high,
         message=f"'{{value}}' is not a percentage from {low:g}% to {high:g}%: write a number with %, such as {example}",
+        expects=f"a percentage from {low:g}% to {high:g}%, such as {example}",
     )
 
 
@@ -83,7 +92,7 @@ def duration(low: str, high: str, example: str) -> Any:
     return Field(max_length=DURATION_LENGTH), duration_rule(low, high, example)
 
 
-Quantity = Annotated[str, BeforeValidator(_as_text), Field(max_length=_QUANTITY_LENGTH), _INT_OR_STRING]
+Quantity = Annotated[str, Field(max_length=_QUANTITY_LENGTH), BeforeValidator(_as_text), _INT_OR_STRING]
 
 Memory = Annotated[Quantity, memory_rule("1Mi", "8Gi")]
 MemoryOrAuto = Annotated[Quantity, memory_rule("1Mi", "8Gi", word="Auto")]
@@ -94,6 +103,7 @@ Cpu = Annotated[
         cel=f"{cel_matches(_CPU, 'string(self)')} && quantity(string(self)).isGreaterThan(quantity('0'))",
         holds=lambda text: matches(_CPU)(text) and parse_quantity(text) > 0,
         message="'{value}' is not an amount of CPU: write cores or thousandths of one, such as 2 or 500m",
+        expects="an amount of CPU, such as 2 or 500m",
     ),
 ]
 
@@ -111,7 +121,8 @@ ObjectName = Annotated[
     Field(max_length=253),
     text_rule(
         "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-        "'{value}' is not a name of an object: write lower-case letters, digits, '-' and '.', such as team-secret",
+        "a name of an object",
+        "lower-case letters, digits, '-' and '.', such as team-secret",
     ),
 ]
 LabelKey = Annotated[
@@ -119,7 +130,8 @@ LabelKey = Annotated[
     Field(max_length=317),
     text_rule(
         "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
-        "'{value}' is not a label's key: write one such as topology.kubernetes.io/zone",
+        "a label's key",
+        "one such as topology.kubernetes.io/zone",
     ),
 ]
 ZoneName = Annotated[
@@ -127,7 +139,8 @@ ZoneName = Annotated[
     Field(max_length=63),
     text_rule(
         "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
-        "'{value}' is not a label's value: write a zone as the nodes' label says it, such as eu-west-1a",
+        "a label's value",
+        "a zone as the nodes' label says it, such as eu-west-1a",
     ),
 ]
 ResourceName = Annotated[
@@ -135,8 +148,8 @@ ResourceName = Annotated[
     Field(max_length=253),
     text_rule(
         "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
-        "'{value}' is not an extended resource: write domain/name as the device plugin offers it, such as "
-        "nvidia.com/mig-1g.10gb",
+        "an extended resource",
+        "domain/name as the device plugin offers it, such as nvidia.com/mig-1g.10gb",
     ),
 ]
 ImageName = Annotated[
@@ -144,6 +157,7 @@ ImageName = Annotated[
     Field(max_length=512),
     text_rule(
         "^[a-z0-9][A-Za-z0-9._:/@-]*$",
-        "'{value}' is not an image: write host/name:tag or host/name@sha256:…, such as registry.example.com/worker:1.2",
+        "an image",
+        "host/name:tag or host/name@sha256:…, such as registry.example.com/worker:1.2",
     ),
 ]

@@ -30,7 +30,8 @@ class PoolSpec(ApiModel):
     """Workers in all. Default: one per zone. Written by `kubectl scale` and autoscalers, so it has no schema default."""
     zones: ZonesSpec = Field(default_factory=ZonesSpec)
     cache: CacheSpec = Field(default_factory=lambda: CacheSpec(empty_dir=EmptyDirCache()))
-    """Default: an emptyDir without a limit."""
+    """Where the weights are kept: exactly one of the forms. Default: an emptyDir without a limit. A change starts no new
+    revision."""
     rollout: RolloutSpec = Field(default_factory=RolloutSpec)
     autoscaling: AutoscalingSpec | None = None
     health: HealthSpec | None = None

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from slicewise.api.labels import ZONE_KEY
+from slicewise.api.rules import broken
 from slicewise.api.v1alpha1.base import ApiModel
 from slicewise.api.v1alpha1.scalars import LabelKey, WholeNumber, ZoneName
 
-SET = {"x-kubernetes-list-type": "set"}
+_SET = {"x-kubernetes-list-type": "set"}
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The API server does this by the list's type."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise broken([("", f"'{twice[0]}' is there twice: write each zone once")])
+    return names
 
 
 class ZonesSpec(ApiModel):
@@ -18,7 +27,14 @@ class ZonesSpec(ApiModel):
 
     topology_key: LabelKey = ZONE_KEY
     """Node label whose value is the zone."""
-    names: Annotated[tuple[ZoneName, ...], Field(min_length=1, max_length=32, json_schema_extra=SET)] | None = None
+    names: (
+        Annotated[
+            tuple[ZoneName, ...],
+            Field(min_length=1, max_length=32, json_schema_extra=_SET),
+            AfterValidator(_once),
+        ]
+        | None
+    ) = None
     """Zones to use. Default: the zones of the nodes that offer the slice."""
     min_available: Annotated[WholeNumber, Field(ge=0, le=1000)] | None = None
     """The floor: ready workers that each zone keeps through drains, rollouts and scaling. Set, it binds in each zone,

@@ -113,8 +113,11 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def launch(folder: Path, model: Path, **settings: object) -> RunningWorker:
-    """Start a worker on `model`; `settings` are named as the environment names them, in lower case."""
+def launch(folder: Path, model: Path, *, before: str = "", **settings: object) -> RunningWorker:
+    """Start a worker on `model`; `settings` are named as the environment names them, in lower case.
+
+    `before` is Python that runs in the worker's process first, to break a part of it.
+    """
     port = free_port()
     values = {
         "model_name": "chat",
@@ -132,7 +135,10 @@ def launch(folder: Path, model: Path, **settings: object) -> RunningWorker:
     environment = inherited | {f"SLICEWISE_WORKER_{name.upper()}": str(value) for name, value in values.items()}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "slicewise_worker"], env=environment, stdout=log, stderr=subprocess.STDOUT
+            [sys.executable, "-c", f"{before}\nfrom slicewise_worker.__main__ import main\nmain()"],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
     return RunningWorker(process, f"http://127.0.0.1:{port}", folder)
 

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import math
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ class _Server(uvicorn.Server):
 
 
 class EngineFailedError(Exception):
-    """The engine broke while the worker served."""
+    """The engine or the HTTP server broke while the worker served."""
 
 
 async def serve(settings: WorkerSettings) -> None:
@@ -53,8 +54,6 @@ async def serve(settings: WorkerSettings) -> None:
     server = _Server(
         uvicorn.Config(
             build_app(worker),
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -62,12 +61,13 @@ async def serve(settings: WorkerSettings) -> None:
             timeout_graceful_shutdown=math.ceil(settings.max_answer_seconds),
         )
     )
+    listening = _listen(settings.host, settings.port)
     signals = _Signals()
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         engine = await _start(worker, signals)
         if engine is not None:
-            await _until_told(worker, engine, signals, serving)
+            await _until_told(engine, signals, serving)
             await _drain(worker, engine, signals, server, serving)
     except StartError as error:
         state.phase, state.message = Phase.FAILED, str(error)
@@ -77,6 +77,20 @@ async def serve(settings: WorkerSettings) -> None:
         await serving
         if worker.served is not None:
             await asyncio.to_thread(worker.served.engine.stop)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a bound socket; uvicorn itself would end the process in the middle of the start-up when it cannot bind."""
+    family = socket.AF_INET if "." in host else socket.AF_INET6
+    both = not host and socket.has_dualstack_ipv6()
+    if not host and not both:
+        family = socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=both)
+    except OSError as error:
+        raise StartError(
+            "PortUnusable", f"cannot listen on {host or 'any address'}, port {port}: {error.strerror}"
+        ) from error
 
 
 class _Signals:
@@ -109,15 +123,15 @@ async def _start(worker: Worker, signals: _Signals) -> Engine | None:
     return engine
 
 
-async def _until_told(worker: Worker, engine: Engine, signals: _Signals, serving: asyncio.Task[None]) -> None:
-    """Return when the worker is told to stop; raises `EngineFailedError` when its engine breaks, so that it restarts."""
+async def _until_told(engine: Engine, signals: _Signals, serving: asyncio.Task[None]) -> None:
+    """Return when the worker is told to stop; raises `EngineFailedError` when it breaks, so that it is started again."""
     while not signals.first.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(signals.first.wait(), _CHECK_SECONDS)
         if failed := engine.progress().failed:
             raise EngineFailedError(failed)
         if serving.done():
-            raise StartError("PortUnusable", f"the HTTP server on port {worker.settings.port} ended")
+            raise EngineFailedError("the HTTP server ended")
 
 
 async def _drain(

@@ -46,7 +46,8 @@ class WorkerSettings(BaseSettings):
     """Longest answer allowed, from the request's arrival; a drain waits this long."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
 
-    host: str = "0.0.0.0"  # noqa: S104 - a pod's own address
+    host: str = ""
+    """Empty: every address of the pod, IPv4 and IPv6."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     drain_delay_seconds: Annotated[float, Field(ge=0)] = 10
     """How long a worker that was told to stop goes on taking requests, until nobody sends it any."""

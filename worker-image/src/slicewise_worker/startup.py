@@ -103,14 +103,15 @@ def _check_fit(weights: WeightsFile, shape: ContextShape, settings: WorkerSettin
             f"set contextTokens to {needs.trained_context} or less"
         )
         raise StartError("ContextTooLong", message)
-    _check_room(needs, device)
+    check_room(needs, device, memory_limit())
 
 
-def _check_room(needs: Needs, device: Device) -> None:
+def check_room(needs: Needs, device: Device, limit: int | None) -> None:
+    """Raise `StartError` when `needs` is more than the GPU has free or than the container's `limit` in bytes."""
     if device.on_gpu:
         own, room, where = 0, device.free_bytes, "the GPU has free"
     else:
-        own, room, where = resident_bytes(), memory_limit(), "the container's memory limit is"
+        own, room, where = resident_bytes(), limit, "the container's memory limit is"
     text = (
         f"weights {_mib(needs.weights)}, KV cache {_mib(needs.cache)}, buffers {_mib(needs.compute)}"
         f"{f', the process itself {_mib(own)}' if own else ''}: {_mib(needs.total + own)} in all"

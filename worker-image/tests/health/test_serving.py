@@ -1,0 +1,160 @@
+"""A worker process from start to end: what it says about itself, and how it leaves."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import httpx2
+import pytest
+
+ENDLESS = {"model": "chat", "prompt": "Hello", "max_tokens": 30_000, "temperature": 0, "stream": True}
+SHORT = {"model": "chat", "prompt": "Hello", "max_tokens": 3}
+
+
+class Stream(threading.Thread):
+    """A client that reads a stream to its end."""
+
+    def __init__(self, url: str, body: dict[str, Any]) -> None:
+        super().__init__()
+        self._url = url
+        self._body = body
+        self.begun = threading.Event()
+        self.events: list[str] = []
+        self.start()
+        assert self.begun.wait(60)
+
+    def run(self) -> None:
+        with httpx2.stream("POST", f"{self._url}/v1/completions", json=self._body, timeout=60) as response:
+            for line in response.iter_lines():
+                self.begun.set()
+                if line:
+                    self.events.append(line.removeprefix("data: "))
+
+    def read(self) -> list[str]:
+        self.join(60)
+        return self.events
+
+
+def test_a_worker_says_who_it_is(chat_worker) -> None:
+    facts = chat_worker.get("/v1/worker").json()
+    assert (facts["pool"], facts["revision"], facts["zone"], facts["model"]) == ("p", "r1", "a", "chat")
+    assert facts["digest"].startswith("sha256:")
+    assert facts["digest_verified"] is True
+    assert facts["on_gpu"] is False
+    assert facts["device"]
+    assert facts["reason"] == ""
+    assert "digest verified" in chat_worker.log()
+
+
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_said(start_worker, tiny) -> None:
+    worker = start_worker(tiny, device="gpu")
+    facts = worker.get("/v1/worker").json()
+    assert facts["on_gpu"] is False
+    assert "no GPU backend" in facts["reason"]
+    assert worker.metric("slicewise_worker_on_gpu") == 0
+
+
+def test_metrics_follow_the_requests(chat_worker) -> None:
+    names = {
+        "prompt": "slicewise_worker_prompt_tokens_total",
+        "generated": "slicewise_worker_generated_tokens_total",
+        "requests": "slicewise_worker_request_duration_seconds_count",
+        "first": "slicewise_worker_time_to_first_token_seconds_count",
+        "steps": "slicewise_worker_step_seconds_count",
+    }
+    before = {key: chat_worker.metric(name) for key, name in names.items()}
+    usage = chat_worker.post("/v1/completions", SHORT | {"temperature": 0}).json()["usage"]
+    after = {key: chat_worker.metric(name) for key, name in names.items()}
+    assert after["prompt"] - before["prompt"] == usage["prompt_tokens"]
+    assert after["generated"] - before["generated"] == usage["completion_tokens"] == 3
+    assert after["requests"] - before["requests"] == after["first"] - before["first"] == 1
+    assert after["steps"] > before["steps"]
+    assert chat_worker.metric("slicewise_worker_build_info", pool="p", revision="r1", model_name="chat") == 1
+    assert chat_worker.metric("slicewise_worker_requests_running") == 0
+
+
+def test_the_latency_that_a_rollout_is_judged_by_is_an_edge(start_worker, tiny) -> None:
+    worker = start_worker(tiny, latency_edge_seconds=0.65)
+    text = worker.get("/metrics").text
+    assert 'slicewise_worker_request_duration_seconds_bucket{le="0.65"}' in text
+    assert 'slicewise_worker_time_to_first_token_seconds_bucket{le="0.65"}' in text
+
+
+def test_the_first_token_at_the_start_is_not_counted_as_a_request(start_worker, tiny) -> None:
+    assert start_worker(tiny).metric("slicewise_worker_request_duration_seconds_count") == 0
+
+
+def test_a_drain_goes_on_serving_and_then_finishes_what_runs(start_worker, tiny) -> None:
+    worker = start_worker(tiny, context_tokens=4000, drain_delay_seconds=2)
+    stream = Stream(worker.url, ENDLESS | {"max_tokens": 3000})
+    worker.terminate()
+    worker.until(lambda: worker.get("/readyz").status_code == 503)
+    assert worker.get("/livez").status_code == 200
+    served = worker.post("/v1/completions", SHORT)
+    assert served.status_code == 200
+    assert served.headers["Connection"] == "close"
+    assert worker.wait() == 0
+    events = stream.read()
+    assert events[-1] == "[DONE]"
+    assert json.loads(events[-2])["choices"][0]["finish_reason"] == "length"
+
+
+def test_a_drain_waits_for_an_answer_longer_than_its_delay(start_worker, tiny) -> None:
+    worker = start_worker(tiny, context_tokens=32_000, drain_delay_seconds=0)
+    stream = Stream(worker.url, ENDLESS | {"max_tokens": 4000})
+    worker.terminate()
+    assert worker.wait() == 0
+    assert stream.read()[-1] == "[DONE]"
+
+
+def test_no_answer_outlasts_the_longest_allowed_so_a_drain_ends(start_worker, tiny) -> None:
+    worker = start_worker(tiny, context_tokens=32_000, drain_delay_seconds=0, max_answer_seconds=1)
+    stream = Stream(worker.url, ENDLESS)
+    worker.terminate()
+    assert worker.wait() == 0
+    events = stream.read()
+    assert events[-1] == "[DONE]"
+    assert json.loads(events[-2])["choices"][0]["finish_reason"] == "length"
+
+
+def test_a_second_signal_ends_sooner_and_tells_the_client(start_worker, tiny) -> None:
+    worker = start_worker(tiny, context_tokens=32_000, drain_delay_seconds=60)
+    stream = Stream(worker.url, ENDLESS)
+    worker.terminate()
+    worker.until(lambda: worker.get("/readyz").status_code == 503)
+    worker.terminate()
+    assert worker.wait() == 0
+    assert json.loads(stream.read()[-1])["error"]["code"] == "shutting_down"
+
+
+@pytest.mark.parametrize("moment", ["before it serves", "idle"])
+def test_an_idle_or_starting_worker_leaves_quietly(start_worker, wordy, moment: str) -> None:
+    worker = start_worker(wordy, ready=moment == "idle", drain_delay_seconds=0)
+    if moment != "idle":
+        worker.until(lambda: "digest verified" in worker.log())
+    worker.terminate()
+    assert worker.wait() == 0
+    assert not (worker.folder / "termination-log").exists()
+
+
+BREAK_AFTER_200_STEPS = """
+from slicewise_worker.engine.llama import Context
+real, steps = Context.decode, iter(range(10**9))
+Context.decode = lambda self, batch: real(self, batch) if next(steps) < 200 else -3
+"""
+
+
+def test_a_worker_whose_engine_breaks_tells_its_clients_and_ends_to_be_started_again(start_worker, tiny) -> None:
+    worker = start_worker(tiny, before=BREAK_AFTER_200_STEPS)
+    events = Stream(worker.url, ENDLESS).read()
+    assert json.loads(events[-1])["error"]["code"] == "engine_failed"
+    assert worker.wait() == 1
+    assert worker.verdict()["reason"] == "EngineFailed"
+    assert "llama_decode returned -3" in worker.verdict()["message"]
+
+
+def test_a_worker_listens_on_both_families_of_addresses(start_worker, tiny) -> None:
+    worker = start_worker(tiny, host="")
+    assert httpx2.get(worker.url.replace("127.0.0.1", "[::1]") + "/livez").status_code == 200

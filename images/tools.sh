@@ -3,5 +3,6 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/cluster/settings.sh"
+step "Debian packages" debian binutils:objdump
 step "programs from Go modules (the first time: 5 minutes)" "$root/e2e/cluster/build.sh" host
 step "servers for the tests of the weights" "$root/e2e/servers/build.sh"

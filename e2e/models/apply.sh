@@ -10,7 +10,7 @@ w=$(mktemp -d); trap 'rm -rf "$w"' EXIT
 mkdir "$w/models"
 [ $# -gt 0 ] || set -- tiny wordy wordy-v2
 for n; do
-  cp "$(python "$here/../../worker-image/models/make.py" "$n")" "$w/models/$n.gguf"
+  cp "$("$here/../../.venv/bin/python" "$here/../../worker-image/models/make.py" "$n")" "$w/models/$n.gguf"
 done
 cp "$bin/modelserver" "$w/"
 hash=$(inputs "$w/models" "$w/modelserver" "$0")

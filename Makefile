@@ -41,10 +41,10 @@ test: sync ## everything that proves it: lint, then all tests on a real cluster;
 	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; pytest $(PYTEST_ARGS) || status=1; exit $$status
 
 test-unit: sync ## what needs no server (< 1 min)
-	@pytest operator/tests/unit charts/tests $(PYTEST_ARGS)
+	@pytest operator/tests/unit charts/tests -m "not apiserver" $(PYTEST_ARGS)
 
 test-apiserver: sync tools ## rules, server-side apply and passes on a real API server
-	@pytest operator/tests/apiserver operator/tests/wiring $(PYTEST_ARGS)
+	@pytest operator/tests/apiserver operator/tests/wiring charts/tests/test_install.py $(PYTEST_ARGS)
 
 test-worker: sync tools models ## engine, weights and HTTP side on real llama.cpp and real servers
 	@pytest worker-image/tests $(PYTEST_ARGS)

@@ -1,0 +1,156 @@
+"""The chart on a real API server, through Helm: install, upgrade, uninstall, and what RBAC then lets whom do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from servers.control_plane import ApiServer, control_plane, controller_manager, wait_until
+
+ROOT = Path(__file__).parents[2]
+CHART, CRDS = ROOT / "charts/slicewise", ROOT / "crds"
+NAMESPACE = "slicewise-system"
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:slicewise-operator"
+DEFINITION = "crd/inferencepools.slicewise.dev"
+pytestmark = pytest.mark.apiserver
+
+
+class Cluster:
+    """An API server, and helm and kubectl on it."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self.server = server
+        self.kubectl = server.kubectl
+
+    def helm(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [self.server.bin / "helm", f"--kubeconfig={self.server.kubeconfig}", "-n", NAMESPACE, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.server.directory)},
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def install(self, *values: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.helm("upgrade", "--install", "slicewise", str(CHART), "--create-namespace", *values, check=check)
+
+    def uninstall(self) -> None:
+        self.helm("uninstall", "slicewise", "--ignore-not-found")
+
+    def has(self, *name: str) -> bool:
+        return self.kubectl("get", *name, check=False).returncode == 0
+
+    def can(self, user: str, verb: str, resource: str, namespace: str = "default", part: str = "") -> bool:
+        """`part`: a subresource."""
+        words = [verb, resource, "-n", namespace, "--as", user, f"--subresource={part}"]
+        return self.kubectl("auth", "can-i", *words, check=False).stdout.strip() == "yes"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with control_plane(tmp_path_factory.mktemp("control-plane")) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(server):
+    """A cluster without the chart and without its definition."""
+    empty = Cluster(server)
+    empty.uninstall()
+    empty.kubectl("delete", DEFINITION, "--ignore-not-found")
+    return empty
+
+
+def a_pool(name="chat"):
+    return yaml.safe_load((ROOT / "docs/examples/minimal.yaml").read_text()) | {
+        "metadata": {"name": name, "namespace": "default"}
+    }
+
+
+def test_the_api_server_takes_every_object_and_the_second_installation_changes_none(cluster):
+    cluster.install()
+    before = cluster.kubectl("get", "deployment,role,networkpolicy,pdb", "-n", NAMESPACE, "-o", "json").stdout
+    cluster.install()
+    after = cluster.kubectl("get", "deployment,role,networkpolicy,pdb", "-n", NAMESPACE, "-o", "json").stdout
+    generations = [
+        [(item["kind"], item["metadata"].get("generation")) for item in json.loads(text)["items"]]
+        for text in (before, after)
+    ]
+    assert generations[0] == generations[1]
+
+
+def test_the_operators_pod_is_let_into_a_namespace_that_enforces_restricted(cluster):
+    cluster.install()
+    cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+    deployment = json.loads(
+        cluster.kubectl("get", "deployment/slicewise-operator", "-n", NAMESPACE, "-o", "json").stdout
+    )
+    pod = {"apiVersion": "v1", "kind": "Pod", **deployment["spec"]["template"]}
+    pod["metadata"] |= {"name": "probe", "namespace": NAMESPACE}
+    cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)
+
+
+def test_pools_outlive_an_uninstallation_and_the_next_installation_takes_them_over(cluster):
+    cluster.install()
+    cluster.kubectl("wait", "--for=condition=Established", DEFINITION, "--timeout=30s")
+    cluster.kubectl("apply", "-f", "-", stdin=a_pool())
+    cluster.uninstall()
+    assert cluster.has("ipool/chat")
+    cluster.install()
+    assert cluster.has("ipool/chat")
+    cluster.kubectl("delete", "ipool/chat")
+
+
+def test_the_definition_goes_with_the_chart_where_that_was_asked_for(cluster):
+    cluster.install("--set", "crds.keep=false")
+    cluster.uninstall()
+    wait_until(lambda: not cluster.has(DEFINITION), 30)
+
+
+def test_a_definition_that_was_applied_by_hand_is_refused_unless_taken_over(cluster):
+    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
+    refused = cluster.install(check=False)
+    assert "inferencepools.slicewise.dev" in refused.stderr
+    cluster.uninstall()
+    cluster.install("--set", "crds.enabled=false")
+    cluster.uninstall()
+    cluster.install("--take-ownership", "--force-conflicts")
+
+
+def test_the_operator_may_serve_pools_everywhere_and_touch_little_else(cluster):
+    cluster.install()
+    assert cluster.can(OPERATOR, "patch", "deployments.apps")
+    assert cluster.can(OPERATOR, "patch", "inferencepools.slicewise.dev", part="status")
+    assert not cluster.can(OPERATOR, "patch", "inferencepools.slicewise.dev")
+    assert not cluster.can(OPERATOR, "list", "secrets")
+    assert not cluster.can(OPERATOR, "delete", "persistentvolumeclaims")
+    assert not cluster.can(OPERATOR, "update", "leases.coordination.k8s.io")
+    assert cluster.can(OPERATOR, "update", "leases.coordination.k8s.io/slicewise-operator", NAMESPACE)
+
+
+def test_with_namespaces_named_the_operator_may_do_nothing_in_others(cluster):
+    cluster.kubectl("create", "namespace", "team-a")
+    cluster.install("--set", "watchNamespaces={team-a}")
+    assert cluster.can(OPERATOR, "patch", "deployments.apps", "team-a")
+    assert not cluster.can(OPERATOR, "patch", "deployments.apps", "default")
+    assert not cluster.can(OPERATOR, "list", "pods", "default")
+    assert cluster.can(OPERATOR, "list", "nodes")
+
+
+def test_who_edits_a_namespace_edits_its_pools_and_who_views_it_only_looks(cluster):
+    cluster.install()
+    for user in ("edit", "view"):
+        cluster.kubectl("create", "rolebinding", user, "-n", "default", f"--clusterrole={user}", f"--user={user}r")
+    pools = "inferencepools.slicewise.dev"
+    with controller_manager(cluster.server, ["clusterrole-aggregation-controller"]):
+        wait_until(lambda: cluster.can("editr", "create", pools) and cluster.can("viewr", "get", pools), 30)
+    assert cluster.can("editr", "patch", pools, part="scale")
+    assert not cluster.can("editr", "patch", pools, part="status")
+    assert not cluster.can("viewr", "create", pools)

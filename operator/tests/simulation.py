@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from builders import DIGEST, MIG, three_zones
+from declared import undeclared
 
 from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
@@ -97,6 +98,7 @@ class Simulation:
             self.revisions = {name: item for name, item in self.revisions.items() if name in stored}
         for deletion in plan.deletions:
             self.pods = {name: pod for name, pod in self.pods.items() if pod.uid != deletion.uid}
+        assert undeclared(plan.status) == []
         self.status = dict(plan.status)
         self.events += [event.reason for event in plan.events]
         self.phases.append(plan.status["rollout"]["phase"])

@@ -62,6 +62,7 @@ _DECLARED: Final = (
             Reason.NOT_ACCEPTED,
             Reason.INSUFFICIENT_CAPACITY,
             Reason.ROLLOUT_IN_PROGRESS,
+            Reason.ROLLED_BACK,
             Reason.APPLY_FAILED,
             Reason.DELETING,
         ),
@@ -114,7 +115,8 @@ _DECLARED: Final = (
     Condition(
         ConditionType.CAPACITY_AVAILABLE,
         when_true="every worker that the pool is to have holds a slice, or one is free for it",
-        when_false="slices are missing; the message says how many, in which zone and of which profile",
+        when_false="slices are missing; the message says how many, in which zone and of which profile (Unknown where slices "
+        "could not be counted)",
         when_absent="the spec is not accepted, or was never looked at",
         set_by="pool/slices.py and pool/zones.py through pool/conditions.py",
         reasons=(

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from slicewise_worker.engine.llama import KvType
+from slicewise_worker.engine.request import KvType
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where the kubelet picks up why a container ended."""

@@ -15,14 +15,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import llama_cpp.llama_cpp as api
 import numpy as np
 
-from slicewise_worker.engine.request import Sampling
+from slicewise_worker.engine.request import KvType, Sampling
 
-KvType = Literal["f16", "q8_0", "q4_0"]
 KV_TYPES: Final[dict[KvType, int]] = {
     "f16": api.GGML_TYPE_F16,
     "q8_0": api.GGML_TYPE_Q8_0,
@@ -106,6 +105,9 @@ class Model:
         del callback
         if not self._model:
             raise LoadCancelledError("cancelled") if cancelled else LlamaError(_reason())
+        if api.llama_model_has_encoder(self._model):
+            self.close()
+            raise LlamaError("a model with an encoder is not supported; take one that only decodes")
         self._vocab: Any = api.llama_model_get_vocab(self._model)
         self.vocabulary: int = api.llama_vocab_n_tokens(self._vocab)
         self.trained_context: int = api.llama_model_n_ctx_train(self._model)

@@ -26,6 +26,8 @@ Notify = Callable[[list[tuple[Ticket, Event]]], None]
 """Gets the events of a step, in the engine thread; it hands them to each ticket's `on_event` where that may run."""
 
 _FAILURES_IN_A_ROW = 3
+_RANDOM_SEED = 0xFFFFFFFF
+"""llama.cpp draws a seed of its own for this one."""
 
 
 class Engine:
@@ -163,7 +165,7 @@ class Engine:
             sampler = Sampler(
                 self.model,
                 generation.sampling,
-                seed=secrets.randbits(32) if seed is None else seed & 0xFFFFFFFF,
+                seed=(secrets.randbits(32) if seed is None else seed) % _RANDOM_SEED,
                 window=self.limits.context_tokens,
             )
             room = self.limits.context_tokens - len(generation.prompt)

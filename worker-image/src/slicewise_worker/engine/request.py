@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+KvType = Literal["f16", "q8_0", "q4_0"]
+"""How the KV cache holds its values."""
+
 FinishReason = Literal["stop", "length"]
 
 

@@ -49,7 +49,7 @@ class WorkerMetrics:
         self._generated = Counter(f"{prefix}_generated_tokens", "Tokens generated.", registry=registry)
         self._request_seconds = Histogram(
             f"{prefix}_request_duration_seconds",
-            "From a request's arrival to its last token.",
+            "From a request's arrival to its last token, for requests that were answered.",
             buckets=_edges(_REQUEST_EDGES, latency_edge),
             registry=registry,
         )
@@ -109,6 +109,8 @@ class WorkerMetrics:
     def ended(self, outcome: str, seconds: float, token_seconds: float | None) -> None:
         """Count the end of a sequence."""
         self._requests.labels(outcome).inc()
+        if outcome not in {"stop", "length"}:
+            return  # how long until somebody left is no latency of ours
         self._request_seconds.observe(seconds)
         if token_seconds is not None:
             self._per_token.observe(token_seconds)

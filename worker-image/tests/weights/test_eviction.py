@@ -165,6 +165,27 @@ async def test_a_live_file_that_cannot_be_read_means_that_nothing_goes(shelf: Sh
     assert shelf.there() == "a"
 
 
+async def test_a_live_file_that_is_missing_keeps_what_the_pool_pinned_before(shelf: Shelf) -> None:
+    live = live_file(shelf.fetcher, [shelf.digest("a")])
+    await shelf.put("a", age=300, pool="team/chat", live_file=live)
+    live.unlink()
+    await shelf.put("b", age=200, pool="team/chat", live_file=live)
+    with pytest.raises(FetchError, match=r"live\.json cannot be read"):
+        await shelf.put("c", cache_size_limit=2 * SIZE, pool="team/chat", live_file=live)
+    with pytest.raises(FetchError, match="live in pool team/chat"):
+        await shelf.put("c", cache_size_limit=2 * SIZE, pool="team/other")
+    assert shelf.there() == "ab"
+
+
+async def test_an_absurd_size_does_not_empty_the_cache(shelf: Shelf) -> None:
+    await shelf.put("a")
+    shelf.server.faults = [Fault(claimed_length=2**60)]
+    with pytest.raises(FetchError) as failure:
+        await shelf.put("b")
+    assert failure.value.reason is Reason.DISK_FULL
+    assert shelf.there() == "a"
+
+
 async def test_two_downloads_at_once_do_not_both_get_the_last_room(fetcher: Fetcher) -> None:
     first, second = gguf(600 * KIB, seed=1), gguf(600 * KIB, seed=2)
     async with WebServer(first).serving() as one, WebServer(second).serving() as two:

@@ -77,7 +77,7 @@ async def test_progress_and_metrics_are_served_while_it_works_and_while_it_tries
         seen = await progress()
         while not seen["bytes_done"]:  # given up by pytest's own limit
             seen = await progress()
-        assert (seen["bytes_total"], seen["reason"], seen["done"]) == (8 * MIB, "Downloading", False)
+        assert (seen["bytes_total"], seen["reason"], seen["done"]) == (8 * MIB, None, False)
         gate.set()
         while seen["reason"] != "SourceUnreachable" or "503" not in str(seen["message"]):
             seen = await progress()
@@ -114,7 +114,7 @@ async def test_the_log_shows_percent_rate_and_time_left(fetcher: Fetcher) -> Non
     ],
 )
 def test_a_progress_line_reads_well(done: int, total: int | None, rate: float, line: str) -> None:
-    assert progress_line(Progress(bytes_done=done, bytes_total=total, reason="Downloading"), rate) == line
+    assert progress_line(Progress(bytes_done=done, bytes_total=total, phase="Downloading"), rate) == line
 
 
 async def test_a_port_that_is_taken_does_not_stop_the_weights(fetcher: Fetcher, web: WebServer) -> None:

@@ -112,7 +112,7 @@ async def test_a_pod_that_dies_makes_room_for_the_next(fetcher: Fetcher) -> None
         partial = fetcher.entry(server.digest) / PARTIAL
         await until(lambda: partial.exists() and partial.stat().st_size >= 4 * MIB, "most of it is written")
         waiting = asyncio.create_task(fetcher.fetch(server.url, digest=server.digest, checkpoint_bytes=MIB))
-        await until(lambda: fetcher.progress.reason == "Waiting", "the second one waits")
+        await until(lambda: fetcher.progress.phase == "Waiting", "the second one waits")
         assert fetcher.progress.bytes_total == 8 * MIB
         assert fetcher.progress.bytes_done >= 4 * MIB
         pod.kill()
@@ -140,7 +140,7 @@ async def test_a_lock_held_by_a_living_process_is_respected(fetcher: Fetcher, we
     descriptor = os.open(folder / PARTIAL, os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     fetching = asyncio.create_task(fetcher.fetch(web.url, digest=web.digest))
-    await until(lambda: fetcher.progress.reason == "Waiting", "it waits")
+    await until(lambda: fetcher.progress.phase == "Waiting", "it waits")
     assert web.requests == []
     os.close(descriptor)
     await fetching

@@ -7,7 +7,6 @@ Exit status 0: the result file names verified weights. 1: the last log line and 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -22,6 +21,8 @@ from slicewise_worker.weights.report import Result, write_result, write_terminat
 from slicewise_worker.weights.settings import FetchSettings, read_credentials
 
 log = logging.getLogger("slicewise-fetch")
+
+_STOPPED = 128 + signal.SIGTERM
 
 
 def main() -> None:
@@ -49,20 +50,24 @@ async def _run(settings: FetchSettings) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     runner = await serve(progress, settings.port)
     logging_task = asyncio.create_task(keep_logging(progress, settings.log_seconds))
-    try:
-        result = await task
-    except asyncio.CancelledError:
+    await asyncio.wait({task})
+    logging_task.cancel()
+    await asyncio.wait({logging_task})
+    await runner.cleanup()
+    if task.cancelled():
         log.warning("stopped; the next start goes on from here")
-        return 143
+        logging.shutdown()
+        os._exit(_STOPPED)  # a thread may be hashing gigabytes; what it does needs no end, the pod's deletion does
+    return _outcome(task, settings)
+
+
+def _outcome(task: asyncio.Task[Result], settings: FetchSettings) -> int:
+    try:
+        result = task.result()
     except FetchError as error:
         write_termination(settings.termination_log, error)
         log.error("%s: %s", error.reason, error.message)  # noqa: TRY400 - the last line is for people, not a traceback
         return 1
-    finally:
-        logging_task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await logging_task
-        await runner.cleanup()
     log.info("verified: %s, %s, %s", result.path, result.digest, size_text(result.bytes))
     return 0
 

@@ -28,19 +28,24 @@ class FetchError(Exception):
     """The fetch cannot succeed without a change by somebody: it ends with this reason and message."""
 
     def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
         self.reason = reason
-        self.message = message
+        self.message = one_line(message)
+        super().__init__(self.message)
 
 
 class TryAgain(Exception):  # noqa: N818 - names what to do, as StopIteration does
     """Trouble that may pass. `after` is the number of seconds that the server asked to wait, if it did."""
 
     def __init__(self, reason: Reason, message: str, after: float | None = None) -> None:
-        super().__init__(message)
         self.reason = reason
-        self.message = message
+        self.message = one_line(message)
         self.after = after
+        super().__init__(self.message)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, without what a terminal would act on: parts of it come from servers."""
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 def shown(url: URL) -> str:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _GOING = ".evicted-"
 _LOCK_SECONDS = 60
+_HELD = "held by a running worker or a download"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +54,51 @@ def make_room(cache: Path, limit: int | None, want: Want, live: LiveSet, reserve
         )
     with _alone(cache):
         _sweep(cache)
-        others = sorted((one for one in entries(cache) if one.digest != want.digest), key=Entry.last_use)
+        others = [one for one in entries(cache) if one.digest != want.digest]
         used = sum(_size(one) for one in others)
-        kept: list[str] = []
-        pins = read_pins(cache, now=time.time())
-        for one in others:
-            if _fits(cache, limit, used + size, missing):
+        stays = _what_stays(cache, others, live)
+        leaving = sorted((one for one in others if one.digest not in stays), key=Entry.last_use)
+        gain = sum(_size(one) for one in leaving)
+        # Nothing goes unless its going is enough: a source that claims an absurd size must not empty the cache.
+        _check(cache, limit, want, used - gain, free_bytes(cache) + gain, stays)
+        for one in leaving:
+            if (limit is None or used + size <= limit) and free_bytes(cache) >= missing:
                 break
-            if why := _why_live(one, live, pins):
-                kept.append(f"{one.digest} ({why})")
-                continue
             freed = _size(one)
             if _remove(cache, one):
                 log.info("evicted %s, not used for longest, %s", one.digest, size_text(freed))
                 used -= freed
             else:
-                kept.append(f"{one.digest} (held by a running worker or a download)")
-        if limit is not None and used + size > limit:
-            raise FetchError(
-                Reason.CACHE_FULL,
-                f"{cache}: the model needs {size_text(size)} ({size} bytes), the cache may hold {size_text(limit)} ({limit} bytes)"
-                f" and {size_text(used)} must stay: {', '.join(kept)}; raise the cache's size or retire what is live",
-            )
-        if free_bytes(cache) < missing:
-            raise disk_full(cache, size, free_bytes(cache) + want.written)
+                stays[one.digest] = _HELD
+        _check(cache, limit, want, used, free_bytes(cache), stays)
         reserve()
 
 
-def _fits(cache: Path, limit: int | None, total: int, missing: int) -> bool:
-    return (limit is None or total <= limit) and free_bytes(cache) >= missing
+def _what_stays(cache: Path, others: list[Entry], live: LiveSet) -> dict[str, str]:
+    """The digests that must stay, each with why, in words."""
+    pins = read_pins(cache, now=time.time())
+    stays = {}
+    for one in others:
+        if why := _why_live(one, live, pins):
+            stays[one.digest] = why
+        else:
+            with _both_locks(one) as free:
+                if not free:
+                    stays[one.digest] = _HELD
+    return stays
+
+
+def _check(cache: Path, limit: int | None, want: Want, used: int, free: int, stays: dict[str, str]) -> None:
+    """Raise `FetchError` when the wanted file does not fit beside `used` bytes into the limit, or into `free` bytes."""
+    if limit is not None and used + want.size > limit:
+        names = ", ".join(f"{digest} ({why})" for digest, why in stays.items())
+        raise FetchError(
+            Reason.CACHE_FULL,
+            f"{cache}: the model needs {size_text(want.size)} ({want.size} bytes), the cache may hold {size_text(limit)} "
+            f"({limit} bytes) and {size_text(used)} must stay: {names}; raise the cache's size or retire what is live",
+        )
+    if free < want.size - want.written:
+        raise disk_full(cache, want.size, free + want.written)
 
 
 def _size(entry: Entry) -> int:
@@ -150,6 +167,18 @@ def _sweep(cache: Path) -> None:
 
 def _remove(cache: Path, entry: Entry) -> bool:
     """Remove the entry unless somebody holds one of its files."""
+    with _both_locks(entry) as free:
+        if not free:
+            return False
+        going = cache / f"{_GOING}{entry.folder.name[:12]}-{secrets.token_hex(4)}"
+        entry.folder.rename(going)
+        shutil.rmtree(going, ignore_errors=True)
+        return True
+
+
+@contextlib.contextmanager
+def _both_locks(entry: Entry) -> Iterator[bool]:
+    """Whether both files of the entry could be locked exclusively; they are until the block ends."""
     with contextlib.ExitStack() as locks:
         for path in (entry.model, entry.folder / PARTIAL):
             try:
@@ -158,8 +187,6 @@ def _remove(cache: Path, entry: Entry) -> bool:
                 continue
             locks.callback(os.close, descriptor)
             if not _take(descriptor) or not same_file(descriptor, path):
-                return False
-        going = cache / f"{_GOING}{entry.folder.name[:12]}-{secrets.token_hex(4)}"
-        entry.folder.rename(going)
-        shutil.rmtree(going, ignore_errors=True)
-        return True
+                yield False
+                return
+        yield True

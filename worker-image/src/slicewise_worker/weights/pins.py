@@ -35,21 +35,29 @@ class LiveSet:
 
 
 def read_live(path: Path | None) -> LiveSet:
-    """The live set that the operator keeps in a ConfigMap: any JSON whose strings are digests and sources."""
-    if path is None or not path.exists():
-        return LiveSet()
-    return _read(path)
+    """The live set that the operator keeps in a ConfigMap: any JSON whose strings are digests and sources.
+
+    Without a path there are no other revisions to spare. A file that should be there and is not counts as unreadable.
+    """
+    return LiveSet() if path is None else _read(path)
 
 
 def record_pin(cache: Path, pool: str | None, live: LiveSet) -> None:
-    """Record this pool's live set in the cache, for the fetches of other pools. Without a pool's name nothing is written."""
+    """Record this pool's live set in the cache, for the fetches of other pools. Without a pool's name nothing is written.
+
+    Where the live set could not be read, what the pool recorded before stays recorded.
+    """
     if not pool:
         return
     folder = cache / PINS
+    path = folder / f"{pool.replace('/', '_')}.json"
+    if live.unreadable and path.exists():
+        before = _read(path)
+        live = LiveSet(live.digests | before.digests, live.sources | before.sources)
     with full_disk(cache):
         folder.mkdir(parents=True, exist_ok=True)
         content = {"pool": pool, "digests": sorted(live.digests), "sources": sorted(live.sources)}
-        write_atomically(folder / f"{pool.replace('/', '_')}.json", json.dumps(content))
+        write_atomically(path, json.dumps(content))
 
 
 def read_pins(cache: Path, *, now: float) -> dict[str, LiveSet]:

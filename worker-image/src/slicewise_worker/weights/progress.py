@@ -21,23 +21,24 @@ log = logging.getLogger(__name__)
 class Progress:
     """The state of the one fetch of this process. Sizes in bytes.
 
-    `reason` is what it does (Locating, Waiting, Downloading, Verifying, Done) or, while it tries again, the reason of the
-    last failure; `message` says the same in a sentence.
+    `phase` is what it does (Locating, Waiting, Downloading, Verifying, Done), `failure` the reason of the last failure while
+    it tries again; `message` says the same in a sentence.
     """
 
     bytes_done: int = 0
     bytes_total: int | None = None
     received: int = 0
-    reason: str = "Locating"
+    phase: str = "Locating"
+    failure: str | None = None
     message: str = "asking the source where the weights are"
     done: bool = False
     retries: dict[str, int] = field(default_factory=dict)
 
-    def say(self, reason: str, message: str) -> None:
-        """What goes on now."""
-        if (reason, message) != (self.reason, self.message):
+    def say(self, phase: str, message: str) -> None:
+        """What goes on now, and well."""
+        if (phase, message) != (self.phase, self.message):
             log.info("%s", message)
-        self.reason, self.message = reason, message
+        self.phase, self.failure, self.message = phase, None, message
 
     def at(self, done: int, total: int | None) -> None:
         """How far it is."""
@@ -47,15 +48,15 @@ class Progress:
         """A try failed and another one follows."""
         self.retries[reason] = self.retries.get(reason, 0) + 1
         log.warning("%s", message)
-        self.reason, self.message = reason, message
+        self.failure, self.message = reason, message
 
     def as_json(self) -> str:
-        """The body of `/progress`."""
+        """The body of `/progress`; `reason` is null while all is well."""
         return json.dumps(
             {
                 "bytes_done": self.bytes_done,
                 "bytes_total": self.bytes_total,
-                "reason": self.reason,
+                "reason": self.failure,
                 "message": self.message,
                 "done": self.done,
             }
@@ -77,10 +78,10 @@ def progress_line(progress: Progress, rate: float) -> str:
     """One line for people; `rate` in bytes a second."""
     total = progress.bytes_total
     if not total:
-        return f"{progress.reason}: {size_text(progress.bytes_done)} at {size_text(int(rate))}/s"
+        return f"{progress.failure or progress.phase}: {size_text(progress.bytes_done)} at {size_text(int(rate))}/s"
     left = f"{(total - progress.bytes_done) / rate:.0f} s left" if rate > 0 else "standing still"
     share = 100 * progress.bytes_done // total
-    return f"{progress.reason}: {share} % of {size_text(total)} at {size_text(int(rate))}/s, {left}"
+    return f"{progress.failure or progress.phase}: {share} % of {size_text(total)} at {size_text(int(rate))}/s, {left}"
 
 
 def _registry(progress: Progress) -> CollectorRegistry:

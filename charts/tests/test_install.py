@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from servers.control_plane import ApiServer, control_plane, controller_manager, wait_until
+from rbac_audit import compare, granted, requests_of
+from servers.control_plane import ApiServer, control_plane, controller_manager, free_port, wait_until
+
+from slicewise.clients.resources import CHILD_KINDS
 
 ROOT = Path(__file__).parents[2]
 CHART, CRDS = ROOT / "charts/slicewise", ROOT / "crds"
@@ -154,3 +160,63 @@ def test_who_edits_a_namespace_edits_its_pools_and_who_views_it_only_looks(clust
     assert cluster.can("editr", "patch", pools, part="scale")
     assert not cluster.can("editr", "patch", pools, part="status")
     assert not cluster.can("viewr", "create", pools)
+
+
+@contextlib.contextmanager
+def operator_as_installed(cluster: Cluster, directory: Path) -> Iterator[str]:
+    """Run the operator with the environment of the Deployment and the rights of its service account; yield its URL."""
+    text = cluster.kubectl("get", "deployment/slicewise-operator", "-n", NAMESPACE, "-o", "json").stdout
+    (container,) = json.loads(text)["spec"]["template"]["spec"]["containers"]
+    token = cluster.kubectl("create", "token", "slicewise-operator", "-n", NAMESPACE).stdout.strip()
+    kubeconfig = json.loads(cluster.server.kubeconfig.read_text())
+    kubeconfig["users"][0]["user"] = {"token": token}
+    (directory / "kubeconfig").write_text(json.dumps(kubeconfig))
+    port = free_port()
+    env = {item["name"]: item["value"] for item in container["env"] if "value" in item}
+    env |= {"SLICEWISE_NAMESPACE": NAMESPACE, "SLICEWISE_POD_NAME": "here", "SLICEWISE_PORT": str(port)}
+    env |= {"SLICEWISE_KUBECONFIG": str(directory / "kubeconfig"), "PATH": os.environ["PATH"]}
+    with (directory / "operator.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "slicewise"], env=env, stdout=log, stderr=log)
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("team", "values"),
+    [("everywhere", ()), ("alone", ("--set", "watchNamespaces={alone}"))],
+    ids=["all namespaces", "one namespace"],
+)
+def test_the_rights_are_enough_for_a_pool_from_its_creation_to_its_children(cluster, tmp_path, team, values):
+    cluster.kubectl("create", "namespace", team)
+    cluster.install(*values)
+    cluster.kubectl("wait", "--for=condition=Established", DEFINITION, "--timeout=30s")
+    node = {"metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "a"}}}
+    cluster.kubectl("apply", "-f", "-", stdin={"apiVersion": "v1", "kind": "Node", **node})
+    cluster.kubectl(
+        "patch", "node", "n1", "--subresource=status", "--type=merge",
+        "-p", json.dumps({"status": {"allocatable": {"nvidia.com/mig-1g.10gb": "2", "pods": "10"}}}),
+    )  # fmt: skip
+    mark = cluster.server.audit_mark()
+    pool = a_pool("served")
+    pool["metadata"]["namespace"] = team
+    pool["spec"]["model"]["credentialsSecretRef"] = {"name": "hub"}
+    pool["spec"]["cache"] = {"persistentVolumeClaim": {"template": {"size": "10Gi"}}}
+    cluster.kubectl("create", "secret", "generic", "hub", "-n", team, "--from-literal=token=x", check=False)
+    cluster.kubectl("apply", "-f", "-", stdin=pool)
+
+    with operator_as_installed(cluster, tmp_path):
+        wait_until(
+            lambda: cluster.kubectl("get", "deployment", "-n", team, "-o", "name").stdout,
+            60,
+            lambda: (tmp_path / "operator.log").read_text()[-3000:],
+        )
+    events = [json.dumps(event) for event in cluster.server.audit_events(mark)]
+    asked = requests_of(events, NAMESPACE, "slicewise-operator")
+    rendered = yaml.safe_load_all(cluster.helm("get", "manifest", "slicewise").stdout)
+    assert asked.refused == frozenset()
+    assert compare(granted(rendered, NAMESPACE, "slicewise-operator"), asked).missing == ()
+    assert {kind.plural for kind in CHILD_KINDS} <= {item.resource for item in asked.allowed if item.verb == "create"}
+    cluster.kubectl("delete", "ipool/served", "-n", team)

@@ -1,16 +1,16 @@
 """What the schema takes and what it refuses, rule by rule: one table for the API server and for `parse_pool`.
 
-Bounds (least, most, longest, one of) are not listed: `bound_cases` makes them from the schema, so none can be forgotten.
+Bounds (least, most, longest, one of) are not listed: `bound_cases.py` makes them from the schema, so none is forgotten.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from builders import DIGEST, pool_object
+from builders import DIGEST
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HUB = f"hf://org/repo@{COMMIT}/q8.gguf"
@@ -105,7 +105,7 @@ _CPU_WORDS = "is not an amount of CPU: write cores or thousandths of one, such a
 _FALLBACK = {"cpu": {"cores": "2", "memory": "4Gi"}}
 _REDIS = {"responseCache": {"redisSecretRef": {"name": "redis"}}}
 
-CASES = (
+_OWN = (
     _source("hub", "hf://org/repo@main/folder/q8.gguf", "hf://org/repo/q8.gguf"),
     _source("web", "https://models.example.com:8443/a/b.gguf?x=1", "https://user:secret@models.example.com/b.gguf"),
     _source("bucket", "s3://models/chat/q8.gguf", "s3://Models/q8.gguf"),
@@ -246,14 +246,6 @@ CASES = (
     _duration("health.stallAfter", "1s", "1h", "90s", "2h"),
     _value("fallback.cpu.cores", "1.5", "1.5m", f"'1.5m' {_CPU_WORDS}", **_FALLBACK),
     _memory("fallback.cpu.memory", "4Gi", "4gb", "1Mi", "8Gi", **_FALLBACK),
-    Case(
-        "fallback.cpu.model",
-        {"fallback": {"cpu": {**_FALLBACK["cpu"], "model": {"source": HUB}}}},
-        {"fallback": {"cpu": {**_FALLBACK["cpu"], "model": {"source": "s3://models/b"}}}},
-        "spec.fallback.cpu.model.digest",
-        "digest is required because 's3://models/b' can change: write digest: sha256:<what sha256sum prints>, or name the "
-        "source by its content, hf://org/repo@<commit of 40 digits>/file.gguf or oci://host/repo@sha256:…",
-    ),
     _value("gateway.tenantKeysSecretRef.name", "keys", "keys_", f"'keys_' {_NAME}"),
     _memory("gateway.limits.maxBodyBytes", "1Mi", "1M1", "1Ki", "1Mi"),
     _duration("gateway.limits.requestTimeout", "1s", "1h", "90s", "0"),
@@ -261,198 +253,17 @@ CASES = (
     _value("gateway.responseCache.redisSecretRef.name", "redis", "re dis", f"'re dis' {_NAME}"),
 )
 
-FULL: tuple[dict[str, Any], ...] = (
-    {
-        "model": {"name": "chat", "source": HUB, "digest": DIGEST, "credentialsSecretRef": {"name": "hf"}},
-        "engine": {
-            "contextTokens": 8192,
-            "parallelSequences": 4,
-            "kvCacheType": "q8_0",
-            "promptChunkTokens": 64,
-            "maxQueue": 64,
-            "image": "registry.example.com/worker:1.2",
-        },
-        "slice": {"resource": "nvidia.com/mig-1g.10gb"},
-        "replicas": 3,
-        "zones": {"topologyKey": "topology.kubernetes.io/zone", "names": ["a", "b", "c"], "minAvailable": 1},
-        "cache": {"emptyDir": {"sizeLimit": "20Gi"}},
-        "rollout": {
-            "canary": {
-                "steps": [{"weight": 5, "window": "60s"}],
-                "p95": "600ms",
-                "maxErrors": "1%",
-                "confidence": "99%",
-                "tolerance": 2,
-                "minSamples": 60,
-                "grow": True,
-                "deadline": "60m",
-                "onUndecided": "Hold",
-                "rule": "Sequential",
-                "compareWithStable": True,
-            },
-            "progressDeadline": "15m",
-            "paused": False,
-            "revisionHistoryLimit": 5,
-        },
-        "autoscaling": {"minReplicas": 1, "maxReplicas": 1000, "targetRequestsPerWorker": 4, "idleAfter": "10m"},
-        "health": {
-            "memoryPressure": "80%",
-            "memoryPressureFor": "3s",
-            "watchdogPeriod": "5s",
-            "stallAfter": "30s",
-        },
-        "fallback": {
-            "cpu": {
-                "replicas": 1,
-                "cores": "2",
-                "memory": "4Gi",
-                "model": {"name": "chat", "source": HUB, "digest": DIGEST, "credentialsSecretRef": {"name": "hf"}},
-            }
-        },
-        "gateway": {
-            "replicas": 1,
-            "tenantKeysSecretRef": {"name": "keys"},
-            "limits": {"maxBodyBytes": "1Mi", "requestTimeout": "90s", "perTenantRequestsPerMinute": 600},
-            "responseCache": {"ttl": "60s", "redisSecretRef": {"name": "redis"}},
-        },
-        "suspend": False,
-    },
-    {"slice": {"minMemory": "Auto"}, "cache": {"persistentVolumeClaim": {"claimName": "weights"}}},
-    {
-        "slice": {"deviceClass": "gpu.nvidia.com"},
-        "cache": {
-            "persistentVolumeClaim": {
-                "template": {"storageClassName": "fast", "accessModes": ["ReadWriteOnce"], "size": "20Gi"}
-            }
-        },
-    },
-    {"slice": {"cpu": {"cores": "1", "memory": "2Gi"}}},
+_AGAIN = tuple(
+    Case(
+        f"fallback {case.rule}",
+        {"fallback": {"cpu": {**_FALLBACK["cpu"], "model": case.good["model"]}}},
+        {"fallback": {"cpu": {**_FALLBACK["cpu"], "model": case.bad["model"]}}},
+        case.field.replace("spec.", "spec.fallback.cpu."),
+        case.says,
+    )
+    for case in _OWN
+    if case.field.startswith("spec.model")
 )
-"""Specs that are valid and between them write every field there is."""
+"""The model of the fallback keeps the same rules."""
 
-
-@dataclass(frozen=True)
-class BoundCase:
-    """A bound of the schema: the spec just beyond it, and the one just inside where a value as such can be made."""
-
-    rule: str
-    inside: Mapping[str, Any] | None
-    beyond: Mapping[str, Any]
-    field: str
-    api_says: str
-    parser_says: str
-
-
-def bound_cases(schema: Mapping[str, Any]) -> Iterator[BoundCase]:
-    """Make the cases of every bound in the schema of `spec`."""
-    for fields in FULL:
-        spec = pool_object(**fields)["spec"]
-        yield from _walk(schema, (), spec, spec)
-
-
-def _walk(
-    schema: Mapping[str, Any], path: tuple[str | int, ...], value: Any, spec: Mapping[str, Any]
-) -> Iterator[BoundCase]:
-    field = _text("spec", path)
-    for rule, inside, beyond, api_says, parser_says in _bounds(schema, value) if path else ():
-        good = None if inside is _NOTHING else _with(spec, path, inside)
-        yield BoundCase(f"{field} {rule}", good, _with(spec, path, beyond), field, api_says, parser_says)
-    if isinstance(value, dict):
-        for name in schema.get("required", ()):
-            missing = (*path, name)
-            yield BoundCase(
-                f"{field} needs {name}",
-                None,
-                _with(spec, missing, _NOTHING),
-                _text("spec", missing),
-                "Required value",
-                "is required and not there",
-            )
-        for name, child in value.items():
-            yield from _walk(schema["properties"][name], (*path, name), child, spec)
-    if isinstance(value, list):
-        yield from _walk(schema["items"], (*path, 0), value[0], spec)
-
-
-_NOTHING = object()
-
-
-def _bounds(schema: Mapping[str, Any], value: Any) -> Iterator[tuple[str, Any, Any, str, str]]:
-    if "minimum" in schema:
-        least = schema["minimum"]
-        yield (
-            "least",
-            least,
-            least - 1,
-            f"should be greater than or equal to {least}",
-            f"{least - 1} is too small: write {least:g} or more",
-        )
-    if "maximum" in schema:
-        most = schema["maximum"]
-        yield (
-            "most",
-            _NOTHING if most == 8192 else most,
-            most + 1,
-            f"should be less than or equal to {most}",
-            f"{most + 1} is too large: write {most:g} or less",
-        )
-    if "maxLength" in schema:
-        longest = schema["maxLength"]
-        yield (
-            "longest",
-            _NOTHING,
-            "x" * (longest + 1),
-            f"Too long: may not be more than {longest} bytes",
-            f"{longest + 1} characters are too many: write at most {longest}",
-        )
-    if "maxItems" in schema:
-        most = schema["maxItems"]
-        yield (
-            "most entries",
-            _NOTHING,
-            [value[0]] * (most + 1),
-            f"must have at most {most} items",
-            f"{most + 1} entries are too many: write at most {most}",
-        )
-    if "minItems" in schema:
-        yield "no entry", value[:1], [], "should have at least 1 items", "is empty: write 1 or more"
-    if "enum" in schema:
-        words = ", ".join(f'"{word}"' for word in schema["enum"])
-        quoted = ", ".join(f"'{word}'" for word in schema["enum"][:-1]) + f" or '{schema['enum'][-1]}'"
-        yield (
-            "one of",
-            schema["enum"][-1],
-            "Other",
-            f'Unsupported value: "Other": supported values: {words}',
-            f"'Other' is not supported: write {quoted}",
-        )
-    if "type" in schema:
-        wrong, parser_says = _WRONG_TYPE[schema["type"]]
-        if "enum" not in schema:
-            yield "type", _NOTHING, wrong, f"must be of type {schema['type']}", parser_says
-
-
-_WRONG_TYPE = {
-    "integer": ("three", "'three' is not a whole number: write one without quotation marks"),
-    "number": ("three", "'three' is not a number: write one without quotation marks"),
-    "boolean": ("yes", "'yes' is neither true nor false: write one of them"),
-    "string": (3, "3 is not a text: put it in quotation marks"),
-    "array": ("three", "is not a list: begin each entry with '- '"),
-    "object": ("three", "'three' is not an object: write its fields below it"),
-}
-
-
-def _with(spec: Mapping[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(dict(spec))
-    node: Any = changed
-    for part in path[:-1]:
-        node = node[part]
-    if value is _NOTHING:
-        node.pop(path[-1])
-    else:
-        node[path[-1]] = value
-    return changed
-
-
-def _text(root: str, path: tuple[str | int, ...]) -> str:
-    return root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+CASES = _OWN + _AGAIN

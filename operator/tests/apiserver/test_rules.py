@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from bound_cases import FULL, BoundCase, bound_cases
 from builders import pool_object
-from pool_cases import CASES, FULL, BoundCase, Case, bound_cases
+from pool_cases import CASES, Case
 from servers.control_plane import ApiServer
 
 from slicewise.api.schema import structural_schema

@@ -20,17 +20,28 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
-import socket
 import ssl
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from servers.processes import end, free_port, spawn, wait_until
+
+__all__ = [
+    "CONTROLLERS",
+    "REPOSITORY",
+    "WRITES",
+    "ApiServer",
+    "control_plane",
+    "controller_manager",
+    "free_port",
+    "programs",
+    "wait_until",
+]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -130,13 +141,13 @@ class ApiServer:
 
     def start_api(self) -> None:
         """Start kube-apiserver (again) on its port and wait until it is ready."""
-        self._process = _spawn(self._argv, self.directory / "kube-apiserver.log")
+        self._process = spawn(self._argv, self.directory / "kube-apiserver.log")
         wait_until(self._ready, READY_WITHIN, lambda: f"kube-apiserver: {self._last_words()}")
 
     def stop_api(self) -> None:
         """End kube-apiserver at once; clients see connections reset, then refused. The data stays."""
         if self._process is not None:
-            _end(self._process, kill=True)
+            end(self._process, kill=True)
             self._process = None
 
     def _ready(self) -> bool:
@@ -164,7 +175,7 @@ def control_plane(directory: Path) -> Iterator[ApiServer]:
     """Run etcd and kube-apiserver with their files under `directory` until the block is left."""
     binaries = programs()
     etcd_url = f"http://127.0.0.1:{free_port()}"
-    etcd = _spawn(
+    etcd = spawn(
         [
             str(binaries / "etcd"),
             f"--data-dir={directory / 'etcd'}",
@@ -177,20 +188,22 @@ def control_plane(directory: Path) -> Iterator[ApiServer]:
         ],
         directory / "etcd.log",
     )
-    server = _prepare(directory, binaries, etcd_url)
     try:
-        server.start_api()
-        yield server
+        server = _prepare(directory, binaries, etcd_url)
+        try:
+            server.start_api()
+            yield server
+        finally:
+            server.stop_api()
     finally:
-        server.stop_api()
-        _end(etcd)
+        end(etcd)
 
 
 @contextlib.contextmanager
 def controller_manager(server: ApiServer, controllers: Sequence[str] = CONTROLLERS) -> Iterator[None]:
     """Run kube-controller-manager against `server` until the block is left: Deployments get pods, orphans go."""
     log = server.directory / "kube-controller-manager.log"
-    process = _spawn(
+    process = spawn(
         [
             str(server.bin / "kube-controller-manager"),
             f"--kubeconfig={server.kubeconfig}",
@@ -207,7 +220,7 @@ def controller_manager(server: ApiServer, controllers: Sequence[str] = CONTROLLE
         if process.poll() is not None:
             raise RuntimeError(f"kube-controller-manager ended: {log.read_text(errors='replace')[-2000:]}")
     finally:
-        _end(process)
+        end(process)
 
 
 def programs() -> Path:
@@ -217,22 +230,6 @@ def programs() -> Path:
     if not all((folder / name).exists() for name in _PROGRAMS):
         subprocess.run([REPOSITORY / "e2e" / "cluster" / "build.sh"], check=True)
     return folder
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback address that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Any, seconds: float, what: Any = lambda: "condition") -> None:
-    """Wait until `condition()` is true. Past the deadline raises AssertionError with `what()`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what()}")
-        time.sleep(0.1)
 
 
 def _prepare(directory: Path, binaries: Path, etcd_url: str) -> ApiServer:
@@ -295,23 +292,6 @@ def _kubeconfig(server: ApiServer) -> dict[str, Any]:
         "users": [{"name": "admin", "user": {"token": server.token}}],
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin", "namespace": "default"}}],
     }
-
-
-def _spawn(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
-    # A test process that is killed cannot clean up; the kernel then ends its servers.
-    guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-    with log.open("ab") as output:
-        return subprocess.Popen([*guard, *argv], stdout=output, stderr=output, stdin=subprocess.DEVNULL)
-
-
-def _end(process: subprocess.Popen[bytes], *, kill: bool = False) -> None:
-    if process.poll() is None:
-        process.kill() if kill else process.terminate()
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(timeout=20)
 
 
 def _json(content: bytes) -> Any:

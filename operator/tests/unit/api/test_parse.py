@@ -5,12 +5,15 @@ The tables are those of `tests/apiserver/test_rules.py`, so the two agree on eve
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from bound_cases import FULL, BoundCase, bound_cases
 from builders import make_pool, pool_object
-from pool_cases import CASES, FULL, BoundCase, Case, bound_cases
+from pool_cases import CASES, Case
 
+from slicewise.api.rules import VALIDATIONS
 from slicewise.api.schema import structural_schema
 from slicewise.api.v1alpha1 import AccessMode, InferencePool, PoolSpec, parse_pool
 
@@ -57,6 +60,20 @@ def _written(value: Any, prefix: str = "") -> list[str]:
     if not isinstance(value, dict):
         return []
     return [path for name, child in value.items() for path in (prefix + name, *_written(child, f"{prefix}{name}."))]
+
+
+def test_every_rule_of_the_schema_has_a_case() -> None:
+    broken = {re.sub(r"\[[0-9]+\]", "", case.field) for case in CASES}
+    assert [path for path in _ruled(structural_schema(PoolSpec), "spec") if path not in broken] == []
+
+
+def _ruled(schema: dict[str, Any], path: str) -> list[str]:
+    """The paths that rules are about; rules on a change are proved one by one in `tests/apiserver/test_rules.py`."""
+    rules = [rule for rule in schema.get(VALIDATIONS, ()) if "oldSelf" not in rule["rule"]]
+    found = [path + rule.get("fieldPath", "") for rule in rules]
+    for name, child in schema.get("properties", {}).items():
+        found += _ruled(child, f"{path}.{name}")
+    return found + (_ruled(schema["items"], path) if "items" in schema else [])
 
 
 def test_a_zone_is_named_once() -> None:

@@ -6,6 +6,7 @@ The volume is a small tmpfs in a mount namespace of its own, so that the write r
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from fetching import KIB, MIB, Ended, Fetcher, gguf, until
@@ -33,7 +34,8 @@ exit $code
 
 def in_namespace(script: str, **names: object) -> tuple[str, ...]:
     """What to put before a command so that the script runs around it, able to mount."""
-    return ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script.format(**names), "sh")
+    rights = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    return ("unshare", *rights, "--mount", "sh", "-c", script.format(**names), "sh")
 
 
 async def test_a_model_larger_than_the_free_space_is_refused_before_it_is_read(fetcher: Fetcher) -> None:
@@ -75,6 +77,22 @@ async def test_unused_models_give_way_when_the_disk_is_what_is_full(fetcher: Fet
         assert ended.result
         assert ended.result["digest"] == second.digest
         assert f"evicted {first.digest}" in ended.log
+
+
+async def test_weights_that_are_there_start_a_worker_also_on_a_full_disk(fetcher: Fetcher, web: WebServer) -> None:
+    fetcher.cache.mkdir()
+    prefix = in_namespace(_MOUNTED, size="1m", cache=fetcher.cache)
+    fill = f"dd if=/dev/zero of={fetcher.cache}/somebody-elses bs=4k status=none 2>/dev/null"
+    twice = (
+        "sh",
+        "-c",
+        f'"$@" && {{ {fill}; SLICEWISE_FETCH_SOURCE={web.url}-2 SLICEWISE_FETCH_POOL=team/chat "$@"; }}',
+        "sh",
+    )
+    ended = await fetcher.ended(await fetcher.start(web.url, digest=web.digest, prefix=(*prefix, *twice)))
+    assert ended.code == 0, ended.log
+    assert "the pin of this pool was not recorded" in ended.log
+    assert len(web.requests) == 1
 
 
 async def test_a_cache_that_may_not_be_written_says_what_to_check(fetcher: Fetcher, web: WebServer) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import ParamSpec
 
 from slicewise_worker.weights import cache
 from slicewise_worker.weights.backoff import Patience
@@ -27,6 +28,7 @@ from slicewise_worker.weights.transport import Transport
 log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_SECONDS = 0.5
+P = ParamSpec("P")
 
 
 async def fetch(settings: FetchSettings, credentials: Credentials, progress: Progress) -> Result:
@@ -42,8 +44,16 @@ async def fetch(settings: FetchSettings, credentials: Credentials, progress: Pro
         patience = Patience(settings.patience_seconds, settings.max_backoff_seconds)
         digest = await _digest(settings, source, origin, patience, progress)
         live = await asyncio.to_thread(_live_set, settings, digest)
-        await asyncio.to_thread(record_pin, settings.cache_dir, settings.pool, live)
+        await _noted("the pin of this pool", record_pin, settings.cache_dir, settings.pool, live)
         return await _Fetch(settings, origin, transport, patience, progress, digest, live).run()
+
+
+async def _noted(what: str, write: Callable[P, None], *args: P.args, **names: P.kwargs) -> None:
+    """Keep the cache's books. Weights that are there must start a worker also where the disk has no room for a note."""
+    try:
+        await asyncio.to_thread(write, *args, **names)
+    except (OSError, FetchError) as error:
+        log.warning("%s was not recorded: %s", what, error)
 
 
 def _no_digest(source: str) -> str:
@@ -94,7 +104,7 @@ class _Fetch:
             await self._wait(entry)
 
     async def _give_out(self, entry: cache.Entry, size: int) -> Result:
-        await asyncio.to_thread(cache.note_use, self.settings.cache_dir, self.digest, label(self.settings.source))
+        await _noted("the use", cache.note_use, self.settings.cache_dir, self.digest, label(self.settings.source))
         return Result(str(entry.model), self.digest, size)
 
     async def _wait(self, entry: cache.Entry) -> None:

@@ -108,6 +108,7 @@ class Model:
         if api.llama_model_has_encoder(self._model):
             self.close()
             raise LlamaError("a model with an encoder is not supported; take one that only decodes")
+        self.gpu = gpu
         self._vocab: Any = api.llama_model_get_vocab(self._model)
         self.vocabulary: int = api.llama_vocab_n_tokens(self._vocab)
         self.trained_context: int = api.llama_model_n_ctx_train(self._model)
@@ -261,6 +262,8 @@ class Context:
         params.kv_unified = True
         if shape.kv_type != "f16":
             params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        # Else a build with a GPU backend moves work there though the pod did not ask for one.
+        params.offload_kqv = params.op_offload = model.gpu
         params.no_perf = True
         self._context: Any = api.llama_init_from_model(model.pointer, params)
         if not self._context:

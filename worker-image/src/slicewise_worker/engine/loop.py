@@ -50,6 +50,7 @@ class Engine:
         self._failures = 0
         self._since = time.monotonic()
         self._mean_seconds = 1.0
+        self._given_up = False
         self._stopping = False
         self._failed: str | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -92,6 +93,7 @@ class Engine:
         with self._changed:
             for ticket in tickets:
                 ticket.cancelled = True
+            self._given_up = True
             self._changed.notify()
 
     def progress(self) -> Progress:
@@ -132,7 +134,7 @@ class Engine:
         """Carry out one step. An event that is ready goes out before the next step begins."""
         started = time.monotonic()
         with self._changed:
-            self._drop_cancelled(started)
+            self._drop_ended(started)
             self._admit()
         work = self._plan()
         if work:
@@ -141,21 +143,30 @@ class Engine:
             self._since = time.monotonic()
         self._hand_over()
 
-    def _drop_cancelled(self, now: float) -> None:
+    def _drop_ended(self, now: float) -> None:
+        """Let go of whom was given up, and of whom took longer than allowed."""
         oldest = now - self.limits.max_answer_seconds
-        for ticket in [ticket for ticket in self._waiting if ticket.cancelled or ticket.submitted < oldest]:
-            self._waiting.remove(ticket)
-            if not ticket.cancelled:
-                message = f"the request waited {self.limits.max_answer_seconds:g} s for its turn"
-                self._events.append((ticket, Broken("too_long_in_queue", message)))
-            if self.observer:
-                self.observer.ended("cancelled" if ticket.cancelled else "expired", now - ticket.submitted, None)
+        # Tickets wait in order of arrival: while nobody was given up, the first one tells about all.
+        if self._given_up or (self._waiting and self._waiting[0].submitted < oldest):
+            kept = [ticket for ticket in self._waiting if not self._drop_waiting(ticket, now, oldest)]
+            self._waiting = deque(kept)
         for sequence in list(self._running.values()):
             if sequence.ticket.cancelled:
                 self._release(sequence, "cancelled")
             elif sequence.ticket.submitted < oldest:
                 self._events.append((sequence.ticket, sequence.finish("length")))
                 self._release(sequence, "length")
+        self._given_up = False
+
+    def _drop_waiting(self, ticket: Ticket, now: float, oldest: float) -> bool:
+        if not ticket.cancelled and ticket.submitted >= oldest:
+            return False
+        if not ticket.cancelled:
+            message = f"the request waited {self.limits.max_answer_seconds:g} s for its turn"
+            self._events.append((ticket, Broken("too_long_in_queue", message)))
+        if self.observer:
+            self.observer.ended("cancelled" if ticket.cancelled else "expired", now - ticket.submitted, None)
+        return True
 
     def _admit(self) -> None:
         while self._free and self._waiting:

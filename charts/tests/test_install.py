@@ -207,12 +207,19 @@ def test_the_rights_are_enough_for_a_pool_from_its_creation_to_its_children(clus
     cluster.kubectl("create", "secret", "generic", "hub", "-n", team, "--from-literal=token=x", check=False)
     cluster.kubectl("apply", "-f", "-", stdin=pool)
 
+    def said() -> str:
+        return (tmp_path / "operator.log").read_text()[-3000:]
+
+    def generation() -> str:
+        return cluster.kubectl("get", "ipool/served", "-n", team, "-o", "jsonpath={.status.observedGeneration}").stdout
+
     with operator_as_installed(cluster, tmp_path):
-        wait_until(
-            lambda: cluster.kubectl("get", "deployment", "-n", team, "-o", "name").stdout,
-            60,
-            lambda: (tmp_path / "operator.log").read_text()[-3000:],
-        )
+        wait_until(lambda: cluster.kubectl("get", "deployment", "-n", team, "-o", "name").stdout, 60, said)
+        cache = {"persistentVolumeClaim": None, "emptyDir": {"sizeLimit": "10Gi"}}
+        patch = json.dumps({"spec": {"cache": cache}})
+        cluster.kubectl("patch", "ipool/served", "-n", team, "--type=merge", "-p", patch)
+        wait_until(lambda: generation() == "2", 60, said)
+    assert cluster.has("pvc/served-weights", "-n", team), "a claim may hold the only copy of the weights"
     events = [json.dumps(event) for event in cluster.server.audit_events(mark)]
     asked = requests_of(events, NAMESPACE, "slicewise-operator")
     rendered = yaml.safe_load_all(cluster.helm("get", "manifest", "slicewise").stdout)

@@ -60,7 +60,7 @@ CHILD_KINDS: Final[tuple[Resource, ...]] = (
     BUDGETS,
     DEPLOYMENTS,
 )
-"""Kinds that a plan may contain. All are watched, and pruned when the plan no longer has them."""
+"""Kinds that a plan may contain. All are watched; `manifests.children.PRUNED_KINDS` are deleted when it no longer has them."""
 
 WATCHED: Final[tuple[Resource, ...]] = (POOLS, NODES, PODS, *CHILD_KINDS)
 

@@ -10,6 +10,7 @@ from slicewise.api import labels
 from slicewise.clients.resources import Resource, resource_of
 from slicewise.controller.fingerprint import contains, manifest_hash
 from slicewise.controller.records import Child, PoolEntry, unpack
+from slicewise.manifests.children import PRUNED_KINDS
 
 CREATE_ONLY: Final = "1"
 """As `resourceVersion` of an apply it matches no object that exists, so the API server creates or answers 409."""
@@ -49,12 +50,18 @@ def compare(entry: PoolEntry, children: Sequence[Mapping[str, Any]]) -> list[Ste
 
 
 def superfluous(entry: PoolEntry, children: Sequence[Mapping[str, Any]]) -> list[Child]:
-    """Return the children of the pool that the plan no longer has, last applied first. Only what its uid owns."""
+    """Return the children of the pool that the plan no longer has, last applied first. Only what its uid owns.
+
+    Only of kinds that may go: a claim that is no longer planned may hold the only copy of the weights.
+    """
     wanted = {(resource_of(manifest), manifest["metadata"]["name"]) for manifest in children}
     return [
         child
         for child in entry.children
-        if child.owner == entry.uid and not child.terminating and (child.resource, child.name) not in wanted
+        if child.owner == entry.uid
+        and not child.terminating
+        and (child.resource.api_version, child.resource.kind) in PRUNED_KINDS
+        and (child.resource, child.name) not in wanted
     ]
 
 

@@ -210,7 +210,7 @@ class ChartValues(Group):
     pod_disruption_budget: PodDisruptionBudget = PodDisruptionBudget()
     """Budget of the operator's own pods. Workers have budgets of their own, from their pool."""
 
-    resources: KubernetesObject = {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}}
+    resources: KubernetesObject = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
     """CPU and memory of an operator pod."""
     node_selector: Labels = {}
     """Nodes that the operator may run on."""

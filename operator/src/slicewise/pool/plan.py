@@ -33,7 +33,10 @@ FOREIGN_POLL_SECONDS = 30.0
 
 
 def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPlan:
-    """Return the plan for `pool`, whose spec has been validated. `now`: seconds since the epoch."""
+    """Return the plan for `pool`, whose spec has been validated. `now`: seconds since the epoch.
+
+    A transition asks for the next pass at once: it acts there, and no event tells a pass of what it has written itself.
+    """
     state = read_state(observed.status)
     demand = read_demand(pool, observed, state)
     if isinstance(demand, NoProfile):
@@ -61,7 +64,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         status=report.status,
         deletions=facts.deletions,
         events=(*_phase_events(state, after), *report.events),
-        requeue_after=_requeue(facts, view, now),
+        requeue_after=0.0 if after != state else _requeue(facts, view, now),
     )
 
 

@@ -82,6 +82,20 @@ def test_a_change_of_model_replaces_every_worker_and_ends_idle() -> None:
     assert seen == ["Idle", "Placing", "Warming", "Analysing", "Promoting"]
 
 
+def test_a_transition_asks_for_the_pass_that_acts_on_it() -> None:
+    """Nobody else wakes a pool after our own status write: the answer has already told the cache."""
+    run = Simulation(make_pool(replicas=3))
+    run.settle()
+    run.pool = changed(run.pool, model=OTHER)
+    for _ in range(200):
+        before = run.status["rollout"]["phase"]
+        plan = run.operate()
+        if run.status["rollout"]["phase"] != before:
+            assert plan.requeue_after == 0
+        run.tick()
+    assert run.status["rollout"]["phase"] == "Idle"
+
+
 def test_going_back_gives_back_the_same_revision() -> None:
     run = Simulation(make_pool(replicas=3))
     run.settle()

@@ -102,7 +102,7 @@ def _steps(*weights: int) -> list[dict[str, Any]]:
 
 _NAME = "is not a name of an object: write lower-case letters, digits, '-' and '.', such as team-secret"
 _CPU_WORDS = "is not an amount of CPU: write cores or thousandths of one, such as 2 or 500m"
-_FALLBACK = {"cpu": {"cores": "2", "memory": "4Gi"}}
+_FALLBACK: dict[str, Any] = {"cpu": {"cores": "2", "memory": "4Gi"}}
 _REDIS = {"responseCache": {"redisSecretRef": {"name": "redis"}}}
 
 _OWN = (

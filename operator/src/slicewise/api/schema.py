@@ -11,7 +11,6 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 _DROPPED: Final = frozenset({"title", "$defs", "additionalProperties"})
-_INT_OR_STRING: Final = "x-kubernetes-int-or-string"
 _ORDER: Final[tuple[str, ...]] = ("description", "type", "format", "default", "enum")
 """Keys that come first, so that a person reads what a field is before its bounds."""
 
@@ -43,7 +42,7 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict
 def _resolve(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     """Follow references and drop the null of optional fields. What stands beside a reference wins over what it names."""
     merged = dict(node)
-    if "anyOf" in merged and _INT_OR_STRING not in merged:
+    if "anyOf" in merged:
         forms = [form for form in merged.pop("anyOf") if form.get("type") != "null"]
         if len(forms) != 1:
             raise ValueError(f"a structural schema has one type for each field, got {forms}")
@@ -51,8 +50,4 @@ def _resolve(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[st
     if "$ref" in merged:
         target = definitions[str(merged.pop("$ref")).rpartition("/")[2]]
         merged = {**target, **merged}
-    return merged if merged.keys().isdisjoint({"$ref"}) and not _nullable(merged) else _resolve(merged, definitions)
-
-
-def _nullable(node: Mapping[str, Any]) -> bool:
-    return "anyOf" in node and _INT_OR_STRING not in node
+    return _resolve(merged, definitions) if merged.keys() & {"$ref", "anyOf"} else merged

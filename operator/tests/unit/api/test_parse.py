@@ -137,3 +137,8 @@ def test_the_model_is_named_after_the_pool_unless_it_says_otherwise() -> None:
     model = pool_object()["spec"]["model"]
     assert make_pool("chat").model_name == "chat"
     assert make_pool("chat", model={**model, "name": "small"}).model_name == "small"
+
+
+def test_a_quantity_with_a_decimal_point_needs_quotation_marks() -> None:
+    refused = parse_pool(pool_object(slice={"cpu": {"cores": 1.5, "memory": "2Gi"}}))
+    assert refused == ["spec.slice.cpu.cores: 1.5 is not a text: put it in quotation marks"]

@@ -10,8 +10,8 @@ class Reason(StrEnum):
 
     meaning: str
 
-    def __new__(cls, word: str, meaning: str) -> Reason:
-        """Make the member `word`, with its sentence beside it."""
+    def __new__(cls, word: str, meaning: str = "") -> Reason:
+        """Make the member `word`, with its sentence beside it. (The default is for `Reason(word)`, which looks one up.)"""
         member = str.__new__(cls, word)
         member._value_ = word
         member.meaning = meaning

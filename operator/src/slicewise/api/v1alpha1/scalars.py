@@ -56,7 +56,6 @@ def _as_text(value: Any) -> Any:
 _INT_OR_STRING: Final = WithJsonSchema(
     {
         "x-kubernetes-int-or-string": True,
-        "anyOf": [{"type": "integer"}, {"type": "string"}],
         "maxLength": _QUANTITY_LENGTH,
     }
 )

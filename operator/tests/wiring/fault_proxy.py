@@ -10,6 +10,7 @@ Speaks plain HTTP to the operator (`SLICEWISE_SERVER`) and TLS to the API server
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +21,8 @@ from aiohttp import web
 from servers.control_plane import ApiServer
 
 WRITE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+SESSION: web.AppKey[aiohttp.ClientSession] = web.AppKey("session", aiohttp.ClientSession)
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,8 @@ class FaultProxy:
         headers = {
             k: v for k, v in request.headers.items() if k.lower() not in {"host", "content-length", "accept-encoding"}
         }
-        async with request.app["session"].request(
-            request.method, self.server.url + request.raw_path, data=await request.read(), headers=headers
+        async with request.app[SESSION].request(
+            request.method, self.server.url + request.raw_path, data=await request.read() or None, headers=headers
         ) as upstream:
             if seen.is_watch:
                 return await self._stream(request, upstream)
@@ -131,7 +134,7 @@ async def fault_proxy(server: ApiServer) -> AsyncIterator[FaultProxy]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     connector = aiohttp.TCPConnector(ssl=tls, limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
-        app["session"] = session
+        app[SESSION] = session
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
@@ -139,3 +142,7 @@ async def fault_proxy(server: ApiServer) -> AsyncIterator[FaultProxy]:
             yield proxy
         finally:
             await runner.cleanup()
+            await session.close()
+            await asyncio.sleep(
+                0.25
+            )  # TLS connections close in the background (aiohttp's documentation, "graceful shutdown")

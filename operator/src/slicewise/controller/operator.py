@@ -98,7 +98,7 @@ class Operator:
             self._metrics.pass_ended,
         )
         passes.start()
-        gate = asyncio.create_task(self._gate(passes), name="gate")
+        gate = asyncio.create_task(self._open_when_complete(), name="gate")
         if self._settings.leader_election:
             election = asyncio.create_task(leader.run(), name="election")
         else:
@@ -144,8 +144,9 @@ class Operator:
         if not done:
             watching.cancel()
             await asyncio.wait({watching}, timeout=1)
-        if not self._stop.is_set() and watching.done() and not watching.cancelled() and watching.exception():
-            raise RuntimeError("the watches have ended") from watching.exception()
+        error = watching.exception() if watching.done() and not watching.cancelled() else None
+        if error is not None and not self._stop.is_set():
+            raise RuntimeError("the watches have ended") from error
 
     async def _definition_is_there(self, kube: KubeClient) -> bool:
         """Wait for the resource definition, which a chart may install after us. False when told to stop meanwhile."""
@@ -165,24 +166,19 @@ class Operator:
                     await self._stop.wait()
         return False
 
-    async def _gate(self, passes: Passes) -> None:
-        """Open the gate for passes when the cache is complete and this replica leads."""
+    async def _open_when_complete(self) -> None:
+        """Passes may begin once the cache is complete, if this replica leads then."""
         await self._intake.complete.wait()
-        self._passes = passes
         self._on_lead(self._leads)
-        await _forever()
-
-    _passes: Passes | None = None
 
     def _on_lead(self, leads: bool) -> None:
         self._leads = leads
         self._metrics.leading(leads)
-        if self._passes is None:
-            return
-        if leads:
+        acts = leads and self._intake.complete.is_set()
+        if acts:
             for key in self._cache.existing():
                 self._queue.wake(key, urgent=True)
-        self._passes.gate(leads)
+        self._queue.gate(acts)
 
     def _parts(self, kube: KubeClient, workers: HttpWorkers, applier: Applier) -> Parts:
         here = self._settings

@@ -45,23 +45,15 @@ class Passes:
         self._limit = limit
         self._record = record
         self._failures: dict[Key, int] = {}
-        self._open = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Start the workers; they wait until the gate is opened."""
+        """Start the workers; they wait until the queue's gate is opened."""
         self._workers = [asyncio.create_task(self._work(), name=f"pass {index}") for index in range(self._limit)]
-
-    def gate(self, is_open: bool) -> None:
-        """Let passes begin, or let no more begin (those that run end by themselves)."""
-        if is_open:
-            self._open.set()
-        else:
-            self._open.clear()
 
     async def stop(self, within: float) -> None:
         """Let running passes end, for at most `within` seconds; then cut them off. Every write stands for itself."""
-        self.gate(False)
+        self._queue.gate(False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._queue.quiet()
@@ -71,12 +63,7 @@ class Passes:
 
     async def _work(self) -> None:
         while True:
-            await self._open.wait()
-            key = await self._queue.take()
-            if not self._open.is_set():
-                self._queue.done(key, after=0)  # woken while the gate was closing; kept for the next time it opens
-                continue
-            await self._one(key)
+            await self._one(await self._queue.take())
 
     async def _one(self, key: Key) -> None:
         started = self._clock.monotonic()

@@ -26,6 +26,7 @@ class WakeQueue:
         """Pools in back-off → until when."""
         self._due: dict[Key, float] = {}
         self._timers: list[tuple[float, Key]] = []
+        self._open = False
         self._changed = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -47,11 +48,16 @@ class WakeQueue:
         self._due.pop(key, None)
         self._held.pop(key, None)
 
+    def gate(self, is_open: bool) -> None:
+        """Let passes begin, or let no more begin; flags go on being raised."""
+        self._open = is_open
+        self._changed.set()
+
     async def take(self) -> Key:
-        """Wait for a pool whose flag is up, lower it, and mark its pass as running."""
+        """Wait for a pool whose flag is up while the gate is open, lower it, and mark its pass as running."""
         while True:
             self._fire()
-            if self._ready:
+            if self._ready and self._open:
                 key = next(iter(self._ready))
                 del self._ready[key]
                 self._running[key] = self._monotonic()

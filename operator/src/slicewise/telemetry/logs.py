@@ -17,7 +17,9 @@ def configure_logs(level: str, form: Literal["json", "text"]) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: Any = (
-        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     tail = [structlog.processors.format_exc_info, renderer] if form == "json" else [renderer]
     handler = logging.StreamHandler(sys.stderr)

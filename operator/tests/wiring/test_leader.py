@@ -1,0 +1,101 @@
+"""Two replicas, one lease: who acts, and how fast the other one takes over."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from builders import pool_object
+from servers.control_plane import WRITES
+from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
+
+pytestmark = pytest.mark.apiserver
+SHORT = {"lease_duration_seconds": 3, "lease_retry_seconds": 0.2}
+
+
+async def both(replicas: Operators) -> tuple[OperatorProcess, OperatorProcess]:
+    """Start two replicas; the first leads."""
+    first = await replicas.start(**SHORT)
+    await eventually(first.leads, "the first leads")
+    second = await replicas.start(**SHORT)
+    assert not second.leads()
+    return first, second
+
+
+def holder(cluster: Cluster) -> str:
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{cluster.namespace}/leases/slicewise-operator"
+    _, lease = cluster.server.request("GET", path)
+    return str(lease["spec"].get("holderIdentity") or "")
+
+
+async def test_only_the_leader_writes_and_the_standby_takes_over_when_it_ends(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    first, second = await both(replicas)
+    cluster.create(pool_object(namespace=cluster.namespace))
+    await eventually(cluster.seen, first.words())
+    assert second.metric('slicewise_reconcile_total{result="wrote"}') == 0
+
+    assert first.end() == 0
+    await eventually(second.leads, "the second leads", 3)
+    assert holder(cluster) == second.name
+    mark = cluster.server.audit_mark()
+    cluster.edit("chat", {"replicas": 4})
+    await eventually(cluster.seen, second.words())
+    assert len(cluster.writes(mark)) == 2
+
+
+async def test_the_standby_takes_over_from_a_leader_that_was_killed(cluster: Cluster, replicas: Operators) -> None:
+    first, second = await both(replicas)
+    first.kill()
+    cluster.create(pool_object(namespace=cluster.namespace))
+    await eventually(cluster.seen, second.words(), 15)
+    assert holder(cluster) == second.name
+
+
+async def test_a_leader_that_was_frozen_finds_out_before_it_writes(cluster: Cluster, replicas: Operators) -> None:
+    first, second = await both(replicas)
+    first.process.send_signal(19)  # SIGSTOP: a machine that hangs
+    await eventually(second.leads, "the second leads", 15)
+    cluster.create(pool_object(namespace=cluster.namespace))
+    await eventually(cluster.seen, second.words())
+    mark = cluster.server.audit_mark()
+    first.process.send_signal(18)  # SIGCONT
+    await eventually(lambda: not first.leads(), "the first has noticed")
+    cluster.edit("chat", {"replicas": 4})
+    await eventually(cluster.seen, second.words())
+    await eventually(lambda: first.metric("slicewise_pools_waiting") == 1, "the first has seen the change too")
+
+    assert len(cluster.writes(mark)) == 2, "the change was made once"
+    assert first.metric('slicewise_reconcile_total{result="wrote"}') == 0
+
+
+async def test_a_leader_cut_off_from_the_lease_stops_before_another_could_start(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    operator = await replicas.start(**SHORT)
+    await eventually(operator.leads, "it leads")
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{cluster.namespace}/leases/slicewise-operator"
+    stolen = {"spec": {"holderIdentity": "somebody-else", "leaseDurationSeconds": 3600}}
+    code, _ = cluster.server.request("PATCH", path, stolen, content_type="application/merge-patch+json")
+    assert code == 200
+    await eventually(lambda: not operator.leads(), "it has stopped")
+    mark = cluster.server.audit_mark()
+    cluster.create(pool_object(namespace=cluster.namespace))
+    await eventually(lambda: operator.metric("slicewise_pools_waiting") == 1, "it sees the pool")
+
+    assert cluster.writes(mark) == []
+
+
+async def test_the_lease_is_given_back_within_the_grace_of_a_pod(cluster: Cluster, replicas: Operators) -> None:
+    operator = await replicas.start(**SHORT)
+    await eventually(operator.leads, "it leads")
+    mark = cluster.server.audit_mark()
+    assert operator.end() == 0
+    assert holder(cluster) == ""
+    last = [
+        event
+        for event in cluster.server.audit_events(mark)
+        if event["verb"] in WRITES and (event.get("objectRef") or {}).get("resource") == "leases"
+    ][-1]
+    assert datetime.fromisoformat(last["requestReceivedTimestamp"])

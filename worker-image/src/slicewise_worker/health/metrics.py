@@ -65,6 +65,11 @@ class WorkerMetrics:
             buckets=_TOKEN_EDGES,
             registry=registry,
         )
+        self._add_engine(prefix)
+
+    def _add_engine(self, prefix: str) -> None:
+        """Make the metrics of single steps and of what runs."""
+        registry = self.registry
         self._step_seconds = Histogram(
             f"{prefix}_step_seconds", "Duration of one step of the engine.", buckets=_TOKEN_EDGES, registry=registry
         )

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Verdict, WorkerState, livez, readyz, startupz
 from slicewise_worker.http.completions import Served, chat, completion
@@ -69,44 +70,36 @@ class _ClosingWhileDraining:
         await self._app(scope, receive, closing if scope["type"] == "http" else send)
 
 
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def _probe(verdict: Callable[[], Verdict]) -> Handler:
+    async def answer(_request: Request) -> Response:
+        found = verdict()
+        return JSONResponse({"ok": found.ok, "message": found.message}, 200 if found.ok else 503)
+
+    return answer
+
+
+def _generate(worker: Worker, handler: Callable[[Request, Served], Awaitable[Response]]) -> Handler:
+    async def answer(request: Request) -> Response:
+        if worker.served is None:
+            message = f"The worker is not ready: {startupz(worker.state).message}."
+            raise ApiError(503, message, code="not_ready", retry_after=1)
+        return await handler(request, worker.served)
+
+    return answer
+
+
 def build_app(worker: Worker) -> Starlette:
     """Return the application that serves `worker`."""
     settings, state = worker.settings, worker.state
 
-    def progress() -> Any:
+    def progress() -> Progress | None:
         return worker.served.engine.progress() if worker.served else None
 
-    def probe(verdict: Callable[[], Verdict]) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(_request: Request) -> Response:
-            found = verdict()
-            return JSONResponse({"ok": found.ok, "message": found.message}, 200 if found.ok else 503)
-
-        return answer
-
-    def generate(handler: Callable[[Request, Served], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            if worker.served is None:
-                raise ApiError(
-                    503, f"The worker is not ready: {startupz(state).message}.", code="not_ready", retry_after=1
-                )
-            return await handler(request, worker.served)
-
-        return answer
-
-    async def models(_request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [_model(worker)]})
-
-    async def model(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name != settings.model_name:
-            raise ApiError(404, f"The model '{name}' does not exist here.", code="model_not_found", param="model")
-        return JSONResponse(_model(worker))
-
-    async def facts(_request: Request) -> Response:
-        return JSONResponse(worker.facts())
-
-    async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(worker.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    def alive() -> Verdict:
+        return livez(state, progress(), time.monotonic(), settings.stall_after_seconds)
 
     async def refuse(request: Request, error: Exception) -> Response:
         if isinstance(error, ApiError):
@@ -115,20 +108,41 @@ def build_app(worker: Worker) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/v1/chat/completions", generate(chat), methods=["POST"]),
-            Route("/v1/completions", generate(completion), methods=["POST"]),
-            Route("/v1/models", models),
-            Route("/v1/models/{name:path}", model),
-            Route("/v1/worker", facts),
-            Route("/livez", probe(lambda: livez(state, progress(), time.monotonic(), settings.stall_after_seconds))),
-            Route("/readyz", probe(lambda: readyz(state, progress()))),
-            Route("/startupz", probe(lambda: startupz(state))),
-            Route("/metrics", metrics),
+            Route("/v1/chat/completions", _generate(worker, chat), methods=["POST"]),
+            Route("/v1/completions", _generate(worker, completion), methods=["POST"]),
+            *_facts(worker),
+            Route("/livez", _probe(alive)),
+            Route("/readyz", _probe(lambda: readyz(state, progress()))),
+            Route("/startupz", _probe(lambda: startupz(state))),
         ],
         middleware=[Middleware(_ClosingWhileDraining, state=state)],
         exception_handlers={ApiError: refuse, HTTPException: on_http_exception, Exception: on_surprise},
     )
 
 
-def _model(worker: Worker) -> dict[str, Any]:
-    return {"id": worker.settings.model_name, "object": "model", "created": worker.created, "owned_by": "slicewise"}
+def _facts(worker: Worker) -> list[Route]:
+    """Return the routes that only tell: models, the worker, metrics."""
+    name = worker.settings.model_name
+    described = {"id": name, "object": "model", "created": worker.created, "owned_by": "slicewise"}
+
+    async def models(_request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [described]})
+
+    async def model(request: Request) -> Response:
+        asked = request.path_params["name"]
+        if asked != name:
+            raise ApiError(404, f"The model '{asked}' does not exist here.", code="model_not_found", param="model")
+        return JSONResponse(described)
+
+    async def facts(_request: Request) -> Response:
+        return JSONResponse(worker.facts())
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(worker.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return [
+        Route("/v1/models", models),
+        Route("/v1/models/{name:path}", model),
+        Route("/v1/worker", facts),
+        Route("/metrics", metrics),
+    ]

@@ -4,6 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
+export UV_SYSTEM_CERTS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images load ready \
   test test-unit test-apiserver test-worker test-weights e2e demo bench clean
@@ -82,10 +83,10 @@ tools: ## the programs that tests run: kube-apiserver, etcd, kubectl, kind, helm
 ## Figures
 
 bench-%: sync ## one suite of figures, as in bench-operator
-	@python benchmarks/$*.py
+	@python benchmarks/$*/run.py
 
 bench: ## all suites
-	@for suite in $$(ls benchmarks/*.py 2>/dev/null | xargs -rn1 basename -s .py); do $(MAKE) bench-$$suite; done
+	@for suite in $$(ls benchmarks/*/run.py | xargs -n1 dirname | xargs -n1 basename); do $(MAKE) bench-$$suite; done
 
 clean: ## remove what builds and tests left in this folder; caches and the cluster stay
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis e2e/artifacts

@@ -28,6 +28,8 @@ mkdir -p "$bin" "$logs" "$SLICEWISE_CACHE/images"
 export PATH=$bin:$PATH:$SLICEWISE_CACHE/uv/bin
 export DOCKER_BUILDKIT=0       # a 28.x client with a 20.10 engine has no buildx, and our builds need none
 
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1}   # trust what this machine trusts, as behind a mirror with an authority of its own
+
 # step TEXT COMMAND …: runs it, output into a log file, and prints one line with the time it took. Prints the log's end
 # and returns the command's status when it failed. COMMAND is a program, or `own FUNCTION …` of the script that steps.
 step() {
@@ -35,7 +37,7 @@ step() {
   shift
   log=$logs/$(tr -cs 'a-z0-9\n' '-' <<<"${text,,}").log
   printf '%s  %-58s ' "$(date +%T)" "$text"
-  "$@" >"$log" 2>&1 </dev/null 9>&- || rc=$?   # 9: a lock is ours, not the daemon's that the command may start
+  "$@" >"$log" 2>&1 </dev/null || rc=$?
   if [ "$rc" = 0 ]; then
     printf '%4d s\n' $((SECONDS - start))
   else
@@ -78,7 +80,8 @@ registry() {
   timeout 5 docker manifest inspect "$1" >/dev/null 2>&1
 }
 
-# alone NAME: waits until no other run holds that name's lock; held until this script ends.
+# alone NAME: waits until no other run holds that name's lock; held until this script ends, and what it started: after a killed
+# run the next one waits for what that left running. A daemon must be started without the descriptor (9>&-).
 alone() {
   exec 9>"$SLICEWISE_CACHE/$1.lock"
   flock -n 9 || { echo "waiting for another run that holds $SLICEWISE_CACHE/$1.lock" >&2; flock 9; }

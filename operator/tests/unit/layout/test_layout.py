@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from slicewise.api.v1alpha1 import Reason
+
 BARE_PLURAL = re.compile(
     r"kubectl[^|;]* (get|describe|delete|edit|wait|patch|apply|scale)[^|;]* inferencepools?( |$|/)"
 )
@@ -60,3 +62,17 @@ def test_no_file_names_the_bare_plural_in_a_command() -> None:
             if BARE_PLURAL.search(line):
                 bad.append(f"{name}:{number}")
     assert bad == []
+
+
+def test_every_reason_is_in_the_troubleshooting_page() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    assert [reason for reason in Reason if f"**{reason}**" not in page] == []
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    dead = []
+    for name in tracked("*.md"):
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", (ROOT / name).read_text()):
+            if "://" not in target and not (ROOT / name).parent.joinpath(target).exists():
+                dead.append(f"{name}: {target}")  # noqa: PERF401 - two conditions read better than one expression
+    assert dead == []

@@ -7,7 +7,7 @@ run() { "$@" || { echo "lint: failed: $*" >&2; status=1; }; }
 run ruff check --quiet .
 run ruff format --check --quiet .
 run mypy
-run lint-imports
+run lint-imports --no-logo
 mapfile -t scripts < <(git ls-files | xargs grep -lE '^#!/(usr/bin/env bash|bin/sh)' --)
 if command -v shellcheck >/dev/null; then run shellcheck "${scripts[@]}"; fi
 if command -v go >/dev/null; then

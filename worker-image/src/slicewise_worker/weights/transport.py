@@ -134,8 +134,11 @@ def _from_client(url: URL, error: Exception) -> FetchError | TryAgain:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = f"certificate not trusted ({error.certificate_error}); put the authority's ca.crt into the credentials Secret"
         return TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: {why}")
-    text = " ".join(str(cause or error).split()) or type(error).__name__
-    return TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: {text.split('?', maxsplit=1)[0]}")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: the connection broke before the end of the file")
+    # The first line only, and no query: the rest of aiohttp's texts quotes what the server sent, or the address.
+    text = (str(cause or error) or type(error).__name__).splitlines()[0].split("?", maxsplit=1)[0]
+    return TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: {text[:200]}")
 
 
 async def trouble(response: aiohttp.ClientResponse, *, now: float, first: URL) -> FetchError | TryAgain:

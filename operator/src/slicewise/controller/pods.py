@@ -62,6 +62,7 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
         waiting_reason=reason,
         waiting_message=message[:_LONGEST_MESSAGE],
         restarts=int(worker.get("restartCount") or 0),
+        ended_reason=_said(_ended(worker))[0] if _ended(worker) else None,
         fetch=None if fetching else _fetch_outcome(init),
     )
     return PodRecord(
@@ -154,27 +155,39 @@ def _waiting(status: Mapping[str, Any], containers: Iterable[Mapping[str, Any]])
     for container in containers:
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") and waiting["reason"] not in _STARTING:
-            ended = (container.get("lastState") or {}).get("terminated") or {}
-            message = str(ended.get("message") or "").strip() or str(waiting.get("message") or "")
+            message = _said(_ended(container))[1].strip() or str(waiting.get("message") or "")
             return str(waiting["reason"]), message
     return None, ""
 
 
 def _fetch_outcome(init: Mapping[str, Any]) -> FetchProgress | None:
     """What an ended `fetch` container left behind: success, or the cause in its termination message."""
-    ended = (init.get("state") or {}).get("terminated") or (init.get("lastState") or {}).get("terminated")
+    ended = _ended(init)
     if not ended:
         return None
     if ended.get("exitCode") == 0:
         return FetchProgress(done=True)
+    reason, message = _said(ended)
+    return FetchProgress(reason=reason, message=(message or f"exit code {ended.get('exitCode')}")[:_LONGEST_MESSAGE])
+
+
+def _ended(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How a container last ended; empty where it never did."""
+    return (
+        (container.get("state") or {}).get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+    )
+
+
+def _said(ended: Mapping[str, Any]) -> tuple[str, str]:
+    """Reason and message of a termination message: ours are JSON with both; else the kubelet's reason and the text itself."""
     text = str(ended.get("message") or "")
     try:
         said = json.loads(text)
     except ValueError:
         said = None
-    if not isinstance(said, dict) or not said.get("reason"):
-        said = {"reason": ended.get("reason") or "Error", "message": text or f"exit code {ended.get('exitCode')}"}
-    return FetchProgress(reason=str(said["reason"]), message=str(said.get("message") or "")[:_LONGEST_MESSAGE])
+    if isinstance(said, dict) and said.get("reason"):
+        return str(said["reason"]), str(said.get("message") or "")
+    return str(ended.get("reason") or "Error"), text
 
 
 def _device_unhealthy(worker: Mapping[str, Any]) -> bool:

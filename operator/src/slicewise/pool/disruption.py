@@ -28,7 +28,7 @@ def deletions(pods: Iterable[ObservedPod]) -> tuple[PodDeletion, ...]:
 
     `Failed` pods stay behind after a node restart (`UnexpectedAdmissionError`) or an eviction, and are no workers. A container
     on a dead device goes on running, so its pod is deleted; the dead device is no longer offered, so the replacement lands
-    elsewhere.
+    elsewhere. A worker that ended because its weights changed on disk would end so again: only a new pod fetches them anew.
     """
     result = []
     for pod in pods:
@@ -38,6 +38,8 @@ def deletions(pods: Iterable[ObservedPod]) -> tuple[PodDeletion, ...]:
             result.append(PodDeletion(pod.name, pod.uid, "FailedLeftOver"))
         elif pod.device_unhealthy:
             result.append(PodDeletion(pod.name, pod.uid, "DeviceUnhealthy"))
+        elif pod.ended_reason == "DigestMismatch" and not pod.ready:
+            result.append(PodDeletion(pod.name, pod.uid, "WeightsDamaged"))
     return tuple(result)
 
 

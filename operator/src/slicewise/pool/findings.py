@@ -105,12 +105,22 @@ def find_weights(facts: Facts) -> Finding | None:
     for pod in pods:
         if pod.fetch is not None and pod.fetch.reason and not pod.fetch.done:
             return Finding("False", _fetch_reason(pod.fetch.reason), f"{pod.name}: {pod.fetch.message}")
+        if pod.ended_reason in _UNUSABLE and not pod.ready:
+            return Finding("False", _UNUSABLE[pod.ended_reason], f"{pod.name}: {pod.waiting_message}")
     loading = [pod for pod in pods if pod.fetch is not None and not pod.fetch.done]
     if loading:
         return Finding("False", Reason.DOWNLOADING, _progress(loading))
     if any(pod.fetch is not None and pod.fetch.done for pod in pods) or any(pod.serving for pod in pods):
         return Finding("True", Reason.CACHED, f"{spec.model.source} is cached, digest verified")
     return Finding("False", Reason.PENDING, "no worker has started to fetch the weights yet")
+
+
+_UNUSABLE = {
+    "ModelTooLarge": Reason.MODEL_TOO_LARGE,
+    "ModelCorrupt": Reason.UNSUPPORTED,
+    "ModelUnusable": Reason.UNSUPPORTED,
+}
+"""What the worker says of weights that arrived whole and still cannot be served."""
 
 
 def _absent_reference(facts: Facts) -> Finding | None:

@@ -79,6 +79,8 @@ class ObservedPod:
     """`Unschedulable`, `ImagePullBackOff`, `CrashLoopBackOff`, …; None when nothing waits."""
     waiting_message: str = ""
     restarts: int = 0
+    ended_reason: str | None = None
+    """CamelCase cause that the worker gave when it last ended (`DigestMismatch`, `ModelTooLarge`, …); None if it never did."""
     fetch: FetchProgress | None = None
     worker: WorkerInfo | None = None
 

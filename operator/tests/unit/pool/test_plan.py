@@ -8,6 +8,7 @@ import pytest
 from builders import MIG, make_node, make_pod, make_pool
 from simulation import OTHER, Simulation, changed
 
+from slicewise.pool.observed import FetchProgress
 from slicewise.pool.rollout.state import Phase
 
 
@@ -203,6 +204,36 @@ def test_a_worker_on_a_dead_device_is_replaced_elsewhere() -> None:
     run.settle()
     assert victim.name not in run.pods
     assert run.ready() == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_worker_whose_weights_changed_on_disk_gets_a_new_pod_that_fetches_them_anew() -> None:
+    run = Simulation(make_pool(replicas=3))
+    run.settle()
+    victim = next(iter(run.pods.values()))
+    run.pods[victim.name] = replace(victim, ready=False, ended_reason="DigestMismatch")
+    assert [(item.name, item.reason) for item in run.operate().deletions] == [(victim.name, "WeightsDamaged")]
+    run.settle()
+    assert run.condition("Ready")["status"] == "True"
+
+
+def test_a_model_larger_than_the_slice_is_said_and_stalls() -> None:
+    run = Simulation(make_pool(replicas=1))
+    run.operate()
+    run.broken = {run.status["revisions"]["stable"]}
+    run.settle()
+    pod = next(iter(run.pods.values()))
+    words = "the model needs 12.0 GiB, the slice has 9.5 GiB"
+    run.pods[pod.name] = replace(
+        pod,
+        ended_reason="ModelTooLarge",
+        waiting_reason="CrashLoopBackOff",
+        waiting_message=words,
+        fetch=FetchProgress(done=True),
+    )
+    run.operate()
+    assert run.condition("WeightsCached")["reason"] == "ModelTooLarge"
+    assert run.condition("Stalled")["status"] == "True"
+    assert words in run.condition("Ready")["message"]
 
 
 def test_a_failed_left_over_is_no_worker_and_is_removed() -> None:

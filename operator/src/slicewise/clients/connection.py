@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import aiohttp
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
+from yarl import URL
 
 from slicewise.clients.stream import Middleware
 
@@ -73,6 +75,14 @@ def open_session(
         connector=aiohttp.TCPConnector(limit=0, ssl=connection.tls, keepalive_timeout=30),
         headers={"User-Agent": USER_AGENT},
         middlewares=(*middlewares, authorize),
-        trust_env=True,
+        proxy=_proxy(connection.server),
         timeout=aiohttp.ClientTimeout(total=total),
     )
+
+
+def _proxy(server: str) -> str | None:
+    """Return the proxy that the environment names for a server. Once: aiohttp's `trust_env` asks in a thread, each request."""
+    url = URL(server)
+    if urllib.request.proxy_bypass(f"{url.host}:{url.port}"):
+        return None
+    return urllib.request.getproxies().get(url.scheme)

@@ -3,12 +3,15 @@
 kopf reads lists and watches by itself and tells handlers of single objects. Three things are then out of sight: when a
 list was complete, what had vanished while a watch was broken (a new list simply lacks it), and bookmarks. A middleware
 of the session sees them and tells a `StreamObserver`. It also keeps two things away from kopf 1.45 that end the process: a
-line cut in its middle, and an ERROR event with another code than 410; both become an ordinary end of the stream.
+line cut in its middle, and an ERROR event with another code than 410; both become an ordinary end of the stream. And the echoes
+of our own writes end here: the cache has the answer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -16,6 +19,11 @@ import aiohttp
 
 Middleware: TypeAlias = aiohttp.ClientMiddlewareType
 
+_ANSWER_SECONDS: Final = 0.02
+"""For how long events wait for the answer to an own write, which mostly comes a moment after its echo."""
+_VERSION: Final = re.compile(rb'"resourceVersion":"(\d+)"')
+"""The first one in a line is that of the object: inside strings the quotes would be escaped."""
+_BOOKMARK: Final = b'{"type":"BOOKMARK"'
 _GONE: Final = json.dumps(
     {"type": "ERROR", "object": {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410}}
 ).encode()
@@ -29,6 +37,12 @@ class StreamObserver(Protocol):
 
     def listed(self, path: str, resource_version: str, uids: frozenset[str]) -> None:
         """A list is complete: these objects exist at `resource_version`, and no others. Comes before their events."""
+
+    def writes_in_flight(self) -> bool:
+        """Whether answers to our own writes are on their way."""
+
+    def is_echo(self, resource_version: str) -> bool:
+        """Whether that version is known from the answer to our own write, so that its event says nothing new."""
 
 
 def watch_middleware(observer: StreamObserver) -> Middleware:
@@ -93,8 +107,13 @@ class _WholeLines:
             rest = tail
             if not newline:
                 continue
-            if b'"type":"ERROR"' in head:
-                for line in head.split(b"\n"):
-                    yield (_GONE if line.startswith(b'{"type":"ERROR"') else line) + b"\n"
-            else:
-                yield head + b"\n"
+            if self._observer.writes_in_flight():
+                await asyncio.sleep(_ANSWER_SECONDS)
+            lines = [line for line in head.split(b"\n") if not self._is_echo(line)]
+            if lines:
+                yield b"\n".join(_GONE if line.startswith(b'{"type":"ERROR"') else line for line in lines) + b"\n"
+
+    def _is_echo(self, line: bytes) -> bool:
+        """Whether kopf need not see the line: what it would do with it costs many times what this look costs."""
+        version = None if line.startswith(_BOOKMARK) else _VERSION.search(line)
+        return version is not None and self._observer.is_echo(version[1].decode())

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from slicewise.api.labels import API_VERSION, KIND
 from slicewise.clients.kube import ApiError, KubeApi
-from slicewise.clients.resources import PODS, POOLS
+from slicewise.clients.resources import PODS, POOLS, Resource
 from slicewise.controller.cache import Cache
 from slicewise.controller.records import Child, PoolEntry, controller_of, is_pool
 from slicewise.controller.steps import Step
@@ -79,28 +79,24 @@ class Applier:
             },
             "status": plan.status,
         }
-        self._check()
         try:
-            answer = await self._kube.apply(POOLS, body, subresource="status")
+            await self._apply(POOLS, body, "status")
         except ApiError as error:
             if error.code in {404, 409} or _uid_differs(error):
                 raise ConflictError(error.message) from error
             raise
-        self._cache.ingest(POOLS, answer)
 
     async def _child(self, entry: PoolEntry, step: Step) -> ApplyFailure | None:
         if step.verdict == "foreign":
             return _foreign(step)
         if not step.writes:
             return None
-        self._check()
         try:
-            answer = await self._kube.apply(step.resource, step.body())
+            await self._apply(step.resource, step.body())
         except ApiError as error:
             if error.code == 409 and step.record is None:
                 return await self._exists_already(entry, step)
             return _refused(step.resource.kind, step.name, error)
-        self._take(entry, step, answer)
         return None
 
     async def _exists_already(self, entry: PoolEntry, step: Step) -> ApplyFailure | None:
@@ -111,20 +107,22 @@ class Applier:
             raise ConflictError(f"{step.resource.kind} {step.name} is being deleted")
         if owner.get("uid") != entry.uid:
             return _foreign(step)
-        self._check()
         body = {**step.manifest, "metadata": {**step.manifest["metadata"], "uid": there["metadata"]["uid"]}}
         try:
-            answer = await self._kube.apply(step.resource, body)
+            await self._apply(step.resource, body)
         except ApiError as error:
             return _refused(step.resource.kind, step.name, error)
-        self._take(entry, step, answer)
         return None
 
-    def _take(self, entry: PoolEntry, step: Step, answer: Mapping[str, Any]) -> None:
-        self._cache.ingest(step.resource, answer)
-        record = entry.child(step.resource, step.name)
-        if record is not None and str(record.version) == answer["metadata"]["resourceVersion"]:
-            record.verified, record.body = True, None
+    async def _apply(self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None) -> None:
+        """Write, and take the answer in. While an answer is on its way, events wait for it a moment (`clients/stream.py`)."""
+        self._check()
+        self._cache.in_flight += 1
+        try:
+            answer = await self._kube.apply(resource, body, subresource=subresource)
+        finally:
+            self._cache.in_flight -= 1
+        self._cache.ingest_own(resource, answer)
 
     async def _prune(self, entry: PoolEntry, child: Child) -> ApplyFailure | None:
         self._check()

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from slicewise.clients.resources import NODES, PODS, POOLS, Resource
 from slicewise.controller.pods import PodRecord, read_node, read_pod
-from slicewise.controller.records import PoolEntry, pack, pool_of, read_child, version_of
+from slicewise.controller.records import PoolEntry, keep_body, pack, pool_of, read_child, version_of
 from slicewise.pool.observed import ObservedNode
 
 Key = tuple[str, str]
 """Namespace and name of a pool."""
 _REMEMBERED_DELETIONS: Final = 4096
+_REMEMBERED_WRITES: Final = 4096
 
 
 class Cache:
@@ -30,9 +31,25 @@ class Cache:
         self._node_uids: dict[str, tuple[str, int]] = {}
         self.holdings: Counter[tuple[str, str]] = Counter()
         """(Node, extended resource) → slices that worker pods of all pools hold there."""
+        self.in_flight = 0
+        """Own writes whose answers are on their way."""
         self._deleted: dict[str, None] = {}
+        self._written: dict[str, None] = {}
 
-    def ingest(self, resource: Resource, body: Mapping[str, Any], *, deleted: bool = False) -> set[Key]:
+    def ingest_own(self, resource: Resource, body: Mapping[str, Any]) -> None:
+        """Take in the answer to an own write: it holds all that was asked for, and its event will say nothing new."""
+        self.ingest(resource, body, own=True)
+        self._written[body["metadata"]["resourceVersion"]] = None
+        if len(self._written) > _REMEMBERED_WRITES:
+            del self._written[next(iter(self._written))]
+
+    def is_echo(self, resource_version: str) -> bool:
+        """Whether that version came as the answer to an own write, and no event of it was seen yet."""
+        return self._written.pop(resource_version, self) is None
+
+    def ingest(
+        self, resource: Resource, body: Mapping[str, Any], *, deleted: bool = False, own: bool = False
+    ) -> set[Key]:
         """Take in an object from a watch, a list or an answer. Returns the pools to look at."""
         if deleted:
             self._remember_deletion(body["metadata"]["uid"])
@@ -54,7 +71,7 @@ class Cache:
         elif resource is PODS:
             changed = self._ingest_pod(entry, body, deleted)
         else:
-            changed = _ingest_child(entry, resource, body, deleted)
+            changed = _ingest_child(entry, resource, body, deleted, own)
         self._drop_if_empty(entry)
         return {entry.key} if changed else set()
 
@@ -191,7 +208,7 @@ def _ingest_pod(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> boo
     )
 
 
-def _ingest_child(entry: PoolEntry, resource: Resource, body: Mapping[str, Any], deleted: bool) -> bool:
+def _ingest_child(entry: PoolEntry, resource: Resource, body: Mapping[str, Any], deleted: bool, own: bool) -> bool:
     uid = body["metadata"]["uid"]
     known = entry.child(resource, body["metadata"]["name"])
     if deleted:
@@ -200,13 +217,17 @@ def _ingest_child(entry: PoolEntry, resource: Resource, body: Mapping[str, Any],
         entry.children.remove(known)
         return True
     if known is not None and version_of(body) <= known.version:
+        if own and version_of(body) == known.version:
+            known.verified, known.body = True, None
         return False
     record = read_child(resource, body)
+    same = known is not None and known.uid == uid and known.fingerprint == record.fingerprint
+    record.verified = own or (known is not None and known.verified and same)
+    if not record.verified:
+        keep_body(record, body)
     if known is None:
         entry.children.append(record)
         return True
-    if known.verified and known.uid == uid and known.fingerprint == record.fingerprint:
-        record.verified, record.body = True, None
     entry.children[entry.children.index(known)] = record
     return (
         known.fingerprint != record.fingerprint

@@ -69,6 +69,14 @@ class Intake:
             self._unlisted.discard(path)
             self._settle(path)
 
+    def writes_in_flight(self) -> bool:
+        """See `StreamObserver.writes_in_flight`."""
+        return self._cache.in_flight > 0
+
+    def is_echo(self, resource_version: str) -> bool:
+        """See `StreamObserver.is_echo`."""
+        return self._cache.is_echo(resource_version)
+
     def missing(self) -> str | None:
         """Return what is still waited for, or None."""
         if self.complete.is_set():

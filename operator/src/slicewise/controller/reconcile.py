@@ -99,13 +99,17 @@ class Reconciler:
 
     async def _pass(self, entry: PoolEntry) -> Done:
         stored = entry.stored()
-        decision = self._decide(entry, stored, self._observer.recall(entry, stored))
+        observed = self._observer.recall(entry, stored)
+        decision = self._decide(entry, stored, observed)
         if decision.pool is not None and (not decision.work.nothing or self._observer.wants_look(entry)):
+            version = entry.version
             known = await self._observer.look(entry, decision.pool)
             if not entry.uid or entry.deleting:
                 return Done(after=None)
             stored = entry.stored()
-            decision = self._decide(entry, stored, self._observer.recall(entry, stored, foreign_unknown=not known))
+            seen = self._observer.recall(entry, stored, foreign_unknown=not known)
+            if entry.version != version or seen != observed:
+                decision = self._decide(entry, stored, seen)
         if decision.work.nothing:
             return self._done(entry, decision, wrote=False)
         if await self._reread(entry):
@@ -173,6 +177,8 @@ class Reconciler:
         references = entry.references
         if references.claim is False or not all(references.secrets.values()):
             after = min(after, REFERENCE_POLL_SECONDS)
+        if wrote:
+            after = 0.0  # what was written may be what the next step waits for, and its event is not told to anybody
         return Done(after=after, refused=len(entry.failures), wrote=wrote)
 
 

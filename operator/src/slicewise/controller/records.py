@@ -82,7 +82,7 @@ class PoolEntry:
 
 def pack(value: Any) -> bytes:
     """Return a JSON value in little space."""
-    return zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 6)
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 1)
 
 
 def unpack(packed: bytes) -> Any:
@@ -115,7 +115,7 @@ def is_pool(owner: Mapping[str, Any]) -> bool:
 
 
 def read_child(resource: Resource, body: Mapping[str, Any]) -> Child:
-    """Return the record of a child, not verified, with its body."""
+    """Return the record of a child, not verified, without its body."""
     metadata = body["metadata"]
     owner = controller_of(body)
     return Child(
@@ -128,12 +128,15 @@ def read_child(resource: Resource, body: Mapping[str, Any]) -> Child:
         applied=(metadata.get("annotations") or {}).get(labels.ANNOTATION_APPLIED),
         fingerprint=fingerprint(body),
         terminating="deletionTimestamp" in metadata,
-        body=pack(
-            {key: value for key, value in body.items() if key not in {"status", "metadata"}}
-            | {"metadata": {k: v for k, v in metadata.items() if k != "managedFields"}}
-        ),
         facts=_facts(resource, body),
     )
+
+
+def keep_body(child: Child, body: Mapping[str, Any]) -> None:
+    """Keep the body of a child that is to be compared with its manifest."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    rest = {key: value for key, value in body.items() if key not in {"status", "metadata"}}
+    child.body = pack({**rest, "metadata": metadata})
 
 
 def read_revision(child: Child) -> ObservedRevision:

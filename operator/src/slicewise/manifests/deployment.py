@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,9 +19,9 @@ def build_deployment(
     surges, because a surge would ask for a slice beyond the plan; the template changes only with the topology key.
     """
     labels = {**revision_labels(revision), **zone_labels(zone)}
-    pod = copy.deepcopy(dict(template))
-    pod["metadata"]["labels"] = {**pod["metadata"].get("labels", {}), **zone_labels(zone)}
-    pod["spec"]["affinity"] = {"nodeAffinity": _in_zone(pool.spec.zones.topology_key, zone)}
+    marks = {**template["metadata"], "labels": {**template["metadata"].get("labels", {}), **zone_labels(zone)}}
+    affinity = {"nodeAffinity": _in_zone(pool.spec.zones.topology_key, zone)}
+    pod = {**template, "metadata": marks, "spec": {**template["spec"], "affinity": affinity}}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -19,6 +19,7 @@ from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.settings import WorkerSettings
+from slicewise_worker.weights import hold
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ def bring_up(
     """Return an engine that has generated a token; raises `StartError`, or `StartInterruptedError` after `stopping`."""
     try:
         weights = read_result(settings.weights_file)
+        _hold(weights)
         _verify(weights, state, stopping)
         start_backend()
         state.device = choose_device(settings.device)
@@ -76,6 +78,14 @@ def bring_up(
     state.phase = Phase.SERVING
     log.info("serving %s on %s with %d threads", settings.model_name, state.device.name, shape.threads)
     return engine
+
+
+def _hold(weights: WeightsFile) -> None:
+    """Keep the file from being evicted from a cache that pods share, until this process ends in whatever way."""
+    try:
+        hold(weights.path)
+    except OSError as error:
+        raise WeightsError("WeightsMissing", f"cannot hold {weights.path}: {error.strerror or error}") from error
 
 
 def _verify(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builders import make_node, make_pool
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from simulation import OTHER, Simulation, changed
 
@@ -20,6 +20,7 @@ from slicewise.api.v1alpha1 import InferencePool
     floor=st.one_of(st.none(), st.integers(0, 2)),
     edits=st.lists(st.sampled_from(["model", "back", "up", "down", "cordon", "uncordon", "kill", "zero"]), max_size=6),
 )
+@example(seed=0, slices=[0, 0, 3], start=7, floor=2, edits=["down", "model"])
 def test_no_story_takes_a_zone_below_its_floor_or_two_workers_to_one_slice(
     seed: int, slices: list[int], start: int, floor: int | None, edits: list[str]
 ) -> None:

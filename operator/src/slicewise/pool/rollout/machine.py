@@ -63,11 +63,21 @@ def shares(state: RolloutState, view: RolloutView, steady: Mapping[str, int]) ->
         return Shares(stable=step.new, canary=step.old, step=step)
     if state.canary is None or state.zone is None or not any(target.desired for target in view.targets):
         return Shares(stable=steady, canary={})
-    desired = next((target.desired for target in view.targets if target.zone == state.zone), 0)
-    stable = dict(steady)
-    if not state.surge:
-        stable[state.zone] = max(0, min(stable.get(state.zone, 0), desired - 1))
-    return Shares(stable=stable, canary={state.zone: 1})
+    return Shares(stable=steady if state.surge else _one_gave_way(state.zone, view, steady), canary={state.zone: 1})
+
+
+def _one_gave_way(zone: str, view: RolloutView, steady: Mapping[str, int]) -> dict[str, int]:
+    """One stable worker of `zone` has left its place to the canary; never so that the zone falls below its floor.
+
+    A zone may have more than it is to have (other zones lack workers), so what counts is the floor less the canary's own
+    worker once that serves.
+    """
+    target = next((target for target in view.targets if target.zone == zone), None)
+    if target is None:
+        return dict(steady)
+    up = view.canary.get(zone, ZoneWorkers()).new_serving
+    keep = max(target.desired - 1, target.floor - up)
+    return {**steady, zone: max(0, min(steady.get(zone, 0), keep))}
 
 
 def advance(state: RolloutState, view: RolloutView, now_shares: Shares, now: float) -> RolloutState:

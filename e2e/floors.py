@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -31,8 +32,9 @@ class FloorWatch:
     def stop(self) -> None:
         """End the watch. Raises AssertionError where it has missed something."""
         self._stopping = True
-        if self._stream is not None:
-            self._stream.shutdown()
+        if self._thread.is_alive() and self._stream is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself just now
+                self._stream.shutdown()
         self._thread.join(timeout=10)
         assert self.trouble is None, f"the watch on the pods of {self._pool.name} broke: {self.trouble}"
 
@@ -65,7 +67,9 @@ class FloorWatch:
 
     def _count(self, why: str) -> None:
         mine = [
-            pod for pod in self._pods.values() if pod["metadata"]["labels"].get("slicewise.dev/pool") == self._pool.name
+            pod
+            for pod in self._pods.values()
+            if (pod["metadata"].get("labels") or {}).get("slicewise.dev/pool") == self._pool.name
         ]
         now = Counter(zone_of(pod) for pod in mine if serves(pod))
         for zone in {*now, *self.fewest}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 
@@ -49,14 +50,11 @@ class Story:
 
     def end(self) -> None:
         """Put everything back, whatever the story did; slices are free when it returns."""
-        for floor in self.floors:
-            floor.stop()
-        for load in self.loads:
-            load.stop()
-        for step in reversed(self.undo):
-            step()
-        self.nodes.put_back()
-        clear(self.api)
+        with contextlib.ExitStack() as steps:  # each is done, whatever becomes of the others
+            steps.callback(clear, self.api)
+            steps.callback(self.nodes.put_back)
+            for step in [*self.undo, *(load.stop for load in self.loads), *(floor.stop for floor in self.floors)]:
+                steps.callback(step)
 
 
 def make_room(api: Api) -> None:

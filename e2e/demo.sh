@@ -23,7 +23,7 @@ example_source() { sed -n 's/^ *source: *//p' "$root/docs/examples/chat.yaml"; }
 hub_answers() {
   local path=${1#hf://}
   local repository=${path%%@*} rest=${path#*@}
-  curl -fsIL -m 10 -o /dev/null "${HF_ENDPOINT:-https://huggingface.co}/$repository/resolve/$rest"
+  curl -fsIL -m 10 -o /dev/null "$(python -c 'from huggingface_hub.constants import ENDPOINT; print(ENDPOINT)')/$repository/resolve/$rest"
 }
 
 choose_model() {  # sets source, digest, why

@@ -95,6 +95,14 @@ def revision_of(pod: Object) -> str:
     return str(pod["metadata"]["labels"].get("slicewise.dev/revision", ""))
 
 
+def device_of(pod: Object) -> str:
+    """Return the id of the device that a worker holds."""
+    statuses = (pod["status"].get("containerStatuses") or [{}])[0].get("allocatedResourcesStatus") or []
+    found = [item["resourceID"] for entry in statuses for item in entry.get("resources") or []]
+    assert len(found) == 1, f"{pod['metadata']['name']} holds {found}"
+    return str(found[0])
+
+
 def serves(pod: Object) -> bool:
     """Whether a pod is ready and nobody has asked it to go."""
     status = pod.get("status") or {}

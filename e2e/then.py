@@ -8,7 +8,7 @@ from functools import partial
 from e2e.api import Object
 from e2e.floors import FloorWatch
 from e2e.load import Load
-from e2e.pool import Pool, revision_of, serves, zone_of
+from e2e.pool import Pool, device_of, revision_of, serves, zone_of
 from e2e.story import Story
 from e2e.waiting import eventually, for_a_while
 
@@ -89,6 +89,11 @@ class Then:
         assert status == 200, f"{name}: {status} {answer}"
         assert answer["usage"]["completion_tokens"] > 0, f"{name}: no tokens: {answer}"
         return str(answer["choices"][0]["message"]["content"])
+
+    def no_device_is_held_twice(self, *pools: Pool) -> None:
+        """Each ready worker has a device of its own."""
+        held = [device_of(pod) for pool in pools for pod in pool.workers()]
+        assert len(held) == len(set(held)), f"a device is held twice: {held}"
 
     def no_request_failed(self, load: Load, at_least: int = 20) -> None:
         """Every request since the load began was answered, and there were some."""

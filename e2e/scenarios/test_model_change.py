@@ -59,29 +59,24 @@ def test_a_model_changes_under_load_without_a_failed_request_and_comes_back_to_t
     then.floors_held(floors, **FLOORS)
 
 
-def test_a_model_changes_where_every_slice_is_taken(story: Story, given: Given, when: When, then: Then) -> None:
-    pool = given.a_pool("chat", replicas=6, within=240)
-    floors = given.an_eye_on_the_floors_of(pool)
-    devices = DevicesSeen(story)
-    when.edited(pool, engine={"contextTokens": 256})
-    then.is_ready(pool, within=300)
-    devices.look(pool)
-    then.has_workers(pool, a=2, b=2, c=2)
-    then.all_run(pool, pool.status()["revisions"]["stable"])
-    then.floors_held(floors, **FLOORS)
-
-
-def test_a_model_change_that_nothing_can_give_way_for_waits_and_says_so(given: Given, when: When, then: Then) -> None:
-    pool = given.a_pool("chat", replicas=6, zones={"minAvailable": 2}, within=240)
+def test_a_model_change_waits_where_nothing_may_give_way_and_goes_through_when_something_may(
+    story: Story, given: Given, when: When, then: Then
+) -> None:
+    pool = given.a_pool("chat", replicas=6, zones={"minAvailable": 2})
     old = pool.status()["revisions"]["stable"]
     when.edited(pool, engine={"contextTokens": 256})
     then.says(pool, "RolloutProgressing", "False", "NoSliceToSpare", ["spec.zones.minAvailable"])
     then.workers_stay(pool)
     then.all_run(pool, old)
+
     when.edited(pool, zones={"minAvailable": 1})
-    then.is_ready(pool, within=300)
+    floors = given.an_eye_on_the_floors_of(pool)
+    then.is_ready(pool, within=240)
     assert pool.status()["revisions"]["stable"] != old
+    then.no_device_is_held_twice(pool)
     then.has_workers(pool, a=2, b=2, c=2)
+    then.all_run(pool, pool.status()["revisions"]["stable"])
+    then.floors_held(floors, **FLOORS)
 
 
 def test_a_newer_edit_overtakes_one_that_is_under_way(given: Given, when: When, then: Then) -> None:
@@ -90,7 +85,7 @@ def test_a_newer_edit_overtakes_one_that_is_under_way(given: Given, when: When, 
     when.edited(pool, engine={"contextTokens": 256})
     eventually("the first edit is under way", lambda: _moving(pool), within=60)
     when.edited(pool, engine={"contextTokens": 384})
-    then.is_ready(pool, within=300)
+    then.is_ready(pool, within=100)
     then.has_workers(pool, a=1, b=1, c=1)
     contexts = {_environment(pod)["SLICEWISE_WORKER_CONTEXT_TOKENS"] for pod in pool.workers()}
     assert contexts == {"384"}
@@ -103,22 +98,3 @@ def _moving(pool: Pool) -> None:
 
 def _environment(pod: Object) -> dict[str, Any]:
     return {item["name"]: item.get("value") for item in pod["spec"]["containers"][0]["env"]}
-
-
-class DevicesSeen:
-    """Which device each worker holds; no two hold the same."""
-
-    def __init__(self, story: Story) -> None:
-        self._story = story
-
-    def look(self, pool: Pool) -> None:
-        held = [device_of(self._story, pod) for pod in pool.workers()]
-        assert len(held) == len(set(held)), f"a device is held twice: {held}"
-
-
-def device_of(story: Story, pod: Object) -> str:
-    """Return the id of the device that a worker holds."""
-    statuses = pod["status"]["containerStatuses"][0].get("allocatedResourcesStatus") or []
-    found = [item["resourceID"] for entry in statuses for item in entry.get("resources") or []]
-    assert len(found) == 1, f"{pod['metadata']['name']} holds {found}"
-    return str(found[0])

@@ -114,7 +114,7 @@ def _fetch_container(pool: InferencePool, image: str, installation: Installation
     return {
         "name": "fetch",
         "image": image,
-        "command": ["slicewise-fetch"],
+        "args": ["slicewise-fetch"],  # not `command`: see _worker_container
         "env": env,
         "ports": [{"name": "fetch", "containerPort": FETCH_PORT, "protocol": "TCP"}],
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
@@ -151,7 +151,9 @@ def _worker_container(
     return {
         "name": "worker",
         "image": image,
-        "command": ["slicewise-worker"],
+        # Behind the image's init process. A program that is process 1 itself loses a SIGTERM that comes before its handler is
+        # there, and a pod deleted while it starts would hold its slice for the whole grace period.
+        "args": ["slicewise-worker"],
         "env": env,
         "ports": [{"name": "http", "containerPort": WORKER_PORT, "protocol": "TCP"}],
         "resources": worker_resources(pool, resource, installation),

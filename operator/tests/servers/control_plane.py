@@ -10,8 +10,7 @@
 what a client needs. `server.stop_api()` and `server.start_api()` take the API away and give it back on the same port with
 the same data. No scheduler and no kubelet runs: a test binds pods and writes their status itself.
 
-The programs come from `$SLICEWISE_CACHE/bin`; what is missing is built (minutes, once) by `e2e/cluster/build.sh`. Processes
-die with the test process, also when that is killed.
+The programs come from `$SLICEWISE_CACHE/bin`; `e2e/cluster/build.sh` builds what is missing (minutes, once). Processes die with us.
 """
 
 from __future__ import annotations

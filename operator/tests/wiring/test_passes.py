@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -64,13 +65,14 @@ async def test_a_change_of_k_children_costs_k_plus_one_writes(cluster: Cluster, 
     assert writes[1] == "patch inferencepools/chat/status"
 
 
-async def test_a_restart_writes_nothing(cluster: Cluster, replicas: Operators) -> None:
+@pytest.mark.parametrize("page", [2, 200], ids=["lists-of-many-pages", "lists-of-one-page"])
+async def test_a_restart_writes_nothing(cluster: Cluster, replicas: Operators, page: int) -> None:
     first = await replicas.start()
     cluster.create(pool_object(namespace=cluster.namespace))
     await settled(cluster, first)
     assert first.end() == 0
     mark = cluster.server.audit_mark()
-    second = await replicas.start()
+    second = await replicas.start(list_page_size=page)
     await eventually(second.leads, "the second leads")
     await eventually(lambda: second.metric('slicewise_reconcile_total{result="unchanged"}') >= 1, "one pass")
 
@@ -210,3 +212,52 @@ async def test_two_pools_do_not_touch_one_another(cluster: Cluster, replicas: Op
     await settled(cluster, operator, "code")
 
     assert all("/code" in write for write in cluster.writes(mark)), cluster.writes(mark)
+
+
+async def test_a_namespace_that_may_not_be_read_holds_up_no_other(cluster: Cluster, replicas: Operators) -> None:
+    elsewhere = Cluster(cluster.server, f"{cluster.namespace}-secret")
+    cluster.server.kubectl("create", "namespace", elsewhere.namespace)
+    cluster.server.kubectl("apply", "-f", "-", stdin=guest_may_serve(cluster.namespace))
+    config = json.loads(cluster.server.kubeconfig.read_text())
+    config["users"][0]["user"]["token"] = cluster.server.guest_token
+    kubeconfig = replicas.directory / "guest.kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    operator = await replicas.start(
+        kubeconfig=kubeconfig, watch_namespaces=json.dumps([cluster.namespace, elsewhere.namespace])
+    )
+    for place in (elsewhere, cluster):
+        place.create(pool_object(namespace=place.namespace))
+    await settled(cluster, operator)
+
+    assert len(cluster.children()) == 11
+    assert elsewhere.children() == {}
+    assert "status" not in elsewhere.pool() or elsewhere.pool()["status"] == {"observedGeneration": -1}
+
+
+def guest_may_serve(namespace: str) -> dict[str, Any]:
+    """Return rights for the user `guest`: the nodes, and all of one namespace."""
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"}
+    guest = [{"kind": "User", "name": "guest", "apiGroup": "rbac.authorization.k8s.io"}]
+    api = "rbac.authorization.k8s.io/v1"
+    reads_nodes = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}]
+    return {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {"apiVersion": api, "kind": "ClusterRole", "metadata": {"name": "read-nodes"}, "rules": reads_nodes},
+            {
+                "apiVersion": api,
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": "guest-reads-nodes"},
+                "roleRef": {**role, "name": "read-nodes"},
+                "subjects": guest,
+            },
+            {
+                "apiVersion": api,
+                "kind": "RoleBinding",
+                "metadata": {"name": "guest", "namespace": namespace},
+                "roleRef": {**role, "name": "cluster-admin"},
+                "subjects": guest,
+            },
+        ],
+    }

@@ -35,8 +35,14 @@ class StreamObserver(Protocol):
     def alive(self, path: str) -> None:
         """A list or a watch was asked for, or a watch brought something: an event, a bookmark."""
 
-    def listed(self, path: str, resource_version: str, uids: frozenset[str]) -> None:
-        """A list is complete: these objects exist at `resource_version`, and no others. Comes before their events."""
+    def page(self, path: str, uids: set[str]) -> None:
+        """A page of a list has come, with these objects. Comes before their events."""
+
+    def listed(self, path: str, resource_version: str, uids: set[str]) -> None:
+        """All pages of a list have come: these objects exist at `resource_version`, and no others."""
+
+    def forbidden(self, path: str) -> None:
+        """The API server forbids a list."""
 
     def writes_in_flight(self) -> bool:
         """Whether answers to our own writes are on their way."""
@@ -53,6 +59,8 @@ def watch_middleware(observer: StreamObserver) -> Middleware:
         path, query = request.url.path, request.url.query
         observer.alive(path)
         response = await handler(request)
+        if response.status == 403 and "limit" in query:
+            observer.forbidden(path)
         if request.method != "GET" or response.status != 200:
             return response
         if query.get("watch") == "true":
@@ -76,13 +84,14 @@ async def _note_page(
     # kopf asks for the same JSON next: parsed once, held once.
     response.json = parsed  # type: ignore[method-assign]
     response._body = b""  # the text of a page is as large as the page
-    uids = pages.get(path, set()) if continued else set()
-    uids.update(item["metadata"]["uid"] for item in page.get("items") or ())
-    pages[path] = uids
+    uids = {item["metadata"]["uid"] for item in page.get("items") or ()}
+    observer.page(path, uids)
+    so_far = pages.setdefault(path, set()) if continued else set()
+    so_far |= uids
+    pages[path] = so_far
     metadata = page.get("metadata") or {}
-    observer.alive(path)
     if not metadata.get("continue"):
-        observer.listed(path, metadata.get("resourceVersion", ""), frozenset(pages.pop(path)))
+        observer.listed(path, metadata.get("resourceVersion", ""), pages.pop(path))
 
 
 class _WholeLines:

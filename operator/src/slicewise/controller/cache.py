@@ -7,7 +7,7 @@ returns the pools that it concerns; an event that says nothing new concerns none
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
 from slicewise.clients.resources import NODES, PODS, POOLS, Resource
@@ -75,7 +75,7 @@ class Cache:
         self._drop_if_empty(entry)
         return {entry.key} if changed else set()
 
-    def retain(self, resource: Resource, namespace: str | None, version: int, uids: frozenset[str]) -> set[Key]:
+    def retain(self, resource: Resource, namespace: str | None, version: int, uids: Set[str]) -> set[Key]:
         """Forget what a complete list at `version` no longer has. `namespace` None: the list was of all."""
         touched: set[Key] = set()
         if resource is NODES:
@@ -95,7 +95,7 @@ class Cache:
         """Return the pools that exist."""
         return [key for key, entry in self.pools.items() if entry.uid]
 
-    def _retain(self, entry: PoolEntry, resource: Resource, version: int, uids: frozenset[str]) -> bool:
+    def _retain(self, entry: PoolEntry, resource: Resource, version: int, uids: Set[str]) -> bool:
         if resource is POOLS:
             gone = entry.uid and entry.uid not in uids and entry.version <= version
             return bool(gone) and _ingest_pool(entry, {"metadata": {"uid": entry.uid}}, deleted=True)

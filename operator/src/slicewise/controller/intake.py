@@ -36,6 +36,7 @@ class Intake:
         self._restricted = bool(namespaces)
         self._unlisted = set(self._scopes)
         self._pending: dict[str, set[str]] = {}
+        self._forbidden: set[str] = set()
         self.complete = asyncio.Event()
         """Set once every collection was listed and taken in."""
 
@@ -52,22 +53,38 @@ class Intake:
             waiting = self._pending.get(path)
             if waiting is not None:
                 waiting.discard(body["metadata"]["uid"])
-                self._settle(path)
+                if not waiting:
+                    self._settle()
 
     def alive(self, path: str) -> None:
         """See `StreamObserver.alive`."""
         self._life.mark(path)
 
-    def listed(self, path: str, resource_version: str, uids: frozenset[str]) -> None:
+    def page(self, path: str, uids: set[str]) -> None:
+        """See `StreamObserver.page`."""
+        if path in self._unlisted:
+            self._pending.setdefault(path, set()).update(uids)
+
+    def listed(self, path: str, resource_version: str, uids: set[str]) -> None:
         """See `StreamObserver.listed`: forget what vanished while nobody was looking."""
         if path not in self._scopes:
             return
         resource, namespace = self._scopes[path]
         self._wake(self._cache.retain(resource, namespace, int(resource_version or 0), uids), urgent=resource is POOLS)
-        if path in self._unlisted:
-            self._pending[path] = set(uids)
-            self._unlisted.discard(path)
-            self._settle(path)
+        self._unlisted.discard(path)
+        if path in self._forbidden:
+            self._forbidden.discard(path)
+            self._wake((key for key in self._cache.existing() if key[0] == namespace), urgent=True)
+        self._settle()
+
+    def forbidden(self, path: str) -> None:
+        """See `StreamObserver.forbidden`: a namespace that may not be read is not served, and holds up no other."""
+        if path in self._unlisted and path not in self._forbidden:
+            log.warning(
+                "reading is forbidden: grant list and watch, or take the namespace out of watchNamespaces", path=path
+            )
+            self._forbidden.add(path)
+            self._settle()
 
     def writes_in_flight(self) -> bool:
         """See `StreamObserver.writes_in_flight`."""
@@ -77,18 +94,24 @@ class Intake:
         """See `StreamObserver.is_echo`."""
         return self._cache.is_echo(resource_version)
 
+    def readable(self, namespace: str) -> bool:
+        """Whether everything about the pools of a namespace could be read."""
+        return all(self._scopes[path][1] not in {namespace, None} for path in self._forbidden)
+
     def missing(self) -> str | None:
         """Return what is still waited for, or None."""
         if self.complete.is_set():
             return None
-        paths = sorted(self._unlisted | set(self._pending))
+        paths = sorted(self._unlisted | {path for path, uids in self._pending.items() if uids})
         return f"not all objects have been read yet: {', '.join(paths)}"
 
-    def _settle(self, path: str) -> None:
-        if not self._pending[path]:
-            del self._pending[path]
-        if not self._pending and not self._unlisted and not self.complete.is_set():
+    def _settle(self) -> None:
+        if self.complete.is_set():
+            return
+        skipped = {path for path in self._forbidden if self._scopes[path][1] is not None}
+        if self._unlisted <= skipped and not any(self._pending.values()):
             log.info("cache complete", pools=len(list(self._cache.existing())))
+            self._pending.clear()
             self.complete.set()
 
     def _wake(self, keys: Iterable[Key], *, urgent: bool) -> None:

@@ -200,6 +200,7 @@ class Operator:
             clock=self._clock,
             plan_pool=plan_pool,
             plan_invalid=plan_invalid,
+            readable=self._intake.readable,
             resync=here.resync_seconds,
         )
 

@@ -69,6 +69,8 @@ class Parts:
     clock: Clock
     plan_pool: PlanPool
     plan_invalid: PlanInvalid
+    readable: Callable[[str], bool] = lambda _namespace: True
+    """Whether all that a pass needs may be read in a namespace."""
     resync: float = 1800
 
 
@@ -89,6 +91,8 @@ class Reconciler:
             entry = self._cache.pools.get(key)
             if entry is None or not entry.uid or entry.deleting:
                 return Done(after=None)
+            if not self._parts.readable(entry.namespace):
+                return Done(after=None)  # half a view would prune and create at random; woken when it can be read
             try:
                 return await self._pass(entry)
             except ConflictError:

@@ -21,7 +21,8 @@ class WakeQueue:
         self._ready: dict[Key, float] = {}
         """Pools whose flag is up → since when; in the order to serve."""
         self._running: dict[Key, float] = {}
-        self._again: set[Key] = set()
+        self._again: dict[Key, bool] = {}
+        """Pools woken while their pass runs → whether urgently."""
         self._held: dict[Key, float] = {}
         """Pools in back-off → until when."""
         self._due: dict[Key, float] = {}
@@ -36,7 +37,7 @@ class WakeQueue:
         if urgent:
             self._held.pop(key, None)
         if key in self._running:
-            self._again.add(key)
+            self._again[key] = urgent or self._again.get(key, False)
         elif key in self._held:
             self._at(key, self._held[key])
         elif key not in self._ready:
@@ -76,8 +77,7 @@ class WakeQueue:
         del self._running[key]
         if not self._running:
             self._quiet.set()
-        woken = key in self._again
-        self._again.discard(key)
+        again = self._again.pop(key, None)
         self._due.pop(key, None)
         self._held.pop(key, None)
         if after is not None:
@@ -85,8 +85,8 @@ class WakeQueue:
             if hold:
                 self._held[key] = when
             self._at(key, when)
-        if woken:
-            self.wake(key)
+        if again is not None:
+            self.wake(key, urgent=again)
         self._changed.set()
 
     async def quiet(self) -> None:

@@ -1,23 +1,32 @@
-"""Fixtures of the wiring tests: a namespace, three nodes with slices, and operators as processes."""
+"""Fixtures of the wiring tests: an API server with three nodes with slices, a namespace, operators as processes."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from builders import MIG
-from servers.control_plane import ApiServer
+from servers.control_plane import REPOSITORY, ApiServer, control_plane
 from wiring.operator_process import Cluster, Operators, operators
 
 
-@pytest.fixture(scope="session")
-def nodes(api_server: ApiServer) -> None:
-    """One node with two slices in each of the zones a, b, c."""
+@contextlib.contextmanager
+def start_server(directory: Path) -> Iterator[ApiServer]:
+    """Run an API server with the CRD."""
+    with control_plane(directory) as server:
+        server.kubectl("apply", "-f", str(REPOSITORY / "crds"))
+        server.kubectl("wait", "--for=condition=Established", "crd/inferencepools.slicewise.dev", "--timeout=30s")
+        yield server
+
+
+def make_nodes(server: ApiServer) -> None:
+    """Make one node with two slices in each of the zones a, b, c."""
     for zone in "abc":
         labels = {"topology.kubernetes.io/zone": zone, f"{MIG}.memory": "9728"}
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"wiring-{zone}", "labels": labels}}
-        code, answer = api_server.request("POST", "/api/v1/nodes", node)
+        code, answer = server.request("POST", "/api/v1/nodes", node)
         assert code == 201, answer
         status = {
             "allocatable": {MIG: "2", "cpu": "4"},
@@ -25,14 +34,20 @@ def nodes(api_server: ApiServer) -> None:
             "conditions": [{"type": "Ready", "status": "True"}],
         }
         path = f"/api/v1/nodes/wiring-{zone}/status"
-        code, answer = api_server.request(
-            "PATCH", path, {"status": status}, content_type="application/merge-patch+json"
-        )
+        code, answer = server.request("PATCH", path, {"status": status}, content_type="application/merge-patch+json")
         assert code == 200, answer
 
 
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API server for these tests alone, without controllers: what they count is the operator's doing."""
+    with start_server(tmp_path_factory.mktemp("control-plane")) as server:
+        make_nodes(server)
+        yield server
+
+
 @pytest.fixture
-def cluster(api_server: ApiServer, nodes: None, namespace: str) -> Cluster:
+def cluster(api_server: ApiServer, namespace: str) -> Cluster:
     """A namespace of the test's own."""
     return Cluster(api_server, namespace)
 

@@ -1,0 +1,204 @@
+"""What the operator learns of workers, slices and references, and says of them.
+
+With the controllers that make pods of Deployments; the test plays scheduler and kubelet: it binds pods and writes their status.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from builders import DIGEST, MIG, pool_object
+from servers.control_plane import ApiServer, controller_manager
+from wiring.conftest import make_nodes, start_server
+from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(120)]
+MERGE = "application/merge-patch+json"
+
+
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API server of this module's own: elsewhere pods that come and go would blur what is counted."""
+    with start_server(tmp_path_factory.mktemp("control-plane")) as server, controller_manager(server):
+        make_nodes(server)
+        yield server
+
+
+@pytest.fixture
+def cluster(api_server: ApiServer, namespace: str) -> Cluster:
+    return Cluster(api_server, namespace)
+
+
+class Kubelet:
+    """Binds the pods of a namespace and writes their status."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._server = cluster.server
+        self._path = f"/api/v1/namespaces/{cluster.namespace}/pods"
+
+    def pods(self) -> list[dict[str, Any]]:
+        _, answer = self._server.request("GET", self._path)
+        return [pod for pod in answer["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+    def bind(self, pod: dict[str, Any]) -> None:
+        zone = pod["metadata"]["labels"]["slicewise.dev/zone"]
+        target = {"apiVersion": "v1", "kind": "Node", "name": f"wiring-{zone}"}
+        body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]}, "target": target}
+        code, answer = self._server.request("POST", f"{self._path}/{pod['metadata']['name']}/binding", body)
+        assert code == 201, answer
+
+    def say(self, pod: dict[str, Any], **status: Any) -> None:
+        path = f"{self._path}/{pod['metadata']['name']}/status"
+        code, answer = self._server.request("PATCH", path, {"status": status}, content_type=MERGE)
+        assert code == 200, answer
+
+    def ready(self, pod: dict[str, Any], address: str) -> None:
+        name = pod["metadata"]["name"]
+        self.say(
+            pod,
+            phase="Running",
+            podIP=address,
+            podIPs=[{"ip": address}],
+            conditions=[{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")],
+            initContainerStatuses=[container("fetch", name, {"terminated": {"exitCode": 0}}, ready=True)],
+            containerStatuses=[container("worker", name, {"running": {}}, ready=True)],
+        )
+
+
+def container(name: str, pod: str, state: dict[str, Any], *, ready: bool = False) -> dict[str, Any]:
+    identity = {"containerID": f"containerd://{pod}", "image": "slicewise-worker:test", "imageID": ""}
+    return {"name": name, "ready": ready, "restartCount": 0, "state": state, **identity}
+
+
+@pytest.fixture
+def kubelet(cluster: Cluster) -> Kubelet:
+    return Kubelet(cluster)
+
+
+@contextlib.asynccontextmanager
+async def worker_at(address: str, port: int, path: str, answer: dict[str, Any]) -> AsyncIterator[list[str]]:
+    """Answer as a worker pod does on its own address. Yields the paths that were asked for."""
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.json_response(answer)
+
+    app = web.Application()
+    app.router.add_get(path, handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, address, port).start()
+    try:
+        yield asked
+    finally:
+        await runner.cleanup()
+
+
+async def test_workers_that_are_ready_make_the_pool_ready_and_are_asked_once_where_they_compute(
+    cluster: Cluster, replicas: Operators, kubelet: Kubelet
+) -> None:
+    operator = await replicas.start()
+    cluster.create(pool_object(namespace=cluster.namespace, zones={"names": ["a"]}))
+    await eventually(lambda: len(kubelet.pods()) == 1, "the Deployment has its pod")
+    (pod,) = kubelet.pods()
+    async with worker_at("127.77.0.1", 8080, "/v1/worker", {"device": "cuda", "on_gpu": True}) as asked:
+        kubelet.bind(pod)
+        kubelet.ready(pod, "127.77.0.1")
+        await eventually(lambda: cluster.condition("Ready").get("status") == "True", operator.words())
+        await eventually(lambda: cluster.condition("ServingOnGPU").get("status") == "True", operator.words())
+        await eventually(operator.resting, "no pass waits")
+    assert asked == ["/v1/worker"]
+
+
+async def test_the_progress_of_a_download_is_shown(cluster: Cluster, replicas: Operators, kubelet: Kubelet) -> None:
+    operator = await replicas.start()
+    cluster.create(pool_object(namespace=cluster.namespace, zones={"names": ["a"]}))
+    await eventually(lambda: len(kubelet.pods()) == 1, "the Deployment has its pod")
+    (pod,) = kubelet.pods()
+    progress = {"bytes_done": 25 * 2**20, "bytes_total": 100 * 2**20, "reason": None, "message": "", "done": False}
+    async with worker_at("127.77.0.2", 9091, "/progress", progress):
+        kubelet.bind(pod)
+        fetching = container("fetch", pod["metadata"]["name"], {"running": {}})
+        kubelet.say(
+            pod, phase="Pending", podIP="127.77.0.2", podIPs=[{"ip": "127.77.0.2"}], initContainerStatuses=[fetching]
+        )
+        await eventually(lambda: "25 %" in cluster.condition("WeightsCached").get("message", ""), operator.words())
+    labels = f'{{namespace="{cluster.namespace}",pool="chat"}}'
+    assert operator.metric(f"slicewise_fetch_done_bytes{labels}") == 25 * 2**20
+
+
+async def test_a_download_that_failed_is_told_in_its_own_words(
+    cluster: Cluster, replicas: Operators, kubelet: Kubelet
+) -> None:
+    operator = await replicas.start()
+    cluster.create(pool_object(namespace=cluster.namespace, zones={"names": ["a"]}))
+    await eventually(lambda: len(kubelet.pods()) == 1, "the Deployment has its pod")
+    (pod,) = kubelet.pods()
+    kubelet.bind(pod)
+    ended = {"terminated": {"exitCode": 1, "message": '{"reason":"DigestMismatch","message":"the file has sha256:1"}'}}
+    kubelet.say(pod, phase="Pending", initContainerStatuses=[container("fetch", pod["metadata"]["name"], ended)])
+    await eventually(lambda: cluster.condition("WeightsCached").get("reason") == "DigestMismatch", operator.words())
+    assert "the file has sha256:1" in cluster.condition("WeightsCached")["message"]
+
+
+async def test_a_pod_left_behind_as_failed_is_removed(cluster: Cluster, replicas: Operators, kubelet: Kubelet) -> None:
+    operator = await replicas.start()
+    cluster.create(pool_object(namespace=cluster.namespace, zones={"names": ["a"]}))
+    await eventually(lambda: len(kubelet.pods()) == 1, "the Deployment has its pod")
+    (pod,) = kubelet.pods()
+    kubelet.bind(pod)
+    kubelet.say(pod, phase="Failed", reason="UnexpectedAdmissionError", message="no healthy device")
+    await eventually(
+        lambda: pod["metadata"]["uid"] not in [p["metadata"]["uid"] for p in kubelet.pods()], operator.words()
+    )
+    assert operator.metric('slicewise_pods_removed_total{reason="FailedLeftOver"}') == 1
+
+
+async def test_slices_that_foreign_pods_hold_are_not_free(cluster: Cluster, replicas: Operators) -> None:
+    limits = {MIG: "2"}
+    for zone in "bc":
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"foreign-{zone}"},
+            "spec": {
+                "nodeName": f"wiring-{zone}",
+                "containers": [{"name": "x", "image": "x", "resources": {"limits": limits, "requests": limits}}],
+            },
+        }
+        code, answer = cluster.server.request("POST", f"/api/v1/namespaces/{cluster.namespace}/pods", pod)
+        assert code == 201, answer
+    operator = await replicas.start()
+    cluster.create(pool_object(namespace=cluster.namespace, replicas=3, zones={"minAvailable": 1}))
+
+    await eventually(lambda: cluster.condition("CapacityAvailable").get("status") == "False", operator.words())
+    message = cluster.condition("CapacityAvailable")["message"]
+    assert "2 of 3" in message
+    assert MIG in message
+
+
+async def test_a_secret_that_is_missing_is_named_and_its_coming_noticed(cluster: Cluster, replicas: Operators) -> None:
+    operator = await replicas.start()
+    model = {
+        "source": "https://models.example.com/small.gguf",
+        "digest": DIGEST,
+        "credentialsSecretRef": {"name": "hub"},
+    }
+    cluster.create(pool_object(namespace=cluster.namespace, model=model))
+    await eventually(lambda: cluster.condition("WeightsCached").get("reason") == "SecretMissing", operator.words())
+
+    cluster.server.kubectl("create", "secret", "generic", "hub", f"--namespace={cluster.namespace}")
+    await eventually(lambda: cluster.condition("WeightsCached").get("reason") != "SecretMissing", operator.words(), 40)
+
+
+async def test_children_of_a_deleted_pool_go(cluster: Cluster, replicas: Operators) -> None:
+    operator: OperatorProcess = await replicas.start()
+    cluster.create(pool_object(namespace=cluster.namespace))
+    await eventually(cluster.seen, operator.words())
+    cluster.server.kubectl("delete", "inferencepools.slicewise.dev/chat", f"--namespace={cluster.namespace}")
+    await eventually(lambda: cluster.children() == {}, "the garbage collector took all of them", 60)

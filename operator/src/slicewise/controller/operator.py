@@ -45,6 +45,9 @@ log = structlog.get_logger(__name__)
 FINISH_SECONDS: Final = 10.0
 """How long running passes may take to end when the operator is told to."""
 
+FLUSH_SECONDS: Final = 2.0
+"""How long Events that wait may take to go out then; nobody waits for it, the lease is given back already."""
+
 
 class Operator:
     """One replica."""
@@ -89,10 +92,12 @@ class Operator:
 
     async def _lead_and_watch(self, connection: Connection, kube: KubeClient, workers: HttpWorkers) -> None:
         leader = Leader(self._terms(), kube, self._clock, self._on_lead)
+        recorder = EventRecorder(ClusterEvents(kube), self._clock.now, self._settings.pod_name)
+        publication = Publication(recorder, self._metrics)
         may_write = leader.may_write if self._settings.leader_election else lambda: True
         passes = Passes(
             self._queue,
-            Reconciler(self._parts(kube, workers, Applier(self._cache, kube, may_write))),
+            Reconciler(self._parts(kube, workers, Applier(self._cache, kube, may_write), publication)),
             self._clock,
             self._settings.max_concurrent_passes,
             self._metrics.pass_ended,
@@ -114,6 +119,7 @@ class Operator:
         election.cancel()
         await asyncio.gather(election, gate, return_exceptions=True)
         await leader.release()
+        await publication.flush(FLUSH_SECONDS)
         stop_kopf.set()
         stopped.cancel()
         await self._end(watching)
@@ -180,7 +186,7 @@ class Operator:
                 self._queue.wake(key, urgent=True)
         self._queue.gate(acts)
 
-    def _parts(self, kube: KubeClient, workers: HttpWorkers, applier: Applier) -> Parts:
+    def _parts(self, kube: KubeClient, workers: HttpWorkers, applier: Applier, publication: Publication) -> Parts:
         here = self._settings
         installation = Installation(
             default_image=here.worker_image,
@@ -190,13 +196,12 @@ class Operator:
             operator_namespace=here.namespace,
         )
         foreign = ForeignPods(kube, self._clock, here.watch_namespaces)
-        recorder = EventRecorder(ClusterEvents(kube), self._clock.now, here.pod_name)
         return Parts(
             cache=self._cache,
             kube=kube,
             observer=Observer(self._cache, kube, workers, foreign, self._clock, installation),
             applier=applier,
-            publisher=Publication(recorder, self._metrics),
+            publisher=publication,
             clock=self._clock,
             plan_pool=plan_pool,
             plan_invalid=plan_invalid,

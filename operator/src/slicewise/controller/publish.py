@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -15,6 +17,8 @@ from slicewise.telemetry.events import EventRecorder
 from slicewise.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
+_LONGEST_QUEUE: Final = 4096
+"""Events that may wait; past it the oldest are not told."""
 
 
 class ClusterEvents:
@@ -45,23 +49,52 @@ class ClusterEvents:
 
 
 class Publication:
-    """`reconcile.Publisher`: Events to the cluster, counts to the metrics."""
+    """`reconcile.Publisher`: Events to the cluster, counts to the metrics.
+
+    No pass waits for its Events: they go out behind it, one at a time, with as long a pause after each as it took. So a
+    thousand new pools get their workers first, and what is told of them a moment later.
+    """
 
     def __init__(self, recorder: EventRecorder, metrics: Metrics) -> None:
         self._recorder = recorder
         self._metrics = metrics
+        self._waiting: deque[tuple[Mapping[str, Any], Event]] = deque(maxlen=_LONGEST_QUEUE)
+        self._posting: asyncio.Task[None] | None = None
+        self._hurry = False
 
-    async def transition(self, stored: Mapping[str, Any], events: Sequence[Event]) -> None:
+    def transition(self, stored: Mapping[str, Any], events: Sequence[Event]) -> None:
         """See `Publisher.transition`."""
-        for event in events:
-            try:
-                await self._recorder.post(stored, event)
-            except ApiError as error:
-                log.info("event not posted", reason=event.reason, error=str(error))
-                return
+        self._waiting.extend((_reference(stored), event) for event in events)
+        if self._waiting and (self._posting is None or self._posting.done()):
+            self._posting = asyncio.create_task(self._post(), name="events")
 
     def deleted_pods(self, entry: PoolEntry, plan: PoolPlan) -> None:
         """See `Publisher.deleted_pods`."""
         for deletion in plan.deletions:
             log.info("pod removed", pool="/".join(entry.key), pod=deletion.name, reason=deletion.reason)
             self._metrics.pod_removed(deletion.reason)
+
+    async def flush(self, within: float) -> None:
+        """Post what waits, without pauses, for at most `within` seconds."""
+        self._hurry = True
+        if self._posting is not None:
+            await asyncio.wait({self._posting}, timeout=within)
+            self._posting.cancel()
+
+    async def _post(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            pool, event = self._waiting.popleft()
+            began = loop.time()
+            try:
+                await self._recorder.post(pool, event)
+            except ApiError as error:
+                log.info("event not posted", reason=event.reason, error=str(error))
+            if not self._hurry:
+                await asyncio.sleep(loop.time() - began)
+
+
+def _reference(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What an Event says of the pool it is about."""
+    metadata = {key: stored["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
+    return {"apiVersion": stored["apiVersion"], "kind": stored["kind"], "metadata": metadata}

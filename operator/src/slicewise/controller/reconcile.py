@@ -33,7 +33,7 @@ CONFLICT_TRIES: Final = 3
 class Publisher(Protocol):
     """Told what a pass did (events, metrics). Must not raise."""
 
-    async def transition(self, stored: Mapping[str, Any], events: Sequence[Event]) -> None:
+    def transition(self, stored: Mapping[str, Any], events: Sequence[Event]) -> None:
         """A new status was written."""
 
     def deleted_pods(self, entry: PoolEntry, plan: PoolPlan) -> None:
@@ -135,7 +135,7 @@ class Reconciler:
             plan = decision.plan
         if plan.status != (stored.get("status") or {}):
             await self._applier.status(entry, stored["metadata"]["resourceVersion"], plan)
-            await self._publisher.transition(stored, plan.events)
+            self._publisher.transition(stored, plan.events)
         return self._done(entry, decision, wrote=True)
 
     def _decide(self, entry: PoolEntry, stored: Mapping[str, Any], observed: ObservedPool) -> _Decision:

@@ -201,7 +201,8 @@ def _ingest_pod(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> boo
     record = read_pod(body, version)
     if known is not None:
         record.progress, record.info, record.info_of = known.progress, known.info, known.info_of
-        record.info_tries = known.info_tries if known.container == record.container else 0
+        if known.container == record.container:
+            record.info_tries, record.info_due = known.info_tries, known.info_due
     entry.pods[uid] = record
     return known is None or (
         known.observed != record.observed or known.fetching != record.fetching or known.container != record.container

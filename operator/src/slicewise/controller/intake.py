@@ -46,7 +46,8 @@ class Intake:
 
     def take(self, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
         """Take in an event. `kind`: ADDED, MODIFIED, DELETED, or None for an object of a list."""
-        self._wake(self._cache.ingest(resource, body, deleted=kind == "DELETED"), urgent=resource is POOLS)
+        keys = self._cache.ingest(resource, body, deleted=kind == "DELETED")
+        self._wake(keys, urgent=resource is POOLS and kind is not None)
         if self._pending:
             namespace = body["metadata"].get("namespace") if self._restricted and resource.namespaced else None
             path = resource.path(namespace)

@@ -32,8 +32,9 @@ from slicewise.pool.observed import (
 
 REFERENCES_SECONDS: Final = 10.0
 """How long an answer about a claim or a Secret stands."""
-INFO_TRIES: Final = 5
-"""How often a ready worker that does not answer is asked where it computes."""
+INFO_SECONDS: Final = 2.0
+"""After how long a ready worker that does not say where it computes is asked again; each time after twice as long."""
+LONGEST_INFO_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,14 @@ class Observer:
 
     def wants_look(self, entry: PoolEntry) -> bool:
         """Whether something outside the cache matters now, even when the plan from memory changes nothing."""
-        return not entry.satisfied or any(pod.fetching or _unasked(pod) for pod in entry.pods.values())
+        now = self._clock.monotonic()
+        asks = any(pod.fetching or (_unasked(pod) and pod.info_due <= now) for pod in entry.pods.values())
+        return asks or not entry.satisfied
+
+    def next_look(self, entry: PoolEntry) -> float | None:
+        """Return the seconds until a pod is to be asked again; None when none is."""
+        due = min((pod.info_due for pod in entry.pods.values() if _unasked(pod)), default=None)
+        return None if due is None else max(0.5, due - self._clock.monotonic())
 
     async def look(self, entry: PoolEntry, pool: InferencePool) -> bool:
         """Go out for what memory lacks. Returns whether foreign pods could be read; remembers the rest."""
@@ -156,8 +164,9 @@ class Observer:
             return
         if pod.fetching:
             pod.progress = await self._workers.fetch_progress(pod.address)
-        elif _unasked(pod):
+        elif _unasked(pod) and pod.info_due <= self._clock.monotonic():
             pod.info_tries += 1
+            pod.info_due = self._clock.monotonic() + min(LONGEST_INFO_SECONDS, INFO_SECONDS * 2.0**pod.info_tries)
             container = pod.container
             info = await self._workers.worker_info(pod.address)
             if info is not None:
@@ -181,7 +190,7 @@ def named_references(pool: InferencePool) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _unasked(pod: PodRecord) -> bool:
-    return bool(pod.container) and pod.info_of != pod.container and pod.info_tries < INFO_TRIES
+    return bool(pod.container) and pod.info_of != pod.container
 
 
 def _pod(pod: PodRecord) -> ObservedPod:

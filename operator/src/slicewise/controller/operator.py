@@ -112,7 +112,9 @@ class Operator:
         stop_kopf = asyncio.Event()
         watching = asyncio.create_task(self._watch(connection, stop_kopf), name="watches")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
-        await asyncio.wait({watching, stopped, election}, return_when=asyncio.FIRST_COMPLETED)
+        running = {watching, election, *passes.workers}
+        await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
+        failed = None if self._stop.is_set() else next((task for task in running if task.done()), None)
         log.info("ending", told_to=self._stop.is_set())
         gate.cancel()
         await passes.stop(FINISH_SECONDS)
@@ -123,6 +125,8 @@ class Operator:
         stop_kopf.set()
         stopped.cancel()
         await self._end(watching)
+        if failed is not None:
+            raise RuntimeError(f"{failed.get_name()} has ended by itself") from _exception(failed)
 
     async def _watch(self, connection: Connection, stop: asyncio.Event) -> None:
         def session() -> tuple[str, aiohttp.ClientSession]:
@@ -150,9 +154,7 @@ class Operator:
         if not done:
             watching.cancel()
             await asyncio.wait({watching}, timeout=1)
-        error = watching.exception() if watching.done() and not watching.cancelled() else None
-        if error is not None and not self._stop.is_set():
-            raise RuntimeError("the watches have ended") from error
+        _exception(watching)
 
     async def _definition_is_there(self, kube: KubeClient) -> bool:
         """Wait for the resource definition, which a chart may install after us. False when told to stop meanwhile."""
@@ -183,7 +185,7 @@ class Operator:
         acts = leads and self._intake.complete.is_set()
         if acts:
             for key in self._cache.existing():
-                self._queue.wake(key, urgent=True)
+                self._queue.wake(key)
         self._queue.gate(acts)
 
     def _parts(self, kube: KubeClient, workers: HttpWorkers, applier: Applier, publication: Publication) -> Parts:
@@ -248,3 +250,8 @@ class Operator:
 
 async def _forever() -> None:
     await asyncio.Event().wait()
+
+
+def _exception(task: asyncio.Task[None]) -> BaseException | None:
+    """Return what ended a task, if it ended by something; asyncio complains of exceptions that nobody took."""
+    return task.exception() if task.done() and not task.cancelled() else None

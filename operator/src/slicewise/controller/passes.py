@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 LONGEST_BACKOFF: Final = 30.0
 LONGEST_PASS: Final = 120.0
 """Seconds after which a pass is given up; a stuck one would keep its place for ever."""
+MOST_WRITING_PASSES: Final = 20
+"""Passes in a row that write something before a pool is held back once."""
 
 Recorder = Callable[[str, float, BaseException | None], None]
 """`(result, seconds, error)` of a pass, for the metrics."""
@@ -45,11 +47,13 @@ class Passes:
         self._limit = limit
         self._record = record
         self._failures: dict[Key, int] = {}
-        self._workers: list[asyncio.Task[None]] = []
+        self._writes: dict[Key, int] = {}
+        self.workers: list[asyncio.Task[None]] = []
+        """They never end by themselves; one that does has met a bug."""
 
     def start(self) -> None:
         """Start the workers; they wait until the queue's gate is opened."""
-        self._workers = [asyncio.create_task(self._work(), name=f"pass {index}") for index in range(self._limit)]
+        self.workers = [asyncio.create_task(self._work(), name=f"pass {index}") for index in range(self._limit)]
 
     async def stop(self, within: float) -> None:
         """Let running passes end, for at most `within` seconds; then cut them off. Every write stands for itself."""
@@ -57,13 +61,14 @@ class Passes:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._queue.quiet()
-        for worker in self._workers:
+        for worker in self.workers:
             worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await asyncio.gather(*self.workers, return_exceptions=True)
 
     async def _work(self) -> None:
         while True:
             await self._one(await self._queue.take())
+            await asyncio.sleep(0)  # passes from memory never wait; a thousand in a row would hold up the lease
 
     async def _one(self, key: Key) -> None:
         started = self._clock.monotonic()
@@ -88,6 +93,9 @@ class Passes:
             self._failures.pop(key, None)
             if done.after is None:
                 self._queue.forget(key)
+            if self._restless(key, done):
+                self._queue.done(key, after=LONGEST_BACKOFF, hold=True)
+                return
             jitter = 1.0 if done.after is None or done.after < 60 else random.uniform(0.9, 1.0)  # noqa: S311  # spreads resyncs
             self._queue.done(key, after=None if done.after is None else done.after * jitter)
             return
@@ -99,6 +107,18 @@ class Passes:
         if isinstance(error, ApiError | ConflictError | TimeoutError):
             log.warning("pass put off", pool="/".join(key), seconds=wait, error=str(error) or type(error).__name__)
         self._queue.done(key, after=wait, hold=True)
+
+    def _restless(self, key: Key, done: Done) -> bool:
+        """Whether a pool writes again and again: two writers undo one another, or a bug. Not a reason to flood the server."""
+        if not done.wrote:
+            self._writes.pop(key, None)
+            return False
+        self._writes[key] = self._writes.get(key, 0) + 1
+        if self._writes[key] < MOST_WRITING_PASSES:
+            return False
+        del self._writes[key]
+        log.warning("pool does not come to rest", pool="/".join(key), passes=MOST_WRITING_PASSES)
+        return True
 
 
 def _result(done: Done | None, error: BaseException | None) -> str:

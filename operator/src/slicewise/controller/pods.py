@@ -36,6 +36,8 @@ class PodRecord:
     info_of: str = ""
     """Container that `info` is about; asked once for each."""
     info_tries: int = 0
+    """How often the container was asked in vain, and when (monotonic) it is asked again."""
+    info_due: float = 0.0
 
 
 def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:

@@ -181,6 +181,9 @@ class Reconciler:
         references = entry.references
         if references.claim is False or not all(references.secrets.values()):
             after = min(after, REFERENCE_POLL_SECONDS)
+        look = self._observer.next_look(entry)
+        if look is not None:
+            after = min(after, look)
         if wrote:
             after = 0.0  # what was written may be what the next step waits for, and its event is not told to anybody
         return Done(after=after, refused=len(entry.failures), wrote=wrote)

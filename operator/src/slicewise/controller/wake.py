@@ -18,8 +18,10 @@ class WakeQueue:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._ready: dict[Key, float] = {}
-        """Pools whose flag is up → since when; in the order to serve."""
+        self._ready: dict[Key, None] = {}
+        """Pools whose flag is up, in the order to serve."""
+        self._first: dict[Key, None] = {}
+        """Those among them that somebody waits for."""
         self._running: dict[Key, float] = {}
         self._again: dict[Key, bool] = {}
         """Pools woken while their pass runs → whether urgently."""
@@ -33,15 +35,17 @@ class WakeQueue:
         self._quiet.set()
 
     def wake(self, key: Key, *, urgent: bool = False) -> None:
-        """Raise the flag of a pool. `urgent` ends its back-off (the user has written something new)."""
+        """Raise the flag of a pool. `urgent`: the user has written something new, so it comes first, and its back-off ends."""
         if urgent:
             self._held.pop(key, None)
         if key in self._running:
             self._again[key] = urgent or self._again.get(key, False)
         elif key in self._held:
             self._at(key, self._held[key])
-        elif key not in self._ready:
-            self._ready[key] = self._monotonic()
+        else:
+            self._ready[key] = None
+            if urgent:
+                self._first[key] = None
             self._changed.set()
 
     def forget(self, key: Key) -> None:
@@ -59,7 +63,8 @@ class WakeQueue:
         while True:
             self._fire()
             if self._ready and self._open:
-                key = next(iter(self._ready))
+                key = next(iter(self._first or self._ready))
+                self._first.pop(key, None)
                 del self._ready[key]
                 self._running[key] = self._monotonic()
                 self._quiet.clear()

@@ -65,6 +65,13 @@ async def test_pools_are_served_in_the_order_of_their_flags(queue: WakeQueue) ->
     assert [await taken(queue), await taken(queue)] == [B, A]
 
 
+async def test_a_pool_that_somebody_waits_for_comes_first(queue: WakeQueue) -> None:
+    queue.wake(A)
+    queue.wake(B)
+    queue.wake(B, urgent=True)
+    assert [await taken(queue), await taken(queue), await taken(queue)] == [B, A, None]
+
+
 async def test_a_pass_asks_for_the_next_one_itself(queue: WakeQueue, clock: Clock) -> None:
     queue.wake(A)
     await queue.take()

@@ -47,6 +47,9 @@ test-unit: sync ## what needs no server (< 1 min)
 test-apiserver: sync tools ## rules, server-side apply and passes on a real API server
 	@pytest operator/tests/apiserver operator/tests/wiring charts/tests/test_install.py $(PYTEST_ARGS)
 
+test-wiring: sync tools ## passes of the operator on a real API server, with faults and changes of leader
+	@pytest operator/tests/wiring $(PYTEST_ARGS)
+
 test-worker: sync tools models ## engine, weights and HTTP side on real llama.cpp and real servers
 	@pytest worker-image/tests $(PYTEST_ARGS)
 

@@ -38,6 +38,9 @@ class StreamObserver(Protocol):
     def page(self, path: str, uids: set[str]) -> None:
         """A page of a list has come, with these objects. Comes before their events."""
 
+    async def room(self) -> None:
+        """Wait (a second at most) until the objects of the pages so far have been taken in."""
+
     def listed(self, path: str, resource_version: str, uids: set[str]) -> None:
         """All pages of a list have come: these objects exist at `resource_version`, and no others."""
 
@@ -54,23 +57,40 @@ class StreamObserver(Protocol):
 def watch_middleware(observer: StreamObserver) -> Middleware:
     """Return the middleware for the session that kopf uses."""
     pages: dict[str, set[str]] = {}
+    turn = asyncio.Lock()
 
     async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         path, query = request.url.path, request.url.query
         observer.alive(path)
+        if "limit" in query:
+            # kopf queues all that it gets and asks for the next page at once: the lists of all kinds in memory together.
+            async with turn:
+                await observer.room()
+                return await _list(request, handler, pages, observer)
         response = await handler(request)
-        if response.status == 403 and "limit" in query:
-            observer.forbidden(path)
         if request.method != "GET" or response.status != 200:
             return response
         if query.get("watch") == "true":
             # aiohttp reads `content` only through methods that the wrapper passes on.
             response.content = _WholeLines(response.content, path, observer)  # type: ignore[assignment]
-        elif "limit" in query:
-            await _note_page(response, path, "continue" in query, pages, observer)
         return response
 
     return middleware
+
+
+async def _list(
+    request: aiohttp.ClientRequest,
+    handler: aiohttp.ClientHandlerType,
+    pages: dict[str, set[str]],
+    observer: StreamObserver,
+) -> aiohttp.ClientResponse:
+    path = request.url.path
+    response = await handler(request)
+    if response.status == 403:
+        observer.forbidden(path)
+    if response.status == 200:
+        await _note_page(response, path, "continue" in request.url.query, pages, observer)
+    return response
 
 
 async def _note_page(

@@ -187,7 +187,7 @@ def _ingest_pool(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bo
         entry.failures, entry.satisfied, entry.looked_at = (), False, -1e9
     entry.uid, entry.version = uid, version
     entry.deleting = "deletionTimestamp" in metadata
-    entry.body = pack({**body, "metadata": metadata})
+    entry.body = pack({**body, "metadata": metadata}, "pool")
     return True
 
 
@@ -222,6 +222,8 @@ def _ingest_child(entry: PoolEntry, resource: Resource, body: Mapping[str, Any],
             known.verified, known.body = True, None
         return False
     record = read_child(resource, body)
+    if record.owner == entry.uid:
+        record.owner = entry.uid  # one string instead of one a child
     same = known is not None and known.uid == uid and known.fingerprint == record.fingerprint
     record.verified = own or (known is not None and known.verified and same)
     if not record.verified:

@@ -66,6 +66,13 @@ class Intake:
         if path in self._unlisted:
             self._pending.setdefault(path, set()).update(uids)
 
+    async def room(self) -> None:
+        """See `StreamObserver.room`."""
+        for _ in range(100):
+            if not any(self._pending.values()):
+                return
+            await asyncio.sleep(0.01)
+
     def listed(self, path: str, resource_version: str, uids: set[str]) -> None:
         """See `StreamObserver.listed`: forget what vanished while nobody was looking."""
         if path not in self._scopes:

@@ -37,27 +37,30 @@ class EventRecorder:
         self._sink = sink
         self._now = now
         self._instance = instance
-        self._said: dict[tuple[str, str], tuple[str, float]] = {}
-        """(Uid of the pool, reason) → what was said last, and when."""
-        self._counts: dict[str, int] = {}
+        self._said: dict[int, tuple[int, float]] = {}
+        """Hash of uid of the pool and reason → hash of what was said last, and when."""
+        self._counts: dict[int, int] = {}
+        """Hash of an Event's name → how often it was said."""
 
     async def post(self, pool: Mapping[str, Any], event: Event) -> None:
         """Post an Event about a pool (an object of the API server), unless it has just been said."""
         uid, now = pool["metadata"]["uid"], self._now()
-        last, when = self._said.get((uid, event.reason), ("", 0.0))
-        if last == event.message and now - when < QUIET_SECONDS:
+        topic, said = hash((uid, event.reason)), hash(event.message)
+        last, when = self._said.get(topic, (0, 0.0))
+        if last == said and now - when < QUIET_SECONDS:
             return
-        _remember(self._said, (uid, event.reason), (event.message, now))
+        _remember(self._said, topic, (said, now))
         body = self._body(pool, event, now)
         name = body["metadata"]["name"]
-        if name not in self._counts and await self._sink.create(body):
-            _remember(self._counts, name, 1)
+        key = hash((uid, name))
+        if key not in self._counts and await self._sink.create(body):
+            _remember(self._counts, key, 1)
             return
-        count = self._counts.get(name, 1) + 1
-        _remember(self._counts, name, count)
+        count = self._counts.get(key, 1) + 1
+        _remember(self._counts, key, count)
         again = {"count": count, "lastTimestamp": body["lastTimestamp"]}
         if not await self._sink.repeat(body["metadata"]["namespace"], name, again):
-            _remember(self._counts, name, 1)
+            _remember(self._counts, key, 1)
             await self._sink.create(body)
 
     def _body(self, pool: Mapping[str, Any], event: Event, now: float) -> dict[str, Any]:

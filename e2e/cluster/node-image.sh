@@ -46,7 +46,8 @@ text = re.search(r"const defaultStorageManifest = `(.*)\n`", open(sys.argv[1]).r
 print(text.replace("` + storageProvisionerImage + `", sys.argv[2]).replace("` + storageHelperImage + `", sys.argv[3]))
 PY
 bb=/bin/busybox:/bin/busybox; for a in sh mkdir rm chmod cat sleep ls wget nslookup nc; do bb+=,@busybox:/bin/$a; done
-mmdebstrap --quiet --variant=extract --include=nftables --dpkgopt='path-exclude=/usr/share/*' "$SUITE" "$w/nft.tar"
+# netbase: without /etc/protocols nft lists "tcp" as 6, and kube-proxy's hourly look at its own rules then deletes every Service.
+mmdebstrap --quiet --variant=extract --include=nftables,netbase --dpkgopt='path-exclude=/usr/share/*' "$SUITE" "$w/nft.tar"
 python3 "$here/oci.py" "$o/kind/images/all.tar" "$(one "$pause" pause)" "$(ref kube-proxy)=+$w/nft.tar:/,$bin/kube-proxy:/usr/local/bin/kube-proxy;entry=/usr/local/bin/kube-proxy" "$(one "$(grep coredns <<<"$list")" coredns)" \
   "$(one "$(sc storageProvisionerImage)" local-path-provisioner)" "$(sc storageHelperImage)=$bb"
 python3 "$here/oci.py" "$o/kind/images/control-plane.tar" "$(one "$(ref etcd)" etcd)" "$(one "$(ref kube-apiserver)" kube-apiserver)" \

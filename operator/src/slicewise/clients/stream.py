@@ -1,9 +1,10 @@
-"""What passes through kopf's HTTP session: whole watch lines only, complete lists noticed, a sign of life a chunk.
+"""What passes through kopf's HTTP session: lists taken in here, whole watch lines only, a sign of life a chunk.
 
-kopf reads lists and watches by itself and tells handlers of single objects. Three things are then out of sight: when a
-list was complete, what had vanished while a watch was broken (a new list simply lacks it), and bookmarks. A middleware
-of the session sees them and tells a `StreamObserver`. It also keeps two things away from kopf 1.45 that end the process: a
-line cut in its middle, and an ERROR event with another code than 410; both become an ordinary end of the stream. And the echoes
+kopf reads lists and watches by itself and tells handlers of single objects. Out of sight of handlers are: when a list was
+complete, what had vanished while a watch was broken (a new list simply lacks it), and bookmarks. A middleware of the
+session sees them and tells a `StreamObserver`. The objects of a list go there too, and kopf gets an empty list: it would
+start a task and keep a body for each, of all kinds at once. Two things that end kopf 1.45 are kept away from it: a line
+cut in its middle, and an ERROR event with another code than 410; both become an ordinary end of the stream. And the echoes
 of our own writes end here: the cache has the answer.
 """
 
@@ -35,14 +36,11 @@ class StreamObserver(Protocol):
     def alive(self, path: str) -> None:
         """A list or a watch was asked for, or a watch brought something: an event, a bookmark."""
 
-    def page(self, path: str, uids: set[str]) -> None:
-        """A page of a list has come, with these objects. Comes before their events."""
-
-    async def room(self) -> None:
-        """Wait (a second at most) until the objects of the pages so far have been taken in."""
+    def item(self, path: str, body: dict[str, Any]) -> None:
+        """An object of a list has come."""
 
     def listed(self, path: str, resource_version: str, uids: set[str]) -> None:
-        """All pages of a list have come: these objects exist at `resource_version`, and no others."""
+        """All objects of a list have come: these exist at `resource_version`, and no others."""
 
     def forbidden(self, path: str) -> None:
         """The API server forbids a list."""
@@ -63,9 +61,7 @@ def watch_middleware(observer: StreamObserver) -> Middleware:
         path, query = request.url.path, request.url.query
         observer.alive(path)
         if "limit" in query:
-            # kopf queues all that it gets and asks for the next page at once: the lists of all kinds in memory together.
-            async with turn:
-                await observer.room()
+            async with turn:  # one page in memory at a time
                 return await _list(request, handler, pages, observer)
         response = await handler(request)
         if request.method != "GET" or response.status != 200:
@@ -89,29 +85,25 @@ async def _list(
     if response.status == 403:
         observer.forbidden(path)
     if response.status == 200:
-        await _note_page(response, path, "continue" in request.url.query, pages, observer)
+        await _take_page(response, path, "continue" in request.url.query, pages, observer)
     return response
 
 
-async def _note_page(
+async def _take_page(
     response: aiohttp.ClientResponse, path: str, continued: bool, pages: dict[str, set[str]], observer: StreamObserver
 ) -> None:
     page: dict[str, Any] = await response.json()
-
-    async def parsed(*_: object, **__: object) -> dict[str, Any]:
-        return page
-
-    # kopf asks for the same JSON next: parsed once, held once.
-    response.json = parsed  # type: ignore[method-assign]
-    response._body = b""  # the text of a page is as large as the page
-    uids = {item["metadata"]["uid"] for item in page.get("items") or ()}
-    observer.page(path, uids)
-    so_far = pages.setdefault(path, set()) if continued else set()
-    so_far |= uids
-    pages[path] = so_far
+    items = page.pop("items", None) or ()
+    uids = pages.setdefault(path, set()) if continued else set()
+    for item in items:
+        uids.add(item["metadata"]["uid"])
+        observer.item(path, item)
+    pages[path] = uids
     metadata = page.get("metadata") or {}
     if not metadata.get("continue"):
         observer.listed(path, metadata.get("resourceVersion", ""), pages.pop(path))
+    # What kopf reads next is the page without its objects.
+    response._body = json.dumps(page).encode()
 
 
 class _WholeLines:

@@ -1,7 +1,7 @@
 """Intake: events into the cache and out as flags; and when the cache is complete for the first time.
 
-Passes must not begin before every watched collection was listed once and every listed object has come through its handler:
-a plan over half a cache would prune and create at random.
+Passes must not begin before every watched collection was listed once: a plan over half a cache would prune and create at
+random.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ class Intake:
             for resource in WATCHED
             for namespace in (namespaces if resource.namespaced and namespaces else (None,))
         }
-        self._restricted = bool(namespaces)
         self._unlisted = set(self._scopes)
-        self._pending: dict[str, set[str]] = {}
         self._forbidden: set[str] = set()
         self.complete = asyncio.Event()
         """Set once every collection was listed and taken in."""
@@ -48,30 +46,18 @@ class Intake:
         """Take in an event. `kind`: ADDED, MODIFIED, DELETED, or None for an object of a list."""
         keys = self._cache.ingest(resource, body, deleted=kind == "DELETED")
         self._wake(keys, urgent=resource is POOLS and kind is not None)
-        if self._pending:
-            namespace = body["metadata"].get("namespace") if self._restricted and resource.namespaced else None
-            path = resource.path(namespace)
-            waiting = self._pending.get(path)
-            if waiting is not None:
-                waiting.discard(body["metadata"]["uid"])
-                if not waiting:
-                    self._settle()
 
     def alive(self, path: str) -> None:
         """See `StreamObserver.alive`."""
         self._life.mark(path)
 
-    def page(self, path: str, uids: set[str]) -> None:
-        """See `StreamObserver.page`."""
-        if path in self._unlisted:
-            self._pending.setdefault(path, set()).update(uids)
-
-    async def room(self) -> None:
-        """See `StreamObserver.room`."""
-        for _ in range(100):
-            if not any(self._pending.values()):
-                return
-            await asyncio.sleep(0.01)
+    def item(self, path: str, body: dict[str, Any]) -> None:
+        """See `StreamObserver.item`."""
+        if path in self._scopes:
+            resource, _ = self._scopes[path]
+            # The API server leaves these out in lists of its own kinds.
+            body["apiVersion"], body["kind"] = resource.api_version, resource.kind
+            self.take(resource, None, body)
 
     def listed(self, path: str, resource_version: str, uids: set[str]) -> None:
         """See `StreamObserver.listed`: forget what vanished while nobody was looking."""
@@ -110,16 +96,14 @@ class Intake:
         """Return what is still waited for, or None."""
         if self.complete.is_set():
             return None
-        paths = sorted(self._unlisted | {path for path, uids in self._pending.items() if uids})
-        return f"not all objects have been read yet: {', '.join(paths)}"
+        return f"not all objects have been read yet: {', '.join(sorted(self._unlisted))}"
 
     def _settle(self) -> None:
         if self.complete.is_set():
             return
         skipped = {path for path in self._forbidden if self._scopes[path][1] is not None}
-        if self._unlisted <= skipped and not any(self._pending.values()):
+        if self._unlisted <= skipped:
             log.info("cache complete", pools=len(list(self._cache.existing())))
-            self._pending.clear()
             self.complete.set()
 
     def _wake(self, keys: Iterable[Key], *, urgent: bool) -> None:

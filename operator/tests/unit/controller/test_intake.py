@@ -1,4 +1,4 @@
-"""The cache is complete once every listed object came through its handler, however many pages the list had."""
+"""The cache is complete once every collection was listed, and forgets what a list lacks."""
 
 from __future__ import annotations
 
@@ -29,27 +29,25 @@ def list_nothing_else(intake: Intake) -> None:
             intake.listed(resource.path(), "9", set())
 
 
-def test_objects_of_a_first_page_come_through_before_the_list_is_complete() -> None:
+def test_the_cache_is_complete_once_the_last_list_is() -> None:
     intake = make_intake()
     list_nothing_else(intake)
-    intake.page(POOLS.path(), {"uid-first"})
-    intake.take(POOLS, None, stored_pool("first"))
-    assert not intake.complete.is_set()
-    intake.page(POOLS.path(), {"uid-second"})
+    for name in ("first", "second"):
+        intake.item(POOLS.path(), stored_pool(name))
+    assert POOLS.path() in str(intake.missing())
     intake.listed(POOLS.path(), "9", {"uid-first", "uid-second"})
-    assert not intake.complete.is_set()
-    intake.take(POOLS, None, stored_pool("second"))
     assert intake.complete.is_set()
-
-
-def test_objects_of_the_only_page_come_through_after_the_list() -> None:
-    intake = make_intake()
-    list_nothing_else(intake)
-    intake.page(POOLS.path(), {"uid-first"})
-    intake.listed(POOLS.path(), "9", {"uid-first"})
-    assert intake.missing() is not None
-    intake.take(POOLS, None, stored_pool("first"))
     assert intake.missing() is None
+
+
+def test_a_later_list_ends_what_vanished_unseen() -> None:
+    cache = Cache()
+    intake = Intake(cache, WakeQueue(time.monotonic), WatchLife(time.monotonic), ())
+    intake.item(POOLS.path(), stored_pool("first"))
+    intake.listed(POOLS.path(), "9", {"uid-first"})
+    assert [name for _, name in cache.existing()] == ["first"]
+    intake.listed(POOLS.path(), "10", set())
+    assert list(cache.existing()) == []
 
 
 def test_a_forbidden_namespace_is_not_served_and_holds_up_no_other() -> None:

@@ -7,7 +7,7 @@ export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
 export UV_SYSTEM_CERTS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images load ready \
-  test test-unit test-apiserver test-worker test-weights e2e demo bench clean
+  test test-unit test-apiserver test-worker test-weights test-gateway e2e demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ help: ## print this list
 ## Everyday
 
 sync: .venv/.synced ## the virtual environment .venv, from locks/dev.txt (the first time llama.cpp compiles: minutes)
-.venv/.synced: locks/dev.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml images/sync.sh images/llama-wheel.sh
+.venv/.synced: locks/dev.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml gateway/pyproject.toml images/sync.sh images/llama-wheel.sh
 	@images/sync.sh
 
 demo: ready ## cluster, chart, one pool, one chat answer; each step with its time
@@ -56,6 +56,9 @@ test-worker: sync tools models ## engine, weights and HTTP side on real llama.cp
 test-weights: sync ## slicewise-fetch against servers that really speak its protocols
 	@e2e/servers/build.sh
 	@pytest --confcutdir=worker-image/tests/weights worker-image/tests/weights $(PYTEST_ARGS)
+
+test-gateway: sync tools ## the gateway's configuration and agent on real Envoy and a real API server
+	@pytest gateway/tests $(PYTEST_ARGS)
 
 e2e: ready ## the stories, on the cluster
 	@pytest e2e $(PYTEST_ARGS)

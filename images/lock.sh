@@ -11,3 +11,4 @@ export_lock() { uv export --frozen --quiet --no-emit-workspace --no-header --for
 export_lock dev
 export_lock operator --package slicewise --no-dev
 export_lock worker --package slicewise-worker --no-dev
+export_lock gateway --package slicewise-gateway --no-dev

@@ -1,0 +1,1 @@
+"""What runs beside Envoy in a pool's gateway."""

@@ -1,0 +1,42 @@
+"""Entry point of `slicewise-gateway`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from pydantic import ValidationError
+
+from slicewise_gateway import logs
+from slicewise_gateway.agent.writer import UnusableError
+from slicewise_gateway.serve import run_agent, seed
+from slicewise_gateway.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run `seed` or `agent`; exits 1 with one readable line when it cannot."""
+    logs.configure("info", "json")
+    command = sys.argv[1] if len(sys.argv) == 2 else ""
+    if command not in {"seed", "agent"}:
+        sys.exit("usage: slicewise-gateway seed|agent")
+    try:
+        settings = GatewaySettings()
+        logs.configure(settings.log_level, settings.log_format)
+        if command == "seed":
+            seed(settings)
+        else:
+            asyncio.run(run_agent(settings))
+    except ValidationError as error:
+        wrong = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
+        log.error("wrong settings SLICEWISE_GATEWAY_*: %s", wrong)  # noqa: TRY400 - a sentence, not a trace
+        sys.exit(1)
+    except (UnusableError, OSError, ValueError) as error:
+        log.error("%s", error)  # noqa: TRY400 - a sentence, not a trace
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

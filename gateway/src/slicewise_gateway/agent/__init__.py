@@ -1,0 +1,1 @@
+"""The agent: Envoy's files follow the cluster, and Envoy's own word on them is passed on."""

@@ -1,0 +1,106 @@
+"""Envoy's admin interface: what it runs, what it refused, and how it is sent home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+
+from slicewise_gateway.agent.keys import KEYS_FILE
+
+EDS_PREFIX: Final = "eds-"
+_SCOPES: Final = {
+    "cds.json": "cluster_manager.cds",
+    "lds.json": "listener_manager.lds",
+    "rds.json": "http.pool.rds.pool",
+    "rtds.json": "runtime",
+    KEYS_FILE: "extension_config_discovery.http_filter.tenant-keys",
+}
+_TROUBLE: Final = ("update_rejected", "update_failure", "load_error")
+_FILTER: Final = r"(version_text|update_rejected|update_failure|runtime\.load_error|warming_clusters|http\.pool\.downstream_rq_active)$"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyState:
+    """One look at Envoy."""
+
+    versions: Mapping[str, str]
+    """File name to the version that Envoy runs."""
+    refusals: Mapping[str, int]
+    """File name to how often Envoy has refused it since it started."""
+    warming: int
+    """Clusters that Envoy has read and does not use yet."""
+    active_requests: int
+
+
+class EnvoyError(Exception):
+    """Envoy does not answer, or not what was asked."""
+
+
+class EnvoyAdmin:
+    """Envoy of this pod."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self._url = url.rstrip("/")
+        self._session = session
+
+    async def state(self) -> EnvoyState:
+        """Return what Envoy runs. Raises EnvoyError."""
+        return _state(await self._ask("GET", "/stats", filter=_FILTER))
+
+    async def is_ready(self) -> bool:
+        """Whether Envoy takes requests: it has its configuration, and nobody has told it to fail its health check."""
+        try:
+            return (await self._ask("GET", "/ready")).strip() == "LIVE"
+        except EnvoyError:
+            return False
+
+    async def fail_health_check(self) -> None:
+        """Let Envoy say that it goes. Raises EnvoyError."""
+        await self._ask("POST", "/healthcheck/fail")
+
+    async def drain(self) -> None:
+        """Let clients leave connection by connection, with their next answer. Raises EnvoyError."""
+        await self._ask("POST", "/drain_listeners", graceful="", skip_exit="")
+
+    async def quit(self) -> None:
+        """End Envoy. Raises EnvoyError."""
+        await self._ask("POST", "/quitquitquit")
+
+    async def _ask(self, method: str, path: str, **query: str) -> str:
+        try:
+            async with self._session.request(
+                method, self._url + path, params=query, timeout=aiohttp.ClientTimeout(total=2)
+            ) as response:
+                text = await response.text()
+                if response.status != 200:
+                    raise EnvoyError(f"{path}: {response.status} {text.strip()[:100]}")
+                return text
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise EnvoyError(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def _state(text: str) -> EnvoyState:
+    values = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    scopes = {scope: name for name, scope in _SCOPES.items()}
+    versions: dict[str, str] = {}
+    refusals: dict[str, int] = {}
+    for key, value in values.items():
+        scope, _, stat = key.rpartition(".")
+        name = scopes.get(scope)
+        if name is None and scope.startswith("cluster."):
+            name = f"{EDS_PREFIX}{scope.removeprefix('cluster.')}.json"
+        if name is None:
+            continue
+        if stat == "version_text":
+            versions[name] = value.strip('"')
+        elif stat in _TROUBLE:
+            refusals[name] = refusals.get(name, 0) + int(value)
+    return EnvoyState(
+        versions,
+        refusals,
+        int(values.get("cluster_manager.warming_clusters", 0)),
+        int(values.get("http.pool.downstream_rq_active", 0)),
+    )

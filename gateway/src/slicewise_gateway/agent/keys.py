@@ -1,0 +1,67 @@
+"""ECDS: a Secret's API keys put into the key filter that the operator rendered. Pure.
+
+An entry of the Secret is a tenant; each line of its value is a key, so that an old and a new one hold at the same time.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from slicewise_gateway.agent.discovery import Json, response
+
+KEYS_FILE: Final = "ecds-keys.json"
+_MIN_LENGTH: Final = 8
+"""Shorter keys could be guessed, or are what is left of a slip."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantKeys:
+    """Keys by which tenants are known."""
+
+    tenants: Mapping[str, str]
+    """Key to tenant."""
+    complaints: tuple[str, ...] = ()
+    """What was left out, without the keys themselves."""
+
+
+def read_secret(secret: Mapping[str, Any] | None) -> TenantKeys:
+    """Return the keys of a Secret object; none of an absent one. A key that two tenants have lets neither in."""
+    owners: dict[str, set[str]] = {}
+    complaints: list[str] = []
+    for tenant, encoded in sorted(((secret or {}).get("data") or {}).items()):
+        try:
+            lines = base64.b64decode(encoded, validate=True).decode("ascii").split()
+        except (binascii.Error, ValueError):
+            complaints.append(f"{tenant}: not ASCII text")
+            continue
+        if not lines:
+            complaints.append(f"{tenant}: empty")
+        for key in lines:
+            if len(key) < _MIN_LENGTH or not key.isprintable():
+                complaints.append(f"{tenant}: a key shorter than {_MIN_LENGTH} characters")
+            else:
+                owners.setdefault(key, set()).add(tenant)
+    shared = sorted({", ".join(sorted(who)) for who in owners.values() if len(who) > 1})
+    complaints += [f"{names}: the same key" for names in shared]
+    tenants = {key: next(iter(who)) for key, who in owners.items() if len(who) == 1}
+    return TenantKeys(tenants, tuple(complaints))
+
+
+def fill_keys(template: str, keys: TenantKeys) -> Json:
+    """Return the ECDS file: the operator's, with these keys. Raises ValueError where the operator's cannot be used."""
+    try:
+        found = json.loads(template)
+        resource = found["resources"][0]
+        config = {
+            **resource["typed_config"],
+            "credentials": [{"key": key, "client": tenant} for key, tenant in sorted(keys.tenants.items())],
+        }
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{KEYS_FILE} of the ConfigMap cannot be used") from error
+    plain = {key: value for key, value in resource.items() if key != "@type"}
+    return response(resource["@type"], [{**plain, "typed_config": config}])

@@ -1,0 +1,141 @@
+"""Following objects through the API server's watch: the whole collection after each change, whatever breaks in between.
+
+Two verbs of a REST interface on a handful of objects: plain aiohttp, so that the gateway pod carries no client library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+Objects = Mapping[str, Mapping[str, Any]]
+"""Name to object."""
+
+log = logging.getLogger(__name__)
+
+_WATCH_SECONDS: Final = 240
+_SILENCE_SECONDS: Final = 90
+"""The server sends a bookmark about once a minute; longer silence is a dead connection."""
+_BACKOFF: Final = (0.2, 5.0)
+
+
+class ApiServer:
+    """How to reach the API server. The token is read anew for each request: the kubelet renews it."""
+
+    def __init__(self, url: str, token_file: Path, ca_file: Path) -> None:
+        self.url = url
+        self._token_file = token_file
+        self._tls = ssl.create_default_context(cafile=str(ca_file)) if url.startswith("https:") else False
+
+    def session(self) -> aiohttp.ClientSession:
+        """Return a session for it; the caller closes it."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._tls or True), headers={"User-Agent": "slicewise-gateway"}
+        )
+
+    def authorization(self) -> dict[str, str]:
+        """Return the header for one request."""
+        return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"}
+
+
+class _StartAgainError(Exception):
+    """The watch cannot go on from where it was: list anew."""
+
+
+class Collection:
+    """The objects behind one URL, kept current. `changed(objects)` is called with all of them, first after the first list."""
+
+    def __init__(
+        self, server: ApiServer, path: str, selector: Mapping[str, str], changed: Callable[[Objects], None]
+    ) -> None:
+        self._server = server
+        self._url = server.url + path
+        self.selector = dict(selector)
+        self._changed = changed
+        self._objects: dict[str, Mapping[str, Any]] = {}
+        self._told: str | None = None
+        self.in_touch = False
+        """Whether the last exchange with the API server went well."""
+
+    async def follow(self) -> None:
+        """List and watch until cancelled. What is known stays known while the API server cannot be reached."""
+        wait = _BACKOFF[0]
+        async with self._server.session() as session:
+            while True:
+                try:
+                    version = await self._list(session)
+                    wait = _BACKOFF[0]
+                    while True:
+                        version = await self._watch(session, version)
+                except _StartAgainError as reason:
+                    log.info("%s: listing anew: %s", self._url, reason)
+                except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
+                    if self.in_touch:
+                        log.warning("%s cannot be followed: %s: %s", self._url, type(error).__name__, error)
+                    self.in_touch = False
+                await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
+                wait = min(wait * 2, _BACKOFF[1])
+
+    async def _list(self, session: aiohttp.ClientSession) -> str:
+        async with session.get(
+            self._url,
+            params=self.selector,
+            headers=self._server.authorization(),
+            timeout=aiohttp.ClientTimeout(total=15),
+        ) as response:
+            response.raise_for_status()
+            found = await response.json()
+        self._objects = {item["metadata"]["name"]: item for item in found.get("items") or ()}
+        self.in_touch = True
+        self._tell()
+        return str(found["metadata"]["resourceVersion"])
+
+    async def _watch(self, session: aiohttp.ClientSession, version: str) -> str:
+        """Take in one watch until the server ends it; return the version to go on from."""
+        params = {
+            **self.selector,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_SILENCE_SECONDS)
+        async with session.get(
+            self._url, params=params, headers=self._server.authorization(), timeout=timeout
+        ) as response:
+            response.raise_for_status()
+            rest = b""
+            async for data in response.content.iter_any():
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    version = self._take(json.loads(line)) or version
+                self._tell()
+        return version
+
+    def _take(self, event: Mapping[str, Any]) -> str | None:
+        """Take in one event; return its version."""
+        found = event["object"]
+        if event["type"] == "ERROR":
+            raise _StartAgainError(str(found.get("message") or found.get("code")))
+        metadata = found["metadata"]
+        if event["type"] == "DELETED":
+            self._objects.pop(metadata["name"], None)
+        elif event["type"] != "BOOKMARK":
+            self._objects[metadata["name"]] = found
+        return str(metadata["resourceVersion"]) if "resourceVersion" in metadata else None
+
+    def _tell(self) -> None:
+        state = json.dumps(
+            {name: found["metadata"]["resourceVersion"] for name, found in sorted(self._objects.items())}
+        )
+        if state != self._told:
+            self._told = state
+            self._changed(dict(self._objects))

@@ -1,0 +1,70 @@
+"""The composition root of both commands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+import aiohttp
+from aiohttp import web
+
+from slicewise_gateway.agent.discovery import canonical
+from slicewise_gateway.agent.drain import drain
+from slicewise_gateway.agent.endpoints import build_eds
+from slicewise_gateway.agent.envoy import EDS_PREFIX, EnvoyAdmin
+from slicewise_gateway.agent.files import EnvoyFiles
+from slicewise_gateway.agent.keys import KEYS_FILE
+from slicewise_gateway.agent.kube import ApiServer
+from slicewise_gateway.agent.loop import Agent
+from slicewise_gateway.agent.metrics import AgentMetrics
+from slicewise_gateway.agent.server import build_app
+from slicewise_gateway.agent.writer import STATIC_FILES, UnusableError, read_plan
+from slicewise_gateway.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+BOOTSTRAP_FILE = "bootstrap.json"
+
+
+def seed(settings: GatewaySettings) -> None:
+    """Put the mounted files where Envoy reads them, with no endpoint and no key. Raises UnusableError, OSError."""
+    files = EnvoyFiles(settings.directory)
+    config = {path.name: path.read_text(encoding="utf-8") for path in settings.mounted.glob("*.json")}
+    plan = read_plan(config)
+    if missing := [name for name in (*STATIC_FILES, BOOTSTRAP_FILE) if name not in config]:
+        raise UnusableError(f"{settings.mounted} lacks {', '.join(missing)}")
+    for cluster, part in plan.clusters.items():
+        files.write(f"{EDS_PREFIX}{cluster}.json", canonical(build_eds(cluster, part, (), plan.edge)))
+    for name in (*STATIC_FILES, BOOTSTRAP_FILE, KEYS_FILE):
+        if name in config:
+            files.write(name, config[name])
+
+
+async def run_agent(settings: GatewaySettings) -> None:
+    """Follow the cluster until SIGTERM or SIGINT, then drain Envoy. Raises what breaks the loops."""
+    metrics, stop = AgentMetrics(), asyncio.Event()
+    server = ApiServer(settings.server, settings.token_file, settings.ca_file)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with aiohttp.ClientSession() as session:
+        envoy = EnvoyAdmin(settings.envoy_admin, session)
+        agent = Agent(settings, server, envoy, metrics)
+        runner = web.AppRunner(build_app(settings.pool, agent, envoy, metrics, stop.is_set), access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, settings.host or None, settings.port).start()
+            loops = asyncio.create_task(agent.run())
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait({loops, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not loops.done():
+                await drain(envoy, settings.drain_delay_seconds, settings.drain_seconds)
+                loops.cancel()
+            stopped.cancel()
+            await asyncio.gather(stopped, return_exceptions=True)
+            try:
+                await loops
+            except asyncio.CancelledError:
+                log.info("done")
+        finally:
+            await runner.cleanup()

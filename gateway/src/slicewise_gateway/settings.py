@@ -1,0 +1,61 @@
+"""The gateway's settings: environment variables with the prefix `SLICEWISE_GATEWAY_`, set by the operator's pod template.
+
+The only module that reads the environment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class GatewaySettings(BaseSettings):
+    """What one gateway pod follows, and where its Envoy is."""
+
+    model_config = SettingsConfigDict(env_prefix="SLICEWISE_GATEWAY_", env_ignore_empty=True)
+
+    pool: Annotated[str, Field(min_length=1)]
+    namespace: Annotated[str, Field(min_length=1)]
+    config_map: Annotated[str, Field(min_length=1)]
+    """ConfigMap with Envoy's files."""
+    endpoints_selector: Annotated[str, Field(min_length=1)]
+    """Label selector of the pool's EndpointSlices."""
+
+    mounted: Path = Path("/etc/slicewise/gateway")
+    """Where the ConfigMap is mounted, for `seed`."""
+    directory: Path = Path("/run/slicewise/envoy")
+    """Where Envoy reads its files."""
+    envoy_admin: str = "http://127.0.0.1:9901"
+    host: str = ""
+    """Empty: every address of the pod, IPv4 and IPv6."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 9092
+
+    api_server: str | None = None
+    """Base URL. Default: from what the kubelet sets."""
+    api_host: Annotated[str | None, Field(validation_alias=AliasChoices("KUBERNETES_SERVICE_HOST"))] = None
+    api_port: Annotated[int, Field(validation_alias=AliasChoices("KUBERNETES_SERVICE_PORT"))] = 443
+    token_file: Path = _ACCOUNT / "token"
+    ca_file: Path = _ACCOUNT / "ca.crt"
+
+    drain_delay_seconds: Annotated[float, Field(ge=0)] = 10
+    """How long a gateway that was told to stop goes on taking connections, until nobody sends it any."""
+    drain_seconds: Annotated[float, Field(ge=0)] = 95
+    """How long running requests may take after that."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+
+    @property
+    def server(self) -> str:
+        """The API server's base URL; raises ValueError where nothing names it."""
+        if self.api_server:
+            return self.api_server.rstrip("/")
+        if not self.api_host:
+            raise ValueError("no API server: neither SLICEWISE_GATEWAY_API_SERVER nor KUBERNETES_SERVICE_HOST is set")
+        host = f"[{self.api_host}]" if ":" in self.api_host else self.api_host
+        return f"https://{host}:{self.api_port}"

@@ -1,0 +1,34 @@
+"""Fixtures of the gateway's tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from rig.envoy import WORKER_PORT
+from rig.worker import StartWorkers, Worker
+from servers.control_plane import ApiServer, control_plane
+
+
+@pytest.fixture
+async def start_workers() -> AsyncIterator[StartWorkers]:
+    """Start so many workers, each on a loopback address of its own and all on one port, as pods are."""
+    started: list[Worker] = []
+
+    async def start(count: int) -> list[Worker]:
+        new = [Worker(f"127.0.3.{len(started) + index + 1}", WORKER_PORT) for index in range(count)]
+        for worker in new:
+            started.append(worker)
+            await worker.start()
+        return new
+
+    yield start
+    for worker in started:
+        await worker.stop()
+
+
+@pytest.fixture(scope="session")
+def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A real API server for the agent to follow."""
+    with control_plane(tmp_path_factory.mktemp("control-plane")) as server:
+        yield server

@@ -1,0 +1,172 @@
+"""A real Envoy with the configuration that the operator renders and the endpoint files that the agent makes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import envoy
+from servers.processes import end, free_port, spawn
+
+from rig.worker import Worker
+from slicewise.gateway import Backend, GatewayModel, Ports, RevisionRoute, render_gateway
+from slicewise_gateway.agent.envoy import EnvoyAdmin
+from slicewise_gateway.agent.files import EnvoyFiles
+from slicewise_gateway.agent.kube import Objects
+from slicewise_gateway.agent.writer import Inputs, assemble, write
+
+PROGRAM = Path(envoy.__file__).parent / "_bin" / "envoy"
+WORKER_PORT = free_port()
+STABLE, CANARY = "aaaa1111", "bbbb2222"
+CHAT = "/v1/chat/completions"
+
+
+async def until(condition: Callable[[], Awaitable[object]], seconds: float = 10, what: str = "condition") -> None:
+    """Wait until `await condition()` is true; past the deadline raises AssertionError."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await condition():  # noqa: ASYNC110 - others' state
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds} s: {what}") from None
+
+
+def route(revision: str, weight: int = 100, fallback: bool = False) -> RevisionRoute:
+    backends = [Backend(f"chat-{revision}", WORKER_PORT)]
+    if fallback:
+        backends.append(Backend("chat-fallback", WORKER_PORT, priority=1))
+    return RevisionRoute(revision, weight, tuple(backends))
+
+
+def endpoint_slice(service: str, workers: Iterable[Worker], **conditions: bool) -> dict[str, Any]:
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": f"{service}-x",
+            "resourceVersion": "1",
+            "labels": {"kubernetes.io/service-name": service, "slicewise.dev/pool": "chat"},
+        },
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": WORKER_PORT, "protocol": "TCP"}],
+        "endpoints": [
+            {
+                "addresses": [worker.address],
+                "conditions": {"ready": True, **conditions},
+                "targetRef": {"kind": "Pod", "name": worker.name},
+                "zone": "a",
+            }
+            for worker in workers
+        ],
+    }
+
+
+def secret(name: str, keys: Mapping[str, str]) -> dict[str, Any]:
+    data = {tenant: base64.b64encode(key.encode()).decode() for tenant, key in keys.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "resourceVersion": "1"}, "data": data}
+
+
+class Rig:
+    """One gateway: change `model`, `workers` (Service to workers) or `keys`, then `await apply()`."""
+
+    def __init__(self, directory: Path, session: aiohttp.ClientSession, model: GatewayModel) -> None:
+        self.directory = directory
+        self.session = session
+        self.model = replace(
+            model,
+            directory=str(directory / "envoy"),
+            ports=Ports(free_port(), free_port(), free_port()),
+        )
+        self.workers: dict[str, list[Worker]] = {}
+        self.keys: dict[str, str] = {}
+        self.admin = EnvoyAdmin(f"http://127.0.0.1:{self.model.ports.admin}", session)
+        self.files = EnvoyFiles(directory / "envoy")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.model.ports.http}"
+
+    def slices(self) -> Objects:
+        return {service: endpoint_slice(service, found) for service, found in self.workers.items()}
+
+    async def apply(self) -> list[str]:
+        """Write what the model and the workers ask for, as the agent does; return the names of the files that changed."""
+        config = render_gateway(self.model).files
+        self.files.write("bootstrap.json", config["bootstrap.json"])
+        found = assemble(Inputs(config, self.slices(), {"keys": secret("keys", self.keys)}))
+        assert found is not None
+
+        async def at_once(_version: str | None) -> None:
+            return
+
+        return await write(found, self.files, at_once)
+
+    def start(self) -> None:
+        """Start Envoy on the files that are there."""
+        argv = [str(PROGRAM), "-c", f"{self.model.directory}/bootstrap.json", "--concurrency", "1"]
+        argv += ["--disable-hot-restart", "--log-level", "warn", "--drain-time-s", "1"]
+        self.process = spawn(argv, self.directory / "envoy.log")
+
+    async def healthy(self, revision: str, count: int) -> None:
+        """Wait until Envoy counts so many healthy endpoints."""
+        await until(lambda: self._is_healthy(revision, count), what=f"{count} healthy endpoints in {revision}")
+
+    async def _is_healthy(self, revision: str, count: int) -> bool:
+        return await self.stat(f"cluster.rev-{revision}.membership_healthy") == count
+
+    async def stat(self, name: str) -> int | None:
+        """Return one of Envoy's counters, None where Envoy does not answer or does not have it."""
+        try:
+            async with self.session.get(
+                f"http://127.0.0.1:{self.model.ports.admin}/stats", params={"filter": f"^{name.replace('.', '[.]')}$"}
+            ) as answer:
+                text = (await answer.text()).strip()
+        except aiohttp.ClientError:
+            return None
+        return int(text.rpartition(": ")[2]) if text else None
+
+    async def ask(self, path: str = CHAT, body: bytes = b"{}", **headers: str) -> tuple[int, Any, Mapping[str, str]]:
+        """Send one request; return status, JSON body, response headers."""
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        async with self.session.post(self.url + path, data=body, headers=named) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text), answer.headers
+
+    def access_log(self) -> list[dict[str, Any]]:
+        """Return the lines of the access log that Envoy has written out (it does so every ten seconds, and at its end)."""
+        lines = (self.directory / "envoy.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def stop(self) -> None:
+        if self.process is not None:
+            end(self.process)
+            self.process = None
+
+
+@asynccontextmanager
+async def running(
+    directory: Path, model: GatewayModel, workers: Mapping[str, list[Worker]], **keys: str
+) -> AsyncIterator[Rig]:
+    """Run a gateway over workers until the block is left."""
+    async with aiohttp.ClientSession() as session:
+        rig = Rig(directory, session, model)
+        rig.workers = dict(workers)
+        rig.keys = keys
+        await rig.apply()
+        rig.start()
+        try:
+            await until(rig.admin.is_ready, 30, "Envoy is ready")
+            for found in model.routes:
+                await rig.healthy(found.revision, sum(len(rig.workers.get(b.service, [])) for b in found.backends))
+            yield rig
+        finally:
+            rig.stop()

@@ -1,0 +1,81 @@
+"""A worker as the gateway sees one: an HTTP server on a loopback address of its own, which a test tells how to behave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Literal
+
+from aiohttp import web
+
+Mode = Literal["ok", "full", "fail", "die", "stream", "hang"]
+
+
+class Worker:
+    """`mode`: ok; full (503, not started); fail (500); die (reset before an answer); stream (a byte, then on `go` the rest or, with
+    `break_stream`, a reset); hang."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self.address, self.port = address, port
+        self.name = "w-" + address.replace(".", "-")
+        self.mode: Mode = "ok"
+        self.ready = True
+        self.requests = 0
+        self.delay = 0.0
+        self.break_stream = False
+        self.headers: dict[str, str] = {}
+        self.go = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application(client_max_size=1 << 24)
+        app.add_routes([web.get("/readyz", self._readyz), web.route("*", "/{path:.*}", self._answer)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.address, self.port, reuse_address=True).start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            self.go.set()
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        return web.Response(status=200 if self.ready else 503)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests += 1
+        self.headers = {key.lower(): value for key, value in request.headers.items()}
+        body = await request.read()
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        match self.mode:
+            case "full":
+                return web.json_response({}, status=503, headers={"x-slicewise-not-started": "1", "Retry-After": "1"})
+            case "fail":
+                return web.json_response({}, status=500)
+            case "die":
+                if request.transport is not None:
+                    request.transport.abort()
+            case "hang":
+                await self.go.wait()
+            case "stream":
+                return await self._stream(request)
+        return web.json_response({"worker": self.name, "bytes": len(body)}, headers={"x-slicewise-revision": "forged"})
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        with suppress(ConnectionError):
+            await response.prepare(request)
+            await response.write(b"data: first\n\n")
+            await self.go.wait()
+            if self.break_stream and request.transport is not None:
+                request.transport.abort()
+                return response
+            await response.write(b"data: last\n\n")
+            await response.write_eof()
+        return response
+
+
+StartWorkers = Callable[[int], Awaitable[list[Worker]]]

@@ -1,0 +1,178 @@
+"""Who may ask, how much and how: keys, rate limits, body limits, forged headers, error bodies. On a real Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+from rig.envoy import CHAT, STABLE, route, running, until
+from rig.worker import StartWorkers
+
+from slicewise.gateway import GatewayModel, TenantKeys
+
+ONE = GatewayModel("chat", (route(STABLE),), max_body_bytes=100_000)
+KEYED = replace(ONE, tenant_keys=TenantKeys("keys"))
+ACME, OTHER = "key-of-acme-1", "key-of-other-1"
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def test_a_key_becomes_the_tenants_name_and_goes_no_further(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, KEYED, {f"chat-{STABLE}": workers}, acme=ACME) as rig:
+        status, _, _ = await rig.ask(**bearer(ACME), **{"x-slicewise-tenant": "root", "X-Slicewise-Other": "1"})
+        assert status == 200
+        assert workers[0].headers["x-slicewise-tenant"] == "acme"
+        assert "authorization" not in workers[0].headers
+        assert "x-slicewise-other" not in workers[0].headers
+        assert ACME not in str(workers[0].headers)
+
+
+async def test_without_keys_a_tenant_from_outside_is_dropped(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        forged = {"x-slicewise-tenant": "root", "x-envoy-upstream-rq-timeout-ms": "1", "x-envoy-retry-on": "5xx"}
+        workers[0].mode = "fail"
+        assert (await rig.ask(**forged))[0] == 500
+        assert workers[0].requests == 1, "no header from outside makes Envoy try again"
+        assert not [name for name in workers[0].headers if name.startswith("x-slicewise-")]
+
+
+@pytest.mark.parametrize("headers", [{}, bearer("wrong-key-123"), {"x-slicewise-tenant": "acme"}, bearer("")])
+async def test_who_has_no_key_gets_401_and_costs_no_worker_anything(
+    tmp_path: Path, start_workers: StartWorkers, headers: dict[str, str]
+) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, KEYED, {f"chat-{STABLE}": workers}, acme=ACME) as rig:
+        status, body, answered = await rig.ask(**headers)
+        assert (status, answered["WWW-Authenticate"]) == (401, "Bearer")
+        assert body["error"]["code"] == "invalid_api_key"
+        assert set(body["error"]) == {"message", "type", "param", "code"}
+        assert workers[0].requests == 0
+
+
+async def test_keys_rotate_under_load_without_a_refused_request(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, KEYED, {f"chat-{STABLE}": workers}, acme=ACME, other=OTHER) as rig:
+        seen: list[int] = []
+        stop = asyncio.Event()
+
+        connections = 0
+
+        async def connected(*_: object) -> None:
+            nonlocal connections
+            connections += 1
+
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(connected)
+
+        async def load() -> None:
+            async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+                while not stop.is_set():
+                    async with session.post(rig.url + CHAT, data=b"{}", headers=bearer(OTHER)) as answer:
+                        seen.append(answer.status)
+                        await answer.read()
+
+        loading = asyncio.create_task(load())
+
+        async def status_of(key: str) -> int:
+            return (await rig.ask(**bearer(key)))[0]
+
+        async def switched(old: int, new: int) -> bool:
+            return (await status_of(ACME), await status_of("key-of-acme-2")) == (old, new)
+
+        rig.keys["acme"] = f"{ACME}\nkey-of-acme-2\n"
+        assert await rig.apply() == ["ecds-keys.json"]
+        await until(lambda: switched(200, 200), what="both keys hold")
+        rig.keys["acme"] = "key-of-acme-2"
+        await rig.apply()
+        await until(lambda: switched(401, 200), what="only the new key holds")
+        stop.set()
+        await loading
+        assert set(seen) == {200}
+        assert connections == 1, "and no connection is dropped"
+
+
+async def test_a_key_with_quotes_and_braces_is_a_key_and_nothing_else(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    key = 'k"}],"x":["{{%REQ(A)%}}\\'
+    async with running(tmp_path, KEYED, {f"chat-{STABLE}": workers}, acme=key) as rig:
+        assert (await rig.ask(**bearer(key)))[0] == 200
+        assert (await rig.ask(**bearer("k")))[0] == 401
+
+
+async def test_a_tenant_over_its_rate_hurts_no_other(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    model = replace(KEYED, requests_per_minute=6, replicas=2)
+    async with running(tmp_path, model, {f"chat-{STABLE}": workers}, acme=ACME, other=OTHER) as rig:
+        answers = [await rig.ask(**bearer(ACME)) for _ in range(5)]
+        assert [status for status, _, _ in answers] == [200, 200, 200, 429, 429]
+        _, body, headers = answers[-1]
+        assert body["error"]["code"] == "rate_limit_exceeded"
+        assert headers["Retry-After"] == "5"
+        assert (await rig.ask(**bearer(OTHER)))[0] == 200
+
+
+async def test_without_keys_everybody_is_one_tenant(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, replace(ONE, requests_per_minute=2), {f"chat-{STABLE}": workers}) as rig:
+        assert [(await rig.ask())[0] for _ in range(3)] == [200, 200, 429]
+
+
+async def test_what_is_too_large_unknown_or_malformed_is_said_in_openai_shape(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        status, body, _ = await rig.ask(body=b"x" * 100_001)
+        assert (status, body["error"]["code"]) == (413, "request_too_large")
+        assert (await rig.ask(body=b"x" * 100_000))[0] == 200
+        for path in ("/metrics", "/v1/worker", "/", "/v1/chat/completions/../../../metrics"):
+            status, body, _ = await rig.ask(path)
+            assert (status, body["error"]["code"]) == (404, "not_found"), path
+        status, body, _ = await rig.ask(long="x" * 40_000)
+        assert (status, body["error"]["code"]) == (431, "headers_too_large")
+        async with rig.session.post(rig.url + CHAT, headers={"a_b": "1"}) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (400, "bad_request")
+        assert workers[0].requests == 1
+
+
+async def test_a_slow_client_holds_no_worker(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.model.ports.http)
+        writer.write(f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf".encode())
+        await writer.drain()
+
+        async def active() -> bool:
+            return await rig.stat("http.pool.downstream_rq_active") == 1
+
+        await until(active, what="Envoy has the head of the request")
+        assert workers[0].requests == 0
+        writer.write(b"-rest.")
+        assert (await reader.readline()).split()[1] == b"200"
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_the_admin_interface_is_not_behind_the_port_of_the_counters(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        base = f"http://127.0.0.1:{rig.model.ports.stats}"
+        seen: dict[str, int] = {}
+        for path in ("/stats/prometheus", "/quitquitquit", "/config_dump", "/stats", "/"):
+            async with rig.session.get(base + path) as answer:
+                seen[path] = answer.status
+        async with aiohttp.request("POST", base + "/stats/prometheus") as answer:
+            seen["POST"] = answer.status
+        assert seen.pop("/stats/prometheus") == 200
+        assert set(seen.values()) == {404}

@@ -1,0 +1,214 @@
+"""Where requests go: shares, revisions, retries, dead workers. On a real Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+from rig.envoy import CANARY, CHAT, STABLE, Rig, route, running, until
+from rig.worker import StartWorkers, Worker
+
+from slicewise.gateway import EdgeEndpoint, GatewayModel, Timeouts
+
+BOTH = GatewayModel("chat", (route(STABLE, 75), route(CANARY, 25)))
+ONE = GatewayModel("chat", (route(STABLE),))
+
+
+async def revisions(rig: Rig, count: int) -> Counter[str]:
+    answers = [await rig.ask() for _ in range(count)]
+    assert {status for status, _, _ in answers} == {200}
+    return Counter(headers["x-slicewise-revision"] for _, _, headers in answers)
+
+
+async def test_requests_are_split_by_weight_and_an_abort_reaches_them_within_a_second(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    stable, canary = await start_workers(2)
+    async with running(tmp_path, BOTH, {f"chat-{STABLE}": [stable], f"chat-{CANARY}": [canary]}) as rig:
+        seen = await revisions(rig, 200)
+        assert 20 <= seen[CANARY] <= 80, seen
+
+        async def split() -> Counter[str]:
+            return await revisions(rig, 20)
+
+        rig.model = replace(rig.model, routes=(route(STABLE, 100), route(CANARY, 0)))
+        connections = await rig.stat("http.pool.downstream_cx_total")
+        assert await rig.apply() == ["rtds.json"]
+
+        async def only_stable() -> bool:
+            return set(await split()) == {STABLE}
+
+        # The last look must hold for all that follow, so a look is twenty requests.
+        await until(only_stable, 1, "no request to the canary")
+        assert set(await revisions(rig, 100)) == {STABLE}
+        assert await rig.stat("http.pool.downstream_cx_total") == connections, "a change of weight drops no connection"
+
+
+async def test_weights_need_not_add_up_to_100(tmp_path: Path, start_workers: StartWorkers) -> None:
+    stable, canary = await start_workers(2)
+    model = GatewayModel("chat", (route(STABLE, 1), route(CANARY, 1)))
+    async with running(tmp_path, model, {f"chat-{STABLE}": [stable], f"chat-{CANARY}": [canary]}) as rig:
+        assert 20 <= (await revisions(rig, 100))[CANARY] <= 80
+
+
+@pytest.mark.parametrize("mode", ["full", "die"])
+async def test_a_request_that_was_not_begun_is_tried_on_another_worker(
+    tmp_path: Path, start_workers: StartWorkers, mode: str
+) -> None:
+    workers = await start_workers(3)
+    workers[0].mode = mode  # type: ignore[assignment]  # one of the literals above
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        for _ in range(12):
+            status, _, headers = await rig.ask()
+            assert status == 200
+            assert "x-slicewise-not-started" not in headers
+        assert workers[0].requests > 0
+        if mode == "full":
+            assert await rig.stat(f"cluster.rev-{STABLE}.outlier_detection.ejections_active") == 0
+
+
+async def test_a_large_request_can_be_tried_again_too(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(2)
+    workers[0].mode = "full"
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        for _ in range(6):
+            status, body, _ = await rig.ask(body=b"x" * 500_000)
+            assert (status, body["bytes"]) == (200, 500_000)
+
+
+async def test_an_ordinary_failure_is_the_answer_and_is_not_tried_again(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(2)
+    for worker in workers:
+        worker.mode = "fail"
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        assert (await rig.ask())[0] == 500
+        assert sum(worker.requests for worker in workers) == 1
+
+
+async def test_nothing_is_tried_again_after_the_first_byte(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(2)
+    for worker in workers:
+        worker.mode, worker.break_stream = "stream", True
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        async with rig.session.post(rig.url + CHAT, data=b"{}") as answer:
+            assert await answer.content.readline() == b"data: first\n"
+            for worker in workers:
+                worker.go.set()
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await answer.read()
+        assert sum(worker.requests for worker in workers) == 1
+
+
+async def test_an_answer_that_takes_too_long_is_not_asked_for_again(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(2)
+    for worker in workers:
+        worker.mode = "hang"
+    model = replace(ONE, timeouts=Timeouts.of(1))
+    async with running(tmp_path, model, {f"chat-{STABLE}": workers}) as rig:
+        status, body, _ = await rig.ask()
+        assert (status, body["error"]["code"]) == (504, "timeout")
+        assert sum(worker.requests for worker in workers) == 1
+
+
+async def test_a_dead_worker_costs_no_request_is_ejected_and_comes_back(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(3)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        await workers[0].stop()
+        statuses = Counter([(await rig.ask())[0] for _ in range(30)])
+        assert statuses == {200: 30}
+        await rig.healthy(STABLE, 2)
+        before = workers[0].requests
+        await workers[0].start()
+        await rig.healthy(STABLE, 3)
+
+        async def asked_again() -> bool:
+            await rig.ask()
+            return workers[0].requests > before
+
+        await until(asked_again, what="the worker gets requests again")
+
+
+async def test_when_all_workers_are_dead_none_is_asked_and_the_client_hears_at_once(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(2)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        for worker in workers:
+            worker.ready = False
+        await rig.healthy(STABLE, 0)
+        status, body, headers = await rig.ask()
+        assert (status, body["error"]["code"], headers["Retry-After"]) == (503, "no_worker", "1")
+        assert [worker.requests for worker in workers] == [0, 0]
+
+
+async def test_a_stream_outlives_the_removal_of_its_worker(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(2)
+    workers[0].mode = "stream"
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": [workers[0]]}) as rig:
+        async with rig.session.post(rig.url + CHAT, data=b"{}") as answer:
+            assert await answer.content.readline() == b"data: first\n"
+            rig.workers[f"chat-{STABLE}"] = [workers[1]]
+            assert await rig.apply() == [f"eds-rev-{STABLE}.json"]
+
+            async def other() -> bool:
+                return (await rig.ask())[1] == {"worker": workers[1].name, "bytes": 2}
+
+            await until(lambda: is_member(rig, 1), what="one endpoint")
+            await rig.healthy(STABLE, 1)
+            await until(other, what="the other worker answers")
+            workers[0].go.set()
+            assert await answer.read() == b"\ndata: last\n\n"
+        assert workers[0].requests == 1
+
+
+async def is_member(rig: Rig, count: int) -> bool:
+    return await rig.stat(f"cluster.rev-{STABLE}.membership_total") == count
+
+
+async def test_requests_go_to_slices_then_to_the_cpu_then_to_the_edge(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    gpu, other, cpu, edge = await start_workers(4)
+    model = GatewayModel("chat", (route(STABLE, fallback=True),), edge=EdgeEndpoint(edge.address, edge.port))
+
+    async def answered_by(worker: Worker) -> bool:
+        status, body, _ = await rig.ask()
+        return status == 200 and body["worker"] == worker.name
+
+    services = {f"chat-{STABLE}": [gpu, other], "chat-fallback": [cpu, edge][:1]}
+    edge.ready = False  # so that `running` can count workers
+    async with running(tmp_path, model, services) as rig:
+        other.ready = False
+        await rig.healthy(STABLE, 2)
+        assert all([await answered_by(gpu) for _ in range(10)]), "half of the slices is enough"
+        edge.ready = True
+        gpu.ready = False
+        await rig.healthy(STABLE, 2)
+        await until(lambda: answered_by(cpu), what="the CPU answers")
+        cpu.ready = False
+        await until(lambda: answered_by(edge), what="the edge answers")
+        gpu.ready = True
+        await until(lambda: answered_by(gpu), what="the slice answers")
+
+
+async def test_each_request_leaves_a_line_that_names_worker_revision_and_tries(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        await rig.ask(user_agent='a"b\\')
+        await asyncio.to_thread(rig.stop)
+        (line,) = rig.access_log()
+    assert (line["revision"], line["worker"], line["zone"]) == (STABLE, workers[0].name, "a")
+    assert (line["attempts"], line["status"], line["user_agent"]) == (1, 200, 'a"b\\')
+    assert line["duration_ms"] >= 0

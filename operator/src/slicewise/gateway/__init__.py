@@ -1,0 +1,22 @@
+"""What a pool's gateway is told: a model of it in, Envoy's configuration out, as plain dicts. Pure; JSON only.
+
+Envoy reads every part from a file of its own. `config.py` puts them together; the agent in the gateway's pod writes them. A
+user's string is only ever a value in a dict, never a part of a text.
+"""
+
+from __future__ import annotations
+
+from slicewise.gateway.config import GatewayConfig, render_gateway
+from slicewise.gateway.model import Backend, EdgeEndpoint, GatewayModel, Ports, RevisionRoute, TenantKeys, Timeouts
+
+__all__ = [
+    "Backend",
+    "EdgeEndpoint",
+    "GatewayConfig",
+    "GatewayModel",
+    "Ports",
+    "RevisionRoute",
+    "TenantKeys",
+    "Timeouts",
+    "render_gateway",
+]

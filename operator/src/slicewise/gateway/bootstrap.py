@@ -1,0 +1,97 @@
+"""The one file that Envoy is started with: where the others are, its admin interface, its limits, its histograms."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from slicewise.gateway.discovery import Json, from_file, typed
+from slicewise.gateway.listener import ADMIN_CLUSTER
+from slicewise.gateway.model import GatewayModel
+from slicewise.gateway.routes import RUNTIME_LAYER
+
+LATENCY_EDGES_MS: Final = (
+    5, 10, 25, 50, 100, 200, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10000, 20000, 30000, 60000, 120000, 300000,
+)  # fmt: skip
+"""Upper edges of the latency histograms in milliseconds, before the pool's own limit is put between them."""
+
+
+def edge_ms(p95_seconds: float) -> float:
+    """Return the histogram's edge for a limit, in whole milliseconds, as Envoy measures; at least one."""
+    return float(max(1, round(p95_seconds * 1000)))
+
+
+def build_bootstrap(model: GatewayModel) -> Json:
+    """Return the bootstrap. A change of it is seen only by a new pod, so it holds no more than it must."""
+    edges = {float(edge) for edge in LATENCY_EDGES_MS}
+    if model.p95_seconds is not None:
+        edges.add(edge_ms(model.p95_seconds))
+    return {
+        "node": {"id": f"gateway-{model.pool}", "cluster": model.pool},
+        "admin": {
+            "address": _address("127.0.0.1", model.ports.admin),
+            "profile_path": "/dev/null",
+        },
+        "dynamic_resources": {
+            "cds_config": from_file(model.directory, "cds.json"),
+            "lds_config": from_file(model.directory, "lds.json"),
+        },
+        "static_resources": {"clusters": [_admin_cluster(model)]},
+        "layered_runtime": {
+            "layers": [
+                {
+                    "name": RUNTIME_LAYER,
+                    "rtds_layer": {"name": RUNTIME_LAYER, "rtds_config": from_file(model.directory, "rtds.json")},
+                }
+            ]
+        },
+        "stats_config": {
+            "histogram_bucket_settings": [
+                {"match": {"suffix": "upstream_rq_time"}, "buckets": sorted(edges)},
+            ]
+        },
+        # Else a histogram is merged every five seconds, and its numbers are that old.
+        "stats_flush_on_admin": True,
+        "overload_manager": _overload(model),
+    }
+
+
+def _address(host: str, port: int) -> Json:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _admin_cluster(model: GatewayModel) -> Json:
+    endpoint = {"endpoint": {"address": _address("127.0.0.1", model.ports.admin)}}
+    return {
+        "name": ADMIN_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": ADMIN_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
+
+
+def _overload(model: GatewayModel) -> Json:
+    heap = "envoy.resource_monitors.fixed_heap"
+    connections = "envoy.resource_monitors.global_downstream_max_connections"
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            typed(
+                heap,
+                "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+                max_heap_size_bytes=model.heap_bytes,
+            ),
+            typed(
+                connections,
+                "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                max_active_downstream_connections=model.max_connections,
+            ),
+        ],
+        "actions": [
+            {"name": "envoy.overload_actions.shrink_heap", "triggers": [_above(heap, 0.95)]},
+            {"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [_above(heap, 0.98)]},
+        ],
+    }
+
+
+def _above(monitor: str, share: float) -> Json:
+    return {"name": monitor, "threshold": {"value": share}}

@@ -1,0 +1,145 @@
+"""CDS: one Envoy cluster a revision. Its workers come from an endpoint file, which the agent writes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from slicewise.gateway.discovery import CLUSTER, TYPE, Json, from_file, response
+from slicewise.gateway.model import NOT_STARTED_HEADER, GatewayModel, cluster_name
+
+HEALTH_INTERVAL: Final = "1s"
+_HTTP: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+OTLP_CLUSTER: Final = "opentelemetry"
+
+
+def build_cds(model: GatewayModel) -> Json:
+    """Return the clusters: a revision each, sorted by name, and the trace collector when there is one."""
+    revisions = sorted(route.revision for route in model.routes)
+    clusters = [_revision_cluster(model, revision) for revision in revisions]
+    if model.otlp is not None:
+        clusters.append(_otlp_cluster(*model.otlp))
+    return response(CLUSTER, clusters)
+
+
+def eds_file(cluster: str) -> str:
+    """Return the name of a cluster's endpoint file. One each: Envoy refuses a file with two."""
+    return f"eds-{cluster}.json"
+
+
+def _revision_cluster(model: GatewayModel, revision: str) -> Json:
+    name = cluster_name(revision)
+    return {
+        "name": name,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": from_file(model.directory, eds_file(name))},
+        "connect_timeout": "0.5s",
+        "lb_policy": "LEAST_REQUEST",
+        "load_balancing_policy": {
+            "policies": [
+                {
+                    "typed_extension_config": {
+                        "name": "envoy.load_balancing_policies.least_request",
+                        "typed_config": {
+                            "@type": f"{TYPE}/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+                            # Pools are small and requests are long: looking at every worker costs nothing beside them.
+                            "selection_method": "FULL_SCAN",
+                        },
+                    }
+                }
+            ]
+        },
+        "common_lb_config": {
+            # With the default, half of the workers dead makes Envoy send to the dead ones again.
+            "healthy_panic_threshold": {"value": 0},
+            # With the default, the second change of health within a second is told to nobody until the second is over.
+            "update_merge_window": "0s",
+        },
+        # A worker that is taken out of the file gets no request more, whatever its health check says.
+        "ignore_health_on_host_removal": True,
+        "health_checks": [_health_check()],
+        "outlier_detection": _outlier_detection(),
+        "circuit_breakers": {"thresholds": [_thresholds(model)]},
+        "per_connection_buffer_limit_bytes": 32768,
+        "typed_extension_protocol_options": {_HTTP: _http_options()},
+    }
+
+
+def _health_check() -> Json:
+    return {
+        "timeout": "1s",
+        "interval": HEALTH_INTERVAL,
+        "no_traffic_interval": HEALTH_INTERVAL,
+        "no_traffic_healthy_interval": HEALTH_INTERVAL,
+        "unhealthy_edge_interval": "0.2s",
+        # A refusal counts at once; only a check that gets no answer is made again.
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        "http_health_check": {"path": "/readyz"},
+    }
+
+
+def _outlier_detection() -> Json:
+    return {
+        "interval": "1s",
+        "base_ejection_time": "2s",
+        "max_ejection_time": "30s",
+        "max_ejection_percent": 100,
+        "split_external_local_origin_errors": True,
+        # No answer at all: the process is gone, or is going.
+        "consecutive_local_origin_failure": 1,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "consecutive_gateway_failure": 3,
+        "enforcing_consecutive_gateway_failure": 100,
+        "consecutive_5xx": 5,
+        "enforcing_consecutive_5xx": 100,
+        # These need more workers and requests than a pool has.
+        "enforcing_success_rate": 0,
+        "enforcing_local_origin_success_rate": 0,
+        "enforcing_failure_percentage": 0,
+    }
+
+
+def _thresholds(model: GatewayModel) -> Json:
+    return {
+        "max_connections": model.max_connections,
+        "max_requests": model.max_connections,
+        "max_pending_requests": model.max_connections,
+        # The share of running requests that may be retries: a broken revision must not double its own load.
+        "retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": 3},
+    }
+
+
+def _http_options() -> Json:
+    started = {
+        "http_response_headers_match": {
+            "headers": [{"name": NOT_STARTED_HEADER, "present_match": True, "invert_match": True}]
+        }
+    }
+    failed = {
+        "http_response_headers_match": {
+            "headers": [{"name": ":status", "string_match": {"safe_regex": {"regex": "5[0-9][0-9]"}}}]
+        }
+    }
+    return {
+        "@type": f"{TYPE}/{_HTTP}",
+        "explicit_http_config": {"http_protocol_options": {}},
+        "common_http_protocol_options": {"idle_timeout": "60s"},
+        # A worker whose queue is full is well: only what it failed at counts against it.
+        "outlier_detection": {"error_matcher": {"and_match": {"rules": [failed, started]}}},
+    }
+
+
+def _otlp_cluster(host: str, port: int) -> Json:
+    address = {"socket_address": {"address": host, "port_value": port}}
+    return {
+        "name": OTLP_CLUSTER,
+        "type": "STRICT_DNS",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": OTLP_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+        "typed_extension_protocol_options": {
+            _HTTP: {"@type": f"{TYPE}/{_HTTP}", "explicit_http_config": {"http2_protocol_options": {}}}
+        },
+    }

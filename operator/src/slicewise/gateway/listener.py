@@ -1,0 +1,155 @@
+"""LDS: the listener that clients reach, with the limits of Envoy's guide for edge proxies, and the one for counters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from slicewise.gateway.clusters import OTLP_CLUSTER
+from slicewise.gateway.discovery import LISTENER, TYPE, Json, from_file, response, seconds, typed
+from slicewise.gateway.local_replies import build_local_replies
+from slicewise.gateway.model import TENANT_HEADER, GatewayModel
+from slicewise.gateway.routes import ROUTE_NAME
+from slicewise.gateway.tenants import tenant_filters
+
+ADMIN_CLUSTER: Final = "admin"
+_HCM: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
+
+_ACCESS_LOG: Final = {
+    "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%REQ(:PATH)%",
+    "status": "%RESPONSE_CODE%",
+    "flags": "%RESPONSE_FLAGS%",
+    "detail": "%RESPONSE_CODE_DETAILS%",
+    "tenant": f"%REQ({TENANT_HEADER})%",
+    "cluster": "%UPSTREAM_CLUSTER_RAW%",
+    "revision": "%UPSTREAM_METADATA(slicewise:revision)%",
+    "worker": "%UPSTREAM_METADATA(slicewise:worker)%",
+    "zone": "%UPSTREAM_METADATA(slicewise:zone)%",
+    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    "duration_ms": "%DURATION%",
+    "first_byte_ms": "%RESPONSE_DURATION%",
+    "bytes_in": "%BYTES_RECEIVED%",
+    "bytes_out": "%BYTES_SENT%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "user_agent": "%REQ(USER-AGENT)%",
+}
+
+
+def build_lds(model: GatewayModel) -> Json:
+    """Return both listeners. Nothing that a rollout changes is in here: a changed listener drains its connections."""
+    return response(LISTENER, [_clients(model), _stats(model)])
+
+
+def _listener(name: str, port: int, manager: Json, buffer_bytes: int = 32768) -> Json:
+    return {
+        "name": name,
+        "address": {"socket_address": {"address": "::", "port_value": port, "ipv4_compat": True}},
+        "per_connection_buffer_limit_bytes": buffer_bytes,
+        "filter_chains": [{"filters": [typed("envoy.filters.network.http_connection_manager", _HCM, **manager)]}],
+    }
+
+
+def _clients(model: GatewayModel) -> Json:
+    manager: Json = {
+        "stat_prefix": "pool",
+        "codec_type": "AUTO",
+        "rds": {"route_config_name": ROUTE_NAME, "config_source": from_file(model.directory, "rds.json")},
+        "use_remote_address": True,
+        "skip_xff_append": False,
+        # Nobody's x-envoy headers are trusted: no address is internal.
+        "internal_address_config": {"cidr_ranges": []},
+        "early_header_mutation_extensions": [_drop_internal_headers()],
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT",
+        "server_header_transformation": "PASS_THROUGH",
+        "common_http_protocol_options": {
+            "idle_timeout": "600s",
+            "headers_with_underscores_action": "REJECT_REQUEST",
+            "max_headers_count": 100,
+        },
+        "max_request_headers_kb": 32,
+        "http2_protocol_options": {
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": 65536,
+            "initial_connection_window_size": 1048576,
+        },
+        # A slow client holds a connection, never a worker: bodies are passed on whole.
+        "request_headers_timeout": "10s",
+        "request_timeout": "30s",
+        "stream_idle_timeout": seconds(model.timeouts.gateway + 5),
+        "local_reply_config": build_local_replies(),
+        "access_log": [_access_log()],
+        "http_filters": [*tenant_filters(model), _whole_bodies(model), _router()],
+    }
+    if model.otlp is not None:
+        manager["tracing"] = _tracing(model)
+    return _listener("http", model.ports.http, manager)
+
+
+def _stats(model: GatewayModel) -> Json:
+    """The counters, and nothing else of the admin interface."""
+    routes = [
+        {
+            "match": {"path": path, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
+            "route": {"cluster": ADMIN_CLUSTER, "timeout": "5s"},
+        }
+        for path in ("/stats/prometheus", "/ready")
+    ]
+    manager: Json = {
+        "stat_prefix": "stats",
+        "route_config": {"name": "stats", "virtual_hosts": [{"name": "stats", "domains": ["*"], "routes": routes}]},
+        "http_filters": [_router()],
+        "request_timeout": "5s",
+        "request_headers_timeout": "5s",
+    }
+    return _listener("stats", model.ports.stats, manager)
+
+
+def _drop_internal_headers() -> Json:
+    return typed(
+        "envoy.http.early_header_mutation.header_mutation",
+        "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        mutations=[
+            {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
+            for prefix in ("x-slicewise-", "x-envoy-")
+        ],
+    )
+
+
+def _whole_bodies(model: GatewayModel) -> Json:
+    return typed(
+        "envoy.filters.http.buffer",
+        "envoy.extensions.filters.http.buffer.v3.Buffer",
+        max_request_bytes=model.max_body_bytes,
+    )
+
+
+def _router() -> Json:
+    return typed("envoy.filters.http.router", _ROUTER, suppress_envoy_headers=True)
+
+
+def _access_log() -> Json:
+    return typed(
+        "envoy.access_loggers.stdout",
+        "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+        log_format={"json_format": dict(_ACCESS_LOG), "omit_empty_values": False},
+    )
+
+
+def _tracing(model: GatewayModel) -> Json:
+    return {
+        "provider": {
+            "name": "envoy.tracers.opentelemetry",
+            "typed_config": {
+                "@type": f"{TYPE}/envoy.config.trace.v3.OpenTelemetryConfig",
+                "grpc_service": {"envoy_grpc": {"cluster_name": OTLP_CLUSTER}, "timeout": "1s"},
+                "service_name": f"slicewise-gateway/{model.pool}",
+            },
+        },
+        "spawn_upstream_span": True,
+        "custom_tags": [{"tag": "slicewise.tenant", "request_header": {"name": TENANT_HEADER}}],
+    }

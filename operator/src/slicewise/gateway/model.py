@@ -1,0 +1,147 @@
+"""The gateway of one pool as a value: what is to be routed where, and within which bounds. Units in the names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+TENANT_HEADER: Final = "x-slicewise-tenant"
+"""Request header to workers with the tenant's name. Set by the gateway alone."""
+REVISION_HEADER: Final = "x-slicewise-revision"
+"""Response header with the revision that the request was routed to."""
+NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
+"""Response header by which a worker says that it has done nothing for a request: another one may be asked."""
+
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def _shorter(seconds: float) -> float:
+    return seconds - max(0.5, seconds * 0.05) if seconds > 1 else seconds * 0.5
+
+
+def _check_name(what: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{what}: {name!r} is not a DNS label")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The endpoints of one Service, taken in the order of `priority`: the next one only while no lower one is healthy."""
+
+    service: str
+    """Name of a Service; its EndpointSlices are followed."""
+    port: int = 8080
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a name that cannot be a Service's."""
+        _check_name("service", self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeEndpoint:
+    """Where the edge listens in the gateway's own pod: it takes the requests that no worker can."""
+
+    address: str = "127.0.0.1"
+    port: int = 8081
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRoute:
+    """A revision and its share of the requests."""
+
+    revision: str
+    weight: int
+    """Relative to the sum of all; the sum need not be 100."""
+    backends: tuple[Backend, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a revision that cannot be a part of a name, and a negative weight."""
+        _check_name("revision", self.revision)
+        if not 0 <= self.weight <= 10_000:
+            raise ValueError(f"weight of revision {self.revision}: {self.weight}; must be between 0 and 10000")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantKeys:
+    """A Secret with one API key a tenant: the entry's name is the tenant's, its value the key."""
+
+    secret: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that cannot be a Secret's."""
+        if not re.fullmatch(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", self.secret):
+            raise ValueError(f"not the name of a Secret: {self.secret!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where Envoy listens in the gateway's pod."""
+
+    http: int = 8080
+    stats: int = 9090
+    """`/stats/prometheus`, for the operator and for Prometheus."""
+    admin: int = 9901
+    """On the loopback address only: whoever reaches it may end Envoy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The chain client > gateway > worker > engine, in seconds: who is nearer to the work gives up first, and can say why."""
+
+    gateway: float
+    worker: float
+    engine: float
+
+    @classmethod
+    def of(cls, request_timeout: float) -> Timeouts:
+        """Return the chain below a pool's `requestTimeout`; each link leaves the next 5 %, at least half a second."""
+        worker = _shorter(request_timeout)
+        return cls(request_timeout, worker, _shorter(worker))
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayModel:
+    """Everything that the configuration of one gateway pod depends on."""
+
+    pool: str
+    routes: tuple[RevisionRoute, ...]
+    """The first one is stable: it takes all requests until the weights are read."""
+    edge: EdgeEndpoint | None = None
+    timeouts: Timeouts = field(default_factory=lambda: Timeouts.of(90))
+    max_body_bytes: int = 1 << 20
+    requests_per_minute: int | None = None
+    """Per tenant, over all gateway pods."""
+    replicas: int = 1
+    """Gateway pods, which share `requests_per_minute`."""
+    tenant_keys: TenantKeys | None = None
+    p95_seconds: float | None = None
+    """One more edge in the latency histograms: the limit that rollouts are judged by."""
+    otlp: tuple[str, int] | None = None
+    """Host and port of an OpenTelemetry collector (OTLP over gRPC). None: no traces."""
+    max_connections: int = 10_000
+    heap_bytes: int = 512 << 20
+    """Memory for Envoy: at 95 % it shrinks its heap, at 98 % it takes no more requests."""
+    ports: Ports = Ports()
+    directory: str = "/run/slicewise/envoy"
+    """Where Envoy finds its files, and the agent writes them."""
+
+    def __post_init__(self) -> None:
+        """Refuse what Envoy could not act on."""
+        _check_name("pool", self.pool)
+        revisions = [route.revision for route in self.routes]
+        if not revisions or len(set(revisions)) != len(revisions):
+            raise ValueError(f"routes must name each revision once, and at least one: {revisions}")
+        if sum(route.weight for route in self.routes) <= 0:
+            raise ValueError("the weights of all revisions are 0: at least one must take requests")
+
+
+def cluster_name(revision: str) -> str:
+    """Return the name of the Envoy cluster of a revision. It stays when the canary becomes stable, and so do its counters."""
+    return f"rev-{revision}"
+
+
+def revision_of(cluster: str) -> str | None:
+    """Return the revision of an Envoy cluster, None for a cluster that has none."""
+    return cluster.removeprefix("rev-") if cluster.startswith("rev-") else None

@@ -24,6 +24,8 @@ class FloorWatch:
         self.fewest: dict[str, int] = {}
         self.story: list[str] = []
         """One line a change of a count, with the time: for the report."""
+        self.failed: dict[str, str] = {}
+        """Name of each pod of the pool that was seen in phase Failed → reason."""
         self.trouble: str | None = None
         self._connect()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -72,6 +74,13 @@ class FloorWatch:
             if (pod["metadata"].get("labels") or {}).get("slicewise.dev/pool") == self._pool.name
         ]
         now = Counter(zone_of(pod) for pod in mine if serves(pod))
+        self.failed.update(
+            {
+                pod["metadata"]["name"]: pod["status"].get("reason", "")
+                for pod in mine
+                if pod["status"].get("phase") == "Failed"
+            }
+        )
         for zone in {*now, *self.fewest}:
             self.fewest[zone] = min(self.fewest.get(zone, now[zone]), now[zone])
         line = ", ".join(f"{zone} {now[zone]}" for zone in sorted(self.fewest))

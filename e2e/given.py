@@ -8,6 +8,7 @@ from e2e import pool as pools
 from e2e.api import Object
 from e2e.floors import FloorWatch
 from e2e.load import Load
+from e2e.nodes import RACK
 from e2e.pool import Pool
 from e2e.story import Story
 from e2e.then import Then
@@ -42,9 +43,8 @@ class Given:
         self._story.floors.append(watch)
         return watch
 
-    def two_nodes_in_zone(self, zone: str, *, moved_from: str) -> tuple[str, str]:
-        """The node of another zone is moved into this one; returns the node that was here, and the one that came."""
-        nodes = self._story.nodes
-        came = nodes.in_zone(moved_from)
-        nodes.move(came, zone)
-        return nodes.in_zone(zone), came
+    def racks(self, **rack_by_zone: str) -> dict[str, Any]:
+        """The node of each of these zones stands in a rack; returns `spec.zones` of a pool that counts by racks."""
+        for zone, rack in rack_by_zone.items():
+            self._story.nodes.put_into_rack(self._story.nodes.in_zone(zone), rack)
+        return {"topologyKey": RACK, "names": sorted(set(rack_by_zone.values())), "minAvailable": 1}

@@ -8,6 +8,8 @@ from e2e.programs import CLUSTER, HERE, kubectl, run
 from e2e.waiting import eventually
 
 ZONE = "topology.kubernetes.io/zone"
+RACK = "e2e.slicewise.dev/rack"
+"""Zones by a label of the stories' own, for `spec.zones.topologyKey`: nodes are moved between racks, never between zones."""
 HOME = {f"{CLUSTER}-worker": "a", f"{CLUSTER}-worker2": "b", f"{CLUSTER}-worker3": "c"}
 """Node → its zone when no story has moved it."""
 DEVICES_CTL = HERE / "deviceplugin/ctl"
@@ -28,8 +30,8 @@ class Nodes:
         """Return the node whose home is the zone."""
         return next(node for node, home in HOME.items() if home == zone)
 
-    def move(self, name: str, zone: str) -> None:
-        kubectl("label", "node", name, f"{ZONE}={zone}", "--overwrite")
+    def put_into_rack(self, name: str, rack: str) -> None:
+        kubectl("label", "node", name, f"{RACK}={rack}", "--overwrite")
 
     def cordon(self, name: str) -> None:
         kubectl("cordon", name)
@@ -52,8 +54,9 @@ class Nodes:
         """Bring every node to what it was: zone, cordon, devices."""
         for node, zone in HOME.items():
             found = self.get(node)
-            if found["metadata"]["labels"].get(ZONE) != zone:
-                self.move(node, zone)
+            assert found["metadata"]["labels"].get(ZONE) == zone, f"{node} is not in zone {zone}"
+            if RACK in found["metadata"]["labels"]:
+                kubectl("label", "node", node, f"{RACK}-")
             if found["spec"].get("unschedulable"):
                 self.uncordon(node)
         self.devices("reset")

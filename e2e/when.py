@@ -34,6 +34,18 @@ class When:
         """Fields of the spec are changed; None removes one."""
         self.kubectl("patch", f"ipool/{pool.name}", "--type=merge", "-p", json.dumps({"spec": spec}))
 
+    def edited_strictly(self, pool: Pool, **spec: Any) -> None:
+        """As `edited`, the way `kubectl edit` and `kubectl apply` do it: a field that does not exist is refused."""
+        body = pool.object()
+        for part, fields in spec.items():
+            merged = {**body["spec"].get(part, {}), **fields} if isinstance(fields, dict) else fields
+            body["spec"][part] = (
+                {key: value for key, value in merged.items() if value is not None}
+                if isinstance(merged, dict)
+                else merged
+            )
+        self._story.kubectl("replace", "--validate=strict", "-f", "-", stdin=json.dumps(body))
+
     def kubectl(self, *arguments: str, within: float = 120) -> str:
         """The user types a kubectl command."""
         return self._story.kubectl(*arguments, within=within)

@@ -1,0 +1,159 @@
+"""Rollouts played second by second: Poisson traffic, a read a second, a share that grows, a stable version beside the canary.
+
+The verdicts are those of `assess`, by the edges that it gave (chain.py) and the twin of its comparison (compare.py); a test plays the
+same counts through `Tally` and `assess` themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log
+from typing import Final
+
+import numpy as np
+from benchmarks.gate.chain import HORIZON, POLICY, edges
+from benchmarks.gate.compare import log_mean, log_ratios
+from benchmarks.gate.worlds import Flags, Floats, Ints, World
+
+from slicewise.pool.rollout.evidence import ODDS
+from slicewise.pool.rollout.gate import Policy
+
+Shares = Callable[[int, int], tuple[Floats, Floats, Floats, Floats]]
+"""(second, rollouts) → shares for a quarter of a second each, (4, rollouts): canary's slow and failed, stable's slow and failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How the canary is run."""
+
+    rate: float
+    weight: float = 0.05
+    highest_weight: float = 0.25
+    """What one canary worker of four can carry."""
+    window: int = 60
+    deadline: int = 3600
+    grow: bool = True
+    horizon: int = HORIZON
+    """Canary requests after which a rollout counts as undecided here."""
+
+
+@dataclass(slots=True)
+class Played:
+    """What became of the rollouts: 1 passed, -1 aborted, 0 undecided; after how many seconds and canary requests."""
+
+    verdict: Ints
+    seconds: Ints
+    requests: Ints
+
+    def share(self, verdict: int) -> float:
+        """Return the share of rollouts with a verdict."""
+        return float((self.verdict == verdict).mean())
+
+    def median(self, of: Ints, verdict: int) -> float:
+        """Return the median of seconds or requests, rollouts with another verdict counting as infinite."""
+        values = np.where(self.verdict == verdict, of, np.inf)
+        return float(np.sort(values)[(len(values) - 1) // 2])
+
+
+def steady(canary: World, stable: World) -> Shares:
+    """Return shares that never change."""
+
+    def shares(_second: int, rollouts: int) -> tuple[Floats, Floats, Floats, Floats]:
+        one = np.ones((1, rollouts))
+        return canary.slow * one, canary.failed * one, stable.slow * one, stable.failed * one
+
+    return shares
+
+
+def play(
+    shares: Shares,
+    setting: Setting,
+    policy: Policy,
+    rollouts: int,
+    draw: np.random.Generator,
+    tell: Callable[[tuple[Ints, Ints]], None] = lambda _second: None,
+) -> Played:
+    """Play `rollouts` rollouts to their end; `tell` gets, each second, which are alive and their counts."""
+    assert (policy.alpha, policy.tolerance, policy.max_errors) == (POLICY.alpha, POLICY.tolerance, POLICY.max_errors)
+    slow, failed = edges("slow", setting.horizon), edges("failed", setting.horizon)
+    played = Played(*(np.zeros(rollouts, np.int64) for _ in range(3)))
+    alive, sums, weight = np.arange(rollouts), np.zeros((4, rollouts), np.int64), setting.weight
+    comparison = _Comparison(rollouts, log(2 / policy.alpha)) if policy.compare_with_stable else None
+    for second in range(1, setting.deadline + 1):
+        counts = _second(shares(second, rollouts), setting.rate, weight, alive, draw)
+        tell((alive, counts))
+        sums[:, alive] += counts[:4]
+        requests, bad_slow, bad_failed, others = sums[:, alive]
+        at = np.minimum(requests, setting.horizon)
+        over_slow, over_failed = bad_slow >= slow.aborts[at], bad_failed >= failed.aborts[at]
+        if comparison:
+            comparison.record(counts, alive)
+            over_slow &= comparison.confirms("slow", alive, over_slow) | (others == 0)
+            over_failed &= comparison.confirms("failed", alive, over_failed) | (others == 0)
+        fails = (over_slow | over_failed) & (requests > 0)
+        passes = (bad_slow <= slow.passes[at]) & (bad_failed <= failed.passes[at]) & ~fails
+        passes &= (requests >= policy.min_samples) & (second >= setting.window)
+        over, known = fails | passes | (requests > setting.horizon), requests <= setting.horizon
+        decided = alive[over]
+        played.verdict[decided] = np.where(~known, 0, np.where(fails, -1, 1))[over]
+        played.seconds[decided], played.requests[decided] = second, requests[over]
+        alive = alive[~over]
+        if alive.size == 0:
+            break
+        if setting.grow and second % setting.window == 0:
+            weight = min(setting.highest_weight, 2 * weight)
+    played.seconds[alive], played.requests[alive] = setting.deadline, sums[0, alive]
+    return played
+
+
+def _second(
+    shares: tuple[Floats, Floats, Floats, Floats], rate: float, weight: float, alive: Ints, draw: np.random.Generator
+) -> Ints:
+    """Return (canary's requests, slow, failed, stable's requests, slow, failed) of one second, for each rollout that is alive."""
+    parts = shares[0].shape[0]
+    ours = draw.poisson(rate * weight / parts, (parts, len(alive)))
+    theirs = draw.poisson(rate * (1 - weight) / parts, (parts, len(alive)))
+    drawn = [
+        ours,
+        draw.binomial(ours, shares[0][:, alive]),
+        draw.binomial(ours, shares[1][:, alive]),
+        theirs,
+        draw.binomial(theirs, shares[2][:, alive]),
+        draw.binomial(theirs, shares[3][:, alive]),
+    ]
+    return np.stack([values.sum(axis=0) for values in drawn])
+
+
+class _Comparison:
+    """The comparison with stable, worked out only for rollouts that are over a limit: for all others it changes nothing."""
+
+    _COLUMNS: Final = {"slow": (0, 1, 3, 4), "failed": (0, 2, 3, 5)}
+
+    def __init__(self, rollouts: int, needed: float) -> None:
+        self._needed = needed
+        self._past: list[tuple[Ints, Ints]] = []
+        self._started = {which: np.zeros(rollouts, np.int64) for which in self._COLUMNS}
+        self._ratios = {which: np.zeros((rollouts, len(ODDS))) for which in self._COLUMNS}
+
+    def record(self, counts: Ints, alive: Ints) -> None:
+        """Remember one second."""
+        self._past.append((alive, counts.astype(np.int16)))
+
+    def confirms(self, which: str, alive: Ints, over: Flags) -> Flags:
+        """Return for which of the rollouts that are `over` a limit the comparison says so too."""
+        rows = alive[over]
+        if rows.size == 0:
+            return over
+        whose, quads = [], []
+        for second in range(int(self._started[which][rows].min()), len(self._past)):
+            behind = rows[self._started[which][rows] <= second]
+            there, counts = self._past[second]
+            whose.append(behind)
+            quads.append(counts[:, np.searchsorted(there, behind)][list(self._COLUMNS[which])])
+        quad = np.concatenate(quads, axis=1).astype(np.int64)
+        np.add.at(self._ratios[which], np.concatenate(whose), log_ratios(quad[0], quad[1], quad[2], quad[3]))
+        self._started[which][rows] = len(self._past)
+        over = over.copy()
+        over[over] = log_mean(self._ratios[which][rows]) >= self._needed
+        return over

@@ -53,8 +53,9 @@ class Worker(Group):
     """CPU and memory (`requests`, `limits`) of a worker on a GPU slice; the slice itself is added. Pools on
     `spec.slice.cpu` bring their own."""
     allow_private_sources: bool = False
-    """Let workers fetch weights from private, loopback and link-local addresses. Off, so that who may write a pool cannot
-    make a worker read the network's inner services. Turn on for a hub or object store inside the cluster."""
+    """Let workers fetch weights from private and loopback addresses (link-local ones, where clouds keep credentials,
+    stay refused). Off, so that who may write a pool cannot make a worker read the network's inner services. Turn on
+    for a hub or object store inside the cluster."""
 
 
 class LeaderElection(Group):

@@ -160,5 +160,5 @@ class ObservedPool:
     worker_resources: Mapping[str, Any] = field(default_factory=dict)
     """CPU and memory of a worker on a GPU slice (`{"requests": {…}, "limits": {…}}`), from the installation."""
     allow_private_sources: bool = False
-    """Whether `slicewise-fetch` may reach private and link-local addresses (chart value; off by default)."""
+    """Whether `slicewise-fetch` may reach private addresses (chart value; off by default)."""
     operator_namespace: str = "slicewise-system"

@@ -48,7 +48,7 @@ async def persist(tries: Callable[[], Awaitable[T]], patience: Patience, progres
                 raise FetchError(
                     passing.reason, f"{source}: given up after many tries; the last one: {passing.message}"
                 ) from passing
-            progress.trouble(passing.reason, f"{passing.message}; next try in {delay:.1f} s")
+            progress.trouble(passing.reason, f"{passing.message}; trying again", delay)
             await asyncio.sleep(delay)
 
 

@@ -44,10 +44,13 @@ class Progress:
         """How far it is."""
         self.bytes_done, self.bytes_total = done, total
 
-    def trouble(self, reason: str, message: str) -> None:
-        """A try failed and another one follows."""
+    def trouble(self, reason: str, message: str, delay: float | None = None) -> None:
+        """A try failed and another one follows, in `delay` seconds.
+
+        The delay goes into the log only: `message` ends up in the pool's status, which must not change while nothing does.
+        """
         self.retries[reason] = self.retries.get(reason, 0) + 1
-        log.warning("%s", message)
+        log.warning("%s", message if delay is None else f"{message}; next try in {delay:.1f} s")
         self.failure, self.message = reason, message
 
     def as_json(self) -> str:

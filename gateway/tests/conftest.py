@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from rig.envoy import WORKER_PORT
-from rig.worker import StartWorkers, Worker
-from servers.control_plane import ApiServer, control_plane
+from rig.worker import StartWorkers, Worker, own_address
+from servers.control_plane import ApiServer, control_plane, free_port
 
 
 @pytest.fixture
 async def start_workers() -> AsyncIterator[StartWorkers]:
-    """Start so many workers, each on a loopback address of its own and all on one port, as pods are."""
+    """Start so many workers, each on a port of its own."""
     started: list[Worker] = []
 
     async def start(count: int) -> list[Worker]:
-        new = [Worker(f"127.0.3.{len(started) + index + 1}", WORKER_PORT) for index in range(count)]
+        new = [Worker(own_address(), free_port()) for _ in range(count)]
         for worker in new:
             started.append(worker)
             await worker.start()

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,6 @@ from slicewise_gateway.agent.kube import Objects
 from slicewise_gateway.agent.writer import Inputs, assemble, write
 
 PROGRAM = Path(envoy.__file__).parent / "_bin" / "envoy"
-WORKER_PORT = free_port()
 STABLE, CANARY = "aaaa1111", "bbbb2222"
 CHAT = "/v1/chat/completions"
 
@@ -40,23 +39,23 @@ async def until(condition: Callable[[], Awaitable[object]], seconds: float = 10,
 
 
 def route(revision: str, weight: int = 100, fallback: bool = False) -> RevisionRoute:
-    backends = [Backend(f"chat-{revision}", WORKER_PORT)]
+    backends = [Backend(f"chat-{revision}")]
     if fallback:
-        backends.append(Backend("chat-fallback", WORKER_PORT, priority=1))
+        backends.append(Backend("chat-fallback", priority=1))
     return RevisionRoute(revision, weight, tuple(backends))
 
 
-def endpoint_slice(service: str, workers: Iterable[Worker], **conditions: bool) -> dict[str, Any]:
+def endpoint_slice(service: str, worker: Worker, **conditions: bool) -> dict[str, Any]:
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
-            "name": f"{service}-x",
+            "name": f"{service}-{worker.name}",
             "resourceVersion": "1",
             "labels": {"kubernetes.io/service-name": service, "slicewise.dev/pool": "chat"},
         },
         "addressType": "IPv4",
-        "ports": [{"name": "http", "port": WORKER_PORT, "protocol": "TCP"}],
+        "ports": [{"name": "http", "port": worker.port, "protocol": "TCP"}],
         "endpoints": [
             {
                 "addresses": [worker.address],
@@ -64,7 +63,6 @@ def endpoint_slice(service: str, workers: Iterable[Worker], **conditions: bool) 
                 "targetRef": {"kind": "Pod", "name": worker.name},
                 "zone": "a",
             }
-            for worker in workers
         ],
     }
 
@@ -96,7 +94,11 @@ class Rig:
         return f"http://127.0.0.1:{self.model.ports.http}"
 
     def slices(self) -> Objects:
-        return {service: endpoint_slice(service, found) for service, found in self.workers.items()}
+        return {
+            f"{service}-{each.name}": endpoint_slice(service, each)
+            for service, found in self.workers.items()
+            for each in found
+        }
 
     async def apply(self) -> list[str]:
         """Write what the model and the workers ask for, as the agent does; return the names of the files that changed."""

@@ -1,13 +1,22 @@
-"""A worker as the gateway sees one: an HTTP server on a loopback address of its own, which a test tells how to behave."""
+"""A worker as the gateway sees one: an HTTP server on a port of its own, which a test tells how to behave."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal
 
 from aiohttp import web
+
+
+def own_address() -> str:
+    """Return an address of this machine that is not the loopback's: the API server takes no loopback address for an endpoint."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("198.51.100.1", 9))  # sends nothing
+        return str(probe.getsockname()[0])
+
 
 Mode = Literal["ok", "full", "fail", "die", "stream", "hang"]
 
@@ -18,7 +27,7 @@ class Worker:
 
     def __init__(self, address: str, port: int) -> None:
         self.address, self.port = address, port
-        self.name = "w-" + address.replace(".", "-")
+        self.name = f"w-{port}"
         self.mode: Mode = "ok"
         self.ready = True
         self.requests = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from slicewise_gateway.agent.discovery import Json, response
-from slicewise_gateway.agent.plan import Backend, ClusterPlan, Edge
+from slicewise_gateway.agent.plan import ClusterPlan, Edge
 
 SERVICE_LABEL: Final = "kubernetes.io/service-name"
 _ASSIGNMENT: Final = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -24,11 +24,10 @@ def build_eds(cluster: str, plan: ClusterPlan, slices: Iterable[Mapping[str, Any
     levels: dict[int, dict[tuple[str, int], Json]] = {0: {}}
     for backend in plan.backends:
         level = levels.setdefault(backend.priority, {})
-        for address, endpoint in _addresses(by_service.get(backend.service, ())):
-            entry = _endpoint(address, backend, endpoint, plan.revision)
+        for address, port, endpoint in _addresses(by_service.get(backend.service, ()), backend.port):
             # While slices are rewritten an address may be in two; the one that may serve counts.
-            if level.get((address, backend.port), {}).get("health_status") != "HEALTHY":
-                level[address, backend.port] = entry
+            if level.get((address, port), {}).get("health_status") != "HEALTHY":
+                level[address, port] = _endpoint(address, port, endpoint, plan.revision)
     groups = [[entries[key] for key in sorted(entries)] for _, entries in sorted(levels.items())]
     if edge is not None:
         groups.append([{"endpoint": {"address": _address(edge.address, edge.port)}, **_metadata({"worker": "edge"})}])
@@ -51,20 +50,21 @@ def count_serving(eds: Json) -> int:
     return sum(1 for group in groups for entry in group["lb_endpoints"] if entry.get("health_status") == "HEALTHY")
 
 
-def _addresses(slices: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the address and the entry of each endpoint that may serve, or still serves what it has."""
+def _addresses(slices: Iterable[Mapping[str, Any]], port_name: str) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
+    """Yield address, port and entry of each endpoint that may serve, or still serves what it has."""
     for found in slices:
-        if found.get("addressType") not in {"IPv4", "IPv6"}:
+        port = next((port.get("port") for port in found.get("ports") or () if port.get("name") == port_name), None)
+        if found.get("addressType") not in {"IPv4", "IPv6"} or port is None:
             continue
         for endpoint in found.get("endpoints") or ():
             conditions = endpoint.get("conditions") or {}
             # A condition that is not there means yes, as the API says.
             if conditions.get("ready", True) is not False or conditions.get("serving") is True:
                 # The addresses of an entry all mean the same pod.
-                yield from ((address, endpoint) for address in (endpoint.get("addresses") or ())[:1])
+                yield from ((address, int(port), endpoint) for address in (endpoint.get("addresses") or ())[:1])
 
 
-def _endpoint(address: str, backend: Backend, endpoint: Mapping[str, Any], revision: str) -> Json:
+def _endpoint(address: str, port: int, endpoint: Mapping[str, Any], revision: str) -> Json:
     terminating = (endpoint.get("conditions") or {}).get("terminating") is True
     words = {
         "worker": (endpoint.get("targetRef") or {}).get("name"),
@@ -72,7 +72,7 @@ def _endpoint(address: str, backend: Backend, endpoint: Mapping[str, Any], revis
         "revision": revision,
     }
     return {
-        "endpoint": {"address": _address(address, backend.port)},
+        "endpoint": {"address": _address(address, port)},
         "health_status": "DRAINING" if terminating else "HEALTHY",
         **_metadata(words),
     }

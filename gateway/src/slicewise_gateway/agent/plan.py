@@ -18,7 +18,8 @@ class Backend(_Part):
     """The endpoints of one Service, and when they are asked."""
 
     service: str
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: str
+    """Name of the Service's port."""
     priority: Annotated[int, Field(ge=0, le=32)] = 0
 
 

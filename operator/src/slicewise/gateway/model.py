@@ -31,12 +31,14 @@ class Backend:
 
     service: str
     """Name of a Service; its EndpointSlices are followed."""
-    port: int = 8080
+    port: str = "http"
+    """Name of the Service's port."""
     priority: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a name that cannot be a Service's."""
         _check_name("service", self.service)
+        _check_name("port", self.port)
 
 
 @dataclass(frozen=True, slots=True)

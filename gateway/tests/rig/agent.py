@@ -1,0 +1,158 @@
+"""The agent as a process of its own, and the objects that it follows on a real API server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+from servers.control_plane import ApiServer
+from servers.processes import end, free_port, spawn
+
+from rig.envoy import Rig, endpoint_slice, secret, until
+from rig.worker import Worker
+from slicewise.gateway import GatewayConfig, GatewayModel, render_gateway
+
+
+class Cluster:
+    """A namespace with a pool's gateway objects in it."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self.server = server
+        self.namespace = f"t-{uuid4().hex[:10]}"
+        self._put("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": self.namespace}})
+
+    def config(self, files: Mapping[str, str]) -> None:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "chat-gateway"}, "data": dict(files)}
+        self._put(f"/api/v1/namespaces/{self.namespace}/configmaps", body)
+
+    def endpoints(self, service: str, workers: list[Worker], **conditions: bool) -> None:
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{self.namespace}/endpointslices"
+        wanted = [endpoint_slice(service, worker, **conditions) for worker in workers]
+        for body in wanted:
+            self._put(path, body)
+        names = {body["metadata"]["name"] for body in wanted}
+        selector = f"?labelSelector=kubernetes.io/service-name={service}"
+        for found in self.server.request("GET", path + selector)[1]["items"]:
+            if found["metadata"]["name"] not in names:
+                self.server.request("DELETE", f"{path}/{found['metadata']['name']}")
+
+    def keys(self, **keys: str) -> None:
+        self._put(f"/api/v1/namespaces/{self.namespace}/secrets", secret("keys", keys))
+
+    def _put(self, path: str, body: dict[str, Any]) -> None:
+        body["metadata"].pop("resourceVersion", None)
+        status, answer = self.server.request("POST", path, body)
+        if status == 409:
+            status, answer = self.server.request("PUT", f"{path}/{body['metadata']['name']}", body)
+        assert status in {200, 201}, answer
+
+
+class AgentRig:
+    """A gateway pod: Envoy, and the agent beside it."""
+
+    def __init__(self, rig: Rig, cluster: Cluster) -> None:
+        self.rig = rig
+        self.cluster = cluster
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        token = rig.directory / "token"
+        token.write_text(cluster.server.token)
+        prefix = "SLICEWISE_GATEWAY_"
+        settings = {
+            "POOL": "chat",
+            "NAMESPACE": cluster.namespace,
+            "CONFIG_MAP": "chat-gateway",
+            "ENDPOINTS_SELECTOR": "slicewise.dev/pool=chat",
+            "MOUNTED": str(rig.directory / "mounted"),
+            "DIRECTORY": rig.model.directory,
+            "ENVOY_ADMIN": f"http://127.0.0.1:{rig.model.ports.admin}",
+            "PORT": str(self.port),
+            "API_SERVER": cluster.server.url,
+            "TOKEN_FILE": str(token),
+            "CA_FILE": str(cluster.server.ca_file),
+            "DRAIN_DELAY_SECONDS": "0.5",
+            "DRAIN_SECONDS": "10",
+        }
+        self._environment = {**os.environ, **{prefix + name: value for name, value in settings.items()}}
+
+    def program(self, model: GatewayModel) -> GatewayConfig:
+        """Write the ConfigMap for a model, as the operator does."""
+        rendered = render_gateway(model)
+        self.cluster.config(rendered.files)
+        return rendered
+
+    def seed(self, config: GatewayConfig) -> None:
+        mounted = self.rig.directory / "mounted"
+        mounted.mkdir()
+        for name, text in config.files.items():
+            (mounted / name).write_text(text)
+        subprocess.run([*_COMMAND, "seed"], env=self._environment, check=True, timeout=30)
+
+    def start(self) -> None:
+        # `spawn` takes no environment of its own.
+        before = dict(os.environ)
+        os.environ.update(self._environment)
+        try:
+            self.process = spawn([*_COMMAND, "agent"], self.rig.directory / "agent.log")
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        end(self.process, kill=True)
+
+    def terminate(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Ask the agent; status 0 when it does not answer."""
+        try:
+            async with self.rig.session.get(f"http://127.0.0.1:{self.port}{path}") as answer:
+                is_json = answer.content_type == "application/json"
+                return answer.status, await (answer.json() if is_json else answer.text())
+        except aiohttp.ClientError:
+            return 0, None
+
+    async def said(self, **wanted: object) -> None:
+        """Wait until `/v1/gateway` says so."""
+
+        async def says() -> bool:
+            status, body = await self.get("/v1/gateway")
+            return status == 200 and all(body[key] == value for key, value in wanted.items())
+
+        try:
+            await until(says)
+        except AssertionError as error:
+            log = (self.rig.directory / "agent.log").read_text()[-1500:]
+            raise AssertionError(f"{wanted}; last: {await self.get('/v1/gateway')}; log: {log}") from error
+
+
+@asynccontextmanager
+async def gateway_pod(directory: Path, server: ApiServer, model: GatewayModel) -> AsyncIterator[AgentRig]:
+    """Run Envoy and the agent in a new namespace until the block is left. There are no endpoints at first."""
+    async with aiohttp.ClientSession() as session:
+        rig = Rig(directory, session, model)
+        pod = AgentRig(rig, Cluster(server))
+        pod.seed(pod.program(rig.model))
+        rig.start()
+        pod.start()
+        try:
+            await until(rig.admin.is_ready, 30, "Envoy is ready")
+            yield pod
+        finally:
+            if pod.process is not None:
+                end(pod.process, kill=True)
+            rig.stop()
+
+
+_COMMAND = (sys.executable, "-m", "slicewise_gateway")

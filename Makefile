@@ -7,7 +7,7 @@ export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
 export UV_SYSTEM_CERTS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images load ready \
-  test test-unit test-apiserver test-worker test-weights test-gateway e2e demo bench clean
+  test test-unit test-apiserver test-worker test-weights test-gateway e2e soak demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ test-gateway: sync tools ## the gateway's configuration and agent on real Envoy 
 
 e2e: ready ## the stories, on the cluster
 	@pytest e2e $(PYTEST_ARGS)
+
+soak: ready ## an hour without an operator: serving goes on, a killed worker comes back
+	@SLICEWISE_ABSENT_SECONDS=3600 pytest e2e -k without_an_operator $(PYTEST_ARGS)
 
 ## The local cluster
 

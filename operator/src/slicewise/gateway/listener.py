@@ -12,6 +12,7 @@ from slicewise.gateway.routes import ROUTE_NAME
 from slicewise.gateway.tenants import tenant_filters
 
 ADMIN_CLUSTER: Final = "admin"
+OUTCOME_TAG: Final = "slicewise_cluster"
 _HCM: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
 
@@ -82,7 +83,7 @@ def _clients(model: GatewayModel) -> Json:
         "request_timeout": "30s",
         "stream_idle_timeout": seconds(model.timeouts.gateway + 5),
         "local_reply_config": build_local_replies(),
-        "access_log": [_access_log()],
+        "access_log": [_access_log(), *_outcomes()],
         "http_filters": [*tenant_filters(model), _whole_bodies(model), _router()],
     }
     if model.otlp is not None:
@@ -138,6 +139,36 @@ def _access_log() -> Json:
         "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
         log_format={"json_format": dict(_ACCESS_LOG), "omit_empty_values": False},
     )
+
+
+def _outcomes() -> list[Json]:
+    """Count, for each cluster, the requests that have ended and those of them that failed; what clients did wrong in neither.
+
+    Envoy's own counters take a status for the outcome, so an answer that broke after its first byte is a success to them. These
+    count at the end of a request, both at the same moment.
+    """
+    answered = {"or_filter": {"filters": [_all(_status("GE", 200), _status("LE", 399)), _status("GE", 500)]}}
+    # Reset, gone, malformed, too late; not: left by the client.
+    broken = {"response_flag_filter": {"flags": ["UC", "UR", "UPE", "LR", "UT", "SI"]}}
+    failed = {"or_filter": {"filters": [_status("GE", 500), broken]}}
+    return [_counter("requests", answered), _counter("failed", _all(answered, failed))]
+
+
+def _counter(name: str, condition: Json) -> Json:
+    tag = {"name": OUTCOME_TAG, "value_format": "%UPSTREAM_CLUSTER_RAW%"}
+    kind = "envoy.extensions.access_loggers.stats.v3.Config"
+    counter = {"stat": {"name": name, "tags": [tag]}, "value_fixed": 1}
+    logger = typed("envoy.access_loggers.stats", kind, stat_prefix="slicewise", counters=[counter])
+    return {"filter": condition, **logger}
+
+
+def _all(*filters: Json) -> Json:
+    return {"and_filter": {"filters": list(filters)}}
+
+
+def _status(op: str, status: int) -> Json:
+    value = {"default_value": status, "runtime_key": f"slicewise.unused.status_{status}"}
+    return {"status_code_filter": {"comparison": {"op": op, "value": value}}}
 
 
 def _tracing(model: GatewayModel) -> Json:

@@ -15,9 +15,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from slicewise.gateway.bootstrap import edge_ms
+from slicewise.gateway.listener import OUTCOME_TAG
 from slicewise.gateway.model import revision_of
 
-STATS_FILTER: Final = r"^(cluster\.rev-[-a-z0-9]+\.upstream_rq_(total|[1-5]xx|time)|server\.uptime)$"
+STATS_FILTER: Final = (
+    r"^(cluster\.rev-[-a-z0-9]+\.upstream_rq_(total|time)|server\.uptime"
+    rf"|slicewise\.(requests|failed)\.{OUTCOME_TAG}\.rev-[-a-z0-9]+)$"
+)
 """Envoy's own names of what `parse_stats` reads; as the query `filter` it keeps the answer small."""
 
 _LINE: Final = re.compile(r"^(envoy_[a-z_]+)(?:\{(.*)\})? (\S+)$")
@@ -37,8 +41,8 @@ class NoData:
 class Counts:
     """Requests of one revision. In a reading since Envoy started, in an interval between two readings.
 
-    `slow` are among `timed`, `failed` among `requests`. What clients made wrong (4xx) is in neither `requests` nor `failed`. A
-    try that was made again elsewhere counts once, with its last outcome.
+    `slow` are among `timed`: answers that came whole. `failed` are among `requests`: those that ended, without what clients made
+    wrong (4xx) or left; an answer that broke off is a failure. What was tried again elsewhere counts once, with its last outcome.
     """
 
     requests: int = 0
@@ -78,8 +82,8 @@ def parse_stats(text: str, p95_seconds: float) -> Reading | NoData:
         name, labels, value = sample
         if name == "envoy_server_uptime":
             uptime = value
-        elif _CLUSTER in labels and name.startswith("envoy_cluster_upstream_rq"):
-            clusters.setdefault(labels[_CLUSTER], {})[_key(name, labels)] = value
+        elif cluster := labels.get(_CLUSTER) or labels.get(OUTCOME_TAG):
+            clusters.setdefault(cluster, {})[_key(name, labels)] = value
     if uptime is None:
         return NoData("the answer does not hold Envoy's counters")
     known = ((revision_of(cluster), found) for cluster, found in clusters.items())
@@ -117,8 +121,6 @@ def _sample(line: str) -> tuple[str, dict[str, str], int] | None:
 
 
 def _key(name: str, labels: Mapping[str, str]) -> str:
-    if name == "envoy_cluster_upstream_rq_xx":
-        return f"class {labels.get('envoy_response_code_class')}"
     if name == f"{_TIME}_bucket":
         le = labels.get("le", "")
         return f"le {le}" if le == "+Inf" else f"le {float(le):g}"
@@ -128,8 +130,8 @@ def _key(name: str, labels: Mapping[str, str]) -> str:
 def _counts(found: Mapping[str, int], p95_seconds: float) -> Counts | NoData:
     if "envoy_cluster_upstream_rq_total" not in found:
         return NoData("Envoy does not say how many requests the revision had")
-    by_class = {digit: found.get(f"class {digit}", 0) for digit in "12345"}
-    requests, failed = by_class["2"] + by_class["3"] + by_class["5"], by_class["5"]
+    # Envoy names a counter of ours with its first event.
+    requests, failed = found.get("envoy_slicewise_requests", 0), found.get("envoy_slicewise_failed", 0)
     if f"{_TIME}_count" not in found:
         return Counts(requests, failed)
     edge = f"le {edge_ms(p95_seconds):g}"

@@ -1,0 +1,118 @@
+"""The operator is killed at random moments, or is not there: what it was doing is finished, what serves goes on serving."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+
+import pytest
+from e2e import pool as pools
+from e2e.given import Given
+from e2e.pool import zone_of
+from e2e.story import Story
+from e2e.then import Then
+from e2e.waiting import eventually, for_a_while
+from e2e.when import When
+
+FLOORS = {"a": 1, "b": 1, "c": 1}
+ABSENT_SECONDS = float(os.environ.get("SLICEWISE_ABSENT_SECONDS", "120"))
+
+
+class Killer:
+    """Kills all operator pods again and again, at random times; the seed is in the report when a story fails."""
+
+    def __init__(self, story: Story, seed: int, longest: float = 6.0) -> None:
+        self._story = story
+        self._random = random.Random(seed)
+        self._longest = longest
+        self._stop = threading.Event()
+        self.kills = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        story.undo.append(self.end)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._random.uniform(0.5, self._longest)):
+            self._story.installation.kill()
+            self.kills += 1
+
+    def end(self) -> None:
+        """No more kills from now on; the operator is there again."""
+        self._stop.set()
+        self._thread.join()
+        self._story.installation.has_pods(2)
+
+
+@pytest.mark.parametrize("seed", [11])
+def test_the_operator_is_killed_all_the_time_while_a_pool_is_scaled_changes_its_model_and_is_deleted(
+    story: Story, given: Given, when: When, then: Then, seed: int
+) -> None:
+    pool = given.a_pool("chat", model=pools.model("wordy"))
+    floors = given.an_eye_on_the_floors_of(pool)
+    load = given.load_on(pool)
+
+    killer = Killer(story, seed)
+    when.kubectl("scale", "ipool/chat", "--replicas=5")
+    then.is_ready(pool, within=200)
+    when.edited(pool, model=pools.model("wordy-v2"), replicas=3)
+    killed = killer.kills
+    eventually("three more kills during the change", lambda: _at_least(killer, killed + 3), within=60)
+    killer.end()
+    assert killer.kills > 3
+    then.is_ready(pool, within=240)
+    then.has_workers(pool, a=1, b=1, c=1)
+    then.all_run(pool, pool.status()["revisions"]["stable"])
+    assert len(pool.children("controllerrevisions")) == 2
+    then.no_request_failed(load)
+    then.floors_held(floors, **FLOORS)
+
+    load.stop()
+    killer = Killer(story, seed + 1, longest=2.0)
+    when.kubectl("delete", "ipool", "chat", "--wait=false")
+    again = when.applied(pools.manifest("chat"))
+    eventually("two more kills", lambda: _at_least(killer, 2), within=60)
+    killer.end()
+    then.is_ready(again, within=180)
+    when.kubectl("delete", "ipool", "chat", "--wait=false")
+    story.installation.kill()
+    then.nothing_is_left_of("chat")
+
+
+def _at_least(killer: Killer, count: int) -> None:
+    assert killer.kills >= count, f"{killer.kills} kills"
+
+
+def test_the_other_replica_takes_over_when_the_leader_is_killed(
+    story: Story, given: Given, when: When, then: Then
+) -> None:
+    pool = given.a_pool("chat")
+    leader = story.installation.leader()
+    when.leader_killed()
+    when.kubectl("scale", "ipool/chat", "--replicas=4")
+    then.is_ready(pool, within=60)
+    assert story.installation.leader() != leader
+    story.installation.has_pods(2)
+
+
+@pytest.mark.timeout(5400)
+def test_without_an_operator_serving_goes_on_and_a_killed_worker_comes_back(
+    story: Story, given: Given, when: When, then: Then
+) -> None:
+    """Two minutes; an hour in `make soak` (SLICEWISE_ABSENT_SECONDS)."""
+    pool = given.a_pool("chat")
+    load = given.load_on(pool)
+    when.operator_leaves()
+    victim = next(pod for pod in pool.workers() if zone_of(pod) == "a")
+    when.kubectl("delete", "pod", victim["metadata"]["name"], "--wait=false")
+    then.has_workers(pool, a=1, b=1, c=1)
+
+    def serves() -> None:
+        assert not load.failures(), f"requests failed: {load.failures()[:5]}"
+        assert set(pool.ready_by_zone()) == {"a", "b", "c"}
+
+    for_a_while("serving goes on", serves, ABSENT_SECONDS, every=5)
+    when.operator_returns()
+    then.is_ready(pool, within=60)
+    then.workers_stay(pool)
+    then.no_request_failed(load, at_least=100)

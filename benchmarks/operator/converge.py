@@ -20,7 +20,7 @@ AT_ONCE = 16
 """Pools side by side: the default of the operator, and so of the others."""
 NOISY = 1.0
 """Cores kept busy by others at the start of a round, from which on the round is marked."""
-GIVE_UP_SECONDS = 900.0
+GIVE_UP_SECONDS = 300.0
 CHILD_PATHS = {
     "serviceaccounts": "/api/v1",
     "configmaps": "/api/v1",
@@ -60,7 +60,11 @@ def converge(report: Report, pools: int, rounds: int) -> None:
     }
     for number in range(rounds):
         for name, start in starts.items():
-            done = _round(pools, start, with_status_of="slicewise" if name == "ours" else name)
+            try:
+                done = _round(pools, start, user="slicewise" if name == "ours" else name)
+            except RuntimeError as error:
+                print(f"  round {number + 1} {name:9} failed: {error}", flush=True)
+                continue
             taken[name].append(done)
             print(
                 f"  round {number + 1} {name:9} {done.seconds:7.2f} s  own CPU {done.cpu:6.2f} s  API server CPU "
@@ -130,13 +134,13 @@ class Watcher:
         return f"{len(self._made)} of {self._children} children, {len(self._told)} statuses"
 
 
-def _round(pools: int, start: Callable[[Arena, Recorded], Contestant], with_status_of: str) -> Round:
+def _round(pools: int, start: Callable[[Arena, Recorded], Contestant], user: str) -> Round:
     with arena(pools) as here:
         recorded = record(here)
         quiet = usage()
         time.sleep(2)
         noise = foreign_load(quiet, usage())
-        watcher = Watcher(here, with_status_of, recorded.children)
+        watcher = Watcher(here, user, recorded.children)
         server = here.server._process
         before = usage()
         contestant = start(here, recorded)

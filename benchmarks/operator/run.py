@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from arena import arena
@@ -28,22 +30,37 @@ def main() -> None:
     started = time.monotonic()
     _floors(report, "start")
     if "converge" in only:
-        converge(report, pools, rounds)
+        _part(lambda: converge(report, pools, rounds))
     if "steady" in only:
-        with arena(pools) as here:
-            idle = float(os.environ.get("BENCH_IDLE_SECONDS", "600"))
-            steady(report, here, idle, lambda: _handover(report, only))
+        _part(lambda: _steady(report, pools, only))
     else:
         _handover(report, only)
     _floors(report, "end")
     print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")
 
 
+def _part(measure: Callable[[], None]) -> None:
+    """Measure. What goes wrong is shown and ends this part; the figures of the others are still wanted."""
+    try:
+        measure()
+    except (RuntimeError, AssertionError, OSError):
+        traceback.print_exc()
+
+
+def _steady(report: Report, pools: int, only: set[str]) -> None:
+    with arena(pools) as here:
+        idle = float(os.environ.get("BENCH_IDLE_SECONDS", "600"))
+        steady(report, here, idle, lambda: _handover(report, only))
+
+
 def _handover(report: Report, only: set[str]) -> None:
-    if "handover" in only:
+    def measure() -> None:
         with arena(HANDOVER_POOLS) as here:
             graceful, kills = int(os.environ.get("BENCH_HANDOVERS", "50")), int(os.environ.get("BENCH_KILLS", "3"))
             handover(report, here, graceful, kills)
+
+    if "handover" in only:
+        _part(measure)
 
 
 def _floors(report: Report, when: str) -> None:

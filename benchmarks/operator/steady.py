@@ -29,6 +29,8 @@ from slicewise.api.labels import LABEL_ZONE
 KIB = 1024
 USER = "slicewise"
 CHANGES = 20
+SETTLE_SECONDS = 40.0
+"""Connections that were opened for a burst are kept for 30 s."""
 POOLS_PATH = f"/apis/slicewise.dev/v1alpha1/namespaces/{NAMESPACE}/inferencepools"
 
 
@@ -67,6 +69,7 @@ def wait_quiet(tail: AuditTail, operator: Contestant, within: float, quiet: floa
 
 
 def _memory(report: Report, pools: int, operator: Contestant, name: str) -> None:
+    time.sleep(SETTLE_SECONDS)
     used, bare = operator.memory(), bare_imports()
     goal = 1.15 * bare + 6 * KIB * pools
     report.add(

@@ -44,7 +44,7 @@ def disturbed(kind: str, seconds: int, rollouts: int, draw: np.random.Generator,
     slow, stable_slow = slow_shares(NEAR_P95, ours[0]), slow_shares(NEAR_P95, theirs[0])
     failed, stable_failed = (np.minimum(NEAR.failed * factors[1], 0.5) for factors in (ours, theirs))
 
-    def shares(second: int, _rollouts: int) -> tuple[Floats, Floats, Floats, Floats]:
+    def shares(second: int) -> tuple[Floats, Floats, Floats, Floats]:
         here = slice((second - 1) * PARTS, second * PARTS)
         return slow[here], failed[here], stable_slow[here], stable_failed[here]
 

@@ -19,8 +19,8 @@ from benchmarks.gate.worlds import Flags, Floats, Ints, World
 from slicewise.pool.rollout.evidence import ODDS
 from slicewise.pool.rollout.gate import Policy
 
-Shares = Callable[[int, int], tuple[Floats, Floats, Floats, Floats]]
-"""(second, rollouts) → shares for a quarter of a second each, (4, rollouts): canary's slow and failed, stable's slow and failed."""
+Shares = Callable[[int], tuple[Floats, Floats, Floats, Floats]]
+"""Second → canary's slow and failed, stable's slow and failed share, each (parts of the second, rollouts), or (1, 1) for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,10 @@ class Played:
 def steady(canary: World, stable: World) -> Shares:
     """Return shares that never change."""
 
-    def shares(_second: int, rollouts: int) -> tuple[Floats, Floats, Floats, Floats]:
-        one = np.ones((1, rollouts))
-        return canary.slow * one, canary.failed * one, stable.slow * one, stable.failed * one
+    always = tuple(np.full((1, 1), share) for share in (canary.slow, canary.failed, stable.slow, stable.failed))
+
+    def shares(_second: int) -> tuple[Floats, Floats, Floats, Floats]:
+        return always[0], always[1], always[2], always[3]
 
     return shares
 
@@ -79,9 +80,9 @@ def play(
     slow, failed = edges("slow", setting.horizon), edges("failed", setting.horizon)
     played = Played(*(np.zeros(rollouts, np.int64) for _ in range(3)))
     alive, sums, weight = np.arange(rollouts), np.zeros((4, rollouts), np.int64), setting.weight
-    comparison = _Comparison(rollouts, log(2 / policy.alpha)) if policy.compare_with_stable else None
+    comparison = _Comparison(rollouts, setting.deadline, log(2 / policy.alpha)) if policy.compare_with_stable else None
     for second in range(1, setting.deadline + 1):
-        counts = _second(shares(second, rollouts), setting.rate, weight, alive, draw)
+        counts = _second(shares(second), setting.rate, weight, alive, draw)
         tell((alive, counts))
         sums[:, alive] += counts[:4]
         requests, bad_slow, bad_failed, others = sums[:, alive]
@@ -111,18 +112,19 @@ def _second(
     shares: tuple[Floats, Floats, Floats, Floats], rate: float, weight: float, alive: Ints, draw: np.random.Generator
 ) -> Ints:
     """Return (canary's requests, slow, failed, stable's requests, slow, failed) of one second, for each rollout that is alive."""
-    parts = shares[0].shape[0]
-    ours = draw.poisson(rate * weight / parts, (parts, len(alive)))
-    theirs = draw.poisson(rate * (1 - weight) / parts, (parts, len(alive)))
-    drawn = [
-        ours,
-        draw.binomial(ours, shares[0][:, alive]),
-        draw.binomial(ours, shares[1][:, alive]),
-        theirs,
-        draw.binomial(theirs, shares[2][:, alive]),
-        draw.binomial(theirs, shares[3][:, alive]),
-    ]
-    return np.stack([values.sum(axis=0) for values in drawn])
+    mine = [values if values.shape[1] == 1 else values[:, alive] for values in shares]
+    canary = _requests(rate * weight, mine[0], mine[1], len(alive), draw)
+    return np.concatenate((canary, _requests(rate * (1 - weight), mine[2], mine[3], len(alive), draw)))
+
+
+def _requests(rate: float, slow: Floats, failed: Floats, rollouts: int, draw: np.random.Generator) -> Ints:
+    """Return (requests, slow, failed): the four kinds of requests of a Poisson stream are Poisson streams of their own."""
+    parts = len(slow)
+    kinds = (slow * failed, slow * (1 - failed), (1 - slow) * failed, (1 - slow) * (1 - failed))
+    both, only_slow, only_failed, fine = (
+        draw.poisson(rate / parts * kind, (parts, rollouts)).sum(axis=0) for kind in kinds
+    )
+    return np.stack((both + only_slow + only_failed + fine, both + only_slow, both + only_failed))
 
 
 class _Comparison:
@@ -130,30 +132,38 @@ class _Comparison:
 
     _COLUMNS: Final = {"slow": (0, 1, 3, 4), "failed": (0, 2, 3, 5)}
 
-    def __init__(self, rollouts: int, needed: float) -> None:
+    def __init__(self, rollouts: int, seconds: int, needed: float) -> None:
         self._needed = needed
-        self._past: list[tuple[Ints, Ints]] = []
-        self._started = {which: np.zeros(rollouts, np.int64) for which in self._COLUMNS}
+        self._past, self._now = np.zeros((seconds, rollouts, 6), np.int16), 0
+        self._done = {which: np.zeros(rollouts, np.int64) for which in self._COLUMNS}
         self._ratios = {which: np.zeros((rollouts, len(ODDS))) for which in self._COLUMNS}
 
     def record(self, counts: Ints, alive: Ints) -> None:
         """Remember one second."""
-        self._past.append((alive, counts.astype(np.int16)))
+        self._past[self._now, alive] = counts.T
+        self._now += 1
 
     def confirms(self, which: str, alive: Ints, over: Flags) -> Flags:
         """Return for which of the rollouts that are `over` a limit the comparison says so too."""
         rows = alive[over]
         if rows.size == 0:
             return over
-        whose, quads = [], []
-        for second in range(int(self._started[which][rows].min()), len(self._past)):
-            behind = rows[self._started[which][rows] <= second]
-            there, counts = self._past[second]
-            whose.append(behind)
-            quads.append(counts[:, np.searchsorted(there, behind)][list(self._COLUMNS[which])])
-        quad = np.concatenate(quads, axis=1).astype(np.int64)
-        np.add.at(self._ratios[which], np.concatenate(whose), log_ratios(quad[0], quad[1], quad[2], quad[3]))
-        self._started[which][rows] = len(self._past)
+        # Most were over a limit a second ago and lack that second only; the others lack more.
+        lately = self._done[which][rows] == self._now - 1
+        self._catch_up(which, rows[lately])
+        self._catch_up(which, rows[~lately])
         over = over.copy()
         over[over] = log_mean(self._ratios[which][rows]) >= self._needed
         return over
+
+    def _catch_up(self, which: str, rows: Ints) -> None:
+        done = self._done[which]
+        if rows.size == 0:
+            return
+        first = int(done[rows].min())
+        past = self._past[first : self._now, rows][:, :, list(self._COLUMNS[which])].astype(np.int64)
+        past[np.arange(first, self._now)[:, None] < done[rows]] = 0
+        second, whose = np.nonzero(past[:, :, 1] + past[:, :, 3])
+        quad = past[second, whose].T
+        np.add.at(self._ratios[which], rows[whose], log_ratios(quad[0], quad[1], quad[2], quad[3]))
+        done[rows] = self._now

@@ -34,7 +34,7 @@ def main() -> None:
     report, started = Report("gate"), time.monotonic()
     rows: list[tuple[str, ...]] = [_HEAD]
     _take(report, exact())
-    _take(report, disturbances(max(1, rollouts // 4)))
+    _take(report, disturbances(max(1, rollouts // 2)))
     _take(report, compared(max(1, rollouts // 2)))
     named = list(report.figures)
     for figure, row in cells(rollouts):

@@ -77,6 +77,7 @@ def test_a_full_queue_is_refused_at_once_with_a_time_to_come_back(start_worker, 
     refused = worker.post("/v1/completions", SHORT)
     assert refused.status_code == 503
     assert refused.json()["error"]["code"] == "queue_full"
+    assert refused.headers["x-slicewise-not-started"] == "1", "the gateway may ask another worker"
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert worker.get("/readyz").status_code == 200
     for holder in holders:

@@ -21,7 +21,7 @@ from slicewise_worker.engine.request import (
     StoppedError,
 )
 from slicewise_worker.engine.sequence import Ticket
-from slicewise_worker.http.errors import ApiError
+from slicewise_worker.http.errors import ApiError, not_started
 
 T = TypeVar("T")
 
@@ -68,9 +68,9 @@ class Answer:
         try:
             self._tickets = engine.submit(generations, sinks)
         except QueueFullError as error:
-            raise ApiError(503, str(error), code="queue_full", retry_after=error.retry_after) from error
+            raise not_started(str(error), "queue_full", error.retry_after) from error
         except StoppedError as error:
-            raise ApiError(503, str(error), code="shutting_down", retry_after=1) from error
+            raise not_started(str(error), "shutting_down") from error
 
     def _put(self, index: int, event: Event) -> None:
         self._events.put_nowait((index, event))

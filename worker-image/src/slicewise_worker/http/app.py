@@ -21,7 +21,7 @@ from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Verdict, WorkerState, livez, readyz, startupz
 from slicewise_worker.http.completions import Served, chat, completion
-from slicewise_worker.http.errors import ApiError, on_api_error, on_http_exception, on_surprise
+from slicewise_worker.http.errors import ApiError, not_started, on_api_error, on_http_exception, on_surprise
 from slicewise_worker.settings import WorkerSettings
 
 
@@ -85,7 +85,7 @@ def _generate(worker: Worker, handler: Callable[[Request, Served], Awaitable[Res
     async def answer(request: Request) -> Response:
         if worker.served is None:
             message = f"The worker is not ready: {startupz(worker.state).message}."
-            raise ApiError(503, message, code="not_ready", retry_after=1)
+            raise not_started(message, "not_ready")
         return await handler(request, worker.served)
 
     return answer

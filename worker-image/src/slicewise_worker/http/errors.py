@@ -16,6 +16,9 @@ from starlette.responses import JSONResponse
 
 log = logging.getLogger(__name__)
 
+NOT_STARTED = {"x-slicewise-not-started": "1"}
+"""Tells the gateway that nothing was done for the request, so that it may ask another worker."""
+
 
 class ApiError(Exception):
     """Ends a request with `status`; `param` names the field that is wrong, `code` is a fixed word for programs."""
@@ -34,6 +37,13 @@ class ApiError(Exception):
         """Return the JSON body."""
         kind = "invalid_request_error" if self.status < 500 else "server_error"
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+
+def not_started(message: str, code: str, retry_after: int = 1) -> ApiError:
+    """Return a 503 for a request that was not begun; the gateway may send it to another worker."""
+    error = ApiError(503, message, code=code, retry_after=retry_after)
+    error.headers |= NOT_STARTED
+    return error
 
 
 def _field(location: Sequence[int | str]) -> str:

@@ -80,6 +80,20 @@ async def test_a_large_request_can_be_tried_again_too(tmp_path: Path, start_work
             assert (status, body["bytes"]) == (200, 500_000)
 
 
+async def test_when_every_worker_dies_of_a_request_the_tries_stay_within_the_budget(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(4)
+    for worker in workers:
+        worker.mode, worker.delay = "full", 0.2
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        answers = await asyncio.gather(*(rig.ask() for _ in range(100)))
+        assert {status for status, _, _ in answers} == {503}
+        tries = sum(worker.requests for worker in workers)
+        # A fifth of what runs may be retries, and a retry that fails makes room for the next: 100 x (1 + 0.2 + 0.2 x 0.2 ...).
+        assert tries <= 150, tries
+
+
 async def test_an_ordinary_failure_is_the_answer_and_is_not_tried_again(
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:

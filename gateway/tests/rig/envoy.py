@@ -17,7 +17,7 @@ import envoy
 from servers.processes import end, free_port, spawn
 
 from rig.worker import Worker
-from slicewise.gateway import Backend, GatewayModel, Ports, RevisionRoute, render_gateway
+from slicewise.gateway import Backend, GatewayModel, Ports, RevisionRoute, envoy_arguments, render_gateway
 from slicewise_gateway.agent.envoy import EnvoyAdmin
 from slicewise_gateway.agent.files import EnvoyFiles
 from slicewise_gateway.agent.kube import Objects
@@ -114,9 +114,7 @@ class Rig:
 
     def start(self) -> None:
         """Start Envoy on the files that are there."""
-        argv = [str(PROGRAM), "-c", f"{self.model.directory}/bootstrap.json", "--concurrency", "1"]
-        argv += ["--disable-hot-restart", "--log-level", "warn", "--drain-time-s", "1"]
-        self.process = spawn(argv, self.directory / "envoy.log")
+        self.process = spawn([str(PROGRAM), *envoy_arguments(self.model)], self.directory / "envoy.log")
 
     async def healthy(self, revision: str, count: int) -> None:
         """Wait until Envoy counts so many healthy endpoints."""

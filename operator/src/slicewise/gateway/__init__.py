@@ -6,6 +6,7 @@ user's string is only ever a value in a dict, never a part of a text.
 
 from __future__ import annotations
 
+from slicewise.gateway.bootstrap import envoy_arguments
 from slicewise.gateway.config import GatewayConfig, render_gateway
 from slicewise.gateway.model import Backend, EdgeEndpoint, GatewayModel, Ports, RevisionRoute, TenantKeys, Timeouts
 
@@ -18,5 +19,6 @@ __all__ = [
     "RevisionRoute",
     "TenantKeys",
     "Timeouts",
+    "envoy_arguments",
     "render_gateway",
 ]

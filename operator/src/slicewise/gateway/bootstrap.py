@@ -9,6 +9,8 @@ from slicewise.gateway.listener import ADMIN_CLUSTER
 from slicewise.gateway.model import GatewayModel
 from slicewise.gateway.routes import RUNTIME_LAYER
 
+BOOTSTRAP_FILE: Final = "bootstrap.json"
+
 LATENCY_EDGES_MS: Final = (
     5, 10, 25, 50, 100, 200, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10000, 20000, 30000, 60000, 120000, 300000,
 )  # fmt: skip
@@ -18,6 +20,23 @@ LATENCY_EDGES_MS: Final = (
 def edge_ms(p95_seconds: float) -> float:
     """Return the histogram's edge for a limit, in whole milliseconds, as Envoy measures; at least one."""
     return float(max(1, round(p95_seconds * 1000)))
+
+
+def envoy_arguments(model: GatewayModel) -> tuple[str, ...]:
+    """Return what Envoy is started with, after the program's name."""
+    return (
+        "--config-path",
+        f"{model.directory}/{BOOTSTRAP_FILE}",
+        "--concurrency",
+        str(model.concurrency),
+        # Its shared memory is neither writable nor needed in a pod.
+        "--disable-hot-restart",
+        # Who drains wants every client to leave with its next answer, not one in ten.
+        "--drain-strategy",
+        "immediate",
+        "--log-level",
+        "warn",
+    )
 
 
 def build_bootstrap(model: GatewayModel) -> Json:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from slicewise.gateway.bootstrap import build_bootstrap
+from slicewise.gateway.bootstrap import BOOTSTRAP_FILE, build_bootstrap
 from slicewise.gateway.clusters import build_cds
 from slicewise.gateway.discovery import Json, canonical, digest
 from slicewise.gateway.listener import build_lds
@@ -15,7 +15,6 @@ from slicewise.gateway.routes import build_rds, build_rtds
 from slicewise.gateway.tenants import KEYS_FILE, build_keys
 
 AGENT_FILE: Final = "agent.json"
-BOOTSTRAP_FILE: Final = "bootstrap.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,8 @@ class GatewayModel:
     otlp: tuple[str, int] | None = None
     """Host and port of an OpenTelemetry collector (OTLP over gRPC). None: no traces."""
     max_connections: int = 10_000
+    concurrency: int = 1
+    """Envoy's threads; each has connections of its own to the workers."""
     heap_bytes: int = 512 << 20
     """Memory for Envoy: at 95 % it shrinks its heap, at 98 % it takes no more requests."""
     ports: Ports = Ports()

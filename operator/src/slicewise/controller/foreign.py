@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from slicewise.api.labels import LABEL_MANAGED_BY, MANAGED_BY
 from slicewise.clients.clock import Clock
@@ -16,7 +17,12 @@ from slicewise.clients.kube import ApiError, KubeApi
 from slicewise.clients.resources import PODS
 from slicewise.controller.pods import held_slices
 
-FRESH_SECONDS = 10.0
+FRESH_SECONDS: Final = 10.0
+_STALE_SECONDS: Final = 60.0
+_AT_ONCE: Final = 8
+_REST: Final = 20
+"""What was read stays fresh for so many times what reading it took, at most a minute: while many pools come up, on many nodes, the lists
+must not become the main work of the API server."""
 
 
 class ForeignPods:
@@ -29,6 +35,7 @@ class ForeignPods:
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._read_at: dict[str, float] = {}
         self._held: dict[str, Mapping[str, int]] = {}
+        self._took = 0.0
         self._lock = asyncio.Lock()
 
     def known(self) -> Mapping[str, Mapping[str, int]]:
@@ -36,18 +43,24 @@ class ForeignPods:
         return self._held
 
     async def refresh(self, nodes: Iterable[str]) -> bool:
-        """Read the nodes that were not read in the last 10 s. False when the API server did not answer."""
+        """Read the nodes that were not read a moment ago (10 s or more). False when the API server did not answer."""
         wanted = set(nodes)
         async with self._lock:
-            old = self._clock.monotonic() - FRESH_SECONDS
+            now = self._clock.monotonic()
+            old = now - min(_STALE_SECONDS, max(FRESH_SECONDS, self._took * _REST))
             stale = sorted(node for node in wanted if self._read_at.get(node, old - 1) < old)
             try:
-                for node in stale:
-                    self._held[node] = await self._read(node)
-                    self._read_at[node] = self._clock.monotonic()
+                for first in range(0, len(stale), _AT_ONCE):
+                    await asyncio.gather(*(self._refresh(node) for node in stale[first : first + _AT_ONCE]))
             except ApiError:
                 return False
+            if stale:
+                self._took = self._clock.monotonic() - now
         return True
+
+    async def _refresh(self, node: str) -> None:
+        self._held[node] = await self._read(node)
+        self._read_at[node] = self._clock.monotonic()
 
     async def _read(self, node: str) -> Mapping[str, int]:
         held: Counter[str] = Counter()

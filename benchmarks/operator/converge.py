@@ -234,6 +234,11 @@ def _report(report: Report, pools: int, taken: dict[str, list[Round]]) -> None:
             note,
         )
     )
+    cpu = {name: [done.cpu + done.server_cpu for done in rounds] for name, rounds in taken.items()}
+    value, interval = ratio_of_medians(cpu["ours"], cpu["replayer"])
+    floor = statistics.median(cpu["replayer"])
+    told = "own and API server's together; what the time comes to where both cores are busy, and steadier under noise"
+    report.add(Figure("converge_cpu_vs_replayer", value, "x", None, False, "replayer, CPU s", floor, interval, told))
     writes = statistics.median(done.writes for done in taken["ours"]) / pools
     floor = statistics.median(done.writes for done in taken["replayer"]) / pools
     report.add(Figure("writes_per_new_pool", writes, "requests", floor, False, "replayer", floor))

@@ -126,7 +126,7 @@ async def test_while_the_agent_is_dead_envoy_serves_and_a_new_one_catches_up(
         await pod.rig.healthy(STABLE, 1)
         pod.kill()
         assert (await pod.rig.ask())[0] == 200
-        pod.cluster.endpoints(SERVICE, [second])
+        pod.cluster.endpoints(SERVICE, [first, second])
         statuses: list[int] = []
         stop = asyncio.Event()
 

@@ -26,7 +26,7 @@ _TOLD = (
 """Conditions of which a change of reason is an Event. The rollout's own Events come from its machine."""
 
 _BAD_WHEN_TRUE = {ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED}
-_QUIET = {Reason.PENDING, Reason.STARTING, Reason.NOT_BLOCKED, Reason.NOT_DEGRADED}
+_QUIET = {Reason.PENDING, Reason.STARTING, Reason.SLICES_FREE, Reason.NOT_BLOCKED, Reason.NOT_DEGRADED}
 """Reasons that are no news by themselves when a pool is new."""
 
 

@@ -44,7 +44,7 @@ class OperatorSettings(BaseSettings):
     max_concurrent_passes: int = Field(default=16, ge=1, le=256)
     resync_seconds: float = Field(default=1800, gt=0)
     """Each pool is planned again from the cache after at most this long; costs no request when nothing is to do."""
-    list_page_size: int = Field(default=50, ge=1, le=5000)
+    list_page_size: int = Field(default=25, ge=1, le=5000)
     """Objects in one page of a list, which bounds the memory that a list takes."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -185,7 +185,7 @@ def _ingest_pool(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bo
     fresh = entry.uid != uid
     if fresh:
         entry.failures, entry.satisfied, entry.looked_at = (), False, -1e9
-    entry.uid, entry.version = uid, version
+    entry.uid, entry.version = _known_text(entry, uid), version
     entry.deleting = "deletionTimestamp" in metadata
     entry.body = pack({**body, "metadata": metadata}, "pool")
     return True
@@ -222,8 +222,7 @@ def _ingest_child(entry: PoolEntry, resource: Resource, body: Mapping[str, Any],
             known.verified, known.body = True, None
         return False
     record = read_child(resource, body)
-    if record.owner == entry.uid:
-        record.owner = entry.uid  # one string instead of one a child
+    record.owner = _known_text(entry, record.owner) if record.owner else None
     same = known is not None and known.uid == uid and known.fingerprint == record.fingerprint
     record.verified = own or (known is not None and known.verified and same)
     if not record.verified:
@@ -238,3 +237,8 @@ def _ingest_child(entry: PoolEntry, resource: Resource, body: Mapping[str, Any],
         or known.terminating != record.terminating
         or known.uid != record.uid
     )
+
+
+def _known_text(entry: PoolEntry, uid: str) -> str:
+    """Return the copy of a pool's uid that its records hold already: one string instead of one a child."""
+    return next((child.owner for child in entry.children if child.owner is not None and child.owner == uid), uid)

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from slicewise.api.quantity import parse_quantity
 
+_BYTES: Final = 7
+"""Length of a hash. As numbers below 2**60 they take 32 bytes of memory each, and there are many."""
 _IGNORED_METADATA: Final = frozenset({"managedFields", "resourceVersion", "generation", "selfLink"})
 _KEYS: Final = ("name", "mountPath", "containerPort", "port", "ip", "topologyKey")
 """What tells the elements of a list apart, where they carry it (as the merge keys of server-side apply do)."""
@@ -20,15 +22,15 @@ _QUANTITIES: Final = frozenset({"cpu", "memory", "storage", "ephemeral-storage",
 
 
 def manifest_hash(manifest: Mapping[str, Any]) -> str:
-    """Return 16 hexadecimal digits that change when the manifest does."""
-    return hashlib.blake2b(_canonical(manifest), digest_size=8).hexdigest()
+    """Return 14 hexadecimal digits that change when the manifest does."""
+    return hashlib.blake2b(_canonical(manifest), digest_size=_BYTES).hexdigest()
 
 
 def fingerprint(body: Mapping[str, Any]) -> int:
-    """Return a 64-bit hash of everything in an object but its status and its bookkeeping."""
+    """Return a hash of everything in an object but its status and its bookkeeping."""
     metadata = {key: value for key, value in body["metadata"].items() if key not in _IGNORED_METADATA}
     essence = {key: value for key, value in body.items() if key not in {"status", "metadata", "apiVersion", "kind"}}
-    return int.from_bytes(hashlib.blake2b(_canonical([metadata, essence]), digest_size=8).digest(), "big")
+    return int.from_bytes(hashlib.blake2b(_canonical([metadata, essence]), digest_size=_BYTES).digest(), "big")
 
 
 def contains(live: Any, desired: Any, key: str = "") -> bool:

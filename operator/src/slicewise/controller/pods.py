@@ -16,6 +16,8 @@ FETCH_CONTAINER: Final = "fetch"
 WORKER_CONTAINER: Final = "worker"
 _STARTING: Final = frozenset({"PodInitializing", "ContainerCreating"})
 _LONGEST_MESSAGE: Final = 512
+_SHARED: Final[dict[str, str]] = {}
+_MOST_SHARED: Final = 20_000
 
 
 @dataclass(slots=True, eq=False)
@@ -28,12 +30,12 @@ class PodRecord:
     address: str = ""
     fetching: bool = False
     """The init container runs, so its progress can be asked for."""
-    container: str = ""
-    """Id of the worker container while it is ready."""
+    container: int = 0
+    """Hash of the id of the worker container while it is ready, else 0."""
     progress: FetchProgress | None = None
     """Answer of the latest look."""
     info: WorkerInfo | None = None
-    info_of: str = ""
+    info_of: int = 0
     """Container that `info` is about; asked once for each."""
     info_tries: int = 0
     """How often the container was asked in vain, and when (monotonic) it is asked again."""
@@ -52,14 +54,14 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
     observed = ObservedPod(
         name=metadata["name"],
         uid=metadata["uid"],
-        revision=marks.get(labels.LABEL_REVISION, ""),
-        zone=marks.get(labels.LABEL_ZONE, ""),
-        node=spec.get("nodeName"),
-        phase=status.get("phase") or "Pending",
+        revision=shared(marks.get(labels.LABEL_REVISION, "")),
+        zone=shared(marks.get(labels.LABEL_ZONE, "")),
+        node=shared(spec["nodeName"]) if spec.get("nodeName") else None,
+        phase=shared(status.get("phase") or "Pending"),
         ready=ready,
         terminating="deletionTimestamp" in metadata,
         created_at=timestamp(metadata.get("creationTimestamp")),
-        resource=next(iter(held_slices(spec)), None),
+        resource=next((shared(name) for name in held_slices(spec)), None),
         device_unhealthy=_device_unhealthy(worker),
         waiting_reason=reason,
         waiting_message=message[:_LONGEST_MESSAGE],
@@ -72,8 +74,15 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
         observed=observed,
         address=status.get("podIP") or "",
         fetching=fetching and not observed.terminating,
-        container=str(worker.get("containerID") or "") if ready and not observed.terminating else "",
+        container=hash(worker.get("containerID") or "") if ready and not observed.terminating else 0,
     )
+
+
+def shared(text: str) -> str:
+    """Return the one copy of a text that many records hold (names of nodes, zones, resources, revisions)."""
+    if len(_SHARED) > _MOST_SHARED:
+        _SHARED.clear()
+    return _SHARED.setdefault(text, text)
 
 
 def held_slices(spec: Mapping[str, Any]) -> dict[str, int]:

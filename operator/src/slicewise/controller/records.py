@@ -11,7 +11,7 @@ from typing import Any, Final
 from slicewise.api import labels
 from slicewise.clients.resources import DEPLOYMENTS, REVISIONS, Resource
 from slicewise.controller.fingerprint import fingerprint
-from slicewise.controller.pods import PodRecord
+from slicewise.controller.pods import PodRecord, shared
 from slicewise.pool.observed import ApplyFailure, ObservedDeployment, ObservedRevision, References
 
 _WINDOW: Final = 32 * 1024
@@ -34,8 +34,8 @@ class Child:
     of_pool: bool
     """Its controller is an InferencePool: this one, or a former one of the same name."""
     version: int
-    applied: str | None
-    """Annotation `slicewise.dev/applied`."""
+    applied: int | None
+    """Annotation `slicewise.dev/applied`, as a number; None where it is none."""
     fingerprint: int
     terminating: bool
     verified: bool = False
@@ -104,6 +104,14 @@ def unpack(packed: bytes) -> Any:
     return json.loads(zlib.decompressobj(zdict=_SAMPLES[packed[0]]).decompress(packed[1:]))
 
 
+def hash_number(text: str | None) -> int | None:
+    """Return a hash in hexadecimal digits as a number, which takes half the memory; None when it is no such hash."""
+    try:
+        return int(text or "", 16)
+    except ValueError:
+        return None
+
+
 def version_of(body: Mapping[str, Any]) -> int:
     """Return the resourceVersion as a number: of two versions of one kind, the greater is the newer (Kubernetes 1.35)."""
     return int(body["metadata"].get("resourceVersion") or 0)
@@ -139,7 +147,7 @@ def read_child(resource: Resource, body: Mapping[str, Any]) -> Child:
         owner=str(owner["uid"]) if owner else None,
         of_pool=owner is not None and is_pool(owner),
         version=version_of(body),
-        applied=(metadata.get("annotations") or {}).get(labels.ANNOTATION_APPLIED),
+        applied=hash_number((metadata.get("annotations") or {}).get(labels.ANNOTATION_APPLIED)),
         fingerprint=fingerprint(body),
         terminating="deletionTimestamp" in metadata,
         facts=_facts(resource, body),
@@ -175,8 +183,8 @@ def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | 
     replicas = (body.get("spec") or {}).get("replicas")
     return ObservedDeployment(
         name=body["metadata"]["name"],
-        revision=marks.get(labels.LABEL_REVISION, ""),
-        zone=marks.get(labels.LABEL_ZONE, ""),
+        revision=shared(marks.get(labels.LABEL_REVISION, "")),
+        zone=shared(marks.get(labels.LABEL_ZONE, "")),
         replicas=1 if replicas is None else replicas,
         failure=next((str(c.get("message") or "") for c in failed), None),
     )

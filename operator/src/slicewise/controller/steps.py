@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from slicewise.api import labels
 from slicewise.clients.resources import Resource, resource_of
 from slicewise.controller.fingerprint import contains, manifest_hash
-from slicewise.controller.records import Child, PoolEntry, unpack
+from slicewise.controller.records import Child, PoolEntry, hash_number, unpack
 from slicewise.manifests.children import PRUNED_KINDS
 
 CREATE_ONLY: Final = "1"
@@ -101,7 +101,7 @@ def _verdict(entry: PoolEntry, record: Child | None, desired: Mapping[str, Any])
         return "wait"  # left behind by a former pool of that name: the garbage collector is about to take it
     if record.owner != entry.uid:
         return "foreign"
-    if record.applied != desired["metadata"]["annotations"][labels.ANNOTATION_APPLIED]:
+    if record.applied != hash_number(desired["metadata"]["annotations"][labels.ANNOTATION_APPLIED]):
         return "update"
     if not record.verified and record.body is not None and contains(unpack(record.body), desired):
         record.verified, record.body = True, None

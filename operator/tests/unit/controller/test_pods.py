@@ -94,8 +94,8 @@ def test_a_ready_worker_is_known_by_its_container() -> None:
         "conditions": [{"type": "Ready", "status": "True"}],
         "containerStatuses": [{"name": "worker", "containerID": "containerd://1"}],
     }
-    assert read_pod(pod(status), 1).container == "containerd://1"
-    assert read_pod(pod(status, deletionTimestamp="2026-11-21T10:00:00Z"), 1).container == ""
+    assert read_pod(pod(status), 1).container == hash("containerd://1")
+    assert read_pod(pod(status, deletionTimestamp="2026-11-21T10:00:00Z"), 1).container == 0
 
 
 def test_slices_of_containers_add_up_and_init_containers_count_at_most() -> None:

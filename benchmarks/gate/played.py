@@ -17,7 +17,7 @@ from benchmarks.report import Figure, percentile_interval
 from slicewise.pool.rollout.evidence import wald_bound
 from slicewise.pool.rollout.gate import Policy
 
-DISTURBED_RATES = (2, 20, 200, 1000)
+DISTURBED_RATES = (2, 20, 200)
 _DISTURBED_SECONDS = 300
 _RIVALS = 20_000
 

@@ -1,6 +1,6 @@
 """`make bench-gate`: how well the canary's gate decides, as JSON lines and as tables. Exits 0 whether or not goals are met.
 
-Seeded: the same numbers on every machine with the same numpy. BENCH_ROLLOUTS: rollouts a cell (6000).
+Seeded: the same numbers on every machine with the same numpy. BENCH_ROLLOUTS: rollouts a cell (3000).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _HEAD = (
 
 def main() -> None:
     """Compute and play everything."""
-    rollouts = int(os.environ.get("BENCH_ROLLOUTS", "6000"))
+    rollouts = int(os.environ.get("BENCH_ROLLOUTS", "3000"))
     report, started = Report("gate"), time.monotonic()
     rows: list[tuple[str, ...]] = [_HEAD]
     _take(report, exact())
-    _take(report, disturbances(max(1, rollouts // 2)))
-    _take(report, compared(max(1, rollouts // 2)))
+    _take(report, disturbances(rollouts))
+    _take(report, compared(rollouts))
     named = list(report.figures)
     for figure, row in cells(rollouts):
         report.add(figure)

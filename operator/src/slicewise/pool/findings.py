@@ -38,6 +38,9 @@ def find_capacity(facts: Facts) -> Finding:
     if demand is None:
         return Finding("Unknown", Reason.UNKNOWN, "slices were not counted")
     what = demand.profile.resource or "CPU slices"
+    nowhere = _zones_without_nodes(facts)
+    if nowhere is not None:
+        return nowhere
     if not any(entry.offered for entry in demand.slices) and facts.desired:
         where = f" in zones {zone_names(list(demand.zones))}" if demand.zones else ""
         message = (
@@ -57,6 +60,18 @@ def find_capacity(facts: Facts) -> Finding:
     return _capacity_is_there(facts, what)
 
 
+def _zones_without_nodes(facts: Facts) -> Finding | None:
+    there = {node.zone for node in facts.observed.nodes}
+    unknown = [zone for zone in facts.pool.spec.zones.names or () if zone not in there]
+    if not unknown or not facts.desired:
+        return None
+    key = facts.pool.spec.zones.topology_key
+    known = f"nodes carry {zone_names(sorted(there))}" if there else "there are no nodes"
+    return Finding(
+        "False", Reason.ZONE_UNKNOWN, f"spec.zones.names: no node is in zone {zone_names(unknown)}; as {key}, {known}"
+    )
+
+
 def _missing_message(facts: Facts, what: str) -> str:
     lacking = sum(facts.missing.values())
     where = ", ".join(f"{count} in zone {zone or repr('')}" for zone, count in sorted(facts.missing.items()))
@@ -71,7 +86,17 @@ def _missing_message(facts: Facts, what: str) -> str:
 
 
 def _unschedulable(facts: Facts) -> ObservedPod | None:
-    return next((pod for pod in facts.workers if pod.waiting_reason == "Unschedulable" and not pod.terminating), None)
+    return next((pod for pod in _unplaced(facts) if not _waits_for_claim(pod)), None)
+
+
+def _unplaced(facts: Facts) -> list[ObservedPod]:
+    return [pod for pod in facts.workers if pod.waiting_reason == "Unschedulable" and not pod.terminating]
+
+
+def _waits_for_claim(pod: ObservedPod) -> bool:
+    """Whether the scheduler says so: "pod has unbound immediate PersistentVolumeClaims", "… node(s) didn't find available persistent
+    volumes to bind", both only in words."""
+    return "persistentvolumeclaim" in pod.waiting_message.lower() or "persistent volume" in pod.waiting_message.lower()
 
 
 def _capacity_is_there(facts: Facts, what: str) -> Finding:
@@ -100,6 +125,10 @@ def find_weights(facts: Facts) -> Finding | None:
     absent = _absent_reference(facts)
     if absent is not None:
         return absent
+    pending = next((pod for pod in _unplaced(facts) if _waits_for_claim(pod)), None)
+    if pending is not None:
+        text = f"{pending.name} waits for the claim of spec.cache to get a volume: {pending.waiting_message}. "
+        return Finding("False", Reason.CLAIM_PENDING, text + "kubectl describe pvc tells why; check its storage class")
     wanted = facts.demand.wanted if facts.demand else None
     pods = [pod for pod in facts.workers if pod.revision == wanted and not pod.terminating]
     for pod in pods:

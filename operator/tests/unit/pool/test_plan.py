@@ -9,6 +9,7 @@ from builders import MIG, make_node, make_pod, make_pool
 from simulation import OTHER, Simulation, changed
 
 from slicewise.pool.observed import FetchProgress
+from slicewise.pool.plan import plan_pool
 from slicewise.pool.rollout.state import Phase
 
 
@@ -261,6 +262,29 @@ def test_a_node_without_a_zone_label_is_a_zone_of_its_own_and_said_so() -> None:
     assert run.ready() == {"": 2}
     assert "nodes without a zone label" in run.condition("CapacityAvailable")["message"]
     assert "chat-nozone-" in next(iter(run.deployments))
+
+
+def test_a_zone_that_no_node_is_in_is_named_with_those_there_are() -> None:
+    run = Simulation(make_pool(replicas=2, zones={"names": ["a", "z"]}))
+    run.settle()
+    capacity = run.condition("CapacityAvailable")
+    assert (capacity["status"], capacity["reason"]) == ("False", "ZoneUnknown")
+    assert "no node is in zone z; as topology.kubernetes.io/zone, nodes carry a, b, c" in capacity["message"]
+
+
+def test_a_claim_without_a_volume_is_said_and_not_taken_for_missing_slices() -> None:
+    run = Simulation(make_pool(replicas=1, cache={"persistentVolumeClaim": {"template": {"size": "1Gi"}}}))
+    run.settle()
+    revision = run.status["revisions"]["stable"]
+    told = "0/4 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    waiting = {"node": None, "phase": "Pending", "ready": False, "waiting_reason": "Unschedulable"}
+    observed = replace(run.observed(), pods=(make_pod("one", revision, "a", **waiting, waiting_message=told),))
+    plan = plan_pool(run.pool, observed, run.now)
+    conditions = {item["type"]: item for item in plan.status["conditions"]}
+    assert conditions["CapacityAvailable"]["status"] == "True"
+    assert conditions["WeightsCached"]["reason"] == "ClaimPending"
+    assert told in conditions["WeightsCached"]["message"]
+    assert "storage class" in conditions["Ready"]["message"]
 
 
 def test_no_node_with_the_profile_is_said() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.pool.facts import Facts
-from slicewise.pool.findings import Finding, find_capacity, find_gpu, find_weights, find_workers
+from slicewise.pool.findings import Finding, find_capacity, find_gpu, find_refusal, find_weights, find_workers
 from slicewise.pool.rollout.state import Phase, format_time
 
 Findings = dict[ConditionType, Finding]
@@ -169,7 +169,14 @@ def _stalled(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding | 
         Reason.APPLY_FAILED,
     }:
         return Finding("True", workers.reason, workers.message)
-    return None
+    refused = _refused_child(facts)
+    return None if refused is None else Finding("True", refused.reason, refused.message)
+
+
+def _refused_child(facts: Facts) -> Finding | None:
+    """A child that the API server does not take. Workers may all serve beside it, and still the spec is not carried out."""
+    refused = find_refusal(facts) if facts.observed.apply_failures else None
+    return refused if refused is not None and refused.reason is Reason.APPLY_FAILED else None
 
 
 def _ready(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding:
@@ -189,6 +196,9 @@ def _ready(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding:
         if weights is not None and weights.status == "False" and weights.reason is not Reason.PENDING:
             return Finding("False", Reason.WORKERS_NOT_READY, weights.message)
         return Finding("False", Reason.WORKERS_NOT_READY, workers.message)
+    refused = _refused_child(facts)
+    if refused is not None:
+        return Finding("False", refused.reason, f"{workers.message}; {refused.message}")
     if workers.reason in {Reason.SUSPENDED, Reason.SCALED_TO_ZERO}:
         return Finding("True", workers.reason, workers.message)
     return Finding("True", Reason.ALL_WORKERS_READY, workers.message)

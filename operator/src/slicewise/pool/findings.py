@@ -195,7 +195,7 @@ def find_workers(facts: Facts) -> Finding:
     if not facts.zones_short and facts.demand is not None and facts.demand.targets:
         return Finding("True", Reason.ALL_READY, f"{facts.desired} of {facts.desired} workers are ready")
     count = f"{up} of {facts.desired} workers are ready"
-    refused = _refusal(facts)
+    refused = find_refusal(facts)
     if refused is not None:
         return Finding("False", refused.reason, f"{count}; {refused.message}")
     for pod in facts.workers:
@@ -217,8 +217,8 @@ def find_workers(facts: Facts) -> Finding:
     return Finding("False", Reason.PENDING, f"{count}; no worker has been started yet")
 
 
-def _refusal(facts: Facts) -> Finding | None:
-    """What the API server refused, in its own words, sorted into a reason."""
+def find_refusal(facts: Facts) -> Finding | None:
+    """Return what the API server refused, in its own words, sorted into a reason; None if it took everything."""
     if facts.observed.references.namespace_terminating:
         return Finding(
             "False", Reason.NAMESPACE_TERMINATING, f"namespace {facts.pool.metadata.namespace} is being deleted"

@@ -8,7 +8,7 @@ import pytest
 from builders import MIG, make_node, make_pod, make_pool
 from simulation import OTHER, Simulation, changed
 
-from slicewise.pool.observed import FetchProgress
+from slicewise.pool.observed import ApplyFailure, FetchProgress
 from slicewise.pool.plan import plan_pool
 from slicewise.pool.rollout.state import Phase
 
@@ -285,6 +285,18 @@ def test_a_claim_without_a_volume_is_said_and_not_taken_for_missing_slices() -> 
     assert conditions["WeightsCached"]["reason"] == "ClaimPending"
     assert told in conditions["WeightsCached"]["message"]
     assert "storage class" in conditions["Ready"]["message"]
+
+
+def test_a_child_that_is_refused_is_told_also_where_every_worker_serves() -> None:
+    run = Simulation(make_pool(replicas=1))
+    run.settle()
+    refused = ApplyFailure("PersistentVolumeClaim", "chat-weights", 403, "the class does not allow resize")
+    plan = plan_pool(run.pool, replace(run.observed(), apply_failures=(refused,)), run.now)
+    conditions = {item["type"]: item for item in plan.status["conditions"]}
+    assert conditions["WorkersReady"]["status"] == "True"
+    for kind, status in (("Ready", "False"), ("Stalled", "True")):
+        assert (conditions[kind]["status"], conditions[kind]["reason"]) == (status, "ApplyFailed")
+        assert "PersistentVolumeClaim chat-weights was refused (403): the class" in conditions[kind]["message"]
 
 
 def test_no_node_with_the_profile_is_said() -> None:

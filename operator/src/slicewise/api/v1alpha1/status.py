@@ -12,8 +12,9 @@ from pydantic import Field
 from slicewise.api.v1alpha1.base import ApiModel
 
 _TIME: dict[str, Any] = {"format": "date-time"}
+_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 
-Word = Annotated[str, Field(max_length=253)]
+Short = Annotated[str, Field(max_length=63)]
 Sentence = Annotated[str, Field(max_length=32768)]
 Time = Annotated[str, Field(json_schema_extra=_TIME)]
 
@@ -60,13 +61,77 @@ class RevisionsStatus(ApiModel):
     canary: Annotated[str, Field(max_length=63)] | None = None
 
 
+class CountsStatus(ApiModel):
+    """Requests since the step began: `failed` are among those that ended, `slow` among those whose answer came whole."""
+
+    requests: int | None = None
+    failed: int | None = None
+    timed: int | None = None
+    slow: int | None = None
+
+
+class EvidenceStatus(ApiModel):
+    """Evidence against "within the limit" (above), "`tolerance` times the limit" (below), "no worse than stable"; 1 says nothing."""
+
+    slow_above: float | None = None
+    failed_above: float | None = None
+    slow_below: float | None = None
+    failed_below: float | None = None
+    worse_than_stable: float | None = None
+
+
+class LimitsStatus(ApiModel):
+    """What the canary is held to."""
+
+    p95: Short | None = None
+    max_errors: Short | None = None
+    confidence: Short | None = None
+    tolerance: float | None = None
+    min_samples: int | None = None
+
+
+class VerdictStatus(ApiModel):
+    """What the gate says of the canary, and what that rests on."""
+
+    verdict: Short | None = None
+    """Pass, Fail, Undecided or NoData."""
+    cause: Short | None = None
+    """`latency` or `errors`, with Fail."""
+    message: Sentence | None = None
+    outlook: Sentence | None = None
+    """What the gate can tell at this traffic."""
+    canary: CountsStatus | None = None
+    stable: CountsStatus | None = None
+    evidence: EvidenceStatus | None = None
+    comparison: Annotated[str, Field(max_length=1024)] | None = None
+    """The running comparison with stable, in logarithms, so that a new leader goes on."""
+    limits: LimitsStatus | None = None
+    requests_per_second: float | None = None
+    """Of both revisions together."""
+    needed_requests: int | None = None
+    """About how many more a good canary needs to pass."""
+    remaining_seconds: int | None = None
+    watched_seconds: float | None = None
+    """How long the canary was watched in this step."""
+    window_from: float | None = None
+    """Of `watchedSeconds`: when the present window began."""
+    reads: int | None = None
+    """Looks at the counters that are in these numbers."""
+    since: Time | None = None
+    at: Time | None = None
+    """When these numbers were written."""
+
+
 class RolloutStatus(ApiModel):
     """Where a rollout is."""
 
     phase: Annotated[str, Field(max_length=63)] | None = None
     """Idle, Placing, Warming, Analysing, Promoting, RollingBack or RolledBack."""
     step: int | None = None
+    """Which of the canary's steps, counted from 0."""
+    steps: int | None = None
     weight: int | None = None
+    """Per cent of the requests that the new revision gets."""
     target: Annotated[str, Field(max_length=63)] | None = None
     """The revision that takes over, or was given up."""
     zone: Annotated[str, Field(max_length=63)] | None = None
@@ -75,8 +140,15 @@ class RolloutStatus(ApiModel):
     """Whether that worker is on a slice that was free."""
     started_at: Time | None = None
     phase_since: Time | None = None
+    step_since: Time | None = None
+    paused: bool | None = None
+    held: bool | None = None
+    """Whether the canary was undecided at the deadline, and waits."""
     abort_reason: Annotated[str, Field(max_length=1024)] | None = None
     message: Sentence | None = None
+    request: Sentence | None = None
+    """What is wrong with the annotation `slicewise.dev/rollout-request`."""
+    verdict: VerdictStatus | None = None
 
 
 class PoolStatus(ApiModel):

@@ -48,9 +48,23 @@ class RolloutState:
     """When the rollout began, seconds since the epoch."""
     phase_since: float | None = None
     """When this phase began, seconds since the epoch."""
+    step: int | None = None
+    """Which of the canary's steps it is at, counted from 0; None where it is judged by its readiness alone."""
+    steps: int | None = None
+    """How many steps there were when this was written."""
+    weight: int | None = None
+    """Per cent of the requests that the canary gets. While it is taken back: that the gateway may still send it."""
+    step_since: float | None = None
+    """When the step began, or `weight` last changed while it is promoted; seconds since the epoch."""
+    paused: bool = False
+    """Whether it was held when this was written."""
+    held: bool = False
+    """Whether the canary was undecided at the deadline, and waits for more requests or somebody's word."""
     abort_reason: str | None = None
     """Why the canary was given up (CamelCase); None when the user took it back."""
     message: str = ""
+    request: str = ""
+    """What is wrong with the request that stands on the pool; empty where nothing is."""
 
     @property
     def canary(self) -> str | None:
@@ -71,8 +85,15 @@ def read_state(status: Mapping[str, Any]) -> RolloutState:
         surge=bool(rollout.get("surge", False)),
         started_at=_seconds(rollout.get("startedAt")),
         phase_since=_seconds(rollout.get("phaseSince")),
+        step=rollout.get("step"),
+        steps=rollout.get("steps"),
+        weight=rollout.get("weight"),
+        step_since=_seconds(rollout.get("stepSince")),
+        paused=bool(rollout.get("paused", False)),
+        held=bool(rollout.get("held", False)),
         abort_reason=rollout.get("abortReason"),
         message=rollout.get("message", ""),
+        request=rollout.get("request", ""),
     )
 
 
@@ -85,8 +106,15 @@ def write_state(state: RolloutState) -> dict[str, Any]:
         "surge": state.surge or None,
         "startedAt": format_time(state.started_at),
         "phaseSince": format_time(state.phase_since),
+        "step": state.step,
+        "steps": state.steps,
+        "weight": state.weight,
+        "stepSince": format_time(state.step_since),
+        "paused": state.paused or None,
+        "held": state.held or None,
         "abortReason": state.abort_reason,
         "message": state.message or None,
+        "request": state.request or None,
     }
     return {key: value for key, value in fields.items() if value is not None}
 

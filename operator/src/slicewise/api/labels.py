@@ -35,6 +35,9 @@ ROLE_WORKER: Final = "worker"
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied"
 """On each child: hash of the manifest that was applied, so that a field the plan dropped is noticed."""
 
+ANNOTATION_REQUEST: Final = f"{GROUP}/rollout-request"
+"""On the pool, written by the user's tools and only read by the operator: a request about the rollout that is under way."""
+
 ZONE_KEY: Final = "topology.kubernetes.io/zone"
 """Node label that names the zone, unless `spec.zones.topologyKey` says otherwise."""
 

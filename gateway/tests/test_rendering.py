@@ -11,12 +11,22 @@ from typing import Any
 import pytest
 from rig.envoy import CANARY, PROGRAM, STABLE, route
 
-from slicewise.gateway import Backend, EdgeEndpoint, GatewayModel, RevisionRoute, TenantKeys, Timeouts, render_gateway
+from slicewise.gateway import (
+    Backend,
+    EdgeEndpoint,
+    GatewayModel,
+    ResponseCache,
+    RevisionRoute,
+    TenantKeys,
+    Timeouts,
+    render_gateway,
+)
 
 PLAIN = GatewayModel("chat", (route(STABLE, 95), route(CANARY, 5)))
 FULL = replace(
     PLAIN,
     edge=EdgeEndpoint(),
+    cache=ResponseCache(),
     tenant_keys=TenantKeys("keys"),
     requests_per_minute=600,
     replicas=3,
@@ -35,13 +45,15 @@ def in_one_file(model: GatewayModel) -> dict[str, Any]:
         return [{key: value for key, value in found.items() if key != "@type"} for found in files[name]["resources"]]
 
     listeners = plain("lds.json")
-    manager = listeners[0]["filter_chains"][0]["filters"][0]["typed_config"]
-    del manager["rds"]
-    manager["route_config"] = {"validate_clusters": True, **plain("rds.json")[0]}
-    for filter_ in manager["http_filters"]:
-        if "config_discovery" in filter_:
-            del filter_["config_discovery"]
-            filter_["typed_config"] = plain("ecds-keys.json")[0]["typed_config"]
+    for listener in listeners:
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        if "rds" in manager:
+            path = manager.pop("rds")["config_source"]["path_config_source"]["path"]
+            manager["route_config"] = {"validate_clusters": True, **plain(Path(path).name)[0]}
+        for filter_ in manager["http_filters"]:
+            if "config_discovery" in filter_:
+                del filter_["config_discovery"]
+                filter_["typed_config"] = plain("ecds-keys.json")[0]["typed_config"]
     whole["static_resources"]["clusters"] += plain("cds.json")
     whole["static_resources"]["listeners"] = listeners
     return whole

@@ -19,7 +19,7 @@ from slicewise_gateway.agent.kube import ApiServer
 from slicewise_gateway.agent.loop import Agent
 from slicewise_gateway.agent.metrics import AgentMetrics
 from slicewise_gateway.agent.server import build_app
-from slicewise_gateway.agent.writer import STATIC_FILES, UnusableError, read_plan
+from slicewise_gateway.agent.writer import OPTIONAL_FILES, STATIC_FILES, UnusableError, read_plan
 from slicewise_gateway.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def seed(settings: GatewaySettings) -> None:
         raise UnusableError(f"{settings.mounted} lacks {', '.join(missing)}")
     for cluster, part in plan.clusters.items():
         files.write(f"{EDS_PREFIX}{cluster}.json", canonical(build_eds(cluster, part, (), plan.edge)))
-    for name in (*STATIC_FILES, BOOTSTRAP_FILE, KEYS_FILE):
+    for name in (*STATIC_FILES, *OPTIONAL_FILES, BOOTSTRAP_FILE, KEYS_FILE):
         if name in config:
             files.write(name, config[name])
 

@@ -42,7 +42,7 @@ def route(revision: str, weight: int = 100, fallback: bool = False) -> RevisionR
     backends = [Backend(f"chat-{revision}")]
     if fallback:
         backends.append(Backend("chat-fallback", priority=1))
-    return RevisionRoute(revision, weight, tuple(backends))
+    return RevisionRoute(revision, weight, tuple(backends), answers=f"digest-of-{revision}")
 
 
 def endpoint_slice(service: str, worker: Worker, **conditions: bool) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Rig:
         self.model = replace(
             model,
             directory=str(directory / "envoy"),
-            ports=Ports(free_port(), free_port(), free_port()),
+            ports=Ports(*(free_port() for _ in range(4))),
         )
         self.workers: dict[str, list[Worker]] = {}
         self.keys: dict[str, str] = {}

@@ -15,6 +15,7 @@ _SCOPES: Final = {
     "cds.json": "cluster_manager.cds",
     "lds.json": "listener_manager.lds",
     "rds.json": "http.pool.rds.pool",
+    "rds-internal.json": "http.internal.rds.internal",
     "rtds.json": "runtime",
     KEYS_FILE: "extension_config_discovery.http_filter.tenant-keys",
 }

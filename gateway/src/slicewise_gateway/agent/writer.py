@@ -19,6 +19,8 @@ from slicewise_gateway.agent.plan import PLAN_FILE, AgentPlan
 from slicewise_gateway.agent.report import Wanted
 
 STATIC_FILES: Final = ("cds.json", "rtds.json", "rds.json", "lds.json")
+OPTIONAL_FILES: Final = ("rds-internal.json",)
+"""What a gateway without an edge does not have."""
 
 
 class UnusableError(Exception):
@@ -69,7 +71,7 @@ def assemble(inputs: Inputs) -> FileSet | None:
     missing = [name for name in STATIC_FILES if name not in inputs.config]
     if missing:
         raise UnusableError(f"the ConfigMap lacks {', '.join(missing)}")
-    texts = {name: inputs.config[name] for name in STATIC_FILES}
+    texts = {name: inputs.config[name] for name in (*STATIC_FILES, *OPTIONAL_FILES) if name in inputs.config}
     clusters: dict[str, int] = {}
     for cluster, part in plan.clusters.items():
         eds = build_eds(cluster, part, inputs.slices.values(), plan.edge)
@@ -99,7 +101,7 @@ async def write(found: FileSet, files: EnvoyFiles, ready: Callable[[str | None],
         name for name in sorted(found.texts) if name.startswith(EDS_PREFIX) and files.write(name, found.texts[name])
     ]
     comes = not set(_cluster_names(found.texts["cds.json"])) <= set(_cluster_names(files.read("cds.json") or ""))
-    order = ["cds.json", KEYS_FILE, "rtds.json", "rds.json", "lds.json"]
+    order = ["cds.json", KEYS_FILE, "rtds.json", "rds.json", *OPTIONAL_FILES, "lds.json"]
     if not comes:
         order.remove("rtds.json")
         order.insert(0, "rtds.json")

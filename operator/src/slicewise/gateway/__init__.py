@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from slicewise.gateway.bootstrap import envoy_arguments
 from slicewise.gateway.config import GatewayConfig, render_gateway
-from slicewise.gateway.model import Backend, EdgeEndpoint, GatewayModel, Ports, RevisionRoute, TenantKeys, Timeouts
+from slicewise.gateway.model import (
+    Backend,
+    EdgeEndpoint,
+    GatewayModel,
+    Ports,
+    ResponseCache,
+    RevisionRoute,
+    TenantKeys,
+    Timeouts,
+)
 
 __all__ = [
     "Backend",
@@ -16,6 +25,7 @@ __all__ = [
     "GatewayConfig",
     "GatewayModel",
     "Ports",
+    "ResponseCache",
     "RevisionRoute",
     "TenantKeys",
     "Timeouts",

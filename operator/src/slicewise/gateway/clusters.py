@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from slicewise.gateway.discovery import CLUSTER, TYPE, Json, from_file, response
-from slicewise.gateway.model import NOT_STARTED_HEADER, GatewayModel, cluster_name
+from slicewise.gateway.model import EDGE_CLUSTER, HELD_HEADER, NOT_STARTED_HEADER, GatewayModel, cluster_name
 
 HEALTH_INTERVAL: Final = "1s"
 _HTTP: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -13,9 +13,11 @@ OTLP_CLUSTER: Final = "opentelemetry"
 
 
 def build_cds(model: GatewayModel) -> Json:
-    """Return the clusters: a revision each, sorted by name, and the trace collector when there is one."""
+    """Return the clusters: a revision each, sorted by name; the edge's cache and the trace collector when there is one."""
     revisions = sorted(route.revision for route in model.routes)
     clusters = [_revision_cluster(model, revision) for revision in revisions]
+    if model.edge is not None and model.cache is not None:
+        clusters.append(_edge_cluster(model, model.edge.address, model.cache.port))
     if model.otlp is not None:
         clusters.append(_otlp_cluster(*model.otlp))
     return response(CLUSTER, clusters)
@@ -61,6 +63,45 @@ def _revision_cluster(model: GatewayModel, revision: str) -> Json:
         "circuit_breakers": {"thresholds": [_thresholds(model)]},
         "per_connection_buffer_limit_bytes": 32768,
         "typed_extension_protocol_options": {_HTTP: _http_options()},
+    }
+
+
+def _edge_cluster(model: GatewayModel, address: str, port: int) -> Json:
+    """The edge, and behind it Envoy's own internal listener: an edge that is gone costs a cache, not a request."""
+    levels = [(address, port), ("127.0.0.1", model.ports.internal)]
+    return {
+        "name": EDGE_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "0.5s",
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "health_checks": [_health_check()],
+        "outlier_detection": {
+            **_outlier_detection(),
+            # What workers answer passes the edge; only its own silence counts against it.
+            "enforcing_consecutive_gateway_failure": 0,
+            "enforcing_consecutive_5xx": 0,
+        },
+        "circuit_breakers": {"thresholds": [_thresholds(model)]},
+        "per_connection_buffer_limit_bytes": 32768,
+        "load_assignment": {
+            "cluster_name": EDGE_CLUSTER,
+            "endpoints": [
+                {
+                    "priority": priority,
+                    "lb_endpoints": [
+                        {"endpoint": {"address": {"socket_address": {"address": host, "port_value": number}}}}
+                    ],
+                }
+                for priority, (host, number) in enumerate(levels)
+            ],
+        },
+        "typed_extension_protocol_options": {
+            _HTTP: {
+                "@type": f"{TYPE}/{_HTTP}",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "common_http_protocol_options": {"idle_timeout": "60s"},
+            }
+        },
     }
 
 
@@ -110,11 +151,6 @@ def _thresholds(model: GatewayModel) -> Json:
 
 
 def _http_options() -> Json:
-    started = {
-        "http_response_headers_match": {
-            "headers": [{"name": NOT_STARTED_HEADER, "present_match": True, "invert_match": True}]
-        }
-    }
     failed = {
         "http_response_headers_match": {
             "headers": [{"name": ":status", "string_match": {"safe_regex": {"regex": "5[0-9][0-9]"}}}]
@@ -124,9 +160,15 @@ def _http_options() -> Json:
         "@type": f"{TYPE}/{_HTTP}",
         "explicit_http_config": {"http_protocol_options": {}},
         "common_http_protocol_options": {"idle_timeout": "60s"},
-        # A worker whose queue is full is well: only what it failed at counts against it.
-        "outlier_detection": {"error_matcher": {"and_match": {"rules": [failed, started]}}},
+        # A worker whose queue is full is well, and so is an edge that held a request in vain.
+        "outlier_detection": {
+            "error_matcher": {"and_match": {"rules": [failed, _without(NOT_STARTED_HEADER), _without(HELD_HEADER)]}}
+        },
     }
+
+
+def _without(header: str) -> Json:
+    return {"http_response_headers_match": {"headers": [{"name": header, "present_match": True, "invert_match": True}]}}
 
 
 def _otlp_cluster(host: str, port: int) -> Json:

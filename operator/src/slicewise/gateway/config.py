@@ -11,7 +11,7 @@ from slicewise.gateway.clusters import build_cds
 from slicewise.gateway.discovery import Json, canonical, digest
 from slicewise.gateway.listener import build_lds
 from slicewise.gateway.model import GatewayModel, cluster_name
-from slicewise.gateway.routes import build_rds, build_rtds
+from slicewise.gateway.routes import build_internal_rds, build_rds, build_rtds
 from slicewise.gateway.tenants import KEYS_FILE, build_keys
 
 AGENT_FILE: Final = "agent.json"
@@ -36,6 +36,8 @@ def render_gateway(model: GatewayModel) -> GatewayConfig:
         "rds.json": build_rds(model),
         "rtds.json": build_rtds(model),
     }
+    if model.edge is not None:
+        parts["rds-internal.json"] = build_internal_rds(model)
     keys = build_keys(model)
     if keys is not None:
         parts[KEYS_FILE] = keys

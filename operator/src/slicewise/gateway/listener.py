@@ -7,12 +7,13 @@ from typing import Final
 from slicewise.gateway.clusters import OTLP_CLUSTER
 from slicewise.gateway.discovery import LISTENER, TYPE, Json, from_file, response, seconds, typed
 from slicewise.gateway.local_replies import build_local_replies
-from slicewise.gateway.model import TENANT_HEADER, GatewayModel
-from slicewise.gateway.routes import ROUTE_NAME
+from slicewise.gateway.model import CACHE_HEADER, HELD_HEADER, TENANT_HEADER, GatewayModel
+from slicewise.gateway.routes import INTERNAL_ROUTE_NAME, ROUTE_NAME
 from slicewise.gateway.tenants import tenant_filters
 
 ADMIN_CLUSTER: Final = "admin"
 OUTCOME_TAG: Final = "slicewise_cluster"
+_OURS: Final = "x-slicewise-"
 _HCM: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
 
@@ -28,6 +29,8 @@ _ACCESS_LOG: Final = {
     "revision": "%UPSTREAM_METADATA(slicewise:revision)%",
     "worker": "%UPSTREAM_METADATA(slicewise:worker)%",
     "zone": "%UPSTREAM_METADATA(slicewise:zone)%",
+    "cache": f"%RESP({CACHE_HEADER})%",
+    "held_s": f"%RESP({HELD_HEADER})%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     "duration_ms": "%DURATION%",
     "first_byte_ms": "%RESPONSE_DURATION%",
@@ -40,15 +43,17 @@ _ACCESS_LOG: Final = {
 
 
 def build_lds(model: GatewayModel) -> Json:
-    """Return both listeners. Nothing that a rollout changes is in here: a changed listener drains its connections."""
-    return response(LISTENER, [_clients(model), _stats(model)])
+    """Return the listeners. Nothing that a rollout changes is in here: a changed listener drains its connections."""
+    internal = [] if model.edge is None else [_internal(model)]
+    return response(LISTENER, [_clients(model), _stats(model), *internal])
 
 
-def _listener(name: str, port: int, manager: Json, buffer_bytes: int = 32768) -> Json:
+def _listener(name: str, port: int, manager: Json, address: Json | None = None) -> Json:
+    everywhere = {"address": "::", "ipv4_compat": True}
     return {
         "name": name,
-        "address": {"socket_address": {"address": "::", "port_value": port, "ipv4_compat": True}},
-        "per_connection_buffer_limit_bytes": buffer_bytes,
+        "address": {"socket_address": {**(address or everywhere), "port_value": port}},
+        "per_connection_buffer_limit_bytes": 32768,
         "filter_chains": [{"filters": [typed("envoy.filters.network.http_connection_manager", _HCM, **manager)]}],
     }
 
@@ -91,6 +96,31 @@ def _clients(model: GatewayModel) -> Json:
     return _listener("http", model.ports.http, manager)
 
 
+def _internal(model: GatewayModel) -> Json:
+    """What the edge sends on. Who asks and how much was found out at the door, so headers are believed here."""
+    manager: Json = {
+        "stat_prefix": "internal",
+        "codec_type": "HTTP1",
+        "rds": {
+            "route_config_name": INTERNAL_ROUTE_NAME,
+            "config_source": from_file(model.directory, "rds-internal.json"),
+        },
+        "internal_address_config": {"cidr_ranges": []},
+        "server_header_transformation": "PASS_THROUGH",
+        # The request keeps its name and its path through the trace.
+        "preserve_external_request_id": True,
+        "common_http_protocol_options": {"idle_timeout": "600s", "max_headers_count": 200},
+        "max_request_headers_kb": 64,
+        "stream_idle_timeout": seconds(model.timeouts.gateway + 5),
+        "local_reply_config": build_local_replies(),
+        "access_log": [_access_log(), *_outcomes()],
+        "http_filters": [_whole_bodies(model), _router()],
+    }
+    if model.otlp is not None:
+        manager["tracing"] = _tracing(model)
+    return _listener("internal", model.ports.internal, manager, {"address": "127.0.0.1"})
+
+
 def _stats(model: GatewayModel) -> Json:
     """The counters, and nothing else of the admin interface."""
     routes = [
@@ -115,10 +145,17 @@ def _drop_internal_headers() -> Json:
         "envoy.http.early_header_mutation.header_mutation",
         "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
         mutations=[
-            {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
-            for prefix in ("x-slicewise-", "x-envoy-")
+            {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-", "ignore_case": True}}},
+            {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": f"(?i){_all_but(CACHE_HEADER)}"}}}},
         ],
     )
+
+
+def _all_but(header: str) -> str:
+    """Return a regular expression for our headers except this one. Envoy's engine has no look-ahead, so letter by letter."""
+    word = header.removeprefix(_OURS)
+    shorter = "|".join(f"{word[:index]}([^{letter}].*)?" for index, letter in enumerate(word))
+    return f"{_OURS}({shorter}|{word}.+)"
 
 
 def _whole_bodies(model: GatewayModel) -> Json:
@@ -150,7 +187,15 @@ def _outcomes() -> list[Json]:
     answered = {"or_filter": {"filters": [_all(_status("GE", 200), _status("LE", 399)), _status("GE", 500)]}}
     # Reset, gone, malformed, too late; not: left by the client.
     broken = {"response_flag_filter": {"flags": ["UC", "UR", "UPE", "LR", "UT", "SI"]}}
-    failed = {"or_filter": {"filters": [_status("GE", 500), broken]}}
+    # The edge took it, because the revision had no worker: whoever answered it in the end, this revision did not.
+    held = {
+        "extension_filter": typed(
+            "envoy.access_loggers.extension_filters.cel",
+            "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            expression=f"'{HELD_HEADER}' in response.headers",
+        )
+    }
+    failed = {"or_filter": {"filters": [_status("GE", 500), broken, held]}}
     return [_counter("requests", answered), _counter("failed", _all(answered, failed))]
 
 

@@ -10,6 +10,10 @@ TENANT_HEADER: Final = "x-slicewise-tenant"
 """Request header to workers with the tenant's name. Set by the gateway alone."""
 REVISION_HEADER: Final = "x-slicewise-revision"
 """Response header with the revision that the request was routed to."""
+HELD_HEADER: Final = "x-slicewise-held"
+"""Response header with the seconds that the edge held a request because its revision had no worker."""
+CACHE_HEADER: Final = "x-slicewise-cache"
+"""Request header with a client's wish about the response cache, response header with what came of it."""
 NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
 """Response header by which a worker says that it has done nothing for a request: another one may be asked."""
 
@@ -50,6 +54,14 @@ class EdgeEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseCache:
+    """The edge keeps answers: it then takes the requests for them first, on a port of its own."""
+
+    ttl_seconds: float = 60
+    port: int = 8082
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionRoute:
     """A revision and its share of the requests."""
 
@@ -57,6 +69,8 @@ class RevisionRoute:
     weight: int
     """Relative to the sum of all; the sum need not be 100."""
     backends: tuple[Backend, ...]
+    answers: str = ""
+    """A digest of all that its answers depend on besides the request: model, template, engine. Read by the response cache."""
 
     def __post_init__(self) -> None:
         """Refuse a revision that cannot be a part of a name, and a negative weight."""
@@ -86,6 +100,8 @@ class Ports:
     """`/stats/prometheus`, for the operator and for Prometheus."""
     admin: int = 9901
     """On the loopback address only: whoever reaches it may end Envoy."""
+    internal: int = 8083
+    """On the loopback address only: what the edge sends on to the workers, with the tenant that was found before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +127,8 @@ class GatewayModel:
     routes: tuple[RevisionRoute, ...]
     """The first one is stable: it takes all requests until the weights are read."""
     edge: EdgeEndpoint | None = None
+    cache: ResponseCache | None = None
+    """None: no request passes the edge while a worker is there."""
     timeouts: Timeouts = field(default_factory=lambda: Timeouts.of(90))
     max_body_bytes: int = 1 << 20
     requests_per_minute: int | None = None
@@ -139,11 +157,17 @@ class GatewayModel:
             raise ValueError(f"routes must name each revision once, and at least one: {revisions}")
         if sum(route.weight for route in self.routes) <= 0:
             raise ValueError("the weights of all revisions are 0: at least one must take requests")
+        if self.cache is not None and self.edge is None:
+            raise ValueError("the response cache is a part of the edge, and there is none")
 
 
 def cluster_name(revision: str) -> str:
     """Return the name of the Envoy cluster of a revision. It stays when the canary becomes stable, and so do its counters."""
     return f"rev-{revision}"
+
+
+EDGE_CLUSTER: Final = "edge"
+"""Envoy's cluster with the edge's response cache."""
 
 
 def revision_of(cluster: str) -> str | None:

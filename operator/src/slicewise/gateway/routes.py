@@ -7,14 +7,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from slicewise.gateway.discovery import ROUTES, RUNTIME, Json, response, seconds
-from slicewise.gateway.model import NOT_STARTED_HEADER, REVISION_HEADER, GatewayModel, RevisionRoute, cluster_name
+from slicewise.gateway.discovery import ROUTES, RUNTIME, Json, response, seconds, typed
+from slicewise.gateway.model import (
+    CACHE_HEADER,
+    EDGE_CLUSTER,
+    NOT_STARTED_HEADER,
+    REVISION_HEADER,
+    GatewayModel,
+    RevisionRoute,
+    cluster_name,
+)
 
 ROUTE_NAME: Final = "pool"
+INTERNAL_ROUTE_NAME: Final = "internal"
 RUNTIME_LAYER: Final = "weights"
 WEIGHT_PREFIX: Final = "slicewise.weight"
+ANSWERS_PREFIX: Final = "slicewise.answers"
+TTL_KEY: Final = "slicewise.cache.ttl_seconds"
 
-_PATHS: Final = ("/v1/chat/completions", "/v1/completions", "/v1/models")
+_ANSWERS: Final = ("/v1/chat/completions", "/v1/completions")
 RETRY_ON: Final = "connect-failure,refused-stream,reset-before-request,reset,retriable-headers"
 """`reset`: the worker died with the request and before its first byte. Envoy counts its own time-out for it neither as
 this nor as any other of them, and retries nothing of which the client has seen a byte."""
@@ -22,28 +33,73 @@ this nor as any other of them, and retries nothing of which the client has seen 
 
 def build_rds(model: GatewayModel) -> Json:
     """Return the routes. What is not listed is unknown to clients: `/metrics` and the like of workers stay inside."""
-    routes = [{"match": {"path": path}, **_action(model)} for path in _PATHS]
-    routes.append({"match": {"prefix": "/v1/models/"}, **_action(model)})
-    routes.append({"match": {"prefix": "/"}, "direct_response": {"status": 404}})
-    return response(
-        ROUTES,
-        [
-            {
-                "name": ROUTE_NAME,
-                "virtual_hosts": [{"name": "pool", "domains": ["*"], "routes": routes}],
-                "response_headers_to_remove": [NOT_STARTED_HEADER],
-            }
-        ],
-    )
+    routes = [*_skip_cache(model), *_answers(model)]
+    routes.append({"match": {"path": "/v1/models"}, **_to_workers(model)})
+    routes.append({"match": {"prefix": "/v1/models/"}, **_to_workers(model)})
+    found = _routes(ROUTE_NAME, routes)
+    return response(ROUTES, [{**found, "response_headers_to_remove": [NOT_STARTED_HEADER]}])
+
+
+def build_internal_rds(model: GatewayModel) -> Json:
+    """Return the routes of what the edge sends on: to workers by weight. The edge is told what was not begun."""
+    routes = [{"match": {"path": path}, **_to_workers(model)} for path in _ANSWERS]
+    routes.append({"match": {"path": "/readyz"}, "direct_response": {"status": 200}})
+    return response(ROUTES, [_routes(INTERNAL_ROUTE_NAME, routes)])
 
 
 def build_rtds(model: GatewayModel) -> Json:
-    """Return each revision's weight as a runtime value."""
-    weights = {f"{WEIGHT_PREFIX}.{cluster_name(route.revision)}": route.weight for route in model.routes}
-    return response(RUNTIME, [{"name": RUNTIME_LAYER, "layer": weights}])
+    """Return each revision's weight as a runtime value, and beside them, in the same moment, what the edge keeps answers by."""
+    layer: Json = {f"{WEIGHT_PREFIX}.{cluster_name(route.revision)}": route.weight for route in model.routes}
+    if model.cache is not None:
+        layer |= {f"{ANSWERS_PREFIX}.{cluster_name(route.revision)}": route.answers for route in model.routes}
+        layer[TTL_KEY] = model.cache.ttl_seconds
+    return response(RUNTIME, [{"name": RUNTIME_LAYER, "layer": layer}])
 
 
-def _action(model: GatewayModel) -> Json:
+def _routes(name: str, routes: list[Json]) -> Json:
+    routes.append({"match": {"prefix": "/"}, "direct_response": {"status": 404}})
+    return {"name": name, "virtual_hosts": [{"name": "pool", "domains": ["*"], "routes": routes}]}
+
+
+def _answers(model: GatewayModel) -> list[Json]:
+    action = _to_workers(model) if model.cache is None else _to_edge(model)
+    return [{"match": {"path": path}, **action} for path in _ANSWERS]
+
+
+def _skip_cache(model: GatewayModel) -> list[Json]:
+    """A client that wants no cached answer does not pass the edge."""
+    if model.cache is None:
+        return []
+    wish = {"name": CACHE_HEADER, "string_match": {"exact": "bypass"}}
+    said = {"header": {"key": CACHE_HEADER, "value": "bypass"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return [
+        {"match": {"path": path, "headers": [wish]}, **_to_workers(model), "response_headers_to_add": [said]}
+        for path in _ANSWERS
+    ]
+
+
+def _to_edge(model: GatewayModel) -> Json:
+    """To the edge; where it is gone, at once to the workers, by the way that the edge takes."""
+    return {
+        "route": {
+            "cluster": EDGE_CLUSTER,
+            "timeout": seconds(model.timeouts.gateway),
+            "idle_timeout": seconds(model.timeouts.gateway + 5),
+            "retry_policy": {
+                "retry_on": "connect-failure,refused-stream,reset-before-request,reset",
+                "num_retries": 1,
+                "retry_priority": typed(
+                    "envoy.retry_priorities.previous_priorities",
+                    "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+                    update_frequency=1,
+                ),
+            },
+        },
+        "request_body_buffer_limit": model.max_body_bytes,
+    }
+
+
+def _to_workers(model: GatewayModel) -> Json:
     ordered = sorted(model.routes, key=lambda route: route.revision)
     stable = model.routes[0].revision
     return {
@@ -69,7 +125,8 @@ def _weighted(route: RevisionRoute, *, default: bool) -> Json:
         "weight": 1 if default else 0,
         "response_headers_to_add": [
             {
-                "header": {"key": REVISION_HEADER, "value": route.revision},
+                # That of the endpoint; the edge has none, and passes on that of the worker who answered.
+                "header": {"key": REVISION_HEADER, "value": "%UPSTREAM_METADATA(slicewise:revision)%"},
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
             }
         ],

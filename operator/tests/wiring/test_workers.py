@@ -196,6 +196,16 @@ async def test_a_secret_that_is_missing_is_named_and_its_coming_noticed(cluster:
     await eventually(lambda: cluster.condition("WeightsCached").get("reason") != "SecretMissing", operator.words(), 40)
 
 
+async def test_a_secret_that_an_edit_names_is_looked_for_at_once(cluster: Cluster, replicas: Operators) -> None:
+    """Right after the pool was looked at without one: no event tells of a Secret that is not there."""
+    operator = await replicas.start()
+    cluster.create(pool_object(namespace=cluster.namespace))
+    await eventually(lambda: bool(cluster.condition("WeightsCached")), operator.words())
+    model = {"source": "https://models.example.com/small.gguf", "digest": DIGEST}
+    cluster.edit("chat", {"model": {**model, "credentialsSecretRef": {"name": "hub"}}})
+    await eventually(lambda: cluster.condition("WeightsCached").get("reason") == "SecretMissing", operator.words())
+
+
 async def test_children_of_a_deleted_pool_go(cluster: Cluster, replicas: Operators) -> None:
     operator: OperatorProcess = await replicas.start()
     cluster.create(pool_object(namespace=cluster.namespace))

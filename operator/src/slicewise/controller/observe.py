@@ -144,9 +144,11 @@ class Observer:
 
     async def _look_at_references(self, entry: PoolEntry, pool: InferencePool) -> None:
         now = self._clock.monotonic()
-        if now - entry.looked_at < REFERENCES_SECONDS:
-            return
         claim, secrets = named_references(pool)
+        known = entry.references
+        same = known.secrets.keys() == set(secrets) and (known.claim is None) == (claim is None)
+        if same and now - entry.looked_at < REFERENCES_SECONDS:
+            return
         try:
             entry.references = References(
                 claim=None if claim is None else await self._exists(CLAIMS, entry.namespace, claim),

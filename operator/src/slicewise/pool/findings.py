@@ -175,10 +175,11 @@ def _progress(loading: list[ObservedPod]) -> str:
     """Progress in steps of 5 %, so that the status is not written at every byte."""
     slowest = min(loading, key=lambda pod: pod.fetch.bytes_done if pod.fetch else 0)
     fetch = slowest.fetch
+    who = "1 worker fetches" if len(loading) == 1 else f"{len(loading)} workers fetch"
     if fetch is None or not fetch.bytes_total:
-        return f"{len(loading)} workers fetch the weights; {slowest.name} has just begun"
+        return f"{who} the weights; {slowest.name} has just begun"
     percent = 100 * fetch.bytes_done // fetch.bytes_total // 5 * 5
-    return f"{len(loading)} workers fetch the weights; {slowest.name} has {percent} % of {fetch.bytes_total / 2**20:.0f} MiB"
+    return f"{who} the weights; {slowest.name} has {percent} % of {fetch.bytes_total / 2**20:.0f} MiB"
 
 
 _IMAGE_TROUBLE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}

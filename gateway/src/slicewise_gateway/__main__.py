@@ -11,24 +11,20 @@ from pydantic import ValidationError
 from slicewise_gateway import logs
 from slicewise_gateway.agent.writer import UnusableError
 from slicewise_gateway.serve import run_agent, seed
-from slicewise_gateway.settings import GatewaySettings
+from slicewise_gateway.serve_edge import run_edge
+from slicewise_gateway.settings import EdgeSettings, GatewaySettings
 
 log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Run `seed` or `agent`; exits 1 with one readable line when it cannot."""
+    """Run `seed`, `agent` or `edge`; exits 1 with one readable line when it cannot."""
     logs.configure("info", "json")
     command = sys.argv[1] if len(sys.argv) == 2 else ""
-    if command not in {"seed", "agent"}:
-        sys.exit("usage: slicewise-gateway seed|agent")
+    if command not in {"seed", "agent", "edge"}:
+        sys.exit("usage: slicewise-gateway seed|agent|edge")
     try:
-        settings = GatewaySettings()
-        logs.configure(settings.log_level, settings.log_format)
-        if command == "seed":
-            seed(settings)
-        else:
-            asyncio.run(run_agent(settings))
+        _run(command)
     except ValidationError as error:
         wrong = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
         log.error("wrong settings SLICEWISE_GATEWAY_*: %s", wrong)  # noqa: TRY400 - a sentence, not a trace
@@ -36,6 +32,20 @@ def main() -> None:
     except (UnusableError, OSError, ValueError) as error:
         log.error("%s", error)  # noqa: TRY400 - a sentence, not a trace
         sys.exit(1)
+
+
+def _run(command: str) -> None:
+    if command == "edge":
+        edge = EdgeSettings()
+        logs.configure(edge.log_level, edge.log_format)
+        asyncio.run(run_edge(edge))
+        return
+    settings = GatewaySettings()
+    logs.configure(settings.log_level, settings.log_format)
+    if command == "seed":
+        seed(settings)
+    else:
+        asyncio.run(run_agent(settings))
 
 
 if __name__ == "__main__":

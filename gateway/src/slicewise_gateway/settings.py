@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -59,3 +59,38 @@ class GatewaySettings(BaseSettings):
             raise ValueError("no API server: neither SLICEWISE_GATEWAY_API_SERVER nor KUBERNETES_SERVICE_HOST is set")
         host = f"[{self.api_host}]" if ":" in self.api_host else self.api_host
         return f"https://{host}:{self.api_port}"
+
+
+class EdgeSettings(BaseSettings):
+    """What the edge of one gateway pod may hold, and where its Envoy and its Redis are."""
+
+    model_config = SettingsConfigDict(env_prefix="SLICEWISE_GATEWAY_", env_ignore_empty=True)
+
+    pool: Annotated[str, Field(min_length=1)]
+    namespace: Annotated[str, Field(min_length=1)]
+    directory: Path = Path("/run/slicewise/envoy")
+    """Where Envoy reads its files, and the edge the shares of the revisions."""
+    envoy_admin: str = "http://127.0.0.1:9901"
+    internal_url: str = "http://127.0.0.1:8083"
+    """Envoy's listener for what the edge sends on."""
+    hold_port: Annotated[int, Field(ge=1, le=65535)] = 8081
+    cache_port: Annotated[int, Field(ge=1, le=65535)] = 8082
+    """Opened only where there is a Redis."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9093
+    """On every address of the pod; the other two on the loopback address only."""
+    max_body_bytes: Annotated[int, Field(ge=1)] = 1 << 20
+
+    hold_seconds: Annotated[float, Field(ge=0)] = 60
+    """How long a request waits for a worker. Leave time for the answer: Envoy counts both together."""
+    max_held_requests: Annotated[int, Field(ge=0)] = 256
+    max_held_bytes: Annotated[int, Field(ge=0)] = 64 << 20
+
+    redis_url: SecretStr | None = None
+    """`redis://`, `rediss://` or `unix://`. None: no response cache."""
+    redis_timeout_seconds: Annotated[float, Field(gt=0)] = 0.05
+    """How long a request waits for Redis."""
+    max_entry_bytes: Annotated[int, Field(ge=1)] = 4 << 20
+    """The largest answer that is stored."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"

@@ -33,6 +33,9 @@ class Worker:
         self.requests = 0
         self.delay = 0.0
         self.break_stream = False
+        self.last = b"data: last\n\n"
+        self.running = 0
+        self.body = b""
         self.headers: dict[str, str] = {}
         self.go = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -40,7 +43,7 @@ class Worker:
     async def start(self) -> None:
         app = web.Application(client_max_size=1 << 24)
         app.add_routes([web.get("/readyz", self._readyz), web.route("*", "/{path:.*}", self._answer)])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.address, self.port, reuse_address=True).start()
 
@@ -56,9 +59,16 @@ class Worker:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         self.headers = {key.lower(): value for key, value in request.headers.items()}
-        body = await request.read()
-        if self.delay:
-            await asyncio.sleep(self.delay)
+        self.body = body = await request.read()
+        self.running += 1
+        try:
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            return await self._say(request, body)
+        finally:
+            self.running -= 1
+
+    async def _say(self, request: web.Request, body: bytes) -> web.StreamResponse:
         match self.mode:
             case "full":
                 return web.json_response({}, status=503, headers={"x-slicewise-not-started": "1", "Retry-After": "1"})
@@ -82,7 +92,7 @@ class Worker:
             if self.break_stream and request.transport is not None:
                 request.transport.abort()
                 return response
-            await response.write(b"data: last\n\n")
+            await response.write(self.last)
             await response.write_eof()
         return response
 

@@ -1,0 +1,165 @@
+"""The response cache over HTTP: looks up, joins what runs, or sends on; and stores what came whole."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from slicewise_gateway.edge.entry import Entry, is_whole
+from slicewise_gateway.edge.errors import error_response
+from slicewise_gateway.edge.flight import BrokenError, Flight, Flights, Head, Reader
+from slicewise_gateway.edge.metrics import EdgeMetrics
+from slicewise_gateway.edge.relay import relay, stream, unreachable
+from slicewise_gateway.edge.request import (
+    CACHE_HEADER,
+    HELD_HEADER,
+    REVISION_HEADER,
+    TENANT_HEADER,
+    MalformedError,
+    Scope,
+    cache_key,
+    canonical,
+    read_fields,
+    wants_cache,
+)
+from slicewise_gateway.edge.shares import Shares, SharesFile
+from slicewise_gateway.edge.store import Store, Unavailable
+from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_headers
+
+_FLIGHTS: Final = 2
+"""How many answers a request waits for that others began and that failed; so a crowd never asks more often than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that may be answered from the cache."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    scope: Scope
+    revision: str
+    """The one that it was looked up for; who answers is Envoy's choice."""
+    shares: Shares
+
+    def key(self, revision: str) -> str | None:
+        """Return the key of this revision's answer; None for a revision whose answers cannot be told apart."""
+        answers = self.shares.answers.get(revision)
+        return None if answers is None else cache_key(self.scope, revision, answers, self.path, self.body)
+
+
+class Cache:
+    """Handles the requests that Envoy sends here first. `pool`: namespace and name."""
+
+    def __init__(self, pool: str, shares: SharesFile, store: Store, upstream: Upstream, metrics: EdgeMetrics) -> None:
+        self._pool = pool
+        self._shares = shares
+        self._store = store
+        self._upstream = upstream
+        self._metrics = metrics
+        self._flights = Flights(store.max_bytes)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        body = await request.read()
+        try:
+            fields = read_fields(body)
+        except MalformedError as error:
+            self._metrics.malformed.inc()
+            return error_response(400, "invalid_json", str(error), {CACHE_HEADER: "bypass"})
+        asked = None
+        if not request.query_string and wants_cache(fields, request.headers.get(CACHE_HEADER)):
+            asked = self._asked(request, canonical(fields))
+        if asked is None:
+            self._metrics.answers.labels("bypass").inc()
+            return await relay(request, self._upstream, body, {CACHE_HEADER: "bypass"})
+        return await self._from_flight(request, asked)
+
+    async def close(self) -> None:
+        """Give up what runs."""
+        await self._flights.close()
+
+    def _asked(self, request: web.Request, body: bytes | None) -> _Asked | None:
+        shares = self._shares.current()
+        # Spreads load; nobody gains from foreseeing it.
+        revision = shares.draw(random.random())  # noqa: S311
+        if revision is None or shares.ttl_seconds is None or revision not in shares.answers:
+            return None
+        if body is None or len(body) >= request.client_max_size:
+            return None
+        scope = Scope(self._pool, request.headers.get(TENANT_HEADER))
+        return _Asked(request.path, request.headers, body, scope, revision, shares)
+
+    async def _from_flight(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
+        key = asked.key(asked.revision)
+        assert key is not None  # noqa: S101 - `_asked` has looked
+        for turn in range(1, _FLIGHTS + 1):
+            flight, reader, mine = self._flights.join(key, lambda new: self._fly(new, key, asked))
+            try:
+                head = await flight.started()
+                if mine or turn == _FLIGHTS or head.status < 500:
+                    self._metrics.answers.labels(head.outcome if mine else "shared").inc()
+                    return await _answer(request, flight, reader, head, mine=mine)
+            except (BrokenError, *SEND_ERRORS):
+                if mine or turn == _FLIGHTS:
+                    return unreachable()
+            finally:
+                flight.leave(reader)
+        raise AssertionError("the last turn returns")
+
+    async def _fly(self, flight: Flight, key: str, asked: _Asked) -> None:
+        found = await self._store.get(key)
+        if isinstance(found, Entry):
+            age = str(max(0, int(time.time() - found.stored)))
+            headers = {**found.headers, REVISION_HEADER: found.revision, "age": age}
+            flight.begin(Head(200, headers, "hit"))
+            await flight.write(found.body)
+            flight.end()
+            return
+        self._metrics.upstream.inc()
+        outcome = "bypass" if isinstance(found, Unavailable) else "miss"
+        async with self._upstream.send(
+            asked.path, asked.headers, asked.body, content_type="application/json"
+        ) as answer:
+            given = response_headers(answer)
+            flight.begin(Head(answer.status, given, outcome))
+            async for chunk in answer.content.iter_any():
+                await flight.write(chunk)
+        flight.end()
+        await self._keep(flight, {name.lower(): value for name, value in given.items()}, asked)
+
+    async def _keep(self, flight: Flight, headers: Mapping[str, str], asked: _Asked) -> None:
+        """Store an answer under the revision that gave it, unless it is none to give again."""
+        body, revision = flight.whole(), headers.get(REVISION_HEADER, "")
+        key = asked.key(revision)
+        if flight.head is None or flight.head.status != 200:
+            reason = "status"
+        elif body is None or len(body) > self._store.max_bytes:
+            reason = "large"
+        elif "content-encoding" in headers or not is_whole(headers.get("content-type", ""), body):
+            reason = "broken"
+        elif key is None or HELD_HEADER in headers or asked.shares.ttl_seconds is None:
+            reason = "revision"
+        else:
+            entry = Entry.of(headers, revision, time.time(), body)
+            await self._store.put(key, entry, asked.shares.ttl_seconds)
+            return
+        self._metrics.not_stored.labels(reason).inc()
+
+
+async def _answer(
+    request: web.Request, flight: Flight, reader: Reader, head: Head, *, mine: bool
+) -> web.StreamResponse:
+    headers = CIMultiDict(head.headers)
+    # From the client's side an answer that somebody else has asked for is a hit.
+    headers[CACHE_HEADER] = head.outcome if mine else "hit"
+    body = flight.whole()
+    if body is not None:
+        return web.Response(status=head.status, headers=headers, body=body)
+    return await stream(request, head.status, headers, flight.read(reader))

@@ -1,0 +1,87 @@
+"""The hold over HTTP. Envoy sends here what no worker of a revision can take; it waits, and goes on by Envoy's shares.
+
+What goes on goes to the internal listener, so to whichever revision Envoy chooses then. Where that one has no worker either, it
+comes back here, marked, and is refused as not begun: the one that waits hears it and waits on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+from aiohttp import web
+
+from slicewise_gateway.edge.errors import error_response
+from slicewise_gateway.edge.metrics import EdgeMetrics
+from slicewise_gateway.edge.relay import stream, unreachable
+from slicewise_gateway.edge.request import HELD_HEADER, NOT_STARTED_HEADER, MalformedError, read_fields
+from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_headers
+from slicewise_gateway.edge.waiting import FullError, WaitingRoom
+
+RESENT_HEADER: Final = "x-slicewise-resent"
+_PAUSE_SECONDS: Final = (0.02, 1.0)
+"""Between two tries of a request that was not begun: the first pause, and the longest."""
+
+
+class Hold:
+    """Handles the requests that found no worker. `seconds`: how long one waits at most."""
+
+    def __init__(self, room: WaitingRoom, seconds: float, upstream: Upstream, metrics: EdgeMetrics) -> None:
+        self._room = room
+        self._seconds = seconds
+        self._upstream = upstream
+        self._metrics = metrics
+        metrics.waiting.set_function(lambda: room.requests)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        if RESENT_HEADER in request.headers:
+            return _no_worker(0, {NOT_STARTED_HEADER: "1"})
+        body = await request.read()
+        try:
+            read_fields(body)
+        except MalformedError as error:
+            self._metrics.malformed.inc()
+            return error_response(400, "invalid_json", str(error), {HELD_HEADER: "0"})
+        started = asyncio.get_running_loop().time()
+        outcome = "left"
+        try:
+            with self._room.place(len(body)):
+                response, outcome = await self._wait(request, body, started)
+        except FullError:
+            outcome = "full"
+            return _no_worker(0)
+        else:
+            return response
+        finally:
+            self._metrics.held.labels(outcome).inc()
+
+    async def _wait(self, request: web.Request, body: bytes, started: float) -> tuple[web.StreamResponse, str]:
+        clock = asyncio.get_running_loop().time
+        pause, longest = _PAUSE_SECONDS
+        while await self._room.opens(started + self._seconds - clock()):
+            try:
+                async with self._upstream.send(
+                    request.path_qs, request.headers, body, x_slicewise_resent="1"
+                ) as answer:
+                    if answer.status != 503 or NOT_STARTED_HEADER not in answer.headers:
+                        held = clock() - started
+                        self._metrics.held_seconds.observe(held)
+                        headers = response_headers(answer)
+                        headers[HELD_HEADER] = f"{held:.3f}"
+                        return await stream(request, answer.status, headers, answer.content.iter_any()), "answered"
+            except SEND_ERRORS:
+                return unreachable(), "answered"
+            # Not all at the same moment again.
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads load
+            pause = min(2 * pause, longest)
+        held = clock() - started
+        self._metrics.held_seconds.observe(held)
+        return _no_worker(held), "expired"
+
+
+def _no_worker(held: float, more: dict[str, str] | None = None) -> web.Response:
+    message = "No worker can take the request now; try again later."
+    headers = {HELD_HEADER: f"{held:.3f}", "Retry-After": "5" if held else "1", **(more or {})}
+    return error_response(503, "no_worker", message, headers)

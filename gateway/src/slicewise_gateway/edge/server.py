@@ -1,0 +1,52 @@
+"""The edge over HTTP: one port for what Envoy sends first, one for what no worker can take, one for numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from prometheus_client import generate_latest
+
+from slicewise_gateway.edge.errors import error_response
+from slicewise_gateway.edge.metrics import EdgeMetrics
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build_door(handle: Handler, max_body_bytes: int) -> web.Application:
+    """Return the application behind one of Envoy's endpoints; `/readyz` is for Envoy's health check."""
+    app = web.Application(client_max_size=max_body_bytes + 1, middlewares=[_in_openai_shape])
+    app.add_routes([web.get("/readyz", _ok), web.post("/{path:.*}", handle)])
+    app.on_response_prepare.append(_without_server_name)
+    return app
+
+
+def build_numbers(metrics: EdgeMetrics) -> web.Application:
+    """Return the application for Prometheus and the kubelet."""
+
+    async def numbers(_request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(metrics.registry), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", _ok), web.get("/readyz", _ok), web.get("/metrics", numbers)])
+    return app
+
+
+async def _ok(_request: web.Request) -> web.Response:
+    return web.Response(text="ok")
+
+
+@web.middleware
+async def _in_openai_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPRequestEntityTooLarge:
+        return error_response(413, "request_too_large", "The request's body is larger than this pool allows.")
+    except web.HTTPException as error:
+        return error_response(error.status, "bad_request", f"{request.method} {request.path}: {error.reason}")
+
+
+async def _without_server_name(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop("Server", None)

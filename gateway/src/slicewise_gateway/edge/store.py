@@ -1,0 +1,118 @@
+"""Answers in Redis. A Redis that is down, slow or full of something else costs hits, never a request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from slicewise_gateway.edge.breaker import Breaker
+from slicewise_gateway.edge.entry import HEAD_BYTES, Entry, decode
+from slicewise_gateway.edge.metrics import EdgeMetrics
+
+log = logging.getLogger(__name__)
+
+_FAILURES: Final = 3
+_OPEN_SECONDS: Final = 1.0
+_WRITE_SECONDS: Final = 1.0
+"""Nobody waits for a write."""
+_CONNECTIONS: Final = 64
+
+
+class Unavailable:
+    """Redis was not asked, or did not answer in time."""
+
+
+class Store:
+    """The entries. `timeout_seconds`: how long a request waits for Redis at most; `max_bytes`: the largest body."""
+
+    def __init__(self, url: str, timeout_seconds: float, max_bytes: int, metrics: EdgeMetrics) -> None:
+        self.max_bytes = max_bytes
+        self._timeout = timeout_seconds
+        self._metrics = metrics
+        self._breaker = Breaker(_FAILURES, _OPEN_SECONDS)
+        self._redis = Redis.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            socket_connect_timeout=_WRITE_SECONDS,
+            socket_timeout=_WRITE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+        # Without a bound of our own, a crowd would open a connection each.
+        self._turns = asyncio.Semaphore(_CONNECTIONS)
+
+    async def get(self, key: str) -> Entry | Unavailable | None:
+        """Return the entry, or None where there is none."""
+        if not self._allowed():
+            return Unavailable()
+        try:
+            async with asyncio.timeout(self._timeout), self._turns:
+                # Not GET: whatever somebody else put there, no more than an entry is read.
+                data = await self._redis.getrange(key, 0, self.max_bytes + HEAD_BYTES)
+        except ResponseError as error:
+            # It answers, and does not like the question: something of another type lies there, or a right is missing.
+            self._failed("refused", error)
+            return None
+        except (TimeoutError, RedisError, OSError) as error:
+            self._failed("timeout" if isinstance(error, TimeoutError) else "connection", error)
+            return Unavailable()
+        self._succeeded()
+        if not data:
+            return None
+        entry = decode(key, data if isinstance(data, bytes) else str(data).encode())
+        if entry is None:
+            self._metrics.unreadable.inc()
+        return entry
+
+    async def put(self, key: str, entry: Entry, ttl_seconds: float) -> None:
+        """Store the entry for so long."""
+        if not self._allowed():
+            self._metrics.not_stored.labels("redis").inc()
+            return
+        try:
+            async with asyncio.timeout(_WRITE_SECONDS), self._turns:
+                await self._redis.set(key, entry.encode(key), px=max(1, round(ttl_seconds * 1000)))
+        except (TimeoutError, RedisError, OSError) as error:
+            self._failed(_kind(error), error)
+            self._metrics.not_stored.labels("redis").inc()
+        else:
+            self._succeeded()
+            self._metrics.stored.inc()
+
+    async def close(self) -> None:
+        """Give up the connections."""
+        await self._redis.aclose()
+
+    def _allowed(self) -> bool:
+        allowed = self._breaker.allows(time.monotonic())
+        if not allowed:
+            self._metrics.redis_errors.labels("skipped").inc()
+        return allowed
+
+    def _succeeded(self) -> None:
+        if self._breaker.is_open:
+            log.info("Redis answers again")
+        self._breaker.succeeded()
+        self._metrics.redis_open.set(0)
+
+    def _failed(self, kind: str, error: Exception) -> None:
+        self._metrics.redis_errors.labels(kind).inc()
+        was_open = self._breaker.is_open
+        self._breaker.failed(time.monotonic())
+        if self._breaker.is_open:
+            self._metrics.redis_open.set(1)
+            if not was_open:
+                log.warning("Redis is left alone for a while: %s: %s", type(error).__name__, error)
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, ResponseError):
+        return "refused"
+    return "timeout" if isinstance(error, TimeoutError) else "connection"

@@ -1,0 +1,74 @@
+"""The composition root of the edge."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from slicewise_gateway.edge.cache import Cache
+from slicewise_gateway.edge.hold import Hold
+from slicewise_gateway.edge.metrics import EdgeMetrics
+from slicewise_gateway.edge.server import Handler, build_door, build_numbers
+from slicewise_gateway.edge.shares import SharesFile
+from slicewise_gateway.edge.store import Store
+from slicewise_gateway.edge.upstream import Upstream, new_session
+from slicewise_gateway.edge.waiting import WaitingRoom
+from slicewise_gateway.edge.workers import WorkersOfEnvoy
+from slicewise_gateway.settings import EdgeSettings
+
+log = logging.getLogger(__name__)
+
+_LEAVE_SECONDS = 5.0
+_LOOPBACK = "127.0.0.1"
+
+
+async def run_edge(settings: EdgeSettings) -> None:
+    """Serve until SIGTERM or SIGINT. The kubelet ends the edge after the agent, so nothing runs then that is worth waiting for."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        metrics, shares = EdgeMetrics(), SharesFile(settings.directory)
+        session = await stack.enter_async_context(new_session())
+        upstream = Upstream(settings.internal_url, session)
+        envoy = WorkersOfEnvoy(settings.envoy_admin, settings.hold_port, session)
+
+        async def is_open() -> bool:
+            return shares.current().most_can_go_on(await envoy.healthy())
+
+        room = WaitingRoom(settings.max_held_requests, settings.max_held_bytes, is_open)
+        stack.push_async_callback(room.close)
+        doors: list[tuple[Handler, int]] = [
+            (Hold(room, settings.hold_seconds, upstream, metrics).handle, settings.hold_port)
+        ]
+        if settings.redis_url is not None:
+            url = settings.redis_url.get_secret_value()
+            store = Store(url, settings.redis_timeout_seconds, settings.max_entry_bytes, metrics)
+            stack.push_async_callback(store.close)
+            cache = Cache(f"{settings.namespace}/{settings.pool}", shares, store, upstream, metrics)
+            stack.push_async_callback(cache.close)
+            doors.append((cache.handle, settings.cache_port))
+        for handle, port in doors:
+            await _serve(stack, build_door(handle, settings.max_body_bytes), _LOOPBACK, port)
+        await _serve(stack, build_numbers(metrics), None, settings.metrics_port)
+        log.info("the edge holds%s", " and keeps answers" if settings.redis_url else "")
+        await stop.wait()
+
+
+async def _serve(stack: AsyncExitStack, app: web.Application, host: str | None, port: int) -> None:
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        # A client that is gone takes its request with it.
+        handler_cancellation=True,
+        auto_decompress=False,
+        shutdown_timeout=_LEAVE_SECONDS,
+        keepalive_timeout=90,
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, host, port, backlog=1024).start()

@@ -1,0 +1,208 @@
+"""The response cache when Redis, the edge, a client or an entry is not as it should be. On a real Envoy and a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+
+from rig.edge import ASK, Answer, EdgeRig, edge_pod
+from rig.envoy import CHAT, STABLE, route
+from rig.worker import StartWorkers
+
+from slicewise.gateway import GatewayModel
+
+ONE = GatewayModel("chat", (route(STABLE),))
+
+
+async def load(pod: EdgeRig, answers: list[Answer], stop: asyncio.Event) -> None:
+    """Ask the same four questions again and again, one after the other."""
+    number = 0
+    while not stop.is_set():
+        number += 1
+        answers.append(await pod.ask(seed=number % 4))
+
+
+async def test_a_redis_that_is_killed_under_load_costs_no_request_and_is_used_again_when_it_is_back(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}) as pod:
+        stop = asyncio.Event()
+        answers: list[list[Answer]] = [[] for _ in range(4)]
+        tasks = [asyncio.create_task(load(pod, each, stop)) for each in answers]
+
+        async def lately(word: str) -> None:
+            marks = [len(each) for each in answers]
+            async with asyncio.timeout(20):
+                while word not in {a.cache for each, mark in zip(answers, marks, strict=True) for a in each[mark:]}:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+
+        await lately("hit")
+        pod.redis.kill()
+        await pod.counted("redis_left_alone", 1)
+        await lately("bypass")
+        await pod.redis.start()
+        await pod.counted("redis_left_alone", 0)
+        await lately("hit")
+        stop.set()
+        await asyncio.gather(*tasks)
+        assert {answer.status for each in answers for answer in each} == {200}
+        numbers = await pod.numbers()
+        assert numbers['redis_errors_total{kind="connection"}'] >= 3
+        assert numbers['redis_errors_total{kind="skipped"}'] > 0
+
+
+async def test_a_redis_that_does_not_answer_holds_up_nobody_for_long(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}) as pod:
+        await pod.ask()
+        await pod.counted("stored_total", 1)
+        pod.redis.pause(paused=True)
+        answers = [await pod.ask(seed=number) for number in range(10)]
+        assert {(answer.status, answer.cache) for answer in answers} == {(200, "bypass")}
+        numbers = await pod.numbers()
+        # Three in a row wait for it, then nobody does until its next try.
+        assert numbers['redis_errors_total{kind="timeout"}'] >= 3
+        assert numbers['redis_errors_total{kind="skipped"}'] >= 1
+        pod.redis.pause(paused=False)
+        async with asyncio.timeout(20):
+            while (await pod.ask()).cache != "hit":  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
+async def test_requests_that_redis_cannot_join_are_joined_all_the_same(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    worker.delay = 0.5
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
+        pod.redis.kill()
+        answers = await asyncio.gather(*(pod.ask() for _ in range(20)))
+        assert Counter(answer.cache for answer in answers) == {"bypass": 1, "hit": 19}
+        assert worker.requests == 1
+
+
+async def test_what_is_no_answer_of_ours_is_a_miss_and_is_replaced(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, MAX_ENTRY_BYTES=1000) as pod:
+        first = await pod.ask()
+        await pod.counted("stored_total", 1)
+        async with pod.redis.client() as client:
+            (key,) = await client.keys("*")
+            good = await client.get(key)
+            await pod.ask(seed=1)
+            await pod.counted("stored_total", 2)
+            (other,) = [name for name in await client.keys("*") if name != key]
+            poisons = {
+                "rubbish": b"\x00\xff<html>",
+                "cut": good[:-1],
+                "changed": good[:-3] + b"x" + good[-2:],
+                "of another key": await client.get(other),
+                "huge": b"x" * 5_000_000,
+                "empty": b"",
+                "of another type": None,
+            }
+            for number, (name, poison) in enumerate(poisons.items()):
+                await client.delete(key)
+                await (client.rpush(key, "x") if poison is None else client.set(key, poison))
+                answer = await pod.ask()
+                assert (answer.status, answer.cache, answer.body) == (200, "miss", first.body), name
+                await pod.counted("stored_total", 3 + number)
+                assert (await pod.ask()).cache == "hit", name
+
+
+MALFORMED = {
+    "none": b"",
+    "cut": b"{",
+    "list": b"[]",
+    "null": b"null",
+    "text": b'"x"',
+    "no UTF-8": b"\xff\xfe",
+    "NaN": b'{"temperature": NaN}',
+    "deep object": b'{"a":' * 90_000,
+    "deep list": b"[" * 400_000,
+    "long number": b'{"seed": ' + b"9" * 5_000 + b"}",
+    "gzip": b"\x1f\x8b\x08\x00",
+}
+
+
+async def test_a_malformed_request_is_said_so_and_costs_no_worker_anything(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}) as pod:
+        for name, body in MALFORMED.items():
+            answer = await pod.send(body)
+            assert (answer.status, answer.code) == (400, "invalid_json"), name
+            assert set(json.loads(answer.body)["error"]) == {"message", "type", "param", "code"}
+        assert workers[0].requests == 0
+        assert (await pod.ask()).status == 200
+
+
+async def test_a_field_that_is_given_twice_is_sent_on_as_it_was_understood(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
+        answer = await pod.send(b'{"seed": 1, "temperature": 1, "temperature": 0, "seed": 2}')
+        assert (answer.cache, json.loads(worker.body)) == ("miss", {"seed": 2, "temperature": 0})
+        assert b"1" not in worker.body
+
+
+async def test_large_requests_pass_and_too_large_ones_are_refused(tmp_path: Path, start_workers: StartWorkers) -> None:
+    (worker,) = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
+        long = "ä" * 400_000
+        for cache, temperature in (("miss", 0), ("bypass", 1)):
+            body = json.dumps({**ASK, "temperature": temperature, "x": long}, ensure_ascii=False).encode()
+            assert len(body) > 800_000
+            answer = await pod.send(body)
+            assert (answer.status, answer.cache) == (200, cache)
+            assert json.loads(worker.body)["x"] == long
+        too_large = await pod.send(b'{"x": "' + b"x" * (1 << 20) + b'"}')
+        assert too_large.code == "request_too_large"
+        assert worker.requests == 2
+
+
+async def test_an_edge_that_is_gone_costs_the_cache_and_no_request(tmp_path: Path, start_workers: StartWorkers) -> None:
+    (worker,) = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
+        stop = asyncio.Event()
+        answers: list[Answer] = []
+        task = asyncio.create_task(load(pod, answers, stop))
+        await pod.counted('answers_total{outcome="miss"}', 4)
+        worker.delay = 0.3
+        late = asyncio.create_task(pod.ask(seed=99))
+        await asyncio.sleep(0)
+        pod.kill()
+        mark = len(answers)
+        async with asyncio.timeout(20):
+            while len(answers) < mark + 10:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert {answers[-1].cache, answers[-1].revision} == {None, STABLE}
+        worker.delay = 0
+        await pod.start()
+        async with asyncio.timeout(20):
+            while answers[-1].cache is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        stop.set()
+        await task
+        assert {answer.status for answer in [*answers, await late]} == {200}
+
+
+async def test_unknown_methods_and_models_are_no_business_of_the_cache(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
+        async with pod.rig.session.get(pod.rig.url + CHAT) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (405, "bad_request")
+        async with pod.rig.session.get(pod.rig.url + "/v1/models") as answer:
+            assert answer.status == 200
+        numbers = await pod.numbers()
+        assert numbers['answers_total{outcome="bypass"}'] == 0
+        assert worker.requests == 1

@@ -1,0 +1,160 @@
+"""What the edge decides without I/O, and how one answer is read by many."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slicewise.gateway import EdgeEndpoint, GatewayModel, ResponseCache, RevisionRoute, render_gateway
+from slicewise_gateway.edge.breaker import Breaker
+from slicewise_gateway.edge.flight import Flight, Flights, Head, TooSlowError
+from slicewise_gateway.edge.request import Scope, cache_key, canonical, read_fields
+from slicewise_gateway.edge.shares import Shares, SharesFile, parse_shares
+from slicewise_gateway.edge.workers import count_healthy
+
+texts = st.text(max_size=8)
+
+
+def test_the_edge_reads_the_shares_that_the_operator_writes() -> None:
+    routes = (RevisionRoute("aaaa1111", 95, (), answers="x"), RevisionRoute("bbbb2222", 5, (), answers="y"))
+    model = GatewayModel("chat", routes, edge=EdgeEndpoint(), cache=ResponseCache(ttl_seconds=30))
+    found = parse_shares(render_gateway(model).files["rtds.json"])
+    assert found == Shares({"aaaa1111": 95, "bbbb2222": 5}, {"aaaa1111": "x", "bbbb2222": "y"}, 30)
+    without = parse_shares(render_gateway(GatewayModel("chat", routes)).files["rtds.json"])
+    assert without == Shares({"aaaa1111": 95, "bbbb2222": 5})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"resources": []}', '{"resources": [{"layer": 1}]}'])
+def test_a_file_that_says_nothing_gives_no_share_to_anyone(text: str) -> None:
+    assert parse_shares(text).draw(0.5) is None
+
+
+def test_revisions_are_drawn_by_their_weights() -> None:
+    shares = Shares({"a": 1, "b": 3})
+    drawn = [shares.draw(number / 1000) for number in range(1000)]
+    assert (drawn.count("a"), drawn.count("b")) == (250, 750)
+
+
+def test_the_next_look_sees_what_was_written_last(tmp_path: Path) -> None:
+    shares = SharesFile(tmp_path)
+    assert shares.current() == Shares()
+    for weight in (1, 2, 3):
+        new = tmp_path / "new"
+        new.write_text(json.dumps({"resources": [{"layer": {"slicewise.weight.rev-a": weight}}]}))
+        new.rename(tmp_path / "rtds.json")
+        assert shares.current().weights == {"a": weight}
+    (tmp_path / "rtds.json").unlink()
+    assert shares.current() == Shares()
+
+
+def test_requests_wait_for_the_revision_that_most_of_them_are_for() -> None:
+    shares = Shares({"stable": 95, "canary": 5})
+    assert shares.most_can_go_on({"stable": 1})
+    assert not shares.most_can_go_on({"canary": 9})
+    assert not shares.most_can_go_on({})
+    assert Shares({"old": 50, "new": 50}).most_can_go_on({"new": 1})
+
+
+@given(one=st.tuples(texts, texts, texts, texts, texts), other=st.tuples(texts, texts, texts, texts, texts))
+def test_different_owners_never_share_a_key(one: tuple[str, ...], other: tuple[str, ...]) -> None:
+    def key(pool: str, tenant: str, revision: str, answers: str, path: str) -> str:
+        return cache_key(Scope(pool, tenant), revision, answers, path, b"{}")
+
+    assert (key(*one) == key(*other)) == (one == other)
+    nobody = cache_key(Scope(one[0], None), *one[2:], b"{}")
+    assert nobody != key(*one)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(fields=st.dictionaries(texts, json_values, max_size=5))
+def test_what_is_sent_on_means_what_the_client_said(fields: dict[str, object]) -> None:
+    body = canonical(read_fields(json.dumps(fields, indent=1).encode()))
+    assert body is not None
+    assert json.loads(body) == fields
+    assert canonical(dict(reversed(fields.items()))) == body
+
+
+def test_half_a_character_is_not_sent_on_as_another_one() -> None:
+    assert canonical(read_fields(b'{"x": "\\ud800"}')) is None
+
+
+def test_a_server_that_fails_is_left_alone_and_tried_again_by_one_at_a_time() -> None:
+    breaker = Breaker(failures=2, open_seconds=1)
+    breaker.failed(0)
+    assert breaker.allows(0)
+    breaker.failed(0)
+    assert breaker.is_open
+    assert not breaker.allows(0.9)
+    assert breaker.allows(1)
+    assert not breaker.allows(1.5), "somebody tries already"
+    breaker.succeeded()
+    assert breaker.allows(1.5)
+
+
+def test_only_workers_that_envoy_would_ask_are_counted() -> None:
+    def host(port: int, address: str = "10.0.0.1", **health: object) -> dict[str, object]:
+        return {"address": {"socket_address": {"address": address, "port_value": port}}, "health_status": health}
+
+    hosts = [
+        host(1, eds_health_status="HEALTHY"),
+        host(2, eds_health_status="DRAINING"),
+        host(3, eds_health_status="HEALTHY", failed_active_health_check=True),
+        host(4, eds_health_status="HEALTHY", failed_outlier_check=True),
+        host(8081, "127.0.0.1", eds_health_status="HEALTHY"),
+    ]
+    clusters = {"cluster_statuses": [{"name": "rev-a", "host_statuses": hosts}, {"name": "rev-b"}, {"name": "edge"}]}
+    assert count_healthy(clusters, 8081) == {"a": 1, "b": 0}
+
+
+async def test_an_answer_too_large_to_keep_is_read_whole_by_those_who_were_there() -> None:
+    part, parts = b"x" * 100_000, 50
+
+    async def fly(flight: Flight) -> None:
+        flight.begin(Head(200, {}, "miss"))
+        for _ in range(parts):
+            await flight.write(part)
+        flight.end()
+
+    flights = Flights(keep_bytes=300_000)
+    flight, first, mine = flights.join("key", fly)
+    _, second, shared = flights.join("key", fly)
+    assert (mine, shared) == (True, False)
+
+    async def read(reader: object) -> int:
+        return sum([len(found) async for found in flight.read(reader)])  # type: ignore[arg-type]  # what `join` gave
+
+    assert await asyncio.gather(read(first), read(second)) == [parts * len(part)] * 2
+    assert flight.whole() is None
+    other, _, again = flights.join("key", fly)
+    assert again, "who comes later gets an answer of its own"
+    assert other is not flight
+    await flights.close()
+
+
+async def test_a_reader_who_has_stopped_holds_up_the_others_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slicewise_gateway.edge.flight._PATIENCE_SECONDS", 0.05)
+    part = b"x" * 500_000
+
+    async def fly(flight: Flight) -> None:
+        flight.begin(Head(200, {}, "miss"))
+        for _ in range(10):
+            await flight.write(part)
+        flight.end()
+
+    flights = Flights(keep_bytes=1)
+    flight, reader, _ = flights.join("key", fly)
+    stopped = flight.join()
+    assert sum([len(found) async for found in flight.read(reader)]) == 10 * len(part)
+    with pytest.raises(TooSlowError):
+        await anext(flight.read(stopped))

@@ -1,0 +1,170 @@
+"""Requests that no worker can take: held, sent on when there is one, refused in time. On a real Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from rig.edge import EdgeRig, edge_pod
+from rig.envoy import CANARY, STABLE, route, until
+from rig.worker import StartWorkers, Worker
+
+from slicewise.clients.gateways import HttpGateways
+from slicewise.gateway import GatewayModel
+from slicewise.gateway.measurement import Counts, Reading
+
+ONE = GatewayModel("chat", (route(STABLE),))
+LIMIT = 5.0
+BOTH = GatewayModel("chat", (route(STABLE, 50), route(CANARY, 50)), p95_seconds=LIMIT)
+
+
+def nobody(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.ready = False
+
+
+async def test_requests_wait_for_the_first_worker(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    nobody(workers)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=False) as pod:
+        asking = [asyncio.create_task(pod.ask(seed=number)) for number in range(20)]
+        await pod.counted("held_requests", 20)
+        assert workers[0].requests == 0
+        workers[0].ready = True
+        for task in asking:
+            answer = await task
+            assert (answer.status, answer.revision) == (200, STABLE)
+            assert json.loads(answer.body)["worker"] == workers[0].name
+            assert float(answer.headers["x-slicewise-held"]) > 0
+        assert workers[0].requests == 20
+        direct = await pod.ask()
+        assert "x-slicewise-held" not in direct.headers
+        numbers = await pod.numbers()
+        assert numbers['held_total{outcome="answered"}'] == numbers["held_seconds_count"] == 20
+        assert numbers["held_requests"] == 0
+
+
+async def test_with_a_cache_a_held_request_is_one_however_many_ask_it(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    nobody(workers)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}) as pod:
+        asking = [asyncio.create_task(pod.ask()) for _ in range(20)]
+        await pod.counted("held_requests", 1)
+        workers[0].ready = True
+        assert {(await task).status for task in asking} == {200}
+        assert workers[0].requests == 1
+
+
+async def test_who_has_waited_long_enough_is_told_to_come_again(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    nobody(workers)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=False, HOLD_SECONDS=0.3) as pod:
+        # More than Envoy lets a worker fail before it is left out: the edge stays in.
+        for _ in range(8):
+            answer = await pod.ask()
+            assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "no_worker", "5")
+            assert float(answer.headers["x-slicewise-held"]) >= 0.3
+        assert (await pod.numbers())['held_total{outcome="expired"}'] == 8
+        assert workers[0].requests == 0
+
+
+async def test_who_finds_no_place_is_told_at_once(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    nobody(workers)
+    bounds = {"MAX_HELD_REQUESTS": 2, "MAX_HELD_BYTES": 10_000}
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=False, **bounds) as pod:
+        first = asyncio.create_task(pod.ask())
+        await pod.counted("held_requests", 1)
+        large = await pod.ask(x="x" * 20_000)
+        assert (large.status, large.headers["Retry-After"]) == (503, "1")
+        second = asyncio.create_task(pod.ask())
+        await pod.counted("held_requests", 2)
+        assert (await pod.ask()).code == "no_worker"
+        assert (await pod.numbers())['held_total{outcome="full"}'] == 2
+        workers[0].ready = True
+        assert [(await task).status for task in (first, second)] == [200, 200]
+
+
+async def test_who_leaves_is_not_held_and_not_sent_on(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    nobody(workers)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=False) as pod:
+        leaving = asyncio.create_task(pod.ask())
+        staying = asyncio.create_task(pod.ask())
+        await pod.counted("held_requests", 2)
+        leaving.cancel()
+        await pod.counted("held_requests", 1)
+        await pod.counted('held_total{outcome="left"}', 1)
+        workers[0].ready = True
+        assert (await staying).status == 200
+        assert workers[0].requests == 1
+
+
+async def test_a_malformed_request_is_not_held(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    nobody(workers)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=False) as pod:
+        answer = await pod.send(b"{")
+        assert (answer.status, answer.code) == (400, "invalid_json")
+
+
+async def test_a_crowd_that_is_too_much_for_the_first_worker_waits_for_the_next(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(2)
+    nobody(workers)
+    workers[0].mode = "full"
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=False) as pod:
+        asking = [asyncio.create_task(pod.ask()) for _ in range(10)]
+        await pod.counted("held_requests", 10)
+        workers[0].ready = True
+
+        async def refused() -> bool:
+            return workers[0].requests >= 10
+
+        await until(refused, what="the first worker has refused them")
+        workers[1].ready = True
+        answers = [await task for task in asking]
+        assert {(answer.status, json.loads(answer.body)["worker"]) for answer in answers} == {(200, workers[1].name)}
+
+
+async def test_a_canary_without_workers_costs_no_client_anything_and_is_told_to_the_gate(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    stable, canary = await start_workers(2)
+    nobody([canary])
+    async with edge_pod(tmp_path, BOTH, {f"chat-{STABLE}": [stable], f"chat-{CANARY}": [canary]}, cache=False) as pod:
+        answers = [await pod.ask(seed=number) for number in range(40)]
+        assert {(answer.status, answer.revision) for answer in answers} == {(200, STABLE)}
+        held = sum("x-slicewise-held" in answer.headers for answer in answers)
+        assert 5 <= held <= 35
+        assert canary.requests == 0
+        counts = (await reading(pod)).revisions
+        assert counts[CANARY].failed >= held
+        assert counts[CANARY].failed == counts[CANARY].requests
+        assert replace(counts[STABLE], timed=0) == Counts(requests=40)
+
+
+async def test_a_canary_does_not_take_the_share_of_a_stable_revision_that_is_down(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    stable, canary = await start_workers(2)
+    nobody([stable])
+    model = replace(BOTH, routes=(route(STABLE, 95), route(CANARY, 5)))
+    services = {f"chat-{STABLE}": [stable], f"chat-{CANARY}": [canary]}
+    async with edge_pod(tmp_path, model, services, cache=False, HOLD_SECONDS=0.5) as pod:
+        answers = await asyncio.gather(*(pod.ask(seed=number) for number in range(40)))
+        assert sum(answer.status == 503 for answer in answers) >= 30
+        assert canary.requests <= 10
+
+
+async def reading(pod: EdgeRig) -> Reading:
+    gateways = HttpGateways(pod.rig.session, stats_port=pod.rig.model.ports.stats)
+    await gateways.counters("127.0.0.1", LIMIT)
+    found = await gateways.counters("127.0.0.1", LIMIT)
+    assert isinstance(found, Reading)
+    return found

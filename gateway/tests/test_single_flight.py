@@ -1,0 +1,83 @@
+"""Equal requests at the same time are one for the workers. On a real Envoy and a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections import Counter
+from pathlib import Path
+
+from rig.edge import edge_pod
+from rig.envoy import STABLE, route, until
+from rig.worker import StartWorkers, Worker
+
+from slicewise.gateway import GatewayModel
+
+ONE = GatewayModel("chat", (route(STABLE),))
+
+
+async def test_a_thousand_equal_requests_at_once_are_one_for_the_workers(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    worker.mode, worker.last = "stream", b"data: last\n\ndata: [DONE]\n\n"
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
+        asking = [asyncio.create_task(pod.ask(stream=True)) for _ in range(1000)]
+        await until(lambda: running(worker, 1), what="the worker has it")
+        worker.go.set()
+        answers = await asyncio.gather(*asking)
+        assert {(answer.status, answer.body) for answer in answers} == {(200, b"data: first\n\n" + worker.last)}
+        assert worker.requests == 1
+        assert Counter(answer.cache for answer in answers) == {"miss": 1, "hit": 999}
+
+
+async def test_when_who_asked_first_leaves_the_others_get_their_answer(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    worker.mode, worker.last = "stream", b"data: last\n\ndata: [DONE]\n\n"
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
+        first = asyncio.create_task(pod.ask(stream=True))
+        await until(lambda: running(worker, 1), what="the worker has it")
+        others = [asyncio.create_task(pod.ask(stream=True)) for _ in range(5)]
+
+        async def all_here() -> bool:
+            return await pod.rig.stat("cluster.edge.upstream_rq_active") == 6
+
+        await until(all_here, what="all have joined")
+        first.cancel()
+
+        async def first_is_gone() -> bool:
+            return await pod.rig.stat("cluster.edge.upstream_rq_active") == 5
+
+        await until(first_is_gone, what="Envoy has let go of the first")
+        worker.go.set()
+        assert {(await other).status for other in others} == {200}
+        assert worker.requests == 1
+
+
+async def test_when_all_leave_the_worker_is_told(tmp_path: Path, start_workers: StartWorkers) -> None:
+    (worker,) = await start_workers(1)
+    worker.mode = "hang"
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
+        for temperature, requests in ((0, 1), (1, 2)):
+            asking = [asyncio.create_task(pod.ask(temperature=temperature)) for _ in range(2)]
+            await until(functools.partial(running, worker, requests), what="the worker works")
+            for each in asking:
+                each.cancel()
+            await until(lambda: running(worker, 0), what="the worker may stop")
+
+
+async def test_a_crowd_whose_answer_fails_asks_once_more_and_not_each_for_itself(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    worker.mode, worker.delay = "fail", 0.3
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
+        answers = await asyncio.gather(*(pod.ask() for _ in range(50)))
+        assert {answer.status for answer in answers} == {500}
+        assert worker.requests <= 4, "who came while the first one was on its way, and who came later, each twice"
+
+
+async def running(worker: Worker, count: int) -> bool:
+    return worker.running == count

@@ -1,5 +1,7 @@
 """A cluster in a few lines, for tests of the plan: Deployments, a scheduler that hands out slices, workers that get ready.
 
+With a gateway that counts where a test gives it one (`counting.py`).
+
 It does what Kubernetes promises and no more: a Deployment's pods appear later, a pod holds its slice until it is gone, a
 Deployment that shrinks gives up its unplaced and unready pods first. After every step it checks what must never be.
 """
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from builders import DIGEST, MIG, three_zones
+from counting import CountingGateway
 from declared import undeclared
 
 from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
@@ -26,6 +29,7 @@ from slicewise.pool.observed import (
 )
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.plan import plan_pool
+from slicewise.pool.rollout.state import read_state
 
 OTHER = {"source": "https://models.example.com/b.gguf", "digest": DIGEST.replace("0", "f")}
 
@@ -47,6 +51,8 @@ class Simulation:
     """Node → slices that somebody else holds."""
     broken: set[str] = field(default_factory=set)
     """Revisions whose workers never get ready."""
+    gateway: CountingGateway | None = None
+    """Counts requests; without one a canary is judged by its readiness."""
     random: random.Random = field(default_factory=lambda: random.Random(0))
     now: float = 1_000_000.0
     status: dict[str, Any] = field(default_factory=dict)
@@ -57,8 +63,8 @@ class Simulation:
     events: list[str] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
     counter: int = 0
-    protected: Counter[str] = field(default_factory=Counter)
-    """Zone → ready workers that a plan of ours must not go below."""
+    crashes: float = 0.0
+    """How often the operator ends before it has written the status."""
 
     def observed(self) -> ObservedPool:
         return ObservedPool(
@@ -68,15 +74,19 @@ class Simulation:
             nodes=tuple(self.nodes.values()),
             held_by_others={name: {MIG: count} for name, count in self.others.items()},
             status=self.status,
+            measured=None if self.gateway is None else self.gateway.measured(self.status),
             default_image="slicewise-worker:test",
         )
 
     def operate(self) -> PoolPlan:
         """One pass of the operator."""
         before = self.ready()
+        if self.gateway is not None:
+            self.gateway.follow(read_state(self.status), self.by_revision())
         plan = plan_pool(self.pool, self.observed(), self.now)
         self._apply(plan)
         self._check_floor(before)
+        self._check_requests_first(plan)
         return plan
 
     def _apply(self, plan: PoolPlan) -> None:
@@ -99,6 +109,8 @@ class Simulation:
         for deletion in plan.deletions:
             self.pods = {name: pod for name, pod in self.pods.items() if pod.uid != deletion.uid}
         assert undeclared(plan.status) == []
+        if self.random.random() < self.crashes:
+            return  # the operator ends between its last child and the status
         self.status = dict(plan.status)
         self.events += [event.reason for event in plan.events]
         self.phases.append(plan.status["rollout"]["phase"])
@@ -132,6 +144,8 @@ class Simulation:
     def tick(self) -> None:
         """One thing happens in the cluster, at random: a pod appears, is placed, gets ready, or is gone."""
         self.now += 1
+        if self.gateway is not None:
+            self.gateway.pass_second(self.by_revision())
         moves = [self._create, self._schedule, self._start, self._finish]
         self.random.shuffle(moves)
         for move in moves:
@@ -204,6 +218,20 @@ class Simulation:
             name, floor = zone["name"], zone["floor"]
             if after[name] < before[name]:
                 assert after[name] >= floor, f"zone {name}: {before[name]} → {after[name]}, floor {floor}"
+
+    def _check_requests_first(self, plan: PoolPlan) -> None:
+        """No revision loses its last worker that serves while the gateway sends it requests and the other could take them."""
+        if self.gateway is None:
+            return
+        for revision, weight in self.gateway.weights.items():
+            others = any(count for name, count in self.by_revision().items() if name != revision)
+            if weight and others and self.gateway.serving.get(revision) and not self.by_revision()[revision]:
+                asked = [item.replicas for item in self.deployments.values() if item.revision == revision]
+                assert any(asked), f"{revision} lost its last worker with {weight} % of the requests"
+
+    def by_revision(self) -> Counter[str]:
+        """Revision → workers that serve."""
+        return Counter(pod.revision for pod in self.pods.values() if pod.serving)
 
     def check(self) -> None:
         """Never two workers on one slice."""

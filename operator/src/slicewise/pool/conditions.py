@@ -8,7 +8,8 @@ from typing import Any
 from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.pool.facts import Facts
 from slicewise.pool.findings import Finding, find_capacity, find_gpu, find_refusal, find_weights, find_workers
-from slicewise.pool.rollout.state import Phase, format_time
+from slicewise.pool.rollout.state import Phase
+from slicewise.pool.rollout.times import format_time
 
 Findings = dict[ConditionType, Finding]
 
@@ -31,7 +32,7 @@ def not_acted_on(facts: Facts) -> list[str]:
     """Return the fields of the spec that this version validates and does not act on."""
     spec = facts.pool.spec
     present = {
-        "rollout.canary": spec.rollout.canary,
+        "rollout.canary": spec.rollout.canary if facts.observed.measured is None else None,
         "autoscaling": spec.autoscaling,
         "health": spec.health,
         "fallback": spec.fallback,
@@ -80,19 +81,25 @@ _PHASE_REASON = {
 }
 
 
-def _rollout(facts: Facts) -> Finding:
+def _rollout(facts: Facts) -> Finding | None:
+    """RolloutProgressing; None where no revision is changing."""
     state, message = facts.state, facts.state.message
     if state.phase is Phase.IDLE:
-        waiting = facts.demand is not None and facts.demand.wanted != state.stable
-        if waiting and facts.pool.spec.rollout.paused:
+        if state.paused:
             return Finding("False", Reason.PAUSED, message)
-        return Finding("False", Reason.IDLE, f"revision {state.stable} serves")
+        wanted = facts.demand.wanted if facts.demand is not None else state.stable
+        return None if wanted == state.stable else Finding("True", Reason.PLACING, f"revision {wanted} is next")
     if state.phase is Phase.ROLLED_BACK:
         return Finding("False", Reason.ROLLED_BACK, f"revision {state.target} was given up: {message}")
-    if facts.pool.spec.rollout.paused:
+    if state.paused:
         return Finding("False", Reason.PAUSED, f"{state.phase}: {message}")
     if state.phase is Phase.PLACING and state.zone is None and facts.desired:
         return Finding("False", Reason.NO_SLICE_TO_SPARE, message)
+    if state.held:
+        return Finding("False", Reason.UNDECIDED, f"revision {state.target}: {message}")
+    trouble = facts.observed.measured.trouble if facts.observed.measured is not None else ""
+    if state.phase is Phase.ANALYSING and trouble and facts.pool.spec.rollout.canary is not None:
+        return Finding("False", Reason.NO_DATA, f"revision {state.target} cannot be judged: {message}")
     if facts.blocked_zones:
         where = ", ".join(zone or '""' for zone in facts.blocked_zones)
         text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker is above the floor"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slicewise.api.quantity import Bytes
+from slicewise.pool.rollout.judgement import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,8 @@ class ObservedPool:
     nodes: tuple[ObservedNode, ...] = ()
     held_by_others: Mapping[str, Mapping[str, int]] | None = field(default_factory=dict)
     """Node name → extended resource → slices held by pods that are not this pool's. None: could not be read."""
+    measured: Measured | None = None
+    """What the gateway counted for the canary and for stable since `status` was written. None: nobody counts for this pool."""
     references: References = References()
     apply_failures: tuple[ApplyFailure, ...] = ()
     status: Mapping[str, Any] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from slicewise.api.duration import duration_seconds
+from slicewise.api.labels import ANNOTATION_REQUEST
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.children import ChildrenInput, KeptRevision, build_children
 from slicewise.manifests.pod_template import Installation, build_pod_template
@@ -18,11 +19,16 @@ from slicewise.pool.demand import Demand, read_demand
 from slicewise.pool.disruption import blocked_drains, deletions, drain_surge
 from slicewise.pool.facts import Facts
 from slicewise.pool.observed import ObservedPool
-from slicewise.pool.outcome import Event, PoolPlan
+from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.report import build_report, invalid_report
 from slicewise.pool.revision import find_revision, kept_revisions, next_number
-from slicewise.pool.rollout.machine import RolloutView, Shares, advance, next_deadline, shares
+from slicewise.pool.rollout.events import rollout_events
+from slicewise.pool.rollout.judgement import Measured
+from slicewise.pool.rollout.machine import advance, next_deadline
+from slicewise.pool.rollout.request import read_request
+from slicewise.pool.rollout.shares import shares
 from slicewise.pool.rollout.state import Phase, RolloutState, read_state
+from slicewise.pool.rollout.view import RolloutView, Shares
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.zones import hold_back_shrinking
 
@@ -45,7 +51,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         return PoolPlan(None, report.status, deletions(observed.pods), report.events, FOREIGN_POLL_SECONDS)
     if state.stable is None:
         state = replace(state, stable=demand.wanted, phase_since=now)
-    view = _view(pool, demand, state)
+    view = _view(pool, demand, state, observed.measured)
     share = shares(state, view, _steady(demand, state, observed))
     after = advance(state, view, share, now)
     facts = Facts(
@@ -63,12 +69,12 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         children=children,
         status=report.status,
         deletions=facts.deletions,
-        events=(*_phase_events(state, after), *report.events),
+        events=(*rollout_events(state, after), *report.events),
         requeue_after=0.0 if after != state else _requeue(facts, view, now),
     )
 
 
-def _view(pool: InferencePool, demand: Demand, state: RolloutState) -> RolloutView:
+def _view(pool: InferencePool, demand: Demand, state: RolloutState, measured: Measured | None) -> RolloutView:
     workers, canary = demand.workers, state.canary
     ways = demand.exchangeable
     rollout = pool.spec.rollout
@@ -78,7 +84,11 @@ def _view(pool: InferencePool, demand: Demand, state: RolloutState) -> RolloutVi
         stable=workers.replacing(canary, state.stable, demand.stable_slices, exchangeable=ways),
         canary=workers.replacing(state.stable, canary, demand.slices, exchangeable=ways),
         canary_placed=workers.is_placed(canary),
+        canary_crash=workers.crash(canary),
         paused=rollout.paused,
+        request=read_request(pool.metadata.annotations.get(ANNOTATION_REQUEST)),
+        gate=rollout.canary if measured is not None else None,
+        measured=measured or Measured(),
         progress_deadline=duration_seconds(rollout.progress_deadline),
     )
 
@@ -121,17 +131,6 @@ def _render(pool: InferencePool, observed: ObservedPool, demand: Demand) -> Mapp
     )
     template = build_pod_template(pool, demand.wanted, demand.profile.resource, installation)
     return {"inputs": demand.inputs, "resource": demand.profile.resource, "template": template}
-
-
-def _phase_events(before: RolloutState, after: RolloutState) -> tuple[Event, ...]:
-    if before.phase is after.phase and before.stable == after.stable:
-        return ()
-    if after.phase is Phase.IDLE and before.phase is Phase.PROMOTING:
-        return (Event("Normal", "Promoted", after.message),)
-    text = f"{after.target or after.stable}: {after.message}"
-    if after.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}:
-        return (Event("Warning", f"Rollout{after.phase}", text),)
-    return (Event("Normal", f"Rollout{after.phase}", text),)
 
 
 def _requeue(facts: Facts, view: RolloutView, now: float) -> float | None:

@@ -49,6 +49,14 @@ class Workers:
         """Return whether any worker of `revision` has been bound to a node."""
         return any(pod.revision == revision and pod.node is not None and not pod.terminating for pod in self.pods)
 
+    def crash(self, revision: str | None) -> str:
+        """Return what is said of a worker of `revision` that ends again and again; empty where none does."""
+        for pod in self.pods:
+            if pod.revision == revision and not pod.terminating and pod.waiting_reason == "CrashLoopBackOff":
+                said = f": {pod.waiting_message}" if pod.waiting_message else ""
+                return f"{pod.name} ended {pod.restarts} times{said}"
+        return ""
+
     def revisions(self) -> set[str]:
         """Return the hashes of all revisions that have workers or a Deployment that asks for some."""
         from_pods = {pod.revision for pod in self.pods}

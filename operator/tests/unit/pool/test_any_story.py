@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builders import make_node, make_pool
+from counting import CountingGateway, Quality
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from judged import ask
 from simulation import OTHER, Simulation, changed
 
+from slicewise.api.labels import ANNOTATION_REQUEST
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.pool.revision import revision_hash, revision_inputs
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,6 +44,99 @@ def test_no_story_takes_a_zone_below_its_floor_or_two_workers_to_one_slice(
     for name, node in run.nodes.items():
         run.nodes[name] = replace(node, cordoned=False)
     run.settle(1500)
+
+
+REQUESTS = ["promote", "abort", "retry", "pause", "resume", "skip-step"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 10_000),
+    slices=st.lists(st.integers(1, 3), min_size=3, max_size=3),
+    replicas=st.integers(1, 6),
+    rate=st.sampled_from([0.0, 1.0, 50.0]),
+    failed=st.sampled_from([0.0, 0.01, 0.5]),
+    crashes=st.sampled_from([0.0, 0.3]),
+    edits=st.lists(
+        st.sampled_from(
+            ["model", "back", "kill", "cordon", "uncordon", "gateway", "leader", "leap", "crash", *REQUESTS]
+        ),
+        max_size=6,
+    ),
+)
+@example(seed=0, slices=[1, 1, 1], replicas=3, rate=50.0, failed=0.5, crashes=0.3, edits=["model", "leader", "back"])
+@example(
+    seed=1,
+    slices=[2, 2, 2],
+    replicas=3,
+    rate=50.0,
+    failed=0.0,
+    crashes=0.3,
+    edits=["model", "promote", "abort", "retry"],
+)
+def test_no_story_of_a_judged_rollout_moves_workers_before_requests_or_ends_in_between(
+    *, seed: int, slices: list[int], replicas: int, rate: float, failed: float, crashes: float, edits: list[str]
+) -> None:
+    canary = {"p95": "600ms", "deadline": "30s", "onUndecided": "Abort", "steps": [{"weight": 5, "window": "5s"}]}
+    run = Simulation(make_pool(replicas=replicas, rollout={"canary": canary}), gateway=CountingGateway(rate, seed=seed))
+    run.random.seed(seed)
+    run.crashes = crashes
+    run.nodes = {
+        f"node-{zone}": make_node(f"node-{zone}", zone, count) for zone, count in zip("abc", slices, strict=True)
+    }
+    first = run.pool
+    assert run.gateway is not None
+    run.gateway.quality[revision_hash(revision_inputs(changed(first, model=OTHER).spec))] = Quality(failed=failed)
+    for edit in edits:
+        for _ in range(run.random.randrange(40)):
+            run.operate()
+            run.tick()
+        run.pool = _happened(run, first, edit)
+    _over(run)
+
+
+def _happened(run: Simulation, first: InferencePool, edit: str) -> InferencePool:
+    gateway, rollout = run.gateway, run.status.get("rollout", {})
+    assert gateway is not None
+    match edit:
+        case "gateway":
+            gateway.restart()
+        case "leader":
+            gateway.operator_restarts()
+        case "leap":
+            run.now += run.random.choice([-7200, 7200])
+        case "crash":
+            run.broken ^= {str(rollout.get("target"))}
+        case _ if edit in REQUESTS:
+            if rollout.get("startedAt"):
+                ask(run, edit, *([0] if edit == "skip-step" else []))
+        case _:
+            return _edited(run, first, edit)
+    return run.pool
+
+
+def _over(run: Simulation) -> None:
+    """When nothing more happens to it, a rollout ends: the wanted revision serves alone, or was given up."""
+    run.broken.clear()
+    run.crashes = 0.0
+    for name, node in run.nodes.items():
+        run.nodes[name] = replace(node, cordoned=False)
+    if "pause" in run.pool.metadata.annotations.get(ANNOTATION_REQUEST, ""):
+        ask(run, "resume")
+    blocked = 0
+    for _ in range(3000):
+        run.operate()
+        waits = run.condition("RolloutProgressing").get("reason") == "NoSliceToSpare"
+        blocked = blocked + 1 if waits else 0
+        if (
+            run.status["rollout"]["phase"] in {"Idle", "RolledBack"}
+            and run.condition("RolloutProgressing").get("status") != "True"
+        ):
+            return
+        if blocked > 200:
+            return  # nobody has a slice to spare, and says so
+        run.tick()
+    raise AssertionError(f"never over: {run.status['rollout']}")
 
 
 def _edited(run: Simulation, first: InferencePool, edit: str) -> InferencePool:

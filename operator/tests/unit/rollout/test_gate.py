@@ -126,3 +126,12 @@ def test_how_often_it_is_read_changes_nothing_in_the_limits_evidence(parts: list
 def test_walds_bound_is_infinite_for_a_version_on_the_limit() -> None:
     assert wald_bound(0.05, 0.05, 0.01) == inf
     assert wald_bound(0.2, 0.01, 0.005) == pytest.approx(12, abs=1)
+
+
+def test_steps_share_the_risk_of_a_false_abort() -> None:
+    tally = Tally(canary=Samples(112, 7, 112, 0))
+    one, three = Policy(compare_with_stable=False), Policy(compare_with_stable=False, steps=3)
+    evidence = assess(tally, one, window_over=False).evidence.failed_above
+    assert 200 < evidence < 600, "chosen to lie between the two"
+    assert assess(tally, one, window_over=False).verdict is Verdict.FAIL
+    assert assess(tally, three, window_over=False).verdict is Verdict.UNDECIDED

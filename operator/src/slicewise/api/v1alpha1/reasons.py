@@ -89,7 +89,6 @@ class Reason(StrEnum):
     NOT_PROGRAMMED = "NotProgrammed", "The gateway does not have the pool's routes yet."
 
     # RolloutProgressing
-    IDLE = "Idle", "One revision serves and the spec asks for no other."
     PLACING = "Placing", "A slice for the new revision's first worker is being found."
     WARMING = "Warming", "The new revision's first worker loads its weights."
     ANALYSING = "Analysing", "The new revision is judged."
@@ -98,13 +97,13 @@ class Reason(StrEnum):
         "NoSliceToSpare",
         "No slice is free and no zone is above its floor, so the rollout waits.",
     )
-    PAUSED = "Paused", "`spec.rollout.paused` holds the rollout."
-    ROLLING_BACK = "RollingBack", "The new revision's workers are replaced by those of the old one."
-    COMPLETE = "Complete", "The new revision has taken over."
-    PROGRESS_DEADLINE_EXCEEDED = (
-        "ProgressDeadlineExceeded",
-        "The new revision's worker was not ready within `spec.rollout.progressDeadline`.",
+    PAUSED = "Paused", "`spec.rollout.paused`, or a request, holds the rollout."
+    UNDECIDED = (
+        "Undecided",
+        "The canary was undecided at its deadline and waits, for more requests or for somebody's word.",
     )
+    NO_DATA = "NoData", "The gateway's counters cannot be read, so the canary cannot pass; the message says why."
+    ROLLING_BACK = "RollingBack", "The new revision's workers are replaced by those of the old one."
 
     # ServingOnGPU
     ON_GPU = "OnGPU", "Every serving worker computes on its GPU slice."

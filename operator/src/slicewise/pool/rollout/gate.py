@@ -46,8 +46,20 @@ class Policy:
     tolerance: float = 2.0
     min_samples: int = 60
     compare_with_stable: bool = True
+    steps: int = 1
+    """Steps of the rollout. Each is judged anew, so they share the risk of a false abort; all have to be passed, so that needs no more."""
     plain: bool = False
     """The literal rule instead: over a limit at the end of the window → fail, else pass."""
+
+
+def to_abort(policy: Policy) -> float:
+    """Return the evidence that aborts."""
+    return 2 * max(1, policy.steps) / policy.alpha
+
+
+def to_pass(policy: Policy) -> float:
+    """Return the evidence that passes."""
+    return 1 / policy.alpha
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,15 @@ class Tally:
     slow_ratios: tuple[float, ...] = (0.0,) * len(ODDS)
     failed_ratios: tuple[float, ...] = (0.0,) * len(ODDS)
 
+    def __add__(self, other: Tally) -> Tally:
+        """Return both together: other intervals of the same step."""
+        return Tally(
+            self.canary + other.canary,
+            self.stable + other.stable,
+            tuple(a + b for a, b in zip(self.slow_ratios, other.slow_ratios, strict=True)),
+            tuple(a + b for a, b in zip(self.failed_ratios, other.failed_ratios, strict=True)),
+        )
+
     def plus(self, canary: Samples, stable: Samples) -> Tally:
         """Return the tally after one more interval between two reads. Raises ValueError for counts that cannot be."""
         for sample in (canary, stable):
@@ -85,12 +106,7 @@ class Tally:
                 raise ValueError(f"no such counts: {sample}")
         slow = log_ratios_worse(canary.timed, canary.slow, stable.timed, stable.slow)
         failed = log_ratios_worse(canary.requests, canary.failed, stable.requests, stable.failed)
-        return Tally(
-            self.canary + canary,
-            self.stable + stable,
-            tuple(a + b for a, b in zip(self.slow_ratios, slow, strict=True)),
-            tuple(a + b for a, b in zip(self.failed_ratios, failed, strict=True)),
-        )
+        return self + Tally(canary, stable, slow, failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +145,7 @@ def assess(tally: Tally, policy: Policy, *, window_over: bool) -> Assessment:
     if cause:
         return Assessment(Verdict.FAIL, cause, logs.evidence())
     enough = min(tally.canary.requests, tally.canary.timed if policy.judge_latency else tally.canary.requests)
-    proved = log(1 / policy.alpha)
+    proved = log(to_pass(policy))
     if window_over and enough >= policy.min_samples and logs.slow_below >= proved and logs.failed_below >= proved:
         return Assessment(Verdict.PASS, "", logs.evidence())
     return Assessment(Verdict.UNDECIDED, "", logs.evidence())
@@ -151,11 +167,11 @@ class _Logs:
         slow, errors = policy.judge_latency, policy.max_errors
         return cls(
             slow_above=log_evidence_above(seen.timed, seen.slow, SLOW_ALLOWED) if slow else 0.0,
-            slow_below=log_evidence_below(seen.timed, seen.slow, _bound(SLOW_ALLOWED, policy)) if slow else 1e9,
+            slow_below=log_evidence_below(seen.timed, seen.slow, bound(SLOW_ALLOWED, policy)) if slow else 1e9,
             failed_above=0.0 if errors is None else log_evidence_above(seen.requests, seen.failed, errors),
             failed_below=1e9
             if errors is None
-            else log_evidence_below(seen.requests, seen.failed, _bound(errors, policy)),
+            else log_evidence_below(seen.requests, seen.failed, bound(errors, policy)),
             slow_worse=log_mean(tally.slow_ratios),
             failed_worse=log_mean(tally.failed_ratios),
         )
@@ -170,7 +186,8 @@ class _Logs:
         )
 
 
-def _bound(limit: float, policy: Policy) -> float:
+def bound(limit: float, policy: Policy) -> float:
+    """Return the share that a pass rules out: `tolerance` times the limit."""
     return min(0.9, limit * policy.tolerance)
 
 
@@ -179,8 +196,8 @@ def _plainly(value: float) -> float:
 
 
 def _cause(logs: _Logs, tally: Tally, policy: Policy) -> str:
-    """Half of α for each share, and as much again for the comparison, where there is a stable sample to compare with."""
-    needed = log(2 / policy.alpha)
+    """Half of α for each share of each step, and as much again for the comparison, where there is a stable sample to compare with."""
+    needed = log(to_abort(policy))
     for name, above, worse, compared in (
         ("errors", logs.failed_above, logs.failed_worse, tally.stable.requests),
         ("latency", logs.slow_above, logs.slow_worse, tally.stable.timed),

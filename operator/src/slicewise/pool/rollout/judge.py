@@ -1,23 +1,164 @@
-"""The judging step of a rollout: whether the canary may go on.
+"""The judging step: what was counted and what the spec demands, to a judgement. Pure; no clock but the times it is given.
 
-This version judges nothing but that the canary's worker became ready and answered (the worker's own readiness demands a real
-token); `spec.rollout.canary` is validated and reported as not acted on. The gate takes this place.
+`analysis.py` acts on it. The statistics are in `gate.py`, the words in `words.py`.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, Final
+
+from slicewise.api.duration import duration_seconds
+from slicewise.api.v1alpha1.rollout import CanarySpec, CanaryStep, GateRule
+from slicewise.pool.rollout.gate import Policy, Verdict, assess
+from slicewise.pool.rollout.judgement import Judgement, Measured
+from slicewise.pool.rollout.power import Share, more_to_pass, seconds_for
+from slicewise.pool.rollout.words import NO_TRAFFIC, counted, duration, outlook_words, undecided_words, verdict_words
+
+DEFAULT_STEPS: Final = (CanaryStep(weight=5, window="60s"),)
+OUTLOOK_SECONDS: Final = 10.0
+"""How long the traffic is watched before it is said what the gate can tell of it."""
+NO_TRAFFIC_SECONDS: Final = 60.0
+_REMEMBERED_SECONDS: Final = 60.0
+"""The rate is the mean of the first minute, and then follows the traffic over about that time."""
 
 
-class Verdict(StrEnum):
-    """What the judging step says of the canary."""
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a canary is held to in the step it is at."""
 
-    PASS = "Pass"  # noqa: S105 - a verdict, not a password
-    FAIL = "Fail"
-    UNDECIDED = "Undecided"
-    NO_DATA = "NoData"
+    canary: CanarySpec
+    step: CanaryStep
+    index: int
+    steps: int
+    weight: int
+    """Per cent of the requests that it gets now."""
+    most: int
+    """Per cent to which that may grow: the share of the pool's serving workers that are the canary's."""
+    paused: bool = False
+
+    @property
+    def window(self) -> float:
+        """Seconds of the step's window."""
+        return duration_seconds(self.step.window)
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that the step may stay undecided; never less than its window."""
+        return max(duration_seconds(self.canary.deadline), self.window)
+
+    @property
+    def share(self) -> Share:
+        """How the canary's share goes on."""
+        return Share(self.weight, self.window, self.most if self.canary.grow else 0)
 
 
-def judge() -> Verdict:
-    """Return the verdict on the canary: it serves, and this version asks no more of it."""
-    return Verdict.PASS
+def steps_of(canary: CanarySpec) -> tuple[CanaryStep, ...]:
+    """Return the steps that the spec asks for."""
+    return canary.steps or DEFAULT_STEPS
+
+
+def policy_of(canary: CanarySpec) -> Policy:
+    """Return what the spec demands."""
+    return Policy(
+        max_errors=_share(canary.max_errors),
+        judge_latency=canary.p95 is not None,
+        alpha=round(1 - _share(canary.confidence), 12),
+        tolerance=canary.tolerance,
+        min_samples=canary.min_samples,
+        compare_with_stable=canary.compare_with_stable,
+        steps=len(steps_of(canary)),
+        plain=canary.rule is GateRule.PLAIN,
+    )
+
+
+def limits_of(canary: CanarySpec) -> dict[str, Any]:
+    """Return `status.rollout.verdict.limits`."""
+    limits = {
+        "p95": canary.p95,
+        "maxErrors": canary.max_errors,
+        "confidence": canary.confidence,
+        "tolerance": canary.tolerance,
+        "minSamples": canary.min_samples,
+    }
+    return {name: value for name, value in limits.items() if value is not None}
+
+
+def fresh(canary: CanarySpec, now: float, *, outlook: str = "") -> Judgement:
+    """Return what is known of a canary when a step begins: nothing."""
+    return Judgement(
+        message="no request has been counted yet", limits=limits_of(canary), outlook=outlook, since=now, at=now
+    )
+
+
+def judge(before: Judgement, course: Course, measured: Measured, now: float) -> Judgement:
+    """Return the judgement after what was measured since `before` was written."""
+    watched = before.watched + (0.0 if course.paused else max(0.0, measured.seconds))
+    judgement = replace(
+        before,
+        tally=before.tally + measured.tally,
+        watched=watched,
+        rate=_rate(before, measured),
+        reads=before.reads + measured.reads,
+        limits=limits_of(course.canary),
+        at=now,
+    )
+    policy = policy_of(course.canary)
+    found = assess(judgement.tally, policy, window_over=watched >= course.window)
+    judgement = replace(judgement, verdict=found.verdict, cause=found.cause, evidence=found.evidence)
+    if found.verdict is not Verdict.FAIL and (measured.trouble or found.verdict is Verdict.NO_DATA):
+        return _without_data(judgement, course, measured)
+    judgement = _with_outlook(judgement, course, policy)
+    if found.verdict is Verdict.UNDECIDED:
+        return _undecided(judgement, course, policy)
+    message = verdict_words(judgement, course.canary, policy, course.weight)
+    return replace(judgement, message=message, needed=0 if found.verdict is Verdict.PASS else None, remaining=None)
+
+
+def _without_data(judgement: Judgement, course: Course, measured: Measured) -> Judgement:
+    """No data is never a pass, whatever was counted before."""
+    so_far = counted(judgement.tally.canary, course.canary)
+    if measured.trouble:
+        message = f"no data: {measured.trouble}; until then {so_far}"
+    else:
+        message = f"no data: not one request of the canary in {duration(judgement.watched)} at {course.weight} % of the traffic"
+        judgement = _with_outlook(judgement, course, policy_of(course.canary))
+    return replace(judgement, verdict=Verdict.NO_DATA, cause="", message=message, needed=None, remaining=None)
+
+
+def _undecided(judgement: Judgement, course: Course, policy: Policy) -> Judgement:
+    seen = judgement.tally.canary
+    needed = more_to_pass(seen.requests, seen.failed, seen.timed, seen.slow, policy)
+    left = max(0.0, course.window - judgement.watched)
+    seconds = max(left, seconds_for(needed, judgement.rate or 0.0, course.share))
+    grown = max(course.weight, course.most) if course.canary.grow else course.weight
+    return replace(
+        judgement,
+        message=undecided_words(seen, needed, judgement.rate, seconds, grown),
+        needed=None if needed == inf else int(needed),
+        remaining=None if seconds == inf else seconds,
+    )
+
+
+def _with_outlook(judgement: Judgement, course: Course, policy: Policy) -> Judgement:
+    """Say once what the gate can tell, as soon as the traffic is known; that there is none is no last word."""
+    enough = OUTLOOK_SECONDS if judgement.rate else NO_TRAFFIC_SECONDS
+    if judgement.outlook not in {"", NO_TRAFFIC} or judgement.watched < enough:
+        return judgement
+    text = outlook_words(judgement.rate or 0.0, course.share, policy, course.canary, course.deadline)
+    return replace(judgement, outlook=text)
+
+
+def _rate(before: Judgement, measured: Measured) -> float | None:
+    if measured.seconds <= 0:
+        return before.rate
+    counts = measured.tally
+    latest = (counts.canary.requests + counts.stable.requests) / measured.seconds
+    known = before.rate if before.rate is not None else latest
+    share = max(measured.seconds / _REMEMBERED_SECONDS, measured.seconds / (before.watched + measured.seconds))
+    return known + (latest - known) * min(1.0, share)
+
+
+def _share(percent: str) -> float:
+    return float(percent.removesuffix("%")) / 100

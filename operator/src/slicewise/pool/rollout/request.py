@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from slicewise.pool.rollout.state import RolloutState, format_time
+from slicewise.pool.rollout.state import RolloutState
+from slicewise.pool.rollout.times import format_time
 
 HOW: Final = (
     "write <action>:<status.rollout.target>:<status.rollout.startedAt>, with the action promote, abort, retry, pause or resume, "

@@ -6,10 +6,12 @@ Only `machine.py` changes it; the manifests are a function of the spec and of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
+
+from slicewise.pool.rollout.judgement import Judgement, read_judgement, write_judgement
+from slicewise.pool.rollout.times import format_time, read_time
 
 
 class Phase(StrEnum):
@@ -63,6 +65,8 @@ class RolloutState:
     abort_reason: str | None = None
     """Why the canary was given up (CamelCase); None when the user took it back."""
     message: str = ""
+    judgement: Judgement | None = None
+    """What the gate says of the canary, or said when the analysis ended."""
     request: str = ""
     """What is wrong with the request that stands on the pool; empty where nothing is."""
 
@@ -70,6 +74,11 @@ class RolloutState:
     def canary(self) -> str | None:
         """Hash of the revision beside the stable one that has or gets workers; None when there is none."""
         return self.target if self.phase not in {Phase.IDLE, Phase.ROLLED_BACK} else None
+
+
+def to(state: RolloutState, phase: Phase, now: float, message: str) -> RolloutState:
+    """Return `state` in another phase."""
+    return replace(state, phase=phase, phase_since=now, message=message)
 
 
 def read_state(status: Mapping[str, Any]) -> RolloutState:
@@ -83,16 +92,17 @@ def read_state(status: Mapping[str, Any]) -> RolloutState:
         target=rollout.get("target"),
         zone=rollout.get("zone"),
         surge=bool(rollout.get("surge", False)),
-        started_at=_seconds(rollout.get("startedAt")),
-        phase_since=_seconds(rollout.get("phaseSince")),
+        started_at=read_time(rollout.get("startedAt")),
+        phase_since=read_time(rollout.get("phaseSince")),
         step=rollout.get("step"),
         steps=rollout.get("steps"),
         weight=rollout.get("weight"),
-        step_since=_seconds(rollout.get("stepSince")),
+        step_since=read_time(rollout.get("stepSince")),
         paused=bool(rollout.get("paused", False)),
         held=bool(rollout.get("held", False)),
         abort_reason=rollout.get("abortReason"),
         message=rollout.get("message", ""),
+        judgement=read_judgement(rollout.get("verdict")),
         request=rollout.get("request", ""),
     )
 
@@ -115,19 +125,6 @@ def write_state(state: RolloutState) -> dict[str, Any]:
         "abortReason": state.abort_reason,
         "message": state.message or None,
         "request": state.request or None,
+        "verdict": write_judgement(state.judgement),
     }
     return {key: value for key, value in fields.items() if value is not None}
-
-
-def _seconds(text: object) -> float | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None
-
-
-def format_time(seconds: float | None) -> str | None:
-    """Return seconds since the epoch as RFC 3339 in UTC, whole seconds, as Kubernetes writes times."""
-    return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -11,6 +11,8 @@ from typing import Final
 from slicewise.pool.rollout.state import Phase, RolloutState
 
 ALL: Final = 100
+ARRIVES_WITHIN: Final = 15.0
+"""Seconds after which a gateway that does not say so is taken to have its shares: it gets them from the API server, not from us."""
 
 
 def traffic(state: RolloutState, serving: Mapping[str, int]) -> dict[str, int]:
@@ -44,6 +46,17 @@ def canary_share(state: RolloutState, serving: Mapping[str, int]) -> int:
             return _while_taken_back(state, canary, stable)
         case _:
             return 0
+
+
+def has_arrived(state: RolloutState, programmed: bool | None, now: float) -> bool:
+    """Whether the gateway has the shares of the stored state, or has had the time and nobody can tell.
+
+    `programmed`: whether every gateway pod runs them; None: there is no gateway to ask.
+    """
+    if programmed is None or programmed:
+        return True
+    changed = state.step_since or state.phase_since or now
+    return not 0 <= now - changed < ARRIVES_WITHIN
 
 
 def _while_taken_back(state: RolloutState, canary: int, stable: int) -> int:

@@ -1,0 +1,170 @@
+"""The phase Analysing: what follows from a judgement. Steps, windows that are extended, shares that grow, the deadline. Pure.
+
+Times are counted in seconds in which the counters were looked at: a clock that steps, an operator that was away and a pause neither
+use up a window nor a deadline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from slicewise.api.v1alpha1.rollout import CanarySpec, OnUndecided
+from slicewise.pool.rollout.gate import Verdict
+from slicewise.pool.rollout.judge import Course, fresh, judge, steps_of
+from slicewise.pool.rollout.judgement import Judgement
+from slicewise.pool.rollout.request import Action, Request
+from slicewise.pool.rollout.state import Phase, RolloutState, to
+from slicewise.pool.rollout.view import RolloutView
+from slicewise.pool.rollout.words import duration
+
+WRITE_SECONDS: Final = 5.0
+"""How often the numbers of a verdict are written while nothing follows from them."""
+LOOK_SECONDS: Final = 1.0
+"""How often the counters are looked at."""
+_REASONS: Final = {"errors": "TooManyErrors", "latency": "TooSlow"}
+
+
+def begin(state: RolloutState, gate: CanarySpec | None, now: float) -> RolloutState:
+    """Return the state in which the canary's worker serves and is judged: anew, or where it was when that worker went away."""
+    if gate is None:
+        return to(state, Phase.ANALYSING, now, "the canary's worker serves")
+    if state.step is not None and state.judgement is not None:
+        return to(
+            state, Phase.ANALYSING, now, f"the canary's worker serves again and gets {state.weight} % of the requests"
+        )
+    return _at_step(replace(state, phase=Phase.ANALYSING, phase_since=now), gate, 0, now, "the canary's worker serves")
+
+
+def analyse(state: RolloutState, view: RolloutView, now: float) -> RolloutState:
+    """Return the state after a look at the canary."""
+    gate = view.gate
+    if gate is None:
+        return to(state, Phase.PROMOTING, now, "its first worker serves; spec.rollout.canary asks for no more")
+    if not view.canary_serving():
+        return to(
+            state, Phase.WARMING, now, "the canary's worker no longer serves; the stable revision gets all requests"
+        )
+    known = _follow_spec(state, gate, now)
+    if known.judgement is None or known.judgement is not state.judgement:
+        return known
+    course = _course(known, view, gate)
+    judgement = judge(known.judgement, course, view.measured, now)
+    if judgement.verdict is Verdict.FAIL:
+        failed = replace(known, judgement=judgement)
+        return give_up(failed, _REASONS[judgement.cause], _at(course, judgement.message), now)
+    if course.paused:
+        return _recorded(known, judgement, course, now)
+    return _acted_on(known, judgement, course, view, now)
+
+
+def give_up(state: RolloutState, reason: str, message: str, now: float) -> RolloutState:
+    """Return the state in which the canary is taken back for good."""
+    return replace(to(state, Phase.ROLLING_BACK, now, message), abort_reason=reason, held=False, step_since=now)
+
+
+def _follow_spec(state: RolloutState, gate: CanarySpec, now: float) -> RolloutState:
+    """The spec may have changed since the step began: fewer steps, a higher weight, another p95."""
+    if state.step is None or state.judgement is None:
+        return _at_step(state, gate, 0, now, "the canary is judged now")
+    steps = steps_of(gate)
+    index = min(state.step, len(steps) - 1)
+    weight = max(state.weight or 0, steps[index].weight)
+    known = replace(state, step=index, steps=len(steps), weight=weight)
+    if state.judgement.limits.get("p95") != gate.p95:
+        # What is slow was counted by the old limit.
+        return replace(known, judgement=fresh(gate, now), step_since=now, held=False)
+    return known
+
+
+def _course(state: RolloutState, view: RolloutView, gate: CanarySpec) -> Course:
+    steps, index = steps_of(gate), state.step or 0
+    up = view.canary_serving()
+    return Course(
+        canary=gate,
+        step=steps[index],
+        index=index,
+        steps=len(steps),
+        weight=state.weight or 0,
+        most=100 * up // max(1, up + view.stable_serving()),
+        paused=view.holds(state),
+    )
+
+
+def _acted_on(state: RolloutState, judgement: Judgement, course: Course, view: RolloutView, now: float) -> RolloutState:
+    request = view.request
+    if isinstance(request, Request) and view.asked(state, Action.SKIP_STEP) and request.step == state.step:
+        return _passed(state, judgement, course, f"skipped by request; {judgement.message}", now)
+    if judgement.verdict is Verdict.PASS:
+        return _passed(state, judgement, course, judgement.message, now)
+    if judgement.watched >= course.deadline:
+        return _at_deadline(state, judgement, course, view, now)
+    if judgement.watched - judgement.window_from >= course.window:
+        return _extended(state, judgement, course, view, now)
+    return _recorded(state, judgement, course, now)
+
+
+def _passed(state: RolloutState, judgement: Judgement, course: Course, message: str, now: float) -> RolloutState:
+    done = replace(state, judgement=judgement, held=False)
+    if course.index + 1 < course.steps:
+        return _at_step(done, course.canary, course.index + 1, now, _at(course, message))
+    return replace(to(done, Phase.PROMOTING, now, _at(course, message)), step_since=now)
+
+
+def _at_deadline(
+    state: RolloutState, judgement: Judgement, course: Course, view: RolloutView, now: float
+) -> RolloutState:
+    """Undecided for as long as the spec allows. Counters that cannot be read promote nothing."""
+    then = course.canary.on_undecided
+    said = f"{judgement.message}; undecided after {duration(judgement.watched)} (deadline {course.canary.deadline})"
+    if then is OnUndecided.ABORT:
+        return give_up(
+            replace(state, judgement=judgement), "Undecided", _at(course, f"{said}, onUndecided is Abort"), now
+        )
+    if then is OnUndecided.PROMOTE and not view.measured.trouble:
+        message = _at(course, f"{said}, onUndecided is Promote: no proof")
+        return replace(to(state, Phase.PROMOTING, now, message), judgement=judgement, held=False, step_since=now)
+    if state.held:
+        return _recorded(state, judgement, course, now)
+    message = f"{said}: held. It goes on when enough requests have come, or by request (promote, abort)"
+    return replace(state, judgement=judgement, held=True, message=_at(course, message))
+
+
+def _extended(state: RolloutState, judgement: Judgement, course: Course, view: RolloutView, now: float) -> RolloutState:
+    """The window is over and says nothing yet: another one, at twice the share where that helps."""
+    further = replace(judgement, window_from=judgement.watched)
+    grown = min(2 * course.weight, course.most)
+    if not course.canary.grow or view.measured.trouble or grown <= course.weight:
+        return _recorded(state, further, course, now)
+    message = f"{judgement.message}; the share grows from {course.weight} % to {grown} %"
+    return replace(state, judgement=further, weight=grown, message=_at(course, message))
+
+
+def _recorded(state: RolloutState, judgement: Judgement, course: Course, now: float) -> RolloutState:
+    """The numbers, if they have not been written a moment ago."""
+    last = state.judgement.at if state.judgement is not None else None
+    if last is not None and 0 <= now - last < WRITE_SECONDS:
+        return state
+    held = "held as undecided: " if state.held else ""
+    return replace(state, judgement=judgement, message=_at(course, f"{held}{judgement.message}"))
+
+
+def _at_step(state: RolloutState, gate: CanarySpec, index: int, now: float, why: str) -> RolloutState:
+    """A step begins. Its share is never less than the one before grew to."""
+    steps = steps_of(gate)
+    weight = max(state.weight or 0, steps[index].weight)
+    outlook = state.judgement.outlook if state.judgement is not None else ""
+    return replace(
+        state,
+        step=index,
+        steps=len(steps),
+        weight=weight,
+        step_since=now,
+        held=False,
+        judgement=fresh(gate, now, outlook=outlook),
+        message=f"{why}; step {index + 1} of {len(steps)} begins, with {weight} % of the requests for {steps[index].window}",
+    )
+
+
+def _at(course: Course, message: str) -> str:
+    return f"step {course.index + 1} of {course.steps} at {course.weight} %: {message}"

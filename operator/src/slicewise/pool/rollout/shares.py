@@ -1,0 +1,68 @@
+"""Shares: how many workers each revision has in each zone, in the phase that is stored. Pure.
+
+Requests go first, workers after them: no worker of a revision that is to lose all requests goes before the gateway sends it none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from slicewise.pool.rollout.state import Phase, RolloutState
+from slicewise.pool.rollout.steps import Step, ZoneWorkers, replace_step
+from slicewise.pool.rollout.traffic import ALL, canary_share
+from slicewise.pool.rollout.view import RolloutView, Shares
+
+
+def shares(state: RolloutState, view: RolloutView, steady: Mapping[str, int]) -> Shares:
+    """Return what each revision is to have in the phase that is stored.
+
+    `steady`: zone → replicas of the stable revision when no rollout moves workers (`hold_back_shrinking`).
+    """
+    if state.phase in {Phase.PROMOTING, Phase.ROLLING_BACK} and view.holds(state):
+        return _as_it_is(view)
+    if state.phase is Phase.PROMOTING:
+        step = replace_step(view.targets, view.canary)
+        if stable_keeps_requests(state, view, step):
+            return _as_it_is(view)
+        return Shares(stable=step.old, canary=step.new, step=step)
+    if state.phase is Phase.ROLLING_BACK:
+        if canary_keeps_requests(state, view):
+            return _as_it_is(view)
+        step = replace_step(view.targets, view.stable)
+        return Shares(stable=step.new, canary=step.old, step=step)
+    if state.canary is None or state.zone is None or not any(target.desired for target in view.targets):
+        return Shares(stable=steady, canary={})
+    return Shares(stable=steady if state.surge else _one_gave_way(state.zone, view, steady), canary={state.zone: 1})
+
+
+def stable_keeps_requests(state: RolloutState, view: RolloutView, step: Step | None) -> bool:
+    """Whether the last stable worker is about to go while the gateway may still send it requests."""
+    if step is None or any(step.old.values()) or not any(entry.old for entry in view.canary.values()):
+        return False
+    if not view.canary_serving() or not view.stable_serving():
+        return False
+    return state.weight != ALL or not view.arrived
+
+
+def canary_keeps_requests(state: RolloutState, view: RolloutView) -> bool:
+    """Whether the canary is to have no requests any more, and it is not recorded yet that the gateway sends it none."""
+    return bool(state.weight) and view.canary_serving() > 0 and canary_share(state, view.serving(state)) == 0
+
+
+def _as_it_is(view: RolloutView) -> Shares:
+    held = view.canary
+    return Shares({zone: entry.old for zone, entry in held.items()}, {zone: entry.new for zone, entry in held.items()})
+
+
+def _one_gave_way(zone: str, view: RolloutView, steady: Mapping[str, int]) -> dict[str, int]:
+    """One stable worker of `zone` has left its place to the canary; never so that the zone falls below its floor.
+
+    A zone may have more than it is to have (other zones lack workers), so what counts is the floor less the canary's own
+    worker once that serves.
+    """
+    target = next((target for target in view.targets if target.zone == zone), None)
+    if target is None:
+        return dict(steady)
+    up = view.canary.get(zone, ZoneWorkers()).new_serving
+    keep = max(target.desired - 1, target.floor - up)
+    return {**steady, zone: max(0, min(steady.get(zone, 0), keep))}

@@ -1,0 +1,20 @@
+"""Times as Kubernetes writes them. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def read_time(text: object) -> float | None:
+    """Return an RFC 3339 time as seconds since the epoch; None where there is none, or none that can be read."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
+def format_time(seconds: float | None) -> str | None:
+    """Return seconds since the epoch as RFC 3339 in UTC, whole seconds, as Kubernetes writes times."""
+    return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

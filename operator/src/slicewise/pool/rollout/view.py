@@ -1,0 +1,76 @@
+"""What the machine of a rollout looks at besides its own state, and what it asks for. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from slicewise.api.v1alpha1.rollout import CanarySpec
+from slicewise.pool.rollout.judgement import Measured
+from slicewise.pool.rollout.request import Action, NotUnderstood, Request
+from slicewise.pool.rollout.state import RolloutState
+from slicewise.pool.rollout.steps import Step, ZoneWorkers
+from slicewise.pool.zones import ZoneTarget
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutView:
+    """What the machine looks at besides its own state."""
+
+    wanted: str
+    """Hash of the revision that the spec asks for."""
+    targets: Sequence[ZoneTarget]
+    stable: Mapping[str, ZoneWorkers]
+    """Zone → workers, with the stable revision as `new` and the canary as `old`: what a roll-back looks at."""
+    canary: Mapping[str, ZoneWorkers]
+    """The same with the canary as `new`: what placing and promoting look at."""
+    canary_placed: bool = False
+    """A worker of the canary has been bound to a node."""
+    canary_crash: str = ""
+    """What is said of a worker of the canary that ends again and again; empty where none does."""
+    paused: bool = False
+    """`spec.rollout.paused`."""
+    request: Request | NotUnderstood | None = None
+    """What somebody asks of this rollout, or of an earlier one."""
+    gate: CanarySpec | None = None
+    """How the canary is judged; None: by its readiness alone."""
+    measured: Measured = field(default_factory=Measured)
+    """What was counted since the numbers in the state were written."""
+    arrived: bool = True
+    """Whether the gateway has the shares that the stored state asks for, or nobody can tell and it has had the time."""
+    progress_deadline: float = 900.0
+    """Seconds that a canary's worker may take to become ready."""
+
+    def asked(self, state: RolloutState, action: Action) -> bool:
+        """Whether somebody asks for `action` in the attempt that `state` is about."""
+        request = self.request
+        return isinstance(request, Request) and request.action is action and request.concerns(state)
+
+    def holds(self, state: RolloutState) -> bool:
+        """Whether the rollout is to stay where it is. A request to abort acts in spite of `spec.rollout.paused`."""
+        if self.asked(state, Action.ABORT):
+            return False
+        return self.paused or self.asked(state, Action.PAUSE)
+
+    def canary_serving(self) -> int:
+        """Return how many workers of the canary take requests, over all zones."""
+        return sum(entry.new_serving for entry in self.canary.values())
+
+    def stable_serving(self) -> int:
+        """Return how many workers of the stable revision take requests, over all zones."""
+        return sum(entry.old_serving for entry in self.canary.values())
+
+    def serving(self, state: RolloutState) -> dict[str, int]:
+        """Return revision → workers that take requests, as `traffic` wants it."""
+        counts = {state.stable: self.stable_serving(), state.canary: self.canary_serving()}
+        return {name: count for name, count in counts.items() if name is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Replicas to ask for now, by zone; `canary` empty where no canary may have workers."""
+
+    stable: Mapping[str, int]
+    canary: Mapping[str, int]
+    step: Step | None = None
+    """What was decided about the next worker; None where none moves."""

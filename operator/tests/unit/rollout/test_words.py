@@ -1,0 +1,71 @@
+"""The sentences that a person reads about a canary."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from slicewise.api.v1alpha1.rollout import CanarySpec, OnUndecided
+from slicewise.pool.rollout.gate import Policy, Samples
+from slicewise.pool.rollout.power import Share
+from slicewise.pool.rollout.words import duration, outlook_words, rate, undecided_words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "1 second"),
+        (40, "40 seconds"),
+        (89, "89 seconds"),
+        (540, "9 minutes"),
+        (4500, "75 minutes"),
+        (3 * 3600, "3 hours"),
+        (200_000, "2 days"),
+    ],
+)
+def test_a_length_of_time(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("requests", "words"),
+    [(2, "2 requests/s"), (0.5, "0.5 requests/s"), (234.5, "234 requests/s"), (0.01, "36 requests/h")],
+)
+def test_a_rate(requests: float, words: str) -> None:
+    assert rate(requests) == words
+
+
+def test_undecided_says_how_many_are_needed_and_how_long_that_takes() -> None:
+    assert undecided_words(Samples(31, 0, 31, 1), 257, 2, 540, 25) == (
+        "undecided: 31 requests so far, about 260 more needed; at 2 requests/s and 25 % that takes about 9 minutes"
+    )
+    assert undecided_words(Samples(1, 0, 1, 0), 59, 0, inf, 25) == (
+        "undecided: 1 request so far, about 59 more needed; at present no request comes"
+    )
+    assert "these are not good" in undecided_words(Samples(500, 20, 500, 0), inf, 2, inf, 25)
+    assert undecided_words(Samples(400, 0, 400, 0), 0, 2, 10, 25).endswith("the window is not over")
+
+
+def test_at_the_start_it_is_said_what_the_gate_can_tell() -> None:
+    canary = CanarySpec(p95="600ms")
+    assert outlook_words(2, Share(5, 60, 25), Policy(), canary, 3600) == (
+        "at 2 requests/s: a good version passes in about 11 minutes, twice the allowed errors are found in about 54 minutes, "
+        "twice the allowed slow answers are found in about 12 minutes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [
+        (OnUndecided.HOLD, "it will be held as undecided"),
+        (OnUndecided.PROMOTE, "it will be promoted without proof"),
+        (OnUndecided.ABORT, "it will be given up"),
+    ],
+)
+def test_a_limit_that_the_traffic_can_never_decide_is_said_with_what_follows(then: OnUndecided, words: str) -> None:
+    said = outlook_words(0.1, Share(5, 60, 25), Policy(), CanarySpec(max_errors="1%", on_undecided=then), 3600)
+    assert said.startswith(
+        "too little traffic: at 0.1 requests/s a good version needs about 3 hours to pass (288 requests of the canary)"
+    )
+    assert words in said

@@ -195,7 +195,7 @@ def _ready(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding:
     if facts.state.phase is Phase.ROLLED_BACK:
         return Finding("False", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
     if facts.state.phase is not Phase.IDLE or (facts.demand is not None and facts.demand.wanted != facts.state.stable):
-        return Finding("False", Reason.ROLLOUT_IN_PROGRESS, found[ConditionType.ROLLOUT_PROGRESSING].message)
+        return Finding("False", Reason.ROLLOUT_IN_PROGRESS, _what_a_rollout_waits_for(found))
     if workers is None or capacity.status == "False":
         return Finding("False", Reason.INSUFFICIENT_CAPACITY, capacity.message)
     if workers.status != "True":
@@ -209,6 +209,19 @@ def _ready(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding:
     if workers.reason in {Reason.SUSPENDED, Reason.SCALED_TO_ZERO}:
         return Finding("True", workers.reason, workers.message)
     return Finding("True", Reason.ALL_WORKERS_READY, workers.message)
+
+
+def _what_a_rollout_waits_for(found: Mapping[ConditionType, Finding]) -> str:
+    """How far it is, and beside it why the canary does not start."""
+    message = found[ConditionType.ROLLOUT_PROGRESSING].message
+    for kind, calm in (
+        (ConditionType.WEIGHTS_CACHED, {Reason.PENDING, Reason.DOWNLOADING}),
+        (ConditionType.WORKERS_READY, {Reason.PENDING, Reason.STARTING}),
+    ):
+        finding = found.get(kind)
+        if finding is not None and finding.status == "False" and finding.reason not in calm:
+            return f"{message}; {finding.message}"
+    return message
 
 
 def write_conditions(

@@ -193,9 +193,23 @@ def find_workers(facts: Facts) -> Finding:
             return Finding("True", Reason.SUSPENDED, "spec.suspend is true: no worker runs")
         if facts.pool.spec.replicas == 0:
             return Finding("True", Reason.SCALED_TO_ZERO, "spec.replicas is 0: no worker runs")
-    if not facts.zones_short and facts.demand is not None and facts.demand.targets:
-        return Finding("True", Reason.ALL_READY, f"{facts.desired} of {facts.desired} workers are ready")
     count = f"{up} of {facts.desired} workers are ready"
+    trouble = _trouble(facts, count)
+    everywhere = not facts.zones_short and facts.demand is not None and facts.demand.targets
+    # While nothing changes a worker in trouble beside a full number is on its way out; in a rollout it is the canary.
+    if everywhere and (trouble is None or facts.state.canary is None):
+        return Finding("True", Reason.ALL_READY, count)
+    if trouble is not None:
+        return trouble
+    if facts.missing or _unschedulable(facts) is not None:
+        return Finding("False", Reason.UNSCHEDULABLE, f"{count}; CapacityAvailable says what the others wait for")
+    if facts.zones_short:
+        return Finding("False", Reason.STARTING, f"{count}; starting in {zone_names(list(facts.zones_short))}")
+    return Finding("False", Reason.PENDING, f"{count}; no worker has been started yet")
+
+
+def _trouble(facts: Facts, count: str) -> Finding | None:
+    """Why a worker cannot start, of whichever revision."""
     refused = find_refusal(facts)
     if refused is not None:
         return Finding("False", refused.reason, f"{count}; {refused.message}")
@@ -211,11 +225,7 @@ def find_workers(facts: Facts) -> Finding:
             return Finding(
                 "False", Reason.CRASH_LOOPING, f"{count}; {pod.name} ended {pod.restarts} times: {pod.waiting_message}"
             )
-    if facts.missing or _unschedulable(facts) is not None:
-        return Finding("False", Reason.UNSCHEDULABLE, f"{count}; CapacityAvailable says what the others wait for")
-    if facts.zones_short:
-        return Finding("False", Reason.STARTING, f"{count}; starting in {zone_names(list(facts.zones_short))}")
-    return Finding("False", Reason.PENDING, f"{count}; no worker has been started yet")
+    return None
 
 
 def find_refusal(facts: Facts) -> Finding | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from builders import make_node, make_pool
 from simulation import OTHER, Simulation, changed
 
@@ -103,3 +105,21 @@ def test_a_second_change_in_mid_promotion_first_restores_the_stable_revision() -
     assert "RollingBack" in run.phases
     assert run.condition("Ready")["status"] == "True"
     assert run.status["rollout"]["phase"] == "Idle"
+
+
+def test_why_a_canary_does_not_start_is_told_beside_a_full_number_of_workers() -> None:
+    run = Simulation(make_pool(replicas=3))
+    run.settle()
+    stable = run.status["revisions"]["stable"]
+    run.pool = changed(run.pool, model=OTHER)
+    run.operate()
+    run.broken = {run.status["rollout"]["target"]}
+    run.settle()
+    canary = next(pod for pod in run.pods.values() if pod.revision != stable)
+    run.pods[canary.name] = replace(canary, waiting_reason="ImagePullBackOff", waiting_message="no such image")
+    run.operate()
+    workers = run.condition("WorkersReady")
+    assert (workers["status"], workers["reason"]) == ("False", "ImageNotPullable")
+    assert workers["message"].startswith(f"3 of 3 workers are ready; {canary.name}: no such image")
+    assert "no such image" in run.condition("Ready")["message"]
+    assert run.condition("Ready")["reason"] == "RolloutInProgress"

@@ -7,7 +7,7 @@ export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
 export UV_SYSTEM_CERTS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images load ready \
-  test test-unit test-apiserver test-worker test-weights test-gateway e2e soak demo bench clean
+  test test-unit test-apiserver test-worker test-weights test-gateway test-cli e2e soak demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ help: ## print this list
 ## Everyday
 
 sync: .venv/.synced ## the virtual environment .venv, from locks/dev.txt (the first time llama.cpp compiles: minutes)
-.venv/.synced: locks/dev.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml gateway/pyproject.toml images/sync.sh images/llama-wheel.sh
+.venv/.synced: locks/dev.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml gateway/pyproject.toml cli/pyproject.toml images/sync.sh images/llama-wheel.sh
 	@images/sync.sh
 
 demo: ready ## cluster, chart, one pool, one chat answer; each step with its time
@@ -28,10 +28,10 @@ format: sync ## let ruff put imports, lines and quotes in order
 	@ruff check --fix-only --quiet . && ruff format --quiet .
 
 generate: sync ## write what is made from the models: CRD, chart values and schema, reference page
-	@python operator/tools/generate.py && python charts/tools/chart_files.py
+	@python operator/tools/generate.py && python charts/tools/chart_files.py && python cli/tools/reference.py
 
 check-generated: sync ## fail where a generated file is not what the models say
-	@python operator/tools/generate.py --check && python charts/tools/chart_files.py --check
+	@python operator/tools/generate.py --check && python charts/tools/chart_files.py --check && python cli/tools/reference.py --check
 
 lock: ## write locks/*.txt anew from the pyproject.toml files (hashes, no addresses)
 	@images/lock.sh
@@ -42,7 +42,7 @@ test: sync ## everything that proves it: lint, then all tests on a real cluster;
 	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; pytest $(PYTEST_ARGS) || status=1; exit $$status
 
 test-unit: sync ## what needs no server (< 1 min)
-	@pytest operator/tests/unit charts/tests -m "not apiserver" $(PYTEST_ARGS)
+	@pytest operator/tests/unit charts/tests cli/tests/unit -m "not apiserver" $(PYTEST_ARGS)
 
 test-apiserver: sync tools ## rules, server-side apply and passes on a real API server
 	@pytest operator/tests/apiserver operator/tests/wiring charts/tests/test_install.py $(PYTEST_ARGS)
@@ -59,6 +59,9 @@ test-weights: sync ## slicewise-fetch against servers that really speak its prot
 
 test-gateway: sync tools ## the gateway's configuration and agent on real Envoy and a real API server
 	@pytest gateway/tests $(PYTEST_ARGS)
+
+test-cli: sync tools ## kubectl slicewise on a real API server, through kubectl
+	@pytest cli/tests $(PYTEST_ARGS)
 
 e2e: ready ## the stories, on the cluster
 	@pytest e2e $(PYTEST_ARGS)

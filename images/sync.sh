@@ -12,7 +12,7 @@ packages() {
   awk '/^[a-z]/ {hit = !/^llama-cpp-python==/} hit' locks/dev.txt >"$rest"
   uv pip install --python .venv/bin/python --no-deps --require-hashes -r "$rest"
   uv pip install --python .venv/bin/python --no-deps "$1"
-  uv pip install --python .venv/bin/python --no-deps --editable operator --editable worker-image --editable gateway
+  uv pip install --python .venv/bin/python --no-deps --editable operator --editable worker-image --editable gateway --editable cli
   uv pip check --python .venv/bin/python
   touch .venv/.synced
 }

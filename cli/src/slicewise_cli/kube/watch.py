@@ -1,0 +1,142 @@
+"""Watches: a collection as it is now, again at each change; survives expired versions and an API server that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+
+from slicewise.clients.kube import ApiError
+from slicewise.clients.resources import Resource
+from slicewise_cli.kube.read import Object
+from slicewise_cli.kube.target import Cluster
+
+_WATCH_SECONDS: Final = 240
+"""The server ends a watch after so long; a connection that died silently is noticed a little later."""
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All objects of the collection, as they are now."""
+
+    items: tuple[Object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The API server is away; what was seen last may be old. It is asked again by itself."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """The collection may not be listed or watched. Nothing follows."""
+
+    message: str
+
+
+Sight = Seen | Lost | Forbidden
+
+
+class _ExpiredError(Exception):
+    """The version to go on from is not kept any more: list again."""
+
+
+async def follow(
+    cluster: Cluster, kind: Resource, namespace: str | None, query: Mapping[str, str]
+) -> AsyncIterator[Sight]:
+    """Yield the collection now and at each change, without end. Raises ApiError for what asking again cannot change."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            async for seen in _list_and_watch(cluster, kind.path(namespace), query):
+                pause = _FIRST_PAUSE
+                yield seen
+        except _ExpiredError:
+            continue
+        except ApiError as error:
+            if error.code == 403:
+                yield Forbidden(error.message)
+                return
+            # 401: a token that the server cannot check while it starts
+            if not error.passing and error.code != 401:
+                raise
+            yield Lost(error.message)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            yield Lost(str(error) or type(error).__name__)
+        await asyncio.sleep(pause)
+        pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+async def _list_and_watch(cluster: Cluster, path: str, query: Mapping[str, str]) -> AsyncIterator[Seen]:
+    listed = await cluster.kube.get_path(f"{path}?{urlencode(query)}")
+    if listed is None:
+        raise ApiError(404, "NotFound", f"the server has no {path.rpartition('/')[2]}")
+    items = {item["metadata"]["uid"]: item for item in listed.get("items") or ()}
+    version = str(listed["metadata"]["resourceVersion"])
+    yield Seen(tuple(items.values()))
+    while True:
+        async for kind, body in _events(cluster, path, {**query, "resourceVersion": version}):
+            version = str(body["metadata"]["resourceVersion"])
+            if kind == "BOOKMARK":
+                continue
+            if kind == "DELETED":
+                items.pop(body["metadata"]["uid"], None)
+            else:
+                items[body["metadata"]["uid"]] = body
+            yield Seen(tuple(items.values()))
+
+
+async def _events(cluster: Cluster, path: str, query: Mapping[str, str]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """Yield (type, object) until the server ends the watch."""
+    asked = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(_WATCH_SECONDS)}
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_WATCH_SECONDS + 30)
+    async with cluster.session.get(cluster.server + path, params=asked, timeout=timeout, read_bufsize=2**20) as answer:
+        if answer.status == 410:
+            raise _ExpiredError
+        if answer.status >= 400:
+            raise ApiError(answer.status, answer.reason or "Unknown", (await answer.text())[:256])
+        buffer = b""
+        async for chunk in answer.content.iter_any():
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            for line in lines:
+                yield _event(json.loads(line))
+
+
+def _event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    kind, body = event["type"], event["object"]
+    if kind == "ERROR":
+        if body.get("code") == 410:
+            raise _ExpiredError
+        raise ApiError(int(body.get("code") or 500), str(body.get("reason")), str(body.get("message")))
+    return kind, body
+
+
+@contextlib.asynccontextmanager
+async def together(*streams: AsyncIterator[Sight]) -> AsyncIterator[asyncio.Queue[tuple[int, Sight | Exception]]]:
+    """Follow several collections at once: a queue of (which one, what was seen). An exception comes as what was seen."""
+    queue: asyncio.Queue[tuple[int, Sight | Exception]] = asyncio.Queue(maxsize=64)
+
+    async def pump(index: int, stream: AsyncIterator[Sight]) -> None:
+        try:
+            async for sight in stream:
+                await queue.put((index, sight))
+        except Exception as error:  # noqa: BLE001 - raised again where the queue is read
+            await queue.put((index, error))
+
+    tasks = [asyncio.create_task(pump(index, stream)) for index, stream in enumerate(streams)]
+    try:
+        yield queue
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

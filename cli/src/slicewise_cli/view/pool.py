@@ -1,0 +1,188 @@
+"""A pool with its workers, as the tree of `kubectl slicewise get` shows it: revisions, zones, workers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slicewise.api.labels import LABEL_POOL
+from slicewise.controller.pods import read_pod
+from slicewise.pool.observed import ObservedPod
+from slicewise.pool.rollout.state import Phase
+from slicewise_cli.view.gitops import brought_by
+from slicewise_cli.view.request import present_request
+from slicewise_cli.view.rollout import Rollout, read_rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of the pool."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker pod. `state` is `ready`, or a word for what it waits for."""
+
+    name: str
+    zone: str
+    node: str
+    revision: str
+    state: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision that serves, is to serve, or still has workers."""
+
+    hash: str
+    role: str
+    """`stable`, `canary`, `given up` or `leaving`."""
+    weight: int | None
+    """Per cent of the requests; None where the status does not say."""
+    workers: tuple[Worker, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """Workers of one zone, over all revisions."""
+
+    name: str
+    desired: int
+    ready: int
+    floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What is shown of a pool."""
+
+    name: str
+    namespace: str
+    model: str
+    endpoint: str
+    slice: str
+    """What each worker takes."""
+    generation: int
+    observed_generation: int
+    """-1 before the operator has looked."""
+    created_at: str
+    deleting: bool
+    desired: int
+    ready: int
+    conditions: tuple[Condition, ...]
+    rollout: Rollout
+    request: str
+    """The request about the rollout that is written on the pool; empty where there is none."""
+    brought_by: str
+    """`Argo CD`, `Flux` or empty."""
+    zones: tuple[Zone, ...]
+    revisions: tuple[Revision, ...]
+    workers_known: bool
+    """False where pods could not be read."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the status is about an older spec."""
+        return self.observed_generation != self.generation
+
+    def condition(self, kind: str) -> Condition | None:
+        """Return the condition of that type."""
+        return next((entry for entry in self.conditions if entry.type == kind), None)
+
+
+def read_pool(pool: Mapping[str, Any], pods: Iterable[Mapping[str, Any]] | None) -> Pool:
+    """Return the view of a pool. `pods`: the workers, also of other pools; None where they may not be read."""
+    metadata, spec, status = pool["metadata"], pool.get("spec") or {}, pool.get("status") or {}
+    rollout = read_rollout(pool)
+    name = metadata["name"]
+    mine = [pod for pod in pods or () if (pod["metadata"].get("labels") or {}).get(LABEL_POOL) == name]
+    workers = sorted((_worker(read_pod(pod, 0).observed) for pod in mine), key=lambda item: (item.zone, item.name))
+    return Pool(
+        name=name,
+        namespace=metadata.get("namespace", ""),
+        model=status.get("model") or (spec.get("model") or {}).get("name") or name,
+        endpoint=status.get("endpoint") or "",
+        slice=(status.get("slice") or {}).get("resource") or "",
+        generation=int(metadata.get("generation") or 0),
+        observed_generation=int(status.get("observedGeneration", -1)),
+        created_at=metadata.get("creationTimestamp") or "",
+        deleting="deletionTimestamp" in metadata,
+        desired=int(status.get("desired") or 0),
+        ready=int(status.get("readyReplicas") or 0),
+        conditions=tuple(_condition(entry) for entry in status.get("conditions") or ()),
+        rollout=rollout,
+        request=present_request(pool),
+        brought_by=brought_by(pool),
+        zones=tuple(_zone(entry) for entry in status.get("zones") or ()),
+        revisions=_revisions(status, rollout, workers),
+        workers_known=pods is not None,
+    )
+
+
+def _condition(entry: Mapping[str, Any]) -> Condition:
+    return Condition(*(str(entry.get(key, "")) for key in ("type", "status", "reason", "message")))
+
+
+def _zone(entry: Mapping[str, Any]) -> Zone:
+    counts = (int(entry.get(key) or 0) for key in ("desired", "ready", "floor"))
+    return Zone(str(entry.get("name", "")), *counts)
+
+
+def _worker(pod: ObservedPod) -> Worker:
+    state, message = _state(pod)
+    return Worker(pod.name, pod.zone, pod.node or "", pod.revision, state, message)
+
+
+def _state(pod: ObservedPod) -> tuple[str, str]:
+    if pod.terminating:
+        return "terminating", ""
+    if pod.device_unhealthy:
+        return "device died", ""
+    if pod.phase in {"Failed", "Succeeded"}:
+        return pod.phase.lower(), pod.ended_reason or ""
+    if pod.serving:
+        return "ready", ""
+    if pod.waiting_reason:
+        return pod.waiting_reason, pod.waiting_message
+    if pod.node is None:
+        return "no node yet", ""
+    if pod.fetch is None or not pod.fetch.done:
+        return "fetching weights", pod.fetch.message if pod.fetch else ""
+    return "loading", ""
+
+
+def _revisions(status: Mapping[str, Any], rollout: Rollout, workers: list[Worker]) -> tuple[Revision, ...]:
+    named = status.get("revisions") or {}
+    stable, canary = named.get("stable"), named.get("canary")
+    given_up = rollout.target if rollout.phase is Phase.ROLLED_BACK else None
+    roles = {given_up: "given up", canary: "canary", stable: "stable"}
+    order = [canary, stable, given_up, *sorted({worker.revision for worker in workers})]
+    shown = dict.fromkeys(revision for revision in order if revision)
+    weights = _weights(stable, canary, rollout)
+    return tuple(
+        Revision(
+            hash=revision,
+            role=roles.get(revision, "leaving"),
+            weight=weights.get(revision),
+            workers=tuple(worker for worker in workers if worker.revision == revision),
+        )
+        for revision in shown
+    )
+
+
+def _weights(stable: str | None, canary: str | None, rollout: Rollout) -> dict[str, int]:
+    """Shares of the requests, as far as the status says them."""
+    if not stable:
+        return {}
+    if not canary:
+        return {stable: 100}
+    if rollout.weight is None:
+        return {}
+    return {canary: rollout.weight, stable: 100 - rollout.weight}

@@ -1,0 +1,108 @@
+"""What a gate could tell at a traffic: the question from options or from a pool's spec, the answer by the operator's own code. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isinf
+from typing import Any
+
+from pydantic import ValidationError
+
+from slicewise.api.duration import duration_seconds
+from slicewise.api.v1alpha1 import CanarySpec
+from slicewise.pool.rollout.gate import to_abort, to_pass
+from slicewise.pool.rollout.judge import policy_of, steps_of
+from slicewise.pool.rollout.power import Answer, Share, gate_power
+from slicewise.pool.rollout.words import outlook_words
+from slicewise_cli.view.request import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How long the gate needs for one kind of version, in the median. None: it never ends."""
+
+    version: str
+    verdict: str
+    """`Pass` or `Fail`."""
+    requests: int | None
+    """Requests of the canary."""
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatePower:
+    """What a gate can tell."""
+
+    requests_per_second: float
+    """Of the whole pool."""
+    weight: float
+    """Per cent that the canary gets at first."""
+    most: float
+    """Per cent to which that grows while it is undecided."""
+    window_seconds: float
+    deadline_seconds: float
+    limits: Mapping[str, Any]
+    evidence_to_abort: float
+    evidence_to_pass: float
+    findings: tuple[Finding, ...]
+    outlook: str
+    """As `status.rollout.verdict.outlook` would say it."""
+
+
+def read_canary(fields: Mapping[str, Any]) -> CanarySpec | Refusal:
+    """Return `spec.rollout.canary` from its fields, or what is wrong with one."""
+    try:
+        return CanarySpec.model_validate({key: value for key, value in fields.items() if value is not None})
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        findings = (detail.get("ctx") or {}).get("findings")
+        path = ".".join(str(part) for part in detail["loc"])
+        text = (
+            "; ".join(
+                f"{f'{path}.{member}' if path and member else path or member}: {words}" for member, words in findings
+            )
+            if findings
+            else ""
+        )
+        return Refusal(text or f"{path}: {detail['msg']}, not {detail['input']!r}")
+
+
+def find_power(canary: CanarySpec, requests_per_second: float, most: float) -> GatePower:
+    """Return what the gate of `canary` can tell. `most`: per cent of the pool's workers that the canary may become."""
+    policy, step = policy_of(canary), steps_of(canary)[0]
+    window, deadline = duration_seconds(step.window), duration_seconds(canary.deadline)
+    grown = max(float(step.weight), most) if canary.grow else float(step.weight)
+    share = Share(step.weight, window, grown)
+    power = gate_power(requests_per_second, share, policy)
+    findings = [_finding("good: a fifth of what is allowed", "Pass", power.good_passes)]
+    findings += [
+        _finding(f"{times:g} times the allowed errors", "Fail", answer) for times, answer in power.errors_found.items()
+    ]
+    findings += [
+        _finding(f"{times:g} times the allowed slow answers", "Fail", answer)
+        for times, answer in power.slow_found.items()
+    ]
+    return GatePower(
+        requests_per_second=requests_per_second,
+        weight=step.weight,
+        most=grown,
+        window_seconds=window,
+        deadline_seconds=deadline,
+        limits={
+            "p95": canary.p95,
+            "maxErrors": canary.max_errors,
+            "confidence": canary.confidence,
+            "tolerance": canary.tolerance,
+        },
+        evidence_to_abort=to_abort(policy),
+        evidence_to_pass=to_pass(policy),
+        findings=tuple(findings),
+        outlook=outlook_words(requests_per_second, share, policy, canary, deadline),
+    )
+
+
+def _finding(version: str, verdict: str, answer: Answer) -> Finding:
+    endless = isinf(answer.requests) or isinf(answer.seconds)
+    requests = None if isinf(answer.requests) else round(answer.requests)
+    return Finding(version, verdict, requests, None if endless else round(answer.seconds, 1))

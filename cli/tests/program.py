@@ -1,0 +1,57 @@
+"""The program as its users run it, and objects put on an API server as they stand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from servers.control_plane import REPOSITORY, ApiServer
+
+PROGRAMS = Path(sys.executable).parent
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def environment(server: ApiServer, home: Path) -> dict[str, str]:
+    """Return an environment in which both kubectl and the plugin find each other and the server."""
+    path = f"{PROGRAMS}:{server.bin}:{os.environ['PATH']}"
+    return {"PATH": path, "HOME": str(home), "KUBECONFIG": str(server.kubeconfig), "LANG": "C.UTF-8"}
+
+
+def put(server: ApiServer, obj: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    """Create an object and its status in a namespace (nodes: in none); return it as stored."""
+    plural = {
+        "InferencePool": "apis/slicewise.dev/v1alpha1/{}inferencepools",
+        "Pod": "api/v1/{}pods",
+        "Node": "api/v1/nodes",
+    }
+    paths = {**plural, "ControllerRevision": "apis/apps/v1/{}controllerrevisions"}
+    path = "/" + paths[obj["kind"]].format(f"namespaces/{namespace}/")
+    kept = {key: value for key, value in obj["metadata"].items() if key in {"name", "labels", "annotations"}}
+    body = {**obj, "metadata": kept}
+    code, stored = server.request("POST", path, {key: value for key, value in body.items() if key != "status"})
+    assert code == 201, stored
+    if "status" in obj:
+        code, stored = patch_status(server, f"{path}/{kept['name']}", _as_seen(obj["status"], stored))
+        assert code == 200, stored
+    return dict(stored)
+
+
+def _as_seen(status: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The status about the generation that the object got, where it is about one."""
+    seen = {"observedGeneration": stored["metadata"].get("generation")} if "observedGeneration" in status else {}
+    return {**status, **seen}
+
+
+def patch_status(server: ApiServer, path: str, status: Mapping[str, Any]) -> tuple[int, Any]:
+    """Write fields of a status."""
+    return server.request("PATCH", f"{path}/status", {"status": status}, content_type="application/merge-patch+json")
+
+
+def install(server: ApiServer) -> None:
+    """Install the CRD."""
+    server.kubectl("apply", "-f", str(REPOSITORY / "crds"))
+    server.kubectl("wait", "--for=condition=Established", "crd/inferencepools.slicewise.dev", "--timeout=30s")

@@ -28,10 +28,10 @@ format: sync ## let ruff put imports, lines and quotes in order
 	@ruff check --fix-only --quiet . && ruff format --quiet .
 
 generate: sync ## write what is made from the models: CRD, chart values and schema, reference page
-	@python operator/tools/generate.py && python charts/tools/chart_files.py && python cli/tools/reference.py
+	@python operator/tools/generate.py && python charts/tools/chart_files.py && python cli/tools/reference.py && python argocd/tools/values.py
 
 check-generated: sync ## fail where a generated file is not what the models say
-	@python operator/tools/generate.py --check && python charts/tools/chart_files.py --check && python cli/tools/reference.py --check
+	@python operator/tools/generate.py --check && python charts/tools/chart_files.py --check && python cli/tools/reference.py --check && python argocd/tools/values.py --check
 
 lock: ## write locks/*.txt anew from the pyproject.toml files (hashes, no addresses)
 	@images/lock.sh
@@ -42,7 +42,7 @@ test: sync ## everything that proves it: lint, then all tests on a real cluster;
 	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; pytest $(PYTEST_ARGS) || status=1; exit $$status
 
 test-unit: sync ## what needs no server (< 1 min)
-	@pytest operator/tests/unit charts/tests cli/tests/unit -m "not apiserver" $(PYTEST_ARGS)
+	@pytest operator/tests/unit charts/tests cli/tests/unit argocd/tests -m "not apiserver" $(PYTEST_ARGS)
 
 test-apiserver: sync tools ## rules, server-side apply and passes on a real API server
 	@pytest operator/tests/apiserver operator/tests/wiring charts/tests/test_install.py $(PYTEST_ARGS)

@@ -80,6 +80,19 @@ async def test_a_large_request_can_be_tried_again_too(tmp_path: Path, start_work
             assert (status, body["bytes"]) == (200, 500_000)
 
 
+async def test_all_that_runs_on_a_worker_when_it_dies_is_tried_elsewhere(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(3)
+    for worker in workers:
+        worker.delay = 0.3
+    workers[0].mode = "die"
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        answers = await asyncio.gather(*(rig.ask() for _ in range(30)))
+        assert workers[0].requests >= 8, "more than a fifth of what runs"
+        assert {status for status, _, _ in answers} == {200}
+
+
 async def test_when_every_worker_dies_of_a_request_the_tries_stay_within_the_budget(
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:

@@ -145,8 +145,9 @@ def _thresholds(model: GatewayModel) -> Json:
         "max_connections": model.max_connections,
         "max_requests": model.max_connections,
         "max_pending_requests": model.max_connections,
-        # The share of running requests that may be retries: a broken revision must not double its own load.
-        "retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": 3},
+        # The share of running requests that may be retries: a broken revision must not double its own load. The number holds in
+        # small pools, where one worker is more than a fifth: what runs on it when it dies is tried again at once.
+        "retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": 25},
     }
 
 

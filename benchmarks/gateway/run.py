@@ -1,0 +1,50 @@
+"""`make bench-gateway`: what the gateway adds and what it spares, as JSON lines and as a table. Exits 0 whether or not goals are met.
+
+Sizes come from the environment: BENCH_RATE (500 requests/s), BENCH_SECONDS (20, a run), BENCH_ROUNDS (5), BENCH_KILLS (6), and
+BENCH_ONLY (parts, by comma: added, killed, cached). BENCH_LITELLM=no leaves LiteLLM's proxy out; else it is installed the first time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+import traceback
+from collections.abc import Awaitable
+from pathlib import Path
+
+from added import added
+from cached import cached
+from killed import killed
+from report import Report
+
+
+async def main() -> None:
+    """Run what is asked for."""
+    rate, seconds = float(os.environ.get("BENCH_RATE", "500")), float(os.environ.get("BENCH_SECONDS", "20"))
+    rounds, kills = int(os.environ.get("BENCH_ROUNDS", "5")), int(os.environ.get("BENCH_KILLS", "6"))
+    only = set(os.environ.get("BENCH_ONLY", "added,killed,cached").split(","))
+    with_litellm = os.environ.get("BENCH_LITELLM", "yes") != "no"
+    report, started = Report("gateway"), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="bench-gateway-") as folder:
+        here = Path(folder)
+        if "added" in only:
+            await _part(added(report, here, rate, seconds, rounds, with_litellm=with_litellm))
+        if "killed" in only:
+            await _part(killed(report, here, rate, kills))
+        if "cached" in only:
+            await _part(cached(report, here, rate, seconds, rounds))
+    print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")
+
+
+async def _part(measure: Awaitable[None]) -> None:
+    """Measure. What goes wrong is shown and ends this part; the figures of the others are still wanted."""
+    try:
+        await measure
+    except (RuntimeError, AssertionError, OSError):
+        traceback.print_exc()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

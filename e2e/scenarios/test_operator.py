@@ -9,7 +9,7 @@ import threading
 import pytest
 from e2e import pool as pools
 from e2e.given import Given
-from e2e.pool import zone_of
+from e2e.pool import Pool, device_of, zone_of
 from e2e.story import Story
 from e2e.then import Then
 from e2e.waiting import eventually, for_a_while
@@ -77,6 +77,31 @@ def test_the_operator_is_killed_all_the_time_while_a_pool_is_scaled_changes_its_
     when.kubectl("delete", "ipool", "chat", "--wait=false")
     story.installation.kill()
     then.nothing_is_left_of("chat")
+
+
+def test_the_operator_is_killed_all_the_time_while_a_device_dies_and_a_node_is_drained(
+    story: Story, given: Given, when: When, then: Then
+) -> None:
+    pool = given.a_pool("chat", replicas=3, zones=given.racks(a="left", b="left", c="right"))
+    killer = Killer(story, 13)
+    victim = next(pod for pod in pool.workers() if zone_of(pod) == "left")
+    story.nodes.devices("kill", device_of(victim))
+    eventually("its worker is replaced", lambda: _gone(pool, victim["metadata"]["uid"]), within=150)
+    then.is_ready(pool, within=150)
+
+    floors = given.an_eye_on_the_floors_of(pool)
+    node = next(pod for pod in pool.workers() if zone_of(pod) == "left")["spec"]["nodeName"]
+    drain = ("--pod-selector=slicewise.dev/pool=chat", "--ignore-daemonsets", "--delete-emptydir-data", "--force")
+    when.kubectl("drain", node, *drain, "--timeout=200s", within=210)
+    killer.end()
+    then.is_ready(pool, within=150)
+    assert node not in {pod["spec"]["nodeName"] for pod in pool.workers()}
+    then.no_device_is_held_twice(pool)
+    then.floors_held(floors, left=1, right=1)
+
+
+def _gone(pool: Pool, uid: str) -> None:
+    assert uid not in {pod["metadata"]["uid"] for pod in pool.pods()}, "it is there"
 
 
 def _at_least(killer: Killer, count: int) -> None:

@@ -27,7 +27,7 @@ class PoolSpec(ApiModel):
     engine: EngineSpec = Field(default_factory=EngineSpec)
     slice: SliceSpec
     replicas: Annotated[WholeNumber, Field(ge=0, le=1000, json_schema_extra={"format": "int32"})] | None = None
-    """Workers in all. Default: one per zone. Written by `kubectl scale` and autoscalers, so it has no schema default."""
+    """Workers in all. Default: one per zone. Autoscalers and `kubectl scale` write it; autoscalers need a first value."""
     zones: ZonesSpec = Field(default_factory=ZonesSpec)
     cache: CacheSpec = Field(default_factory=lambda: CacheSpec(empty_dir=EmptyDirCache()))
     """Where the weights are kept: exactly one of the forms. Default: an emptyDir without a limit. A change starts no new

@@ -27,6 +27,7 @@ async def test_endpoints_and_weights_follow_the_cluster(
     async with gateway_pod(tmp_path, control, ONE) as pod:
         rig = pod.rig
         assert (await rig.ask())[0] == 503
+        assert (await rig.ask())[2]["retry-after"] == "1"
         pod.cluster.endpoints(SERVICE, [first, second])
         await rig.healthy(STABLE, 2)
         pod.cluster.endpoints(CANARY_SERVICE, [canary])
@@ -103,10 +104,10 @@ async def test_keys_follow_the_secret_and_no_key_is_in_what_the_agent_says(
             return (await pod.rig.ask(Authorization=f"Bearer {key}"))[0]
 
         assert await status("secret-key-one") == 401, "no Secret, no entry"
-        pod.cluster.keys(acme="secret-key-one\n", twin="shared-key-x", other="shared-key-x", empty="")
+        pod.keys(acme="secret-key-one\n", twin="shared-key-x", other="shared-key-x", empty="")
         await pod.said(programmed=True, tenants=1, complaints=["empty: empty", "other, twin: the same key"])
         assert (await status("secret-key-one"), await status("shared-key-x")) == (200, 401)
-        pod.cluster.keys(acme="secret-key-two")
+        pod.keys(acme="secret-key-two")
 
         async def rotated() -> bool:
             return (await status("secret-key-one"), await status("secret-key-two")) == (401, 200)
@@ -161,12 +162,60 @@ async def test_while_the_api_server_is_away_the_last_files_serve_also_after_a_re
             pod.kill()
             pod.start()
             await pod.said(inTouch=False, reason="Waiting")
+            assert (await pod.get("/readyz"))[0] == 200, "what it wrote before serves"
             assert (await pod.rig.ask())[0] == 200
         finally:
             control.start_api()
         await pod.said(inTouch=True, programmed=True)
         await pod.rig.healthy(STABLE, 1)
         assert (await pod.rig.ask())[0] == 200
+
+
+async def test_a_new_pod_is_not_ready_before_it_knows_the_endpoints(
+    tmp_path: Path, control: ApiServer, start_workers: StartWorkers
+) -> None:
+    """Else it would take requests from the pods that can serve them."""
+    workers = await start_workers(1)
+    async with gateway_pod(tmp_path, control, ONE) as pod:
+        pod.cluster.endpoints(SERVICE, workers)
+        config = pod.program(pod.rig.model)
+        await pod.said(programmed=True)
+        assert (await pod.get("/readyz"))[0] == 200
+        pod.kill()
+        control.stop_api()
+        try:
+            pod.seed(config)
+            pod.start()
+            await pod.said(inTouch=False, reason="Waiting")
+            assert (await pod.get("/readyz"))[0] == 503
+        finally:
+            control.start_api()
+        await pod.said(programmed=True)
+        assert (await pod.get("/readyz"))[0] == 200
+
+
+async def test_a_pod_that_was_made_without_keys_keeps_what_it_has_until_it_is_replaced(
+    tmp_path: Path, control: ApiServer, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with gateway_pod(tmp_path, control, ONE) as pod:
+        pod.cluster.endpoints(SERVICE, workers)
+        await pod.rig.healthy(STABLE, 1)
+        pod.program(replace(pod.rig.model, tenant_keys=TenantKeys("keys")))
+        await pod.said(programmed=False, reason="NotWritten")
+        assert (await pod.rig.ask())[0] == 200
+
+
+async def test_keys_that_are_there_hold_from_the_first_request_of_a_new_pod(
+    tmp_path: Path, control: ApiServer, start_workers: StartWorkers
+) -> None:
+    async with gateway_pod(tmp_path, control, replace(ONE, tenant_keys=TenantKeys("keys"))) as pod:
+        pod.keys(acme="secret-key-one")
+        pod.seed(pod.program(pod.rig.model))
+        seeded = (Path(pod.rig.model.directory) / "ecds-keys.json").read_text()
+        assert json.loads(seeded)["resources"][0]["typed_config"]["credentials"] == [
+            {"client": "acme", "key": "secret-key-one"}
+        ]
 
 
 async def test_a_gateway_that_is_told_to_stop_lets_everything_finish_and_ends_envoy(
@@ -180,13 +229,15 @@ async def test_a_gateway_that_is_told_to_stop_lets_everything_finish_and_ends_en
         async with pod.rig.session.post(pod.rig.url + CHAT, data=b"{}") as answer:
             assert await answer.content.readline() == b"data: first\n"
             pod.terminate()
+            await pod.said(draining=True)
+            assert (await pod.get("/readyz"))[0] == 200, "where it is the only pod, requests go to it for a while yet"
+            workers[0].mode = "ok"
+            assert (await pod.rig.ask())[0] == 200, "who has not heard of it yet is served"
 
             async def not_ready() -> bool:
                 return (await pod.get("/readyz"))[0] == 503
 
             await until(not_ready, what="the pod says that it goes")
-            workers[0].mode = "ok"
-            assert (await pod.rig.ask())[0] == 200, "who has not heard of it yet is served"
 
             async def leaving() -> bool:
                 _, _, headers = await pod.rig.ask()

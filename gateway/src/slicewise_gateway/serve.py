@@ -13,13 +13,13 @@ from slicewise_gateway.agent.discovery import canonical
 from slicewise_gateway.agent.drain import drain
 from slicewise_gateway.agent.endpoints import build_eds
 from slicewise_gateway.agent.envoy import EDS_PREFIX, EnvoyAdmin
-from slicewise_gateway.agent.files import EnvoyFiles
-from slicewise_gateway.agent.keys import KEYS_FILE
+from slicewise_gateway.agent.files import PROGRAMMED_FILE, EnvoyFiles, read_mounted
+from slicewise_gateway.agent.keys import KEYS_FILE, read_keys
 from slicewise_gateway.agent.kube import ApiServer
 from slicewise_gateway.agent.loop import Agent
 from slicewise_gateway.agent.metrics import AgentMetrics
 from slicewise_gateway.agent.server import build_app
-from slicewise_gateway.agent.writer import OPTIONAL_FILES, STATIC_FILES, UnusableError, read_plan
+from slicewise_gateway.agent.writer import OPTIONAL_FILES, STATIC_FILES, UnusableError, keys_file, read_plan
 from slicewise_gateway.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -28,12 +28,15 @@ BOOTSTRAP_FILE = "bootstrap.json"
 
 
 def seed(settings: GatewaySettings) -> None:
-    """Put the mounted files where Envoy reads them, with no endpoint and no key. Raises UnusableError, OSError."""
+    """Put the mounted files where Envoy reads them, with the mounted keys and no endpoint. Raises UnusableError, OSError."""
     files = EnvoyFiles(settings.directory)
+    files.remove(PROGRAMMED_FILE)
     config = {path.name: path.read_text(encoding="utf-8") for path in settings.mounted.glob("*.json")}
     plan = read_plan(config)
     if missing := [name for name in (*STATIC_FILES, BOOTSTRAP_FILE) if name not in config]:
         raise UnusableError(f"{settings.mounted} lacks {', '.join(missing)}")
+    if plan.keys_secret is not None:
+        config[KEYS_FILE] = canonical(keys_file(config, read_keys(read_mounted(settings.keys) or {})))
     for cluster, part in plan.clusters.items():
         files.write(f"{EDS_PREFIX}{cluster}.json", canonical(build_eds(cluster, part, (), plan.edge)))
     for name in (*STATIC_FILES, *OPTIONAL_FILES, BOOTSTRAP_FILE, KEYS_FILE):

@@ -28,6 +28,8 @@ class GatewaySettings(BaseSettings):
 
     mounted: Path = Path("/etc/slicewise/gateway")
     """Where the ConfigMap is mounted, for `seed`."""
+    keys: Path | None = None
+    """Where the Secret with the tenants' keys is mounted; None: the pool asked for no key when this pod was made."""
     directory: Path = Path("/run/slicewise/envoy")
     """Where Envoy reads its files."""
     envoy_admin: str = "http://127.0.0.1:9901"

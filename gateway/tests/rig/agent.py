@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import aiohttp
 from servers.control_plane import ApiServer
 from servers.processes import end, free_port, spawn
 
-from rig.envoy import Rig, endpoint_slice, secret, until
+from rig.envoy import Rig, endpoint_slice, until
 from rig.worker import Worker
 from slicewise.gateway import GatewayConfig, GatewayModel, render_gateway
 
@@ -44,9 +45,6 @@ class Cluster:
             if found["metadata"]["name"] not in names:
                 self.server.request("DELETE", f"{path}/{found['metadata']['name']}")
 
-    def keys(self, **keys: str) -> None:
-        self._put(f"/api/v1/namespaces/{self.namespace}/secrets", secret("keys", keys))
-
     def _put(self, path: str, body: dict[str, Any]) -> None:
         body["metadata"].pop("resourceVersion", None)
         status, answer = self.server.request("POST", path, body)
@@ -72,6 +70,7 @@ class AgentRig:
             "CONFIG_MAP": "chat-gateway",
             "ENDPOINTS_SELECTOR": "slicewise.dev/pool=chat",
             "MOUNTED": str(rig.directory / "mounted"),
+            "KEYS": str(rig.directory / "keys") if rig.model.tenant_keys else "",
             "DIRECTORY": rig.model.directory,
             "ENVOY_ADMIN": f"http://127.0.0.1:{rig.model.ports.admin}",
             "PORT": str(self.port),
@@ -89,9 +88,25 @@ class AgentRig:
         self.cluster.config(rendered.files)
         return rendered
 
+    def keys(self, **keys: str) -> None:
+        """Change the mounted Secret, by a changed link as the kubelet does it."""
+        mount = self.rig.directory / "keys"
+        version = Path(tempfile.mkdtemp(dir=self.rig.directory))
+        for tenant, lines in keys.items():
+            (version / tenant).write_text(lines)
+        mount.mkdir(exist_ok=True)
+        (mount / "..new").symlink_to(version)
+        (mount / "..new").rename(mount / "..data")
+        for name in {path.name for path in mount.iterdir()} - set(keys):
+            if not name.startswith("."):
+                (mount / name).unlink()
+        for tenant in keys:
+            if not (mount / tenant).is_symlink():
+                (mount / tenant).symlink_to(Path("..data") / tenant)
+
     def seed(self, config: GatewayConfig) -> None:
         mounted = self.rig.directory / "mounted"
-        mounted.mkdir()
+        mounted.mkdir(exist_ok=True)
         for name, text in config.files.items():
             (mounted / name).write_text(text)
         subprocess.run([*_COMMAND, "seed"], env=self._environment, check=True, timeout=30)

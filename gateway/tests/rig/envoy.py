@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -67,11 +66,6 @@ def endpoint_slice(service: str, worker: Worker, **conditions: bool) -> dict[str
     }
 
 
-def secret(name: str, keys: Mapping[str, str]) -> dict[str, Any]:
-    data = {tenant: base64.b64encode(key.encode()).decode() for tenant, key in keys.items()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "resourceVersion": "1"}, "data": data}
-
-
 class Rig:
     """One gateway: change `model`, `workers` (Service to workers) or `keys`, then `await apply()`."""
 
@@ -104,7 +98,7 @@ class Rig:
         """Write what the model and the workers ask for, as the agent does; return the names of the files that changed."""
         config = render_gateway(self.model).files
         self.files.write("bootstrap.json", config["bootstrap.json"])
-        found = assemble(Inputs(config, self.slices(), {"keys": secret("keys", self.keys)}))
+        found = assemble(Inputs(config, self.slices(), {name: key.encode() for name, key in self.keys.items()}))
         assert found is not None
 
         async def at_once(_version: str | None) -> None:

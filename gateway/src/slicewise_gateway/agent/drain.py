@@ -1,8 +1,8 @@
 """How a gateway pod goes without a failed request.
 
-A pod that is told to stop is taken from the Service at the same moment, and others learn of it later. So: stop to look ready,
-take requests for a while yet, then let clients leave with their next answer, wait for what runs, and only then end Envoy. The
-endpoints are followed until the end.
+A pod that is told to stop is taken from the Service at the same moment, and others learn of it later. So: take requests for a
+while yet, then let clients leave with their next answer, wait for what runs, and only then end Envoy. The endpoints are followed
+until the end. For that while the pod goes on looking ready: where it was the only one, kube-proxy sends to it until the next is there.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _LOOK_SECONDS = 0.1
 async def drain(envoy: EnvoyAdmin, delay_seconds: float, limit_seconds: float) -> None:
     """Drain Envoy and end it. `delay_seconds` it goes on taking connections; `limit_seconds` bound what runs after that."""
     try:
-        await envoy.fail_health_check()
         log.info("draining: taking requests for another %g s", delay_seconds)
         await asyncio.sleep(delay_seconds)
+        await envoy.fail_health_check()
         await envoy.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_seconds):

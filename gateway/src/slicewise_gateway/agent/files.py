@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
+
+PROGRAMMED_FILE: Final = "programmed"
+"""There once Envoy had all of a configuration; an agent that starts anew beside a serving Envoy finds it."""
+
+
+def read_mounted(directory: Path | None) -> Mapping[str, bytes] | None:
+    """Return the entries of a mounted Secret by name; none of an absent one, None where nothing is mounted. Raises OSError."""
+    if directory is None:
+        return None
+    # The kubelet keeps versions in hidden folders, and the names as links into the present one.
+    paths = directory.iterdir() if directory.exists() else ()
+    return {path.name: path.read_bytes() for path in paths if not path.name.startswith(".")}
 
 
 class EnvoyFiles:

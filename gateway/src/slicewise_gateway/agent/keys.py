@@ -1,16 +1,14 @@
-"""ECDS: a Secret's API keys put into the key filter that the operator rendered. Pure.
+"""ECDS: a Secret's API keys, as the kubelet mounts them, put into the key filter that the operator rendered. Pure.
 
 An entry of the Secret is a tenant; each line of its value is a key, so that an old and a new one hold at the same time.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from slicewise_gateway.agent.discovery import Json, response
 
@@ -29,14 +27,14 @@ class TenantKeys:
     """What was left out, without the keys themselves."""
 
 
-def read_secret(secret: Mapping[str, Any] | None) -> TenantKeys:
-    """Return the keys of a Secret object; none of an absent one. A key that two tenants have lets neither in."""
+def read_keys(entries: Mapping[str, bytes]) -> TenantKeys:
+    """Return the keys in a Secret's entries. A key that two tenants have lets neither in."""
     owners: dict[str, set[str]] = {}
     complaints: list[str] = []
-    for tenant, encoded in sorted(((secret or {}).get("data") or {}).items()):
+    for tenant, content in sorted(entries.items()):
         try:
-            lines = base64.b64decode(encoded, validate=True).decode("ascii").split()
-        except (binascii.Error, ValueError):
+            lines = content.decode("ascii").split()
+        except ValueError:
             complaints.append(f"{tenant}: not ASCII text")
             continue
         if not lines:

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Final
 
 from slicewise_gateway.agent.envoy import EnvoyAdmin, EnvoyError, EnvoyState
-from slicewise_gateway.agent.files import EnvoyFiles
+from slicewise_gateway.agent.files import PROGRAMMED_FILE, EnvoyFiles, read_mounted
 from slicewise_gateway.agent.kube import ApiServer, Collection, Objects
 from slicewise_gateway.agent.metrics import AgentMetrics
 from slicewise_gateway.agent.report import Report, Wanted, judge
-from slicewise_gateway.agent.writer import FileSet, Inputs, UnusableError, assemble, left_over, read_plan, write
+from slicewise_gateway.agent.writer import FileSet, Inputs, UnusableError, assemble, left_over, write
 from slicewise_gateway.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -38,11 +38,12 @@ class Agent:
         self._inputs = Inputs()
         self._wake = asyncio.Event()
         self._collections: dict[str, Collection] = {}
-        self._keys_task: asyncio.Task[None] | None = None
         self._found: FileSet | None = None
         self._trouble = ""
         self.wanted: Wanted | None = None
         self.report: Report = judge(None, None, None)
+        self.has_programmed = self._files.read(PROGRAMMED_FILE) is not None
+        """Whether Envoy has ever had all of a configuration with endpoints; before that it can serve nobody."""
 
     @property
     def in_touch(self) -> bool:
@@ -63,16 +64,16 @@ class Agent:
         async with asyncio.TaskGroup() as tasks:
             for found in list(self._collections.values()):
                 tasks.create_task(found.follow())
-            tasks.create_task(self._keep_writing(tasks))
+            tasks.create_task(self._keep_writing())
 
-    async def _keep_writing(self, tasks: asyncio.TaskGroup) -> None:
+    async def _keep_writing(self) -> None:
         while True:
             patience = _LOOK_SECONDS if self.report.programmed else _IMPATIENT_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), patience)
+            self._take_keys()
             if self._wake.is_set():
                 self._wake.clear()
-                self._follow_keys(tasks)
                 await self._write()
             await self._look()
 
@@ -104,6 +105,9 @@ class Agent:
         self.report = judge(self.wanted, await self._state(), before.running, self._trouble)
         if self.report.reason != before.reason or self.report.wanted != before.wanted:
             log.info("%s %s", self.report.reason, self.report.message)
+        if self.report.programmed and not self.has_programmed:
+            self.has_programmed = True
+            self._files.write(PROGRAMMED_FILE, "")
         if self.report.programmed and self._found is not None:
             for name in left_over(self._found, self._files):
                 self._files.remove(name)
@@ -125,23 +129,6 @@ class Agent:
                         return
                     await asyncio.sleep(_IMPATIENT_SECONDS / 2)
 
-    def _follow_keys(self, tasks: asyncio.TaskGroup) -> None:
-        """Follow the Secret that the plan names, and no other one any more."""
-        with suppress(UnusableError):
-            name = read_plan(self._inputs.config).keys_secret if self._inputs.config else None
-            current = self._collections.get("keys")
-            selector = _named(name) if name else None
-            if (current.selector if current else None) == selector:
-                return
-            if self._keys_task is not None:
-                self._keys_task.cancel()
-            self._collections.pop("keys", None)
-            self._inputs = replace(self._inputs, secret=None)
-            if selector:
-                path = f"/api/v1/namespaces/{self._settings.namespace}/secrets"
-                self._collections["keys"] = self._collection(path, selector, self._take_secret)
-                self._keys_task = tasks.create_task(self._collections["keys"].follow())
-
     def _collection(self, path: str, selector: dict[str, str], changed: Callable[[Objects], None]) -> Collection:
         return Collection(self._server, path, selector, changed)
 
@@ -158,9 +145,16 @@ class Agent:
         self._inputs = replace(self._inputs, slices=objects)
         self._wake.set()
 
-    def _take_secret(self, objects: Objects) -> None:
-        self._inputs = replace(self._inputs, secret=objects)
-        self._wake.set()
+    def _take_keys(self) -> None:
+        """Look at the mounted Secret; the kubelet renews it, and tells nobody."""
+        try:
+            keys = read_mounted(self._settings.keys)
+        except OSError as error:  # exchanged while it is read: next time
+            log.warning("tenant keys: %s: %s", error.filename, error.strerror)
+            return
+        if keys != self._inputs.keys:
+            self._inputs = replace(self._inputs, keys=keys)
+            self._wake.set()
 
     def _say(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:

@@ -22,7 +22,7 @@ def build_app(
         return web.Response(text="ok")
 
     async def readyz(_request: web.Request) -> web.Response:
-        ready = not is_draining() and await envoy.is_ready()
+        ready = agent.has_programmed and await envoy.is_ready()
         return web.Response(text="ok" if ready else "Envoy takes no requests", status=200 if ready else 503)
 
     async def gateway(_request: web.Request) -> web.Response:

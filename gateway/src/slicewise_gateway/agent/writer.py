@@ -13,7 +13,7 @@ from slicewise_gateway.agent.discovery import Json, canonical, version_of
 from slicewise_gateway.agent.endpoints import build_eds, count_serving
 from slicewise_gateway.agent.envoy import EDS_PREFIX
 from slicewise_gateway.agent.files import EnvoyFiles
-from slicewise_gateway.agent.keys import KEYS_FILE, TenantKeys, fill_keys, read_secret
+from slicewise_gateway.agent.keys import KEYS_FILE, TenantKeys, fill_keys, read_keys
 from slicewise_gateway.agent.kube import Objects
 from slicewise_gateway.agent.plan import PLAN_FILE, AgentPlan
 from slicewise_gateway.agent.report import Wanted
@@ -33,7 +33,8 @@ class Inputs:
 
     config: Mapping[str, str] | None = None
     slices: Objects | None = None
-    secret: Objects | None = None
+    keys: Mapping[str, bytes] | None = None
+    """The mounted entries of the Secret with the tenants' keys; None: none is mounted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ def assemble(inputs: Inputs) -> FileSet | None:
     if inputs.config is None or inputs.slices is None:
         return None
     plan = read_plan(inputs.config)
-    if plan.keys_secret is not None and inputs.secret is None:
-        return None
+    if plan.keys_secret is not None and inputs.keys is None:
+        raise UnusableError(f"this pod was made without the keys of Secret {plan.keys_secret}: it waits to be replaced")
     missing = [name for name in STATIC_FILES if name not in inputs.config]
     if missing:
         raise UnusableError(f"the ConfigMap lacks {', '.join(missing)}")
@@ -79,12 +80,13 @@ def assemble(inputs: Inputs) -> FileSet | None:
         clusters[cluster] = count_serving(eds)
     if plan.keys_secret is None:
         return FileSet(plan, texts, clusters)
-    keys = read_secret((inputs.secret or {}).get(plan.keys_secret))
-    texts[KEYS_FILE] = canonical(_keys(inputs.config, keys))
+    keys = read_keys(inputs.keys or {})
+    texts[KEYS_FILE] = canonical(keys_file(inputs.config, keys))
     return FileSet(plan, texts, clusters, len(set(keys.tenants.values())), keys.complaints)
 
 
-def _keys(config: Mapping[str, str], keys: TenantKeys) -> Json:
+def keys_file(config: Mapping[str, str], keys: TenantKeys) -> Json:
+    """Return the ECDS file with these keys. Raises UnusableError."""
     try:
         return fill_keys(config.get(KEYS_FILE, ""), keys)
     except ValueError as error:

@@ -77,11 +77,11 @@ cluster: ## a kind cluster with zones a, b, c and two fake GPU slices a node; wo
 cluster-down: ## remove it (what was built for it stays cached)
 	@e2e/cluster/down.sh
 
-images: ## the operator's and the worker's image
+images: ## the images of operator, worker and gateway
 	@images/build.sh
 
-load: ## bring both images onto the cluster's nodes
-	@e2e/cluster/load.sh slicewise-operator:0.1.0 slicewise-worker:0.1.0
+load: ## bring the images onto the cluster's nodes
+	@e2e/cluster/load.sh slicewise-operator:0.1.0 slicewise-worker:0.1.0 slicewise-gateway:0.1.0
 
 models: sync ## make the model files of the tests and the demo (prints their paths)
 	@python worker-image/models/make.py tiny wordy wordy-v2

@@ -8,6 +8,6 @@ status=0
 "$here/cluster/up.sh" || status=1
 "$here/../images/tools.sh" || status=1
 "$here/../images/build.sh" || status=1
-step "images on the nodes" "$here/cluster/load.sh" "slicewise-operator:$VERSION" "slicewise-worker:$VERSION" || status=1
+step "images on the nodes" "$here/cluster/load.sh" "slicewise-operator:$VERSION" "slicewise-worker:$VERSION" "slicewise-gateway:$VERSION" || status=1
 step "model files inside the cluster" "$here/models/apply.sh" || status=1
 exit $status

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# `make images`: slicewise-operator and slicewise-worker, tagged with the version. Packages come from the locks with their
+# `make images`: slicewise-operator, slicewise-worker and slicewise-gateway, tagged with the version. Packages come from the locks with their
 # hashes and are unpacked outside of the build (a build may have no network); our own package comes from this tree. An image is
 # made again only when one of its inputs changed: their hash is its label dev.slicewise.inputs.
-#   images/build.sh [operator] [worker]
+#   images/build.sh [operator] [worker] [gateway]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/cluster/settings.sh"
@@ -49,7 +49,7 @@ PY
 
 application() {  # FOLDER-OF-THE-PACKAGE FOLDER: our package, and a program for each of its scripts
   rm -rf "$2"; mkdir -p "$2"
-  uv pip install --quiet --no-deps --refresh-package slicewise --refresh-package slicewise-worker --python 3.11 --target "$2/app" "./$1"
+  uv pip install --quiet --no-deps --refresh-package slicewise --refresh-package slicewise-worker --refresh-package slicewise-gateway --python 3.11 --target "$2/app" "./$1"
   rm -rf "$2/app/bin" "$2/app/.lock"
   python - "$1/pyproject.toml" "$2/bin" <<'PY'
 import pathlib, sys, tomllib
@@ -86,13 +86,14 @@ alone images
 uv_program
 step "Docker engine" e2e/cluster/start-docker.sh
 choose_base
-[ $# -gt 0 ] || set -- operator worker
+[ $# -gt 0 ] || set -- operator worker gateway
 for which; do
   case $which in
     operator) step "image slicewise-operator:$VERSION" own image operator operator ;;
     worker)
       step "llama.cpp for any x86-64-v3 machine (the first time: 8 minutes)" images/llama-wheel.sh
       step "image slicewise-worker:$VERSION" own image worker worker-image ;;
-    *) echo "no image $which: operator, worker" >&2; exit 2 ;;
+    gateway) step "image slicewise-gateway:$VERSION" own image gateway gateway ;;
+    *) echo "no image $which: operator, worker, gateway" >&2; exit 2 ;;
   esac
 done

@@ -15,7 +15,7 @@ NODE_IMAGE=slicewise/node:v$KUBE
 BASE_IMAGE=slicewise/base:python3
 CLUSTER=${SLICEWISE_CLUSTER:-slicewise}   # a second one beside the first: SLICEWISE_CLUSTER=trial make cluster
 UV=0.13.8
-VERSION=0.1.0                  # of the operator's and the worker's image
+VERSION=0.1.0                  # of the images of operator, worker and gateway
 export SUITE KIND HELM ETCD CNI LOCAL_PATH PUBLIC_NODE_IMAGE PUBLIC_BASE_IMAGE NODE_IMAGE BASE_IMAGE CLUSTER UV VERSION
 
 export SLICEWISE_CACHE=${SLICEWISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/slicewise}

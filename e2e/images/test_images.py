@@ -1,4 +1,4 @@
-"""The two images, as a cluster under Pod Security `restricted` runs them, and on machines other than the one that built them."""
+"""The images, as a cluster under Pod Security `restricted` runs them, and on machines other than the one that built them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from e2e.programs import ROOT, run
 
 VERSION = "0.1.0"
-FOLDERS = {"operator": "operator", "worker": "worker-image"}
+FOLDERS = {"operator": "operator", "worker": "worker-image", "gateway": "gateway"}
 RESTRICTED = (
     "--read-only", "--user", "65532:65532", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
     "--network", "none", "--tmpfs", "/tmp",
@@ -82,6 +82,15 @@ def test_no_file_of_an_image_is_compiled_at_its_start(image: str) -> None:
         " if not (s.parent / '__pycache__' / f'{s.stem}.cpython-311.pyc').exists()])"
     )
     assert inside(image, "python3", "-c", program).split() == []
+
+
+def test_the_gateway_s_image_has_envoy_as_a_program_of_its_own() -> None:
+    run(ROOT / "images/build.sh", "gateway", within=1500)
+    assert "version:" in inside("gateway", "envoy", "--version")
+    assert (
+        inside("gateway", "python3", "-c", "print(open('/opt/slicewise/bin/envoy', 'rb').read(4)[1:])").strip()
+        == "b'ELF'"
+    )
 
 
 def test_llama_cpp_runs_on_any_x86_64_v3_machine(libraries: list[Path]) -> None:

@@ -83,7 +83,7 @@ fi
 step "pool chat: kubectl apply -k build/demo" kubectl apply -k "$kustomization"
 step "pool chat: kubectl wait --for=condition=Ready ipool/chat" wait_ready
 echo; kubectl get ipool; echo
-kubectl get pods -l slicewise.dev/pool=chat -o custom-columns='WORKER:.metadata.name,ZONE:.metadata.labels.slicewise\.dev/zone,NODE:.spec.nodeName,READY:.status.containerStatuses[0].ready'; echo
+kubectl get pods -l slicewise.dev/pool=chat,slicewise.dev/role=worker -o custom-columns='WORKER:.metadata.name,ZONE:.metadata.labels.slicewise\.dev/zone,NODE:.spec.nodeName,READY:.status.containerStatuses[0].ready'; echo
 asked=$(date +%s.%N)
 answer=$(ask)
 took=$(date +%s.%N)

@@ -14,7 +14,7 @@ from e2e.programs import HERE, kubectl
 ARTIFACTS = HERE / "artifacts"
 KINDS = (
     "inferencepools.slicewise.dev,deployments,replicasets,pods,poddisruptionbudgets,controllerrevisions,services,"
-    "serviceaccounts,configmaps,persistentvolumeclaims,networkpolicies,resourcequotas,events"
+    "serviceaccounts,configmaps,persistentvolumeclaims,networkpolicies,rolebindings,resourcequotas,events"
 )
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 
 import urllib3
 from e2e.api import Api, Object, events_of
-from e2e.pool import Pool, serves, zone_of
+from e2e.pool import Pool, is_worker, serves, zone_of
 
 
 class FloorWatch:
@@ -71,7 +71,7 @@ class FloorWatch:
         mine = [
             pod
             for pod in self._pods.values()
-            if (pod["metadata"].get("labels") or {}).get("slicewise.dev/pool") == self._pool.name
+            if (pod["metadata"].get("labels") or {}).get("slicewise.dev/pool") == self._pool.name and is_worker(pod)
         ]
         now = Counter(zone_of(pod) for pod in mine if serves(pod))
         self.failed.update(

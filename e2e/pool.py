@@ -77,7 +77,12 @@ class Pool:
 
     def pods(self) -> list[Object]:
         """All of the workers' pods, also those that have failed or are going."""
-        return self.children("pods")
+        return [pod for pod in self.children("pods") if is_worker(pod)]
+
+    def gateways(self) -> list[Object]:
+        """The gateway's pods that nobody has asked to go."""
+        pods = [pod for pod in self.children("pods") if not is_worker(pod)]
+        return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
     def workers(self) -> list[Object]:
         """The pods that serve and will go on."""
@@ -85,6 +90,11 @@ class Pool:
 
     def ready_by_zone(self) -> Counter[str]:
         return Counter(zone_of(pod) for pod in self.workers())
+
+
+def is_worker(pod: Object) -> bool:
+    """Whether a pod is one of a pool's workers, and not of its gateway."""
+    return (pod["metadata"].get("labels") or {}).get("slicewise.dev/role") == "worker"
 
 
 def zone_of(pod: Object) -> str:

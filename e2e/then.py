@@ -21,6 +21,7 @@ KINDS = (
     "services",
     "serviceaccounts",
     "networkpolicies",
+    "rolebindings",
     "configmaps",
     "persistentvolumeclaims",
 )
@@ -79,7 +80,7 @@ class Then:
         return answers
 
     def the_endpoint_answers(self, pool: Pool, within: float = 60) -> str:
-        """The pool's Service gives an answer."""
+        """The pool's Service, that is its gateway, gives an answer."""
         return eventually("an answer", lambda: self._answer(pool, "services", f"http:{pool.name}:80"), within)
 
     def _answer(self, pool: Pool, kind: str, name: str) -> str:

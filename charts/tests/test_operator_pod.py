@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from builders import make_observed, make_pool
 
 from slicewise.api import labels
+from slicewise.clients.gateways import AGENT_PORT, STATS_PORT
 from slicewise.clients.workers import FETCH_PORT, WORKER_PORT
+from slicewise.pool.plan import plan_pool
 from slicewise.settings import OperatorSettings
 
 NOT_SET_BY_THE_CHART = {"leader_election", "lease_renew_seconds", "list_page_size", "kubeconfig", "server"}
@@ -49,7 +52,7 @@ def test_every_variable_is_a_setting_and_every_setting_a_variable(render):
 
 def test_the_defaults_of_the_chart_are_those_of_the_operator(render, monkeypatch):
     settings = settings_from(render(), monkeypatch)
-    own = {"namespace", "pod_name", "worker_resources"}
+    own = {"namespace", "pod_name", "worker_resources", "gateway_resources"}
     defaults = OperatorSettings.model_construct()
     assert settings.model_dump(exclude=own) == defaults.model_dump(exclude=own)
 
@@ -155,11 +158,13 @@ def test_the_budget_of_the_operator_never_blocks_a_drain(render):
     assert spec["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-def test_the_network_policy_lets_out_dns_the_api_server_and_workers(render):
-    dns, server, workers = render().one("NetworkPolicy")["spec"]["egress"]
+def test_the_network_policy_lets_out_dns_the_api_server_workers_and_gateways(render):
+    dns, server, workers, gateways = render().one("NetworkPolicy")["spec"]["egress"]
     assert {port["port"] for port in dns["ports"]} == {53}
     assert ({port["port"] for port in server["ports"]}, "to" in server) == ({443, 6443}, False)
     assert {port["port"] for port in workers["ports"]} == {WORKER_PORT, FETCH_PORT}
+    assert {port["port"] for port in gateways["ports"]} == {STATS_PORT, AGENT_PORT}
+    assert gateways["to"][0]["podSelector"]["matchLabels"] == {labels.LABEL_ROLE: labels.ROLE_GATEWAY}
     (peer,) = workers["to"]
     assert peer["podSelector"]["matchLabels"] == {labels.LABEL_ROLE: labels.ROLE_WORKER}
     assert peer["namespaceSelector"] == {}
@@ -176,12 +181,31 @@ def test_the_network_policy_can_be_drawn_closer(render):
     }
     spec = render(values).one("NetworkPolicy")["spec"]
     (ingress,) = spec["ingress"]
-    _, server, workers, extra = spec["egress"]
+    _, server, workers, gateways, extra = spec["egress"]
     assert ingress["from"] == values["networkPolicy"]["metricsFrom"]
     assert server["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
-    (rule,) = workers["to"][0]["namespaceSelector"]["matchExpressions"]
-    assert (rule["operator"], rule["values"]) == ("In", ["team-a"])
+    for pods in (workers, gateways):
+        (rule,) = pods["to"][0]["namespaceSelector"]["matchExpressions"]
+        assert (rule["operator"], rule["values"]) == ("In", ["team-a"])
     assert extra == values["networkPolicy"]["extraEgress"][0]
+
+
+def test_gateways_are_scraped_by_their_labels(render):
+    spec = render({"prometheus": {"gatewayMonitor": {"enabled": True}}}).one("PodMonitor")["spec"]
+    assert spec["selector"]["matchLabels"] == {labels.LABEL_ROLE: labels.ROLE_GATEWAY}
+    pod = gateway_pod()
+    ports = {
+        port["name"]
+        for container in (*pod["initContainers"], *pod["containers"])
+        for port in container.get("ports", ())
+    }
+    assert {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]} == ports - {"http"}
+
+
+def gateway_pod():
+    plan = plan_pool(make_pool(), make_observed(), 0.0)
+    deployments = [item for item in plan.children or () if item["kind"] == "Deployment"]
+    return next(item for item in deployments if item["metadata"]["name"] == "chat-gateway")["spec"]["template"]["spec"]
 
 
 def test_workers_are_scraped_by_their_labels(render):

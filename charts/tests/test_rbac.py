@@ -23,6 +23,21 @@ def test_each_kind_of_child_can_be_watched_and_applied(render, resource):
     assert verbs(render(), resource) >= {"get", "list", "watch", "create", "patch"}
 
 
+def test_one_role_and_no_other_may_be_given_out_and_it_lets_its_holder_read_two_kinds(render):
+    rendered = render({"watchNamespaces": ["team-a"]})
+    assert {p for p in allowed(rendered) if p.verb in {"bind", "escalate", "impersonate"}} == {
+        Permission("rbac.authorization.k8s.io", "clusterroles", "bind")
+    }
+    (bind,) = [rule for rule in rendered.one("Role", "slicewise-operator")["rules"] if "bind" in rule["verbs"]]
+    name = rendered.environment["SLICEWISE_GATEWAY_ROLE"]
+    assert bind["resourceNames"] == [name]
+    rules = rendered.one("ClusterRole", name)["rules"]
+    assert {(kind, tuple(rule["verbs"])) for rule in rules for kind in rule["resources"]} == {
+        ("configmaps", ("list", "watch")),
+        ("endpointslices", ("list", "watch")),
+    }
+
+
 def test_a_claim_can_not_be_deleted(render):
     assert "delete" not in verbs(render(), CLAIMS)
 
@@ -98,4 +113,4 @@ def test_who_may_edit_a_namespace_may_edit_its_pools_and_who_views_it_views_them
     assert {verb for rule in view["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
     assert not any("inferencepools/status" in rule["resources"] for rule in edit["rules"])
     off = render({"rbac": {"aggregateClusterRoles": False}})
-    assert [r["metadata"]["name"] for r in off.of_kind("ClusterRole")] == ["slicewise-operator"]
+    assert [r["metadata"]["name"] for r in off.of_kind("ClusterRole")] == ["slicewise-operator", "slicewise-gateway"]

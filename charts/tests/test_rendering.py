@@ -14,6 +14,7 @@ EVERYTHING = {
     "prometheus": {
         "serviceMonitor": {"enabled": True},
         "podMonitor": {"enabled": True},
+        "gatewayMonitor": {"enabled": True},
         "rules": {"enabled": True, "runbookBaseUrl": "https://runbooks.example/slicewise"},
     },
     "watchNamespaces": ["team-a", "team-b"],
@@ -29,6 +30,7 @@ FLAGS = [
     ("podDisruptionBudget", "PodDisruptionBudget", "slicewise-operator"),
     ("prometheus.serviceMonitor", "ServiceMonitor", "slicewise-operator"),
     ("prometheus.podMonitor", "PodMonitor", "slicewise-workers"),
+    ("prometheus.gatewayMonitor", "PodMonitor", "slicewise-gateways"),
     ("prometheus.rules", "PrometheusRule", "slicewise-operator"),
     ("crds", "CustomResourceDefinition", "inferencepools.slicewise.dev"),
 ]

@@ -58,6 +58,22 @@ class Worker(Group):
     for a hub or object store inside the cluster."""
 
 
+class Gateway(Group):
+    """The gateway that every pool has: Envoy, and an agent beside it."""
+
+    image: Image = Image(repository="slicewise-gateway")
+    """Image of the agent and of Envoy. A change replaces gateway pods one by one; requests that run end first."""
+    envoy_image: str = ""
+    """Another image to run Envoy from, such as `envoyproxy/envoy:v1.40.0` by digest; empty: `gateway.image`."""
+    resources: KubernetesObject = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+    """CPU and memory of Envoy in a gateway pod. Its heap is bounded to four fifths of the memory limit; it has a thread for each
+    whole CPU, at least one."""
+    placement: KubernetesObject = {}
+    """`nodeSelector`, `tolerations`, `affinity`, `priorityClassName` of gateway pods, as a pod's spec has them."""
+    otlp: Annotated[str, StringConstraints(pattern=r"^(.+:[0-9]{1,5})?$")] = ""
+    """`host:port` of an OpenTelemetry collector (OTLP over gRPC) that gets a trace of each request; empty: none."""
+
+
 class LeaderElection(Group):
     """One replica acts, the others stand by; a Lease says which."""
 
@@ -113,11 +129,18 @@ class PodMonitor(Group):
     """How the Prometheus operator scrapes the workers."""
 
     enabled: bool = False
-    """Make a PodMonitor over the workers of all watched namespaces."""
+    """Make a PodMonitor over the workers of all watched namespaces. Name Prometheus in `networkPolicy.metricsFrom` besides."""
     interval: PrometheusDuration = "30s"
     """Time between scrapes."""
     labels: Labels = {}
     """Labels that your Prometheus selects monitors by."""
+
+
+class GatewayMonitor(PodMonitor):
+    """How the Prometheus operator scrapes the gateways."""
+
+    enabled: bool = False
+    """Make a PodMonitor over the gateways of all watched namespaces. Name Prometheus in `networkPolicy.metricsFrom` besides."""
 
 
 class Rules(Group):
@@ -138,6 +161,8 @@ class Prometheus(Group):
     """Scraping of the operator."""
     pod_monitor: PodMonitor = PodMonitor()
     """Scraping of the workers."""
+    gateway_monitor: GatewayMonitor = GatewayMonitor()
+    """Scraping of the gateways."""
     rules: Rules = Rules()
     """Alerts."""
 
@@ -146,7 +171,7 @@ class ApiServer(Group):
     """Where the API server is, for the egress rule."""
 
     ports: list[Annotated[int, Field(ge=1, le=65535)]] = [443, 6443]
-    """Ports after address translation: 6443 for most clusters, 443 for most managed ones."""
+    """Ports after address translation: 6443 for most clusters, 443 for most managed ones. Also for the gateways."""
     cidrs: list[str] = []
     """Address ranges; empty: any address on these ports."""
 
@@ -155,11 +180,12 @@ class NetworkPolicy(Group):
     """What may talk to the operator, and what it may talk to."""
 
     enabled: bool = True
-    """Make a NetworkPolicy for the operator: metrics in; API server, DNS and workers out."""
+    """Make a NetworkPolicy for the operator: metrics in; API server, DNS, workers and gateways out."""
     api_server: ApiServer = ApiServer()
     """The API server's addresses."""
     metrics_from: list[KubernetesObject] = []
-    """NetworkPolicy peers that may read the metrics; empty: any pod in the cluster."""
+    """NetworkPolicy peers that may read the metrics of operator, workers and gateways. Empty: the operator's by any pod in the
+    cluster, workers and gateways by none (a worker's metrics are on the port that answers requests)."""
     extra_egress: list[KubernetesObject] = []
     """More egress rules, for example to the proxy that `extraEnv` names."""
 
@@ -178,9 +204,11 @@ class ChartValues(Group):
     """The operator's image."""
     worker: Worker = Worker()
     """What every worker gets unless its pool says otherwise."""
+    gateway: Gateway = Gateway()
+    """What every gateway gets."""
     image_pull_secrets: list[KubernetesObject] = []
-    """Pull secrets (`[{name: …}]`) of the operator's pods and of all workers. For workers, a Secret of that name must be
-    in the pool's namespace."""
+    """Pull secrets (`[{name: …}]`) of the operator's pods and of all workers and gateways. For those, a Secret of that name
+    must be in the pool's namespace."""
 
     replica_count: int = Field(default=2, ge=0, le=10)
     """Operator pods. One acts, the others stand by. Pools go on serving while there is none."""

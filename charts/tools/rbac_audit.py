@@ -41,10 +41,13 @@ _SEEN_ONLY_WHEN_SURPRISED: Final = (
     ("", "services"),
     ("", "serviceaccounts"),
     ("networking.k8s.io", "networkpolicies"),
+    ("rbac.authorization.k8s.io", "rolebindings"),
 )
 WITHOUT_TRACE: Final = {
     # Asked by the admission plug-in OwnerReferencesPermissionEnforcement (on in OpenShift) for blockOwnerDeletion.
     Permission("slicewise.dev", "inferencepools/finalizers", "update"),
+    # Asked while a RoleBinding is created, inside of the API server.
+    Permission("rbac.authorization.k8s.io", "clusterroles", "bind"),
     # A child is read only when a creation finds a name taken, which a run of stories may never meet.
     *(Permission(group, resource, "get") for group, resource in _SEEN_ONLY_WHEN_SURPRISED),
 }

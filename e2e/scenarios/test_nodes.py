@@ -17,7 +17,7 @@ DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=
 
 def of_pool(pool: Pool) -> str:
     """Only the pool's workers are evicted: the node also has other pods, which are not what the story is about."""
-    return f"--pod-selector=slicewise.dev/pool={pool.name}"
+    return f"--pod-selector=slicewise.dev/pool={pool.name},slicewise.dev/role=worker"
 
 
 def test_a_drain_passes_by_itself_where_the_zone_has_a_free_slice(

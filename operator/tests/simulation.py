@@ -8,6 +8,7 @@ Deployment that shrinks gives up its unplaced and unready pods first. After ever
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -17,11 +18,13 @@ from builders import DIGEST, MIG, three_zones
 from counting import CountingGateway
 from declared import undeclared
 
-from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
+from slicewise.api.labels import ANNOTATION_START, LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.pool.observed import (
     FetchProgress,
+    GatewayInfo,
     ObservedDeployment,
+    ObservedGatewayPod,
     ObservedNode,
     ObservedPod,
     ObservedPool,
@@ -60,6 +63,8 @@ class Simulation:
     deployments: dict[str, ObservedDeployment] = field(default_factory=dict)
     revisions: dict[str, ObservedRevision] = field(default_factory=dict)
     budgets: dict[str, int] = field(default_factory=dict)
+    gateway_pods: tuple[ObservedGatewayPod, ...] = ()
+    """They come up and take in their configuration between two passes."""
     events: list[str] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
     counter: int = 0
@@ -69,6 +74,7 @@ class Simulation:
     def observed(self) -> ObservedPool:
         return ObservedPool(
             pods=tuple(self.pods.values()),
+            gateway_pods=self.gateway_pods,
             deployments=tuple(self.deployments.values()),
             revisions=tuple(self.revisions.values()),
             nodes=tuple(self.nodes.values()),
@@ -92,11 +98,15 @@ class Simulation:
     def _apply(self, plan: PoolPlan) -> None:
         if plan.children is not None:
             wanted = {(child["kind"], child["metadata"]["name"]): child for child in plan.children}
-            self._deployments({name: child for (kind, name), child in wanted.items() if kind == "Deployment"})
+            workers = {
+                name: child for (kind, name), child in wanted.items() if kind == "Deployment" and _in_zone(child)
+            }
+            self._deployments(workers)
+            self._program(wanted)
             self.budgets = {
                 child["metadata"]["labels"][LABEL_ZONE]: child["spec"]["minAvailable"]
                 for (kind, _), child in wanted.items()
-                if kind == "PodDisruptionBudget"
+                if kind == "PodDisruptionBudget" and _in_zone(child)
             }
             stored = {name: child for (kind, name), child in wanted.items() if kind == "ControllerRevision"}
             for name, child in stored.items():
@@ -123,6 +133,17 @@ class Simulation:
             item = ObservedDeployment(name, labels[LABEL_REVISION], labels[LABEL_ZONE], child["spec"]["replicas"])
             self.deployments[name] = item
             self._shrink(item, item.replicas)
+
+    def _program(self, wanted: dict[tuple[str, str], dict[str, Any]]) -> None:
+        name = f"{self.pool.metadata.name}-gateway"
+        files, deployment = wanted["ConfigMap", name]["data"], wanted["Deployment", name]["spec"]
+        version = json.loads(files["agent.json"])["version"]
+        started_with = deployment["template"]["metadata"]["annotations"][ANNOTATION_START]
+        info = GatewayInfo(version, version, programmed=True, reason="Programmed", message="")
+        self.gateway_pods = tuple(
+            ObservedGatewayPod(f"{name}-{number}", ready=True, started_with=started_with, info=info)
+            for number in range(deployment["replicas"])
+        )
 
     def _mine(self, item: ObservedDeployment) -> list[ObservedPod]:
         return [
@@ -254,3 +275,8 @@ class Simulation:
     def condition(self, kind: str) -> dict[str, Any]:
         """The condition of that type; empty where it is absent."""
         return next((item for item in self.status.get("conditions", []) if item["type"] == kind), {})
+
+
+def _in_zone(child: dict[str, Any]) -> bool:
+    """Whether a child is one of a zone's; the gateway's are not."""
+    return LABEL_ZONE in child["metadata"]["labels"]

@@ -16,6 +16,11 @@
 {{- printf "%s-operator" (include "slicewise.fullname" .) -}}
 {{- end -}}
 
+{{/* Name of the ClusterRole that the gateways' agents get in their namespaces. */}}
+{{- define "slicewise.gatewayRole" -}}
+{{- printf "%s-gateway" (include "slicewise.fullname" .) -}}
+{{- end -}}
+
 {{- define "slicewise.serviceAccount" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "slicewise.operator" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}

@@ -15,6 +15,22 @@
   value: {{ include "slicewise.image" (dict "image" .Values.worker.image "root" $) | quote }}
 - name: SLICEWISE_WORKER_RESOURCES
   value: {{ .Values.worker.resources | default dict | toJson | quote }}
+- name: SLICEWISE_GATEWAY_IMAGE
+  value: {{ include "slicewise.image" (dict "image" .Values.gateway.image "root" $) | quote }}
+- name: SLICEWISE_GATEWAY_ENVOY_IMAGE
+  value: {{ .Values.gateway.envoyImage | quote }}
+- name: SLICEWISE_GATEWAY_RESOURCES
+  value: {{ .Values.gateway.resources | default dict | toJson | quote }}
+- name: SLICEWISE_GATEWAY_PLACEMENT
+  value: {{ .Values.gateway.placement | default dict | toJson | quote }}
+- name: SLICEWISE_GATEWAY_ROLE
+  value: {{ include "slicewise.gatewayRole" . | quote }}
+- name: SLICEWISE_GATEWAY_OTLP
+  value: {{ .Values.gateway.otlp | quote }}
+- name: SLICEWISE_METRICS_FROM
+  value: {{ .Values.networkPolicy.metricsFrom | default list | toJson | quote }}
+- name: SLICEWISE_API_SERVER_PORTS
+  value: {{ .Values.networkPolicy.apiServer.ports | default list | toJson | quote }}
 - name: SLICEWISE_IMAGE_PULL_SECRETS
   value: {{ $secrets | toJson | quote }}
 - name: SLICEWISE_ALLOW_PRIVATE_SOURCES

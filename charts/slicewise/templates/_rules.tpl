@@ -25,15 +25,23 @@ Server-side apply is the verb `patch`, and `create` besides where the object did
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
-  resources: [configmaps]
+  resources: [configmaps, services]
   verbs: [get, list, watch, create, patch, delete]
 # Children that stay as long as their pool. A claim may hold the only copy of the weights, so there is no right to delete it.
 - apiGroups: [""]
-  resources: [services, serviceaccounts, persistentvolumeclaims]
+  resources: [serviceaccounts, persistentvolumeclaims]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch]
+# The rights of a gateway's agent in its pool's namespace: this one role and no other may be given out.
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [rolebindings]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [clusterroles]
+  resourceNames: [{{ include "slicewise.gatewayRole" . }}]
+  verbs: [bind]
 # Workers; deleted when Failed, or when their device died.
 - apiGroups: [""]
   resources: [pods]
@@ -45,6 +53,16 @@ Server-side apply is the verb `patch`, and `create` besides where the object did
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
+{{- end -}}
+
+{{/* What a gateway's agent follows, in the namespace of its pool. */}}
+{{- define "slicewise.rules.gateway" -}}
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
 {{- end -}}
 
 {{/* Rules of the whole cluster in any case: slices and zones are counted on nodes. */}}

@@ -26,6 +26,20 @@ class OperatorSettings(BaseSettings):
 
     worker_image: str = "slicewise-worker:0.1.0"
     worker_resources: dict[str, Any] = Field(default_factory=dict)
+    gateway_image: str = "slicewise-gateway:0.1.0"
+    gateway_envoy_image: str = ""
+    """Image to run the gateways' Envoy from; empty: the gateway's own."""
+    gateway_resources: dict[str, Any] = Field(default_factory=dict)
+    gateway_placement: dict[str, Any] = Field(default_factory=dict)
+    """`nodeSelector`, `tolerations`, `affinity`, … of the gateways' pods."""
+    gateway_role: str = "slicewise-gateway"
+    """ClusterRole that the gateways' agents get in their namespaces."""
+    gateway_otlp: str = Field(default="", pattern=r"^(.+:[0-9]{1,5})?$")
+    """`host:port` of an OpenTelemetry collector for the gateways' traces."""
+    metrics_from: tuple[dict[str, Any], ...] = ()
+    """NetworkPolicy peers that may read the metrics of gateways and workers."""
+    api_server_ports: tuple[int, ...] = (443, 6443)
+    """Ports of the API server as the gateways' NetworkPolicies have to let them out."""
     image_pull_secrets: tuple[str, ...] = ()
     allow_private_sources: bool = False
 

@@ -26,6 +26,7 @@ CHILD_PATHS = (
     "/apis/apps/v1/namespaces/{}/controllerrevisions",
     "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
     "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+    "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
     "/api/v1/namespaces/{}/services",
     "/api/v1/namespaces/{}/serviceaccounts",
     "/api/v1/namespaces/{}/configmaps",

@@ -35,7 +35,7 @@ async def test_writes_that_the_server_puts_off_are_made_later_and_once(
     await settled(cluster, operator)
 
     writes = cluster.writes(mark)
-    assert len(writes) == len(set(writes)) == 12, writes
+    assert len(writes) == len(set(writes)) == 18, writes
 
 
 async def test_a_conflict_on_the_status_leads_to_a_fresh_look_and_then_to_the_status(
@@ -48,7 +48,7 @@ async def test_a_conflict_on_the_status_leads_to_a_fresh_look_and_then_to_the_st
     await settled(cluster, operator)
 
     writes = cluster.writes(mark)
-    assert len(writes) == len(set(writes)) == 12, writes
+    assert len(writes) == len(set(writes)) == 18, writes
 
 
 async def test_an_api_server_out_of_reach_loses_no_change(
@@ -106,10 +106,10 @@ async def test_a_child_that_is_refused_is_said_and_holds_up_no_other(
     proxy.answer(403, when=lambda seen: seen.is_write and "/deployments/chat-b" in seen.path)
     cluster.create(pool_object(namespace=cluster.namespace))
     await eventually(lambda: "Deployment chat-b" in str(cluster.condition("WorkersReady")), operator.words())
-    assert len(cluster.children()) == 10
+    assert len(cluster.children()) == 16
 
     proxy.heal()
-    await eventually(lambda: len(cluster.children()) == 11, "the Deployment is made", 40)
+    await eventually(lambda: len(cluster.children()) == 17, "the Deployment is made", 40)
     await eventually(lambda: "was refused" not in str(cluster.pool()["status"]), "and nothing is said of it", 40)
 
 

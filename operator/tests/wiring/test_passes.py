@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from builders import pool_object
+from wiring.gateway_pod import gateway_at
 from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
 
 pytestmark = pytest.mark.apiserver
@@ -29,12 +30,14 @@ async def test_a_pool_gets_all_its_children_and_each_of_them_says_whose_it_is(
     children = cluster.children()
     kinds = sorted(name.partition("/")[0] for name in children)
     assert kinds == [
+        "ConfigMap",
         "ControllerRevision",
-        *["Deployment"] * 3,
-        "NetworkPolicy",
+        *["Deployment"] * 4,
+        *["NetworkPolicy"] * 2,
         *["PodDisruptionBudget"] * 3,
-        *["Service"] * 2,
-        "ServiceAccount",
+        "RoleBinding",
+        *["Service"] * 3,
+        *["ServiceAccount"] * 2,
     ]
     owners = {child["metadata"]["ownerReferences"][0]["uid"] for child in children.values()}
     assert owners == {pool["metadata"]["uid"]}
@@ -83,12 +86,15 @@ async def test_an_idle_pool_asks_nothing_of_the_api_server(cluster: Cluster, rep
     operator = await replicas.start(resync_seconds=0.5)
     cluster.create(pool_object(namespace=cluster.namespace, replicas=0))
     await settled(cluster, operator)
-    await eventually(lambda: cluster.condition("Ready").get("status") == "True", "a pool of no workers is ready")
-    passes = 'slicewise_reconcile_total{result="unchanged"}'
-    before, mark = operator.metric(passes), cluster.server.audit_mark()
-    await eventually(lambda: operator.metric(passes) >= before + 6, "six resyncs")
+    async with gateway_at(cluster, "127.78.0.1") as gateway:
+        gateway.make_pod()
+        await eventually(lambda: cluster.condition("Ready").get("status") == "True", "a pool of no workers is ready")
+        passes = 'slicewise_reconcile_total{result="unchanged"}'
+        before, mark, asked = operator.metric(passes), cluster.server.audit_mark(), gateway.asked
+        await eventually(lambda: operator.metric(passes) >= before + 6, "six resyncs")
 
-    assert cluster.audited(mark) == []
+        assert cluster.audited(mark) == []
+        assert gateway.asked == asked, "nor of its gateway"
 
 
 async def test_the_spec_and_the_metadata_of_the_pool_stay_as_the_user_wrote_them(
@@ -157,7 +163,7 @@ async def test_a_foreign_object_of_the_same_name_is_left_alone_and_named(cluster
 
     _, after = cluster.server.request("GET", f"{path}/chat-worker")
     assert after == before
-    assert len(cluster.children()) == 10, "the other children are there"
+    assert len(cluster.children()) == 16, "the other children are there"
 
     cluster.server.request("DELETE", f"{path}/chat-worker")
     await eventually(lambda: "ServiceAccount/chat-worker" in cluster.children(), "ours takes its place", 40)
@@ -229,7 +235,7 @@ async def test_a_namespace_that_may_not_be_read_holds_up_no_other(cluster: Clust
         place.create(pool_object(namespace=place.namespace))
     await settled(cluster, operator)
 
-    assert len(cluster.children()) == 11
+    assert len(cluster.children()) == 17
     assert elsewhere.children() == {}
     assert "status" not in elsewhere.pool() or elsewhere.pool()["status"] == {"observedGeneration": -1}
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from builders import DIGEST, MIG, pool_object
 from servers.control_plane import ApiServer, controller_manager
 from wiring.conftest import make_nodes, start_server
+from wiring.gateway_pod import gateway_at
 from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(120)]
@@ -40,12 +41,13 @@ class Kubelet:
         self._server = cluster.server
         self._path = f"/api/v1/namespaces/{cluster.namespace}/pods"
 
-    def pods(self) -> list[dict[str, Any]]:
+    def pods(self, role: str = "worker") -> list[dict[str, Any]]:
         _, answer = self._server.request("GET", self._path)
-        return [pod for pod in answer["items"] if "deletionTimestamp" not in pod["metadata"]]
+        living = [pod for pod in answer["items"] if "deletionTimestamp" not in pod["metadata"]]
+        return [pod for pod in living if pod["metadata"]["labels"].get("slicewise.dev/role") == role]
 
     def bind(self, pod: dict[str, Any]) -> None:
-        zone = pod["metadata"]["labels"]["slicewise.dev/zone"]
+        zone = pod["metadata"]["labels"].get("slicewise.dev/zone", "a")
         target = {"apiVersion": "v1", "kind": "Node", "name": f"wiring-{zone}"}
         body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]}, "target": target}
         code, answer = self._server.request("POST", f"{self._path}/{pod['metadata']['name']}/binding", body)
@@ -106,9 +108,15 @@ async def test_workers_that_are_ready_make_the_pool_ready_and_are_asked_once_whe
     cluster.create(pool_object(namespace=cluster.namespace, zones={"names": ["a"]}))
     await eventually(lambda: len(kubelet.pods()) == 1, "the Deployment has its pod")
     (pod,) = kubelet.pods()
-    async with worker_at("127.77.0.1", 8080, "/v1/worker", {"device": "cuda", "on_gpu": True}) as asked:
+    async with (
+        worker_at("127.77.0.1", 8080, "/v1/worker", {"device": "cuda", "on_gpu": True}) as asked,
+        gateway_at(cluster, "127.77.0.9") as gateway,
+    ):
         kubelet.bind(pod)
         kubelet.ready(pod, "127.77.0.1")
+        await eventually(lambda: cluster.condition("WorkersReady").get("status") == "True", operator.words())
+        (door,) = kubelet.pods("gateway")
+        gateway.ready(door["metadata"]["name"])
         await eventually(lambda: cluster.condition("Ready").get("status") == "True", operator.words())
         await eventually(lambda: cluster.condition("ServingOnGPU").get("status") == "True", operator.words())
         await eventually(operator.resting, "no pass waits")

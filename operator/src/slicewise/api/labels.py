@@ -30,13 +30,18 @@ LABEL_REVISION: Final = f"{GROUP}/revision"
 LABEL_ROLE: Final = f"{GROUP}/role"
 
 ROLE_WORKER: Final = "worker"
-"""A pod that serves the pool's model on a slice; budgets and Services select this role."""
+"""A pod that serves the pool's model on a slice; budgets and the Services of revisions select this role."""
+ROLE_GATEWAY: Final = "gateway"
+"""A pod of the pool's gateway; the Service that clients use selects this role."""
 
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied"
 """On each child: hash of the manifest that was applied, so that a field the plan dropped is noticed."""
 
 ANNOTATION_REQUEST: Final = f"{GROUP}/rollout-request"
 """On the pool, written by the user's tools and only read by the operator: a request about the rollout that is under way."""
+
+ANNOTATION_START: Final = f"{GROUP}/gateway-start"
+"""On the gateway's pods: version of what they were started with, which only a new pod changes."""
 
 ZONE_KEY: Final = "topology.kubernetes.io/zone"
 """Node label that names the zone, unless `spec.zones.topologyKey` says otherwise."""
@@ -59,6 +64,11 @@ def common_labels(pool: str, component: str) -> dict[str, str]:
 def worker_selector(pool: str) -> dict[str, str]:
     """Return the labels that select every worker of `pool`, whatever its revision or zone."""
     return {LABEL_POOL: pool, LABEL_ROLE: ROLE_WORKER}
+
+
+def gateway_selector(pool: str) -> dict[str, str]:
+    """Return the labels that select the pods of the gateway of `pool`."""
+    return {LABEL_POOL: pool, LABEL_ROLE: ROLE_GATEWAY}
 
 
 def zone_selector(pool: str, zone: str) -> dict[str, str]:

@@ -7,31 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import aiohttp
 from yarl import URL
 
 from slicewise.gateway.measurement import STATS_FILTER, NoData, Reading, parse_stats
+from slicewise.pool.observed import GatewayInfo
 
 STATS_PORT: Final = 9090
 AGENT_PORT: Final = 9092
 _LIMIT: Final = 1 << 20
 """Bytes read of an answer; the counters of a revision are about 5 KiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayInfo:
-    """What the agent of one gateway pod says."""
-
-    running: str | None
-    """Version of the configuration that Envoy has all of; None before it has one."""
-    wanted: str | None
-    """Version that the agent last wrote."""
-    programmed: bool
-    reason: str
-    message: str
 
 
 class Gateways(Protocol):

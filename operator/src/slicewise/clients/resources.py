@@ -45,6 +45,7 @@ CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeCl
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+ROLE_BINDINGS: Final = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 EVENTS: Final = Resource("", "v1", "events", "Event")
@@ -55,6 +56,7 @@ CHILD_KINDS: Final[tuple[Resource, ...]] = (
     CONFIG_MAPS,
     CLAIMS,
     NETWORK_POLICIES,
+    ROLE_BINDINGS,
     SERVICES,
     REVISIONS,
     BUDGETS,

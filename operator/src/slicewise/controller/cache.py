@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
 from slicewise.clients.resources import NODES, PODS, POOLS, Resource
+from slicewise.controller.gateway_pods import is_gateway, read_gateway_pod
 from slicewise.controller.pods import PodRecord, read_node, read_pod
 from slicewise.controller.records import PoolEntry, keep_body, pack, pool_of, read_child, version_of
 from slicewise.pool.observed import ObservedNode
@@ -68,6 +69,8 @@ class Cache:
             entry = self.pools[namespace, name] = PoolEntry(namespace, name)
         if resource is POOLS:
             changed = _ingest_pool(entry, body, deleted)
+        elif resource is PODS and is_gateway(body):
+            changed = _ingest_gateway_pod(entry, body, deleted)
         elif resource is PODS:
             changed = self._ingest_pod(entry, body, deleted)
         else:
@@ -103,7 +106,10 @@ class Cache:
             ended = [uid for uid, pod in entry.pods.items() if uid not in uids and pod.version <= version]
             for uid in ended:
                 self._count(entry.pods.pop(uid), -1)
-            return bool(ended)
+            left = [uid for uid, pod in entry.gateway_pods.items() if uid not in uids and pod.version <= version]
+            for uid in left:
+                del entry.gateway_pods[uid]
+            return bool(ended or left)
         kept = [c for c in entry.children if c.resource is not resource or c.uid in uids or c.version > version]
         changed = len(kept) != len(entry.children)
         entry.children = kept
@@ -133,7 +139,7 @@ class Cache:
                 del self.holdings[place]
 
     def _drop_if_empty(self, entry: PoolEntry) -> None:
-        if not entry.uid and not entry.children and not entry.pods:
+        if not (entry.uid or entry.children or entry.pods or entry.gateway_pods):
             self.pools.pop(entry.key, None)
 
     def _ingest_node(self, body: Mapping[str, Any], deleted: bool) -> set[Key]:
@@ -207,6 +213,17 @@ def _ingest_pod(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> boo
     return known is None or (
         known.observed != record.observed or known.fetching != record.fetching or known.container != record.container
     )
+
+
+def _ingest_gateway_pod(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bool:
+    uid, version = body["metadata"]["uid"], version_of(body)
+    known = entry.gateway_pods.get(uid)
+    if deleted:
+        return entry.gateway_pods.pop(uid, None) is not None
+    if known is not None and version <= known.version:
+        return False
+    record = entry.gateway_pods[uid] = read_gateway_pod(body, version, known)
+    return known is None or known.observed != record.observed or known.container != record.container
 
 
 def _ingest_child(entry: PoolEntry, resource: Resource, body: Mapping[str, Any], deleted: bool, own: bool) -> bool:

@@ -14,13 +14,16 @@ from typing import Any, Final
 from slicewise.api.labels import ZONE_KEY
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.clients.clock import Clock
+from slicewise.clients.gateways import Gateways
 from slicewise.clients.kube import ApiError, KubeApi
 from slicewise.clients.resources import CLAIMS, DEPLOYMENTS, REVISIONS, SECRETS, Resource
 from slicewise.clients.workers import Workers
 from slicewise.controller.cache import Cache
 from slicewise.controller.foreign import ForeignPods
+from slicewise.controller.gateway_pods import ask, observed_gateway
 from slicewise.controller.pods import PodRecord
 from slicewise.controller.records import PoolEntry, read_revision
+from slicewise.manifests.gateway_wish import GatewayInstallation
 from slicewise.pool.observed import (
     FetchProgress,
     ObservedDeployment,
@@ -46,24 +49,28 @@ class Installation:
     worker_resources: Mapping[str, Any] = field(default_factory=dict)
     allow_private_sources: bool = False
     operator_namespace: str = "slicewise-system"
+    gateway: GatewayInstallation = field(default_factory=GatewayInstallation)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Whom a look outside the cache asks."""
+
+    kube: KubeApi
+    workers: Workers
+    gateways: Gateways
+    foreign: ForeignPods
 
 
 class Observer:
     """Builds `ObservedPool`."""
 
-    def __init__(
-        self,
-        cache: Cache,
-        kube: KubeApi,
-        workers: Workers,
-        foreign: ForeignPods,
-        clock: Clock,
-        installation: Installation,
-    ) -> None:
+    def __init__(self, cache: Cache, sources: Sources, clock: Clock, installation: Installation) -> None:
         self._cache = cache
-        self._kube = kube
-        self._workers = workers
-        self._foreign = foreign
+        self._kube = sources.kube
+        self._workers = sources.workers
+        self._gateways = sources.gateways
+        self._foreign = sources.foreign
         self._clock = clock
         self._installation = installation
 
@@ -71,15 +78,18 @@ class Observer:
         """Return the view from memory. `stored`: the pool as the API server has it."""
         here = self._installation
         topology = ((stored.get("spec") or {}).get("zones") or {}).get("topologyKey") or ZONE_KEY
+        deployments = [
+            child.facts
+            for child in entry.children
+            if child.resource is DEPLOYMENTS
+            and child.owner == entry.uid
+            and isinstance(child.facts, ObservedDeployment)
+        ]
         return ObservedPool(
             pods=tuple(_pod(pod) for pod in sorted(entry.pods.values(), key=lambda pod: pod.observed.name)),
-            deployments=tuple(
-                child.facts
-                for child in entry.children
-                if child.resource is DEPLOYMENTS
-                and child.owner == entry.uid
-                and isinstance(child.facts, ObservedDeployment)
-            ),
+            gateway_pods=observed_gateway(entry.gateway_pods.values()),
+            gateway_failure=next((item.failure for item in deployments if not item.revision), None),
+            deployments=tuple(item for item in deployments if item.revision),
             revisions=tuple(
                 read_revision(child)
                 for child in entry.children
@@ -95,18 +105,27 @@ class Observer:
             worker_resources=here.worker_resources,
             allow_private_sources=here.allow_private_sources,
             operator_namespace=here.operator_namespace,
+            gateway=here.gateway,
         )
 
     def wants_look(self, entry: PoolEntry) -> bool:
         """Whether something outside the cache matters now, even when the plan from memory changes nothing."""
         now = self._clock.monotonic()
         asks = any(pod.fetching or (_unasked(pod) and pod.info_due <= now) for pod in entry.pods.values())
-        return asks or not entry.satisfied
+        wanted = entry.gateway_version
+        behind = any(pod.is_due(wanted, now) for pod in entry.gateway_pods.values())
+        return asks or behind or not entry.satisfied
 
     def next_look(self, entry: PoolEntry) -> float | None:
         """Return the seconds until a pod is to be asked again; None when none is."""
-        due = min((pod.info_due for pod in entry.pods.values() if _unasked(pod)), default=None)
-        return None if due is None else max(0.5, due - self._clock.monotonic())
+        now, wanted = self._clock.monotonic(), entry.gateway_version
+        waits = [max(0.5, pod.info_due - now) for pod in entry.pods.values() if _unasked(pod)]
+        waits += [
+            0.0 if pod.is_due(wanted, now) else pod.due - now
+            for pod in entry.gateway_pods.values()
+            if pod.lacks(wanted)
+        ]
+        return min(waits, default=None)
 
     async def look(self, entry: PoolEntry, pool: InferencePool) -> bool:
         """Go out for what memory lacks. Returns whether foreign pods could be read; remembers the rest."""
@@ -140,7 +159,13 @@ class Observer:
 
     async def _look_at_own(self, entry: PoolEntry, pool: InferencePool) -> None:
         pods = list(entry.pods.values())
-        await asyncio.gather(self._look_at_references(entry, pool), *(self._look_at_pod(pod) for pod in pods))
+        now, wanted = self._clock.monotonic(), entry.gateway_version
+        behind = [pod for pod in entry.gateway_pods.values() if pod.is_due(wanted, now)]
+        await asyncio.gather(
+            self._look_at_references(entry, pool),
+            *(self._look_at_pod(pod) for pod in pods),
+            *(ask(pod, self._gateways, wanted, now) for pod in behind),
+        )
 
     async def _look_at_references(self, entry: PoolEntry, pool: InferencePool) -> None:
         now = self._clock.monotonic()
@@ -187,8 +212,9 @@ def named_references(pool: InferencePool) -> tuple[str | None, tuple[str, ...]]:
     source = pool.spec.model.source
     if claim is None and source.startswith("pvc://"):
         claim = source.removeprefix("pvc://").partition("/")[0]
-    secret = pool.spec.model.credentials_secret_ref
-    return claim, (secret.name,) if secret else ()
+    gateway = pool.spec.gateway
+    secrets = (pool.spec.model.credentials_secret_ref, gateway.tenant_keys_secret_ref if gateway else None)
+    return claim, tuple(secret.name for secret in secrets if secret is not None)
 
 
 def _unasked(pod: PodRecord) -> bool:

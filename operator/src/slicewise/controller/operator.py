@@ -20,21 +20,23 @@ import structlog
 
 from slicewise.clients.clock import SystemClock
 from slicewise.clients.connection import Connection, connect, open_session
+from slicewise.clients.gateways import Gateways, HttpGateways
 from slicewise.clients.kube import ApiError, KubeClient
 from slicewise.clients.resources import POOLS
 from slicewise.clients.stream import watch_middleware
-from slicewise.clients.workers import HttpWorkers
+from slicewise.clients.workers import HttpWorkers, Workers
 from slicewise.controller.apply import Applier
 from slicewise.controller.cache import Cache
 from slicewise.controller.foreign import ForeignPods
 from slicewise.controller.handlers import NoMemories, kopf_registry, kopf_settings
 from slicewise.controller.intake import Intake
 from slicewise.controller.leader import Leader, Terms
-from slicewise.controller.observe import Installation, Observer
+from slicewise.controller.observe import Installation, Observer, Sources
 from slicewise.controller.passes import Passes, backoff
 from slicewise.controller.publish import ClusterEvents, Publication
 from slicewise.controller.reconcile import Parts, Reconciler
 from slicewise.controller.wake import WakeQueue
+from slicewise.manifests.gateway_wish import GatewayInstallation
 from slicewise.pool.plan import plan_invalid, plan_pool
 from slicewise.settings import OperatorSettings
 from slicewise.telemetry.events import EventRecorder
@@ -88,16 +90,16 @@ class Operator:
             self._catch_signals()
             kube = KubeClient(connection, session, self._request_timeout, self._metrics.requested)
             if await self._definition_is_there(kube):
-                await self._lead_and_watch(connection, kube, HttpWorkers(plain))
+                await self._lead_and_watch(connection, kube, (HttpWorkers(plain), HttpGateways(plain)))
 
-    async def _lead_and_watch(self, connection: Connection, kube: KubeClient, workers: HttpWorkers) -> None:
+    async def _lead_and_watch(self, connection: Connection, kube: KubeClient, pods: tuple[Workers, Gateways]) -> None:
         leader = Leader(self._terms(), kube, self._clock, self._on_lead)
         recorder = EventRecorder(ClusterEvents(kube), self._clock.now, self._settings.pod_name)
         publication = Publication(recorder, self._metrics)
         may_write = leader.may_write if self._settings.leader_election else lambda: True
         passes = Passes(
             self._queue,
-            Reconciler(self._parts(kube, workers, Applier(self._cache, kube, may_write), publication)),
+            Reconciler(self._parts(kube, pods, Applier(self._cache, kube, may_write), publication)),
             self._clock,
             self._settings.max_concurrent_passes,
             self._metrics.pass_ended,
@@ -188,7 +190,9 @@ class Operator:
                 self._queue.wake(key)
         self._queue.gate(acts)
 
-    def _parts(self, kube: KubeClient, workers: HttpWorkers, applier: Applier, publication: Publication) -> Parts:
+    def _parts(
+        self, kube: KubeClient, pods: tuple[Workers, Gateways], applier: Applier, publication: Publication
+    ) -> Parts:
         here = self._settings
         installation = Installation(
             default_image=here.worker_image,
@@ -196,12 +200,13 @@ class Operator:
             worker_resources=here.worker_resources,
             allow_private_sources=here.allow_private_sources,
             operator_namespace=here.namespace,
+            gateway=_gateway_installation(here),
         )
         foreign = ForeignPods(kube, self._clock, here.watch_namespaces)
         return Parts(
             cache=self._cache,
             kube=kube,
-            observer=Observer(self._cache, kube, workers, foreign, self._clock, installation),
+            observer=Observer(self._cache, Sources(kube, *pods, foreign), self._clock, installation),
             applier=applier,
             publisher=publication,
             clock=self._clock,
@@ -246,6 +251,19 @@ class Operator:
             if going:
                 done, total = sum(p.bytes_done for p in going), sum(p.bytes_total or 0 for p in going)
                 yield entry.namespace, entry.name, done, total
+
+
+def _gateway_installation(here: OperatorSettings) -> GatewayInstallation:
+    return GatewayInstallation(
+        image=here.gateway_image,
+        envoy_image=here.gateway_envoy_image,
+        resources=here.gateway_resources,
+        placement=here.gateway_placement,
+        role=here.gateway_role,
+        metrics_from=here.metrics_from,
+        api_server_ports=here.api_server_ports,
+        otlp=here.gateway_otlp,
+    )
 
 
 async def _forever() -> None:

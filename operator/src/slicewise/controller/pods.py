@@ -46,10 +46,10 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
     """Return the record of a worker pod."""
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     marks: Mapping[str, str] = metadata.get("labels") or {}
-    init = _container(status.get("initContainerStatuses"), FETCH_CONTAINER)
-    worker = _container(status.get("containerStatuses"), WORKER_CONTAINER)
-    reason, message = _waiting(status, (init, worker))
-    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ())
+    init = container_of(status.get("initContainerStatuses"), FETCH_CONTAINER)
+    worker = container_of(status.get("containerStatuses"), WORKER_CONTAINER)
+    reason, message = waiting_of(status, (init, worker))
+    ready = is_ready(status)
     fetching = "running" in (init.get("state") or {})
     observed = ObservedPod(
         name=metadata["name"],
@@ -108,7 +108,7 @@ def read_node(body: Mapping[str, Any]) -> ObservedNode:
         allocatable=allocatable,
         slice_memory=_slice_memory(allocatable, marks),
         cordoned=bool(spec.get("unschedulable")) or "deletionTimestamp" in metadata,
-        ready=any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ()),
+        ready=is_ready(status),
         tainted=any(_repels(taint) for taint in spec.get("taints") or ()),
     )
 
@@ -153,11 +153,18 @@ def _repels(taint: Mapping[str, Any]) -> bool:
     return effect in {"NoSchedule", "NoExecute"}
 
 
-def _container(statuses: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any]:
+def is_ready(status: Mapping[str, Any]) -> bool:
+    """Whether a status has the condition Ready."""
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ())
+
+
+def container_of(statuses: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any]:
+    """Return the status of the container of that name; empty where there is none."""
     return next((status for status in statuses or () if status.get("name") == name), {})
 
 
-def _waiting(status: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> tuple[str | None, str]:
+def waiting_of(status: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> tuple[str | None, str]:
+    """Return reason and message of what a pod waits for; None where it waits for nothing but its start."""
     if status.get("phase") == "Failed":
         return str(status.get("reason") or "Failed"), str(status.get("message") or "")
     for condition in status.get("conditions") or ():

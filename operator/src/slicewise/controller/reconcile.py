@@ -146,6 +146,8 @@ class Reconciler:
         else:
             generation = int(stored["metadata"].get("generation") or 0)
             pool, plan = None, self._parts.plan_invalid(parsed, observed, generation, now)
+        if plan.gateway_version is not None:
+            entry.gateway_version = plan.gateway_version
         children = plan.children
         steps = () if children is None else compare(entry, children)
         prune = () if children is None else superfluous(entry, children)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from slicewise.api import labels
 from slicewise.clients.resources import DEPLOYMENTS, REVISIONS, Resource
 from slicewise.controller.fingerprint import fingerprint
+from slicewise.controller.gateway_pods import GatewayRecord
 from slicewise.controller.pods import PodRecord, shared
 from slicewise.pool.observed import ApplyFailure, ObservedDeployment, ObservedRevision, References
 
@@ -43,7 +44,7 @@ class Child:
     body: bytes | None = None
     """The object, packed; only while not verified."""
     facts: ObservedDeployment | bytes | None = None
-    """Deployment: what decisions see of it. ControllerRevision: number and data, packed."""
+    """Deployment: what decisions see of it; one without a revision is the gateway's. ControllerRevision: number and data, packed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +67,9 @@ class PoolEntry:
     """Reason of `Ready`, as the latest plan had it."""
     children: list[Child] = field(default_factory=list)
     pods: dict[str, PodRecord] = field(default_factory=dict)
+    gateway_pods: dict[str, GatewayRecord] = field(default_factory=dict)
+    gateway_version: str | None = None
+    """Version of the configuration that they are to run, as the latest plan had it."""
     failures: tuple[ApplyFailure, ...] = ()
     references: References = field(default_factory=References)
     looked_at: float = -1e9

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slicewise.api.labels import worker_selector
+from slicewise.api.labels import gateway_selector, worker_selector
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import object_meta, worker_account_name
 from slicewise.manifests.pod_template import FETCH_PORT, WORKER_PORT
@@ -26,8 +27,15 @@ def build_service_account(pool: InferencePool) -> dict[str, Any]:
     }
 
 
-def build_network_policy(pool: InferencePool, operator_namespace: str) -> dict[str, Any]:
-    """Return the workers' NetworkPolicy: the API for anyone, download progress for the operator, no metadata service."""
+def build_network_policy(
+    pool: InferencePool, operator_namespace: str, metrics_from: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return the workers' NetworkPolicy.
+
+    In: the pool's gateway; the operator, also to the progress of downloads; `metrics_from`, peers that read metrics. Whoever else
+    could reach a worker would go past keys and limits. Out: anywhere but a metadata service.
+    """
+    gateway = {"podSelector": {"matchLabels": gateway_selector(pool.metadata.name)}}
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}}}
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -37,7 +45,10 @@ def build_network_policy(pool: InferencePool, operator_namespace: str) -> dict[s
             "podSelector": {"matchLabels": worker_selector(pool.metadata.name)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
-                {"ports": [{"port": WORKER_PORT, "protocol": "TCP"}]},
+                {
+                    "ports": [{"port": WORKER_PORT, "protocol": "TCP"}],
+                    "from": [gateway, operator, *map(dict, metrics_from)],
+                },
                 {"ports": [{"port": FETCH_PORT, "protocol": "TCP"}], "from": [operator]},
             ],
             "egress": [

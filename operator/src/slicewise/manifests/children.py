@@ -1,6 +1,7 @@
 """All children of a pool, in the order in which they are applied. Pure.
 
-Rank: what pods refer to first, then budgets (so that no worker is ever without one), then the Deployments.
+Rank: what pods refer to first, then the gateway's configuration (so that requests leave a worker before it goes), then budgets (so
+that no worker is ever without one), then the Deployments, the workers' before the gateway's: they take longer to come up.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from typing import Any
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.access import build_network_policy, build_service_account
 from slicewise.manifests.deployment import build_deployment
-from slicewise.manifests.disruption_budget import build_disruption_budget
+from slicewise.manifests.disruption_budget import build_disruption_budget, build_gateway_budget
+from slicewise.manifests.gateway_access import build_gateway_account, build_gateway_binding, build_gateway_policy
+from slicewise.manifests.gateway_config import build_gateway_config
+from slicewise.manifests.gateway_deployment import build_gateway_deployment
+from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.revision import build_revision
-from slicewise.manifests.service import build_endpoint_service, build_worker_service
+from slicewise.manifests.service import build_endpoint_service, build_revision_service, build_worker_service
 from slicewise.manifests.weight_cache import build_claim, build_live_list
 
 PRUNED_KINDS = (
@@ -22,6 +27,7 @@ PRUNED_KINDS = (
     ("policy/v1", "PodDisruptionBudget"),
     ("apps/v1", "ControllerRevision"),
     ("v1", "ConfigMap"),
+    ("v1", "Service"),
 )
 """Kinds of which an owned object that is no longer planned is deleted. A claim is never among them: it may hold the only copy."""
 
@@ -49,19 +55,23 @@ class ChildrenInput:
     floors: Mapping[str, int]
     """Zone → the floor of its budget."""
     operator_namespace: str
+    gateway: GatewayWish
 
 
 def build_children(wish: ChildrenInput) -> tuple[dict[str, Any], ...]:
     """Return every object that must exist. The same wish gives the same objects, byte for byte."""
     pool = wish.pool
+    gateway = wish.gateway
     live_data = [item.data for item in wish.revisions if item.hash in wish.live]
     children: list[dict[str, Any] | None] = [
         build_service_account(pool),
-        build_network_policy(pool, wish.operator_namespace),
-        build_endpoint_service(pool),
+        build_network_policy(pool, wish.operator_namespace, gateway.installation.metrics_from),
+        build_endpoint_service(pool, gateway.model.ports.http),
         build_worker_service(pool),
+        *(build_revision_service(pool, route.revision) for route in gateway.model.routes),
         build_claim(pool),
         build_live_list(pool, live_data),
+        build_gateway_config(pool, gateway.config),
     ]
     children += [build_revision(pool, item.hash, item.number, item.data) for item in wish.revisions]
     children += [build_disruption_budget(pool, zone, floor) for zone, floor in wish.floors.items()]
@@ -72,4 +82,11 @@ def build_children(wish: ChildrenInput) -> tuple[dict[str, Any], ...]:
                 for zone, count in item.replicas.items()
                 if count > 0 or zone in wish.floors
             ]
+    children += [
+        build_gateway_account(pool),
+        build_gateway_binding(pool, gateway.installation.role),
+        build_gateway_policy(pool, gateway),
+        build_gateway_budget(pool, gateway.model.replicas),
+        build_gateway_deployment(pool, gateway),
+    ]
     return tuple(child for child in children if child is not None)

@@ -1,12 +1,12 @@
-"""The PodDisruptionBudget of one zone. Pure."""
+"""PodDisruptionBudgets: one for the workers of each zone, one for the gateway. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from slicewise.api.labels import zone_selector
+from slicewise.api.labels import gateway_selector, zone_selector
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.manifests.metadata import budget_name, object_meta, zone_labels
+from slicewise.manifests.metadata import budget_name, gateway_name, object_meta, zone_labels
 
 
 def build_disruption_budget(pool: InferencePool, zone: str, floor: int) -> dict[str, Any] | None:
@@ -24,6 +24,22 @@ def build_disruption_budget(pool: InferencePool, zone: str, floor: int) -> dict[
         "spec": {
             "minAvailable": floor,
             "selector": {"matchLabels": zone_selector(pool.metadata.name, zone)},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
+def build_gateway_budget(pool: InferencePool, replicas: int) -> dict[str, Any] | None:
+    """Return the budget by which drains take one gateway pod at a time; None for a single one, which would hold up every drain."""
+    if replicas < 2:
+        return None
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": object_meta(pool, gateway_name(pool.metadata.name), "gateway"),
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": gateway_selector(pool.metadata.name)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }

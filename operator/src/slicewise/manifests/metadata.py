@@ -12,6 +12,8 @@ from slicewise.api.v1alpha1 import InferencePool
 
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _LONGEST_SLUG = 24
+_TAKEN = frozenset({"nozone", "gateway"})
+"""Slugs that stand for something else: nodes without a zone, and what belongs to the gateway."""
 
 
 def zone_slug(zone: str) -> str:
@@ -21,7 +23,7 @@ def zone_slug(zone: str) -> str:
     """
     if zone == "":
         return "nozone"
-    if _DNS_LABEL.match(zone) and len(zone) <= _LONGEST_SLUG and zone != "nozone":
+    if _DNS_LABEL.match(zone) and len(zone) <= _LONGEST_SLUG and zone not in _TAKEN:
         return zone
     readable = re.sub(r"[^a-z0-9]+", "-", zone.lower()).strip("-")[: _LONGEST_SLUG - 7].strip("-") or "zone"
     return f"{readable}-{hashlib.sha256(zone.encode()).hexdigest()[:6]}"
@@ -45,6 +47,21 @@ def revision_name(pool: str, revision: str) -> str:
 def worker_service_name(pool: str) -> str:
     """Return the name of the headless Service over all workers."""
     return f"{pool}-workers"
+
+
+def revision_service_name(pool: str, revision: str) -> str:
+    """Return the name of the headless Service over the workers of one revision."""
+    return f"{pool}-{revision}"
+
+
+def gateway_name(pool: str) -> str:
+    """Return the name of the gateway's Deployment, ConfigMap, ServiceAccount, NetworkPolicy and disruption budget."""
+    return f"{pool}-gateway"
+
+
+def gateway_binding_name(pool: str, role: str) -> str:
+    """Return the name of the RoleBinding of the gateway's agent; with the role in it, which no update of a binding can change."""
+    return f"{pool}-{role}"
 
 
 def worker_account_name(pool: str) -> str:

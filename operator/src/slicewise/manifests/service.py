@@ -1,39 +1,61 @@
-"""The Services of a pool: one address for clients, one name per worker. Pure."""
+"""The Services of a pool: one address for clients, the workers of each revision for the gateway, all of them for scraping. Pure."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-from slicewise.api.labels import worker_selector
+from slicewise.api.labels import LABEL_REVISION, gateway_selector, worker_selector
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.manifests.metadata import object_meta, worker_service_name
+from slicewise.manifests.metadata import object_meta, revision_service_name, worker_service_name
 from slicewise.manifests.pod_template import WORKER_PORT
 
+REVISION_COMPONENT: Final = "revision"
+"""Component of a revision's Service. Kubernetes copies the labels onto its EndpointSlices, by which the gateway finds them."""
 
-def build_endpoint_service(pool: InferencePool) -> dict[str, Any]:
-    """Return the Service that clients use: port 80, over the ready workers of all revisions and zones."""
+
+def build_endpoint_service(pool: InferencePool, gateway_port: int) -> dict[str, Any]:
+    """Return the Service that clients use: port 80, over the ready pods of the gateway, which listen on `gateway_port`."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": object_meta(pool, pool.metadata.name, "endpoint"),
         "spec": {
             "type": "ClusterIP",
-            "selector": worker_selector(pool.metadata.name),
-            "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"}],
+            "selector": gateway_selector(pool.metadata.name),
+            # A number: names of ports are looked up among a pod's containers, and Envoy is a sidecar.
+            "ports": [
+                {"name": "http", "port": 80, "targetPort": gateway_port, "protocol": "TCP", "appProtocol": "http"}
+            ],
         },
     }
 
 
 def build_worker_service(pool: InferencePool) -> dict[str, Any]:
-    """Return the headless Service that lists the workers one by one, for scraping and for the gateway."""
+    """Return the headless Service that lists the workers one by one, for scraping."""
+    name = pool.metadata.name
+    return _headless(pool, worker_service_name(name), "worker", worker_selector(name), {})
+
+
+def build_revision_service(pool: InferencePool, revision: str) -> dict[str, Any]:
+    """Return the headless Service whose EndpointSlices are the gateway's list of the workers of one revision."""
+    name = pool.metadata.name
+    own = {LABEL_REVISION: revision}
+    selector = {**worker_selector(name), **own}
+    return _headless(pool, revision_service_name(name, revision), REVISION_COMPONENT, selector, own)
+
+
+def _headless(
+    pool: InferencePool, name: str, component: str, selector: Mapping[str, str], labels: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": object_meta(pool, worker_service_name(pool.metadata.name), "worker"),
+        "metadata": object_meta(pool, name, component, labels),
         "spec": {
             "type": "ClusterIP",
             "clusterIP": "None",
-            "selector": worker_selector(pool.metadata.name),
+            "selector": dict(selector),
             "ports": [
                 {"name": "http", "port": WORKER_PORT, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"}
             ],

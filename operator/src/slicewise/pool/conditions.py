@@ -8,12 +8,13 @@ from typing import Any
 from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.pool.facts import Facts
 from slicewise.pool.findings import Finding, find_capacity, find_gpu, find_refusal, find_weights, find_workers
+from slicewise.pool.gateway_findings import find_gateway
 from slicewise.pool.rollout.state import Phase
 from slicewise.pool.rollout.times import format_time
 
 Findings = dict[ConditionType, Finding]
 
-_LATER = ("rollout.canary", "autoscaling", "health", "fallback", "gateway")
+_LATER = ("rollout.canary", "autoscaling", "health", "fallback", "gateway.responseCache")
 """Parts of the spec that are accepted and not acted on by this version."""
 
 _NEEDS_SOMEBODY = {
@@ -36,7 +37,7 @@ def not_acted_on(facts: Facts) -> list[str]:
         "autoscaling": spec.autoscaling,
         "health": spec.health,
         "fallback": spec.fallback,
-        "gateway": spec.gateway,
+        "gateway.responseCache": spec.gateway.response_cache if spec.gateway else None,
     }
     return [f"spec.{name}" for name in _LATER if present[name] is not None]
 
@@ -49,13 +50,11 @@ def find_all(facts: Facts) -> Findings:
     if facts.demand is not None:
         found[ConditionType.WEIGHTS_CACHED] = find_weights(facts)
         found[ConditionType.WORKERS_READY] = find_workers(facts)
+        found[ConditionType.GATEWAY_PROGRAMMED] = find_gateway(facts)
         found[ConditionType.ROLLOUT_PROGRESSING] = _rollout(facts)
         found[ConditionType.SERVING_ON_GPU] = find_gpu(facts)
         found[ConditionType.DRAIN_BLOCKED] = _drain(facts)
         found[ConditionType.DEGRADED] = _degraded(facts)
-    if facts.pool.spec.gateway is not None:
-        message = "spec.gateway is not acted on by this version: clients reach the workers through the Service in status.endpoint"
-        found[ConditionType.GATEWAY_PROGRAMMED] = Finding("False", Reason.NOT_ACTED_ON, message)
     if facts.pool.spec.fallback is not None:
         message = "spec.fallback is not acted on by this version: nothing serves when no slice does"
         found[ConditionType.FALLBACK_ACTIVE] = Finding("False", Reason.NOT_ACTED_ON, message)
@@ -176,6 +175,9 @@ def _stalled(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding | 
         Reason.APPLY_FAILED,
     }:
         return Finding("True", workers.reason, workers.message)
+    gateway = found.get(ConditionType.GATEWAY_PROGRAMMED)
+    if gateway is not None and gateway.reason in {Reason.CONFIGURATION_REFUSED, Reason.PODS_FORBIDDEN}:
+        return Finding("True", gateway.reason, gateway.message)
     refused = _refused_child(facts)
     return None if refused is None else Finding("True", refused.reason, refused.message)
 
@@ -203,9 +205,17 @@ def _ready(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding:
         if weights is not None and weights.status == "False" and weights.reason is not Reason.PENDING:
             return Finding("False", Reason.WORKERS_NOT_READY, weights.message)
         return Finding("False", Reason.WORKERS_NOT_READY, workers.message)
+    return _served(facts, found, workers)
+
+
+def _served(facts: Facts, found: Mapping[ConditionType, Finding], workers: Finding) -> Finding:
+    """Ready of a pool whose workers are as they should be: what stands beside them."""
     refused = _refused_child(facts)
     if refused is not None:
         return Finding("False", refused.reason, f"{workers.message}; {refused.message}")
+    gateway = found.get(ConditionType.GATEWAY_PROGRAMMED)
+    if gateway is not None and gateway.status != "True":
+        return Finding("False", Reason.GATEWAY_NOT_PROGRAMMED, f"{workers.message}; {gateway.message}")
     if workers.reason in {Reason.SUSPENDED, Reason.SCALED_TO_ZERO}:
         return Finding("True", workers.reason, workers.message)
     return Finding("True", Reason.ALL_WORKERS_READY, workers.message)

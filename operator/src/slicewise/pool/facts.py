@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.pool.demand import Demand
 from slicewise.pool.disruption import BlockedDrain
 from slicewise.pool.observed import ObservedPod, ObservedPool
@@ -29,6 +30,8 @@ class Facts:
     demand: Demand | None = None
     """None where no profile can be named; `no_profile` then says why."""
     no_profile: NoProfile | None = None
+    gateway: GatewayWish | None = None
+    """What the gateway is to be; None where `demand` is."""
     blocked_drains: tuple[BlockedDrain, ...] = ()
     blocked_zones: tuple[str, ...] = ()
     """Zones in which a replacement waits for a slice."""

@@ -155,11 +155,10 @@ _UNUSABLE = {
 def _absent_reference(facts: Facts) -> Finding | None:
     references, spec = facts.observed.references, facts.pool.spec
     what = f"does not exist in namespace {facts.pool.metadata.namespace}: create it, workers start by themselves then"
-    for secret, there in sorted(references.secrets.items()):
-        if not there:
-            return Finding(
-                "False", Reason.SECRET_MISSING, f"Secret {secret!r} (spec.model.credentialsSecretRef) {what}"
-            )
+    secret = spec.model.credentials_secret_ref
+    if secret is not None and references.secrets.get(secret.name) is False:
+        text = f"Secret {secret.name!r} (spec.model.credentialsSecretRef) {what}"
+        return Finding("False", Reason.SECRET_MISSING, text)
     if references.claim is False:
         claim = spec.cache.persistent_volume_claim
         name = (claim.claim_name if claim else None) or spec.model.source
@@ -182,7 +181,7 @@ def _progress(loading: list[ObservedPod]) -> str:
     return f"{who} the weights; {slowest.name} has {percent} % of {fetch.bytes_total / 2**20:.0f} MiB"
 
 
-_IMAGE_TROUBLE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+IMAGE_TROUBLE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 
 
 def find_workers(facts: Facts) -> Finding:
@@ -214,7 +213,7 @@ def _trouble(facts: Facts, count: str) -> Finding | None:
     if refused is not None:
         return Finding("False", refused.reason, f"{count}; {refused.message}")
     for pod in facts.workers:
-        if pod.waiting_reason in _IMAGE_TROUBLE:
+        if pod.waiting_reason in IMAGE_TROUBLE:
             return Finding(
                 "False",
                 Reason.IMAGE_NOT_PULLABLE,

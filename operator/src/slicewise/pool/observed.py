@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slicewise.api.quantity import Bytes
+from slicewise.manifests.gateway_wish import GatewayInstallation
 from slicewise.pool.rollout.judgement import Measured
 
 
@@ -97,6 +98,35 @@ class ObservedPod:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayInfo:
+    """What the agent of one gateway pod says."""
+
+    running: str | None
+    """Version of the configuration that Envoy has all of; None before it has one."""
+    wanted: str | None
+    """Version that the agent last wrote."""
+    programmed: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedGatewayPod:
+    """One pod of the pool's gateway."""
+
+    name: str
+    ready: bool = False
+    terminating: bool = False
+    started_with: str = ""
+    """Version of what it was started with, as its annotation says."""
+    waiting_reason: str | None = None
+    """`Unschedulable`, `ImagePullBackOff`, `CrashLoopBackOff`, …; None when nothing waits."""
+    waiting_message: str = ""
+    info: GatewayInfo | None = None
+    """What its agent last said; None before it was asked, or while it does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedDeployment:
     """The Deployment of one (revision, zone)."""
 
@@ -146,6 +176,9 @@ class ObservedPool:
     """The whole input of a plan besides the pool itself."""
 
     pods: tuple[ObservedPod, ...] = ()
+    gateway_pods: tuple[ObservedGatewayPod, ...] = ()
+    gateway_failure: str | None = None
+    """Message of `ReplicaFailure` of the gateway's Deployment."""
     deployments: tuple[ObservedDeployment, ...] = ()
     revisions: tuple[ObservedRevision, ...] = ()
     nodes: tuple[ObservedNode, ...] = ()
@@ -165,3 +198,4 @@ class ObservedPool:
     allow_private_sources: bool = False
     """Whether `slicewise-fetch` may reach private addresses (chart value; off by default)."""
     operator_namespace: str = "slicewise-system"
+    gateway: GatewayInstallation = field(default_factory=GatewayInstallation)

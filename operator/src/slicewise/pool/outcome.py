@@ -46,3 +46,5 @@ class PoolPlan:
     deletions: tuple[PodDeletion, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_after: float | None = None
+    gateway_version: str | None = None
+    """Version of the configuration that the gateway's pods are to run; None: as before."""

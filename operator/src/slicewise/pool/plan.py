@@ -14,10 +14,12 @@ from slicewise.api.duration import duration_seconds
 from slicewise.api.labels import ANNOTATION_REQUEST
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.children import ChildrenInput, KeptRevision, build_children
+from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.pod_template import Installation, build_pod_template
 from slicewise.pool.demand import Demand, read_demand
 from slicewise.pool.disruption import blocked_drains, deletions, drain_surge
 from slicewise.pool.facts import Facts
+from slicewise.pool.gateway import gateway_wish
 from slicewise.pool.observed import ObservedPool
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.report import build_report, invalid_report
@@ -28,6 +30,7 @@ from slicewise.pool.rollout.machine import advance, next_deadline
 from slicewise.pool.rollout.request import read_request
 from slicewise.pool.rollout.shares import shares
 from slicewise.pool.rollout.state import Phase, RolloutState, read_state
+from slicewise.pool.rollout.traffic import traffic
 from slicewise.pool.rollout.view import RolloutView, Shares
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.zones import hold_back_shrinking
@@ -54,23 +57,26 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     view = _view(pool, demand, state, observed.measured)
     share = shares(state, view, _steady(demand, state, observed))
     after = advance(state, view, share, now)
+    gateway = gateway_wish(pool, observed, traffic(state, _serving(demand, state)))
     facts = Facts(
         pool,
         observed,
         after,
         demand=demand,
+        gateway=gateway,
         blocked_drains=blocked_drains(demand.targets, demand.stable_slices, demand.workers, observed.nodes),
         blocked_zones=share.step.blocked if share.step else (),
         deletions=deletions(observed.pods),
     )
     report = build_report(facts, now)
-    children = build_children(_children_input(pool, observed, demand, state, share))
+    children = build_children(_children_input(facts, state, share, gateway))
     return PoolPlan(
         children=children,
         status=report.status,
         deletions=facts.deletions,
         events=(*rollout_events(state, after), *report.events),
         requeue_after=0.0 if after != state else _requeue(facts, view, now),
+        gateway_version=gateway.config.version,
     )
 
 
@@ -93,6 +99,12 @@ def _view(pool: InferencePool, demand: Demand, state: RolloutState, measured: Me
     )
 
 
+def _serving(demand: Demand, state: RolloutState) -> dict[str, int]:
+    """Revision → workers that take requests."""
+    live = [name for name in (state.stable, state.canary) if name is not None]
+    return {name: sum(demand.workers.serving(name).values()) for name in live}
+
+
 def _steady(demand: Demand, state: RolloutState, observed: ObservedPool) -> dict[str, int]:
     """Zone → replicas of the stable revision while no rollout moves workers."""
     asked = demand.workers.asked(state.stable)
@@ -100,9 +112,10 @@ def _steady(demand: Demand, state: RolloutState, observed: ObservedPool) -> dict
     return drain_surge(held, asked, demand.stable_slices, demand.workers, observed.nodes)
 
 
-def _children_input(
-    pool: InferencePool, observed: ObservedPool, demand: Demand, state: RolloutState, share: Shares
-) -> ChildrenInput:
+def _children_input(facts: Facts, state: RolloutState, share: Shares, gateway: GatewayWish) -> ChildrenInput:
+    pool, observed, demand = facts.pool, facts.observed, facts.demand
+    if demand is None:
+        raise ValueError("children of a pool without a profile")
     live: dict[str, Mapping[str, int]] = {str(state.stable): share.stable}
     if state.canary is not None:
         live[state.canary] = share.canary
@@ -118,6 +131,7 @@ def _children_input(
         live=tuple(live),
         floors={target.zone: target.floor for target in demand.targets},
         operator_namespace=observed.operator_namespace,
+        gateway=gateway,
     )
 
 

@@ -20,13 +20,22 @@ _TOLD = (
     ConditionType.CAPACITY_AVAILABLE,
     ConditionType.WEIGHTS_CACHED,
     ConditionType.WORKERS_READY,
+    ConditionType.GATEWAY_PROGRAMMED,
     ConditionType.DRAIN_BLOCKED,
     ConditionType.DEGRADED,
 )
 """Conditions of which a change of reason is an Event. The rollout's own Events come from its machine."""
 
 _BAD_WHEN_TRUE = {ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED}
-_QUIET = {Reason.PENDING, Reason.STARTING, Reason.SLICES_FREE, Reason.NOT_BLOCKED, Reason.NOT_DEGRADED}
+_QUIET = {
+    Reason.PENDING,
+    Reason.STARTING,
+    Reason.NOT_PROGRAMMED,
+    Reason.UNKNOWN,
+    Reason.SLICES_FREE,
+    Reason.NOT_BLOCKED,
+    Reason.NOT_DEGRADED,
+}
 """Reasons that are no news by themselves when a pool is new."""
 
 
@@ -103,7 +112,7 @@ def _events(found: Findings, before: Mapping[str, Any]) -> tuple[Event, ...]:
 
 def _event_type(kind: ConditionType, finding: Finding) -> Any:
     bad = finding.status == "True" if kind in _BAD_WHEN_TRUE else finding.status == "False"
-    harmless = finding.reason in {Reason.DOWNLOADING, Reason.STARTING, Reason.PENDING}
+    harmless = finding.reason in {Reason.DOWNLOADING, Reason.STARTING, Reason.PENDING, Reason.NOT_PROGRAMMED}
     return "Warning" if bad and not harmless else "Normal"
 
 

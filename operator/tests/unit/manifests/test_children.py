@@ -28,16 +28,20 @@ def kinds(plan: PoolPlan) -> list[str]:
     return [item["kind"] for item in plan.children or ()]
 
 
-def test_what_pods_refer_to_comes_first_then_budgets_then_deployments() -> None:
+def test_what_pods_refer_to_comes_first_then_budgets_then_deployments_and_the_gateway_last() -> None:
     plan = planned(replicas=3)
     assert kinds(plan) == [
         "ServiceAccount",
         "NetworkPolicy",
-        "Service",
-        "Service",
+        *["Service"] * 3,
+        "ConfigMap",
         "ControllerRevision",
         *["PodDisruptionBudget"] * 3,
         *["Deployment"] * 3,
+        "ServiceAccount",
+        "RoleBinding",
+        "NetworkPolicy",
+        "Deployment",
     ]
 
 
@@ -105,7 +109,7 @@ def test_a_claim_from_a_template_is_made_and_lists_the_live_weights() -> None:
     cache = {"persistentVolumeClaim": {"template": {"accessModes": ["ReadWriteMany"], "size": "20Gi"}}}
     plan = planned(replicas=3, cache=cache)
     assert child(plan, "PersistentVolumeClaim")["spec"]["resources"] == {"requests": {"storage": "20Gi"}}
-    live = json.loads(child(plan, "ConfigMap")["data"]["live.json"])
+    live = json.loads(child(plan, "ConfigMap", "weights")["data"]["live.json"])
     assert live == [{"digest": make_pool().spec.model.digest, "source": make_pool().spec.model.source}]
     env = child(plan, "Deployment")["spec"]["template"]["spec"]["initContainers"][0]["env"]
     assert {"name": "SLICEWISE_FETCH_CACHE_SIZE_LIMIT", "value": str(20 * 2**30)} in env

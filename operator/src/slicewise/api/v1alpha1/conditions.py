@@ -49,14 +49,15 @@ _NEVER_SEEN: Final = "the operator has not looked at the pool yet"
 _DECLARED: Final = (
     Condition(
         ConditionType.READY,
-        when_true="the pool is as the spec asks for: every worker it is to have serves, and no rollout is under way "
-        "(also where it is to have none)",
+        when_true="the pool is as the spec asks for: every worker it is to have serves, its gateway is programmed, and no rollout is "
+        "under way (also where it is to have none)",
         when_false="it is not there yet; the reason says what is missing, and workers that are ready serve meanwhile",
         when_absent=_NEVER_SEEN,
         set_by="pool/conditions.py, as a summary of the others; read by kstatus, Helm --wait, Flux and Argo CD",
         reasons=(
             Reason.ALL_WORKERS_READY,
             Reason.WORKERS_NOT_READY,
+            Reason.GATEWAY_NOT_PROGRAMMED,
             Reason.SCALED_TO_ZERO,
             Reason.SUSPENDED,
             Reason.NOT_ACCEPTED,
@@ -98,6 +99,7 @@ _DECLARED: Final = (
             Reason.CACHE_FULL,
             Reason.UNSUPPORTED,
             Reason.MODEL_TOO_LARGE,
+            Reason.CONFIGURATION_REFUSED,
             Reason.PODS_FORBIDDEN,
             Reason.NAMESPACE_TERMINATING,
             Reason.APPLY_FAILED,
@@ -177,11 +179,26 @@ _DECLARED: Final = (
     ),
     Condition(
         ConditionType.GATEWAY_PROGRAMMED,
-        when_true="the pool's gateway has its routes",
-        when_false="it has not; clients reach the workers through the pool's Service meanwhile",
-        when_absent="the spec asks for no gateway",
-        set_by="pool/conditions.py; this version has no gateway and says NotActedOn",
-        reasons=(Reason.NOT_PROGRAMMED, Reason.NOT_ACTED_ON),
+        when_true="as many gateway pods are ready as the spec asks for, and the Envoy of each runs the configuration that the pool "
+        "asks for (while a rollout moves: one of this pool)",
+        when_false="a gateway pod is missing, or runs another configuration, or lets nobody in because the keys are missing; those "
+        "that are ready serve meanwhile (Unknown where a gateway pod does not say what it runs)",
+        when_absent="the spec is not accepted, or was never looked at",
+        set_by="pool/gateway_findings.py, from the gateway's pods and their agents' /v1/gateway",
+        reasons=(
+            Reason.PROGRAMMED,
+            Reason.NOT_PROGRAMMED,
+            Reason.STARTING,
+            Reason.CONFIGURATION_REFUSED,
+            Reason.SECRET_MISSING,
+            Reason.UNSCHEDULABLE,
+            Reason.IMAGE_NOT_PULLABLE,
+            Reason.CRASH_LOOPING,
+            Reason.PODS_FORBIDDEN,
+            Reason.QUOTA_EXCEEDED,
+            Reason.APPLY_FAILED,
+            Reason.UNKNOWN,
+        ),
     ),
     Condition(
         ConditionType.ROLLOUT_PROGRESSING,

@@ -22,7 +22,7 @@ class GatewayLimits(ApiModel):
 
 
 class ResponseCache(ApiModel):
-    """Answers that are given again."""
+    """Answers that are given again. Not acted on by this version."""
 
     ttl: Minutes = "60s"
     """How long an answer is kept, as a duration."""
@@ -31,11 +31,11 @@ class ResponseCache(ApiModel):
 
 
 class GatewaySpec(ApiModel):
-    """The door in front of the workers. Not acted on by this version."""
+    """The door in front of the workers: every pool has one, also without this field."""
 
     replicas: Annotated[WholeNumber, Field(ge=1, le=20)] = 1
     """Gateway pods."""
     tenant_keys_secret_ref: LocalObjectReference | None = None
-    """Secret with one API key a tenant. Default: no key is asked for."""
+    """Secret with an entry a tenant: its name is the tenant's, its value the API keys, one a line. Default: no key is asked for."""
     limits: GatewayLimits | None = None
     response_cache: ResponseCache | None = None

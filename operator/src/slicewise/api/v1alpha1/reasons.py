@@ -22,6 +22,10 @@ class Reason(StrEnum):
     WORKERS_NOT_READY = "WorkersNotReady", "Some workers do not serve yet; WorkersReady and WeightsCached say why."
     SCALED_TO_ZERO = "ScaledToZero", "The pool has no workers because `spec.replicas` is 0."
     SUSPENDED = "Suspended", "The pool has no workers because `spec.suspend` is true."
+    GATEWAY_NOT_PROGRAMMED = (
+        "GatewayNotProgrammed",
+        "The gateway, which clients reach the workers through, is not ready; GatewayProgrammed says why.",
+    )
     NOT_ACCEPTED = "NotAccepted", "The spec is not acted on; Accepted says why."
     INSUFFICIENT_CAPACITY = "InsufficientCapacity", "Slices are missing; CapacityAvailable says how many and where."
     ROLLOUT_IN_PROGRESS = "RolloutInProgress", "A new revision is taking over; RolloutProgressing says how far it is."
@@ -52,10 +56,10 @@ class Reason(StrEnum):
         "FloorAboveReplicas",
         "`spec.zones.minAvailable` in each zone comes to more than `spec.replicas`; the floor holds.",
     )
-    QUOTA_EXCEEDED = "QuotaExceeded", "The namespace's quota has no room for the workers."
+    QUOTA_EXCEEDED = "QuotaExceeded", "The namespace's quota has no room for the pool's pods."
     UNSCHEDULABLE = (
         "Unschedulable",
-        "The scheduler places no worker although a slice is free; see the message.",
+        "The scheduler finds no node for a pod although no slice is missing; see the message.",
     )
     ZONE_UNKNOWN = "ZoneUnknown", "A zone in `spec.zones.names` has no node, or nodes carry no zone label."
     UNKNOWN = "Unknown", "What this condition needs could not be read; nothing was changed on that account."
@@ -71,7 +75,7 @@ class Reason(StrEnum):
     PRIVATE_ADDRESS = "PrivateAddress", "The source is on a private address, which this installation does not allow."
     CACHE_FULL = "CacheFull", "The weights do not fit into the cache's limit beside those in use."
     DISK_FULL = "DiskFull", "The disk under the cache has no room."
-    SECRET_MISSING = "SecretMissing", "The Secret in `spec.model.credentialsSecretRef` does not exist."
+    SECRET_MISSING = "SecretMissing", "A Secret that the spec names does not exist; the message names it."
     CLAIM_MISSING = "ClaimMissing", "The claim that the spec names does not exist."
     CLAIM_PENDING = "ClaimPending", "The claim has no volume yet."
     MODEL_TOO_LARGE = "ModelTooLarge", "The weights alone are larger than the slice's memory."
@@ -79,14 +83,19 @@ class Reason(StrEnum):
 
     # WorkersReady
     ALL_READY = "AllReady", "Every worker is ready."
-    STARTING = "Starting", "Workers are starting."
-    IMAGE_NOT_PULLABLE = "ImageNotPullable", "A node cannot pull the worker's image."
-    CRASH_LOOPING = "CrashLooping", "A worker ends again and again; the message has its last words."
-    PODS_FORBIDDEN = "PodsForbidden", "The namespace's policy does not let the workers' pods in."
+    STARTING = "Starting", "Pods are starting."
+    IMAGE_NOT_PULLABLE = "ImageNotPullable", "A node cannot pull a pod's image."
+    CRASH_LOOPING = "CrashLooping", "A pod's program ends again and again; the message has its last words."
+    PODS_FORBIDDEN = "PodsForbidden", "The namespace's policy does not let the pool's pods in."
     NAMESPACE_TERMINATING = "NamespaceTerminating", "The namespace is being deleted, so nothing new can start in it."
 
     # GatewayProgrammed
-    NOT_PROGRAMMED = "NotProgrammed", "The gateway does not have the pool's routes yet."
+    PROGRAMMED = "Programmed", "Every gateway pod is ready and its Envoy runs the pool's configuration."
+    NOT_PROGRAMMED = "NotProgrammed", "A gateway pod has not taken in the pool's newest configuration yet."
+    CONFIGURATION_REFUSED = (
+        "ConfigurationRefused",
+        "Envoy refused its configuration and goes on with the one before; its log says why.",
+    )
 
     # RolloutProgressing
     PLACING = "Placing", "A slice for the new revision's first worker is being found."

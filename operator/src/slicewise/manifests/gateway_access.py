@@ -1,0 +1,71 @@
+"""What the gateway's pods may do, and who may reach them: account, rights, NetworkPolicy. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from slicewise.api.labels import gateway_selector, worker_selector
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.manifests.gateway_wish import GatewayWish
+from slicewise.manifests.metadata import gateway_binding_name, gateway_name, object_meta
+from slicewise.manifests.pod_template import WORKER_PORT
+
+AGENT_PORT: Final = 9092
+"""Where the agent says what Envoy runs."""
+
+
+def build_gateway_account(pool: InferencePool) -> dict[str, Any]:
+    """Return the gateway's ServiceAccount. Its token is mounted for the agent alone, never for Envoy."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": object_meta(pool, gateway_name(pool.metadata.name), "gateway"),
+        "automountServiceAccountToken": False,
+    }
+
+
+def build_gateway_binding(pool: InferencePool, role: str) -> dict[str, Any]:
+    """Return the RoleBinding that gives the agent the installation's ClusterRole, in the pool's namespace alone."""
+    name = pool.metadata.name
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": object_meta(pool, gateway_binding_name(name, role), "gateway"),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": gateway_name(name), "namespace": pool.metadata.namespace}],
+    }
+
+
+def build_gateway_policy(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
+    """Return the gateway's NetworkPolicy.
+
+    In: the API for anyone; counters and the agent for the operator and who reads metrics. Out: names, workers, the API
+    server, and the trace collector when there is one.
+    """
+    name, here, ports = pool.metadata.name, wish.installation, wish.model.ports
+    operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": wish.operator_namespace}}}
+    egress: list[dict[str, Any]] = [
+        {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+        {"ports": [_tcp(WORKER_PORT)], "to": [{"podSelector": {"matchLabels": worker_selector(name)}}]},
+        {"ports": [_tcp(port) for port in here.api_server_ports]},
+    ]
+    if wish.model.otlp is not None:
+        egress.append({"ports": [_tcp(wish.model.otlp[1])]})
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": object_meta(pool, gateway_name(name), "gateway"),
+        "spec": {
+            "podSelector": {"matchLabels": gateway_selector(name)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                {"ports": [_tcp(ports.http)]},
+                {"ports": [_tcp(ports.stats), _tcp(AGENT_PORT)], "from": [operator, *map(dict, here.metrics_from)]},
+            ],
+            "egress": egress,
+        },
+    }
+
+
+def _tcp(port: int) -> dict[str, Any]:
+    return {"port": port, "protocol": "TCP"}

@@ -1,0 +1,203 @@
+"""The Deployment of a pool's gateway: Envoy as a sidecar of the agent that writes its files. Pure.
+
+What is rendered here is read by `slicewise-gateway`; a contract test parses it with its own settings.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from slicewise.api.labels import (
+    ANNOTATION_START,
+    LABEL_COMPONENT,
+    LABEL_POOL,
+    LABEL_ROLE,
+    ROLE_GATEWAY,
+    common_labels,
+    gateway_selector,
+)
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.gateway import envoy_arguments
+from slicewise.manifests.gateway_access import AGENT_PORT
+from slicewise.manifests.gateway_wish import GatewayWish
+from slicewise.manifests.metadata import gateway_name, object_meta
+from slicewise.manifests.pod_template import WORKER_UID
+from slicewise.manifests.service import REVISION_COMPONENT
+
+DRAIN_DELAY_SECONDS: Final = 10
+"""How long a gateway that was told to stop goes on taking connections, while others learn of it."""
+_MARGIN_SECONDS: Final = 15
+_CONFIG, _KEYS = "/etc/slicewise/gateway", "/etc/slicewise/keys"
+_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+def drain_seconds(wish: GatewayWish) -> int:
+    """Return how long requests that run may take to end: the longest that one may take at all, and a little."""
+    return int(wish.model.timeouts.gateway) + 5
+
+
+def build_gateway_deployment(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
+    """Return the Deployment. A pod is replaced by one that is ready before it goes; it goes when its requests are done."""
+    name = pool.metadata.name
+    labels = {**common_labels(name, "gateway"), LABEL_ROLE: ROLE_GATEWAY}
+    annotations = {
+        ANNOTATION_START: wish.start_version,
+        "kubectl.kubernetes.io/default-container": "agent",
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": object_meta(pool, gateway_name(name), "gateway", {LABEL_ROLE: ROLE_GATEWAY}),
+        "spec": {
+            "replicas": wish.model.replicas,
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": gateway_selector(name)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": _pod(pool, wish)},
+        },
+    }
+
+
+def _pod(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "serviceAccountName": gateway_name(pool.metadata.name),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": DRAIN_DELAY_SECONDS + drain_seconds(wish) + _MARGIN_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": WORKER_UID,
+            "runAsGroup": WORKER_UID,
+            "fsGroup": WORKER_UID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": _spread(pool),
+        "initContainers": [_seed(pool, wish), _envoy(wish)],
+        "containers": [_agent(pool, wish)],
+        "volumes": _volumes(pool, wish),
+    }
+    if wish.pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in wish.pull_secrets]
+    return {**spec, **wish.installation.placement}
+
+
+def _spread(pool: InferencePool) -> list[dict[str, Any]]:
+    """Over zones first, then over nodes; a preference, for a cluster of one node runs them all."""
+    selector = {"matchLabels": gateway_selector(pool.metadata.name)}
+    return [
+        {"topologyKey": key, "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector}
+        for key in (pool.spec.zones.topology_key, "kubernetes.io/hostname")
+    ]
+
+
+def _seed(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
+    return {
+        "name": "seed",
+        "image": wish.installation.image,
+        "args": ["slicewise-gateway", "seed"],  # not `command`: the image's init process is in front
+        "env": _environment(pool, wish),
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}},
+        "securityContext": _locked_down(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [_files(wish), {"name": "config", "mountPath": _CONFIG, "readOnly": True}, *_keys(wish)],
+    }
+
+
+def _envoy(wish: GatewayWish) -> dict[str, Any]:
+    """A sidecar: started before the agent, and ended by the kubelet after it."""
+    ports = wish.model.ports
+    return {
+        "name": "envoy",
+        "image": wish.installation.envoy_image or wish.installation.image,
+        "restartPolicy": "Always",
+        "args": ["envoy", *envoy_arguments(wish.model)],
+        "ports": [
+            {"name": "http", "containerPort": ports.http, "protocol": "TCP"},
+            {"name": "stats", "containerPort": ports.stats, "protocol": "TCP"},
+        ],
+        "resources": dict(wish.installation.resources),
+        "securityContext": _locked_down(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{**_files(wish), "readOnly": True}],
+    }
+
+
+def _agent(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
+    return {
+        "name": "agent",
+        "image": wish.installation.image,
+        "args": ["slicewise-gateway", "agent"],
+        "env": _environment(pool, wish),
+        "ports": [{"name": "agent", "containerPort": AGENT_PORT, "protocol": "TCP"}],
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}},
+        "securityContext": _locked_down(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "readinessProbe": _probe("/readyz", period=2, failures=2),
+        "livenessProbe": _probe("/healthz", period=10, failures=3),
+        "volumeMounts": [_files(wish), *_keys(wish), {"name": "token", "mountPath": _ACCOUNT, "readOnly": True}],
+    }
+
+
+def _environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]:
+    name = pool.metadata.name
+    values = {
+        "POOL": name,
+        "NAMESPACE": pool.metadata.namespace,
+        "CONFIG_MAP": gateway_name(name),
+        "ENDPOINTS_SELECTOR": f"{LABEL_POOL}={name},{LABEL_COMPONENT}={REVISION_COMPONENT}",
+        "MOUNTED": _CONFIG,
+        "KEYS": _KEYS if wish.model.tenant_keys is not None else None,
+        "DIRECTORY": wish.model.directory,
+        "ENVOY_ADMIN": f"http://127.0.0.1:{wish.model.ports.admin}",
+        "PORT": AGENT_PORT,
+        "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
+        "DRAIN_SECONDS": drain_seconds(wish),
+    }
+    prefix = "SLICEWISE_GATEWAY_"
+    return [{"name": f"{prefix}{key}", "value": str(value)} for key, value in values.items() if value is not None]
+
+
+def _volumes(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]:
+    volumes: list[dict[str, Any]] = [
+        # In memory, because the tenants' keys are among Envoy's files.
+        {"name": "files", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
+        {"name": "config", "configMap": {"name": gateway_name(pool.metadata.name), "defaultMode": 0o444}},
+        {"name": "token", "projected": {"defaultMode": 0o440, "sources": _token()}},
+    ]
+    if wish.model.tenant_keys is not None:
+        # Optional: without it the gateway runs and lets nobody in, and takes up the keys when they come.
+        secret = {"secretName": wish.model.tenant_keys.secret, "optional": True, "defaultMode": 0o440}
+        volumes.append({"name": "keys", "secret": secret})
+    return volumes
+
+
+def _token() -> list[dict[str, Any]]:
+    return [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+    ]
+
+
+def _files(wish: GatewayWish) -> dict[str, Any]:
+    return {"name": "files", "mountPath": wish.model.directory}
+
+
+def _keys(wish: GatewayWish) -> list[dict[str, Any]]:
+    return [] if wish.model.tenant_keys is None else [{"name": "keys", "mountPath": _KEYS, "readOnly": True}]
+
+
+def _locked_down() -> dict[str, Any]:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": AGENT_PORT, "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }

@@ -1,0 +1,71 @@
+"""The gateway that a pool asks for: its routes, limits and place, from the spec and from where the rollout stands. Pure.
+
+Called by `plan_pool`. Which revision gets which share of the requests is decided in `rollout/traffic.py`; Envoy's configuration is
+made in `slicewise.gateway`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from math import floor
+from typing import Any, Final
+
+from slicewise.api.duration import duration_seconds
+from slicewise.api.quantity import Bytes, parse_quantity
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec
+from slicewise.gateway import Backend, GatewayModel, RevisionRoute, TenantKeys, Timeouts, render_gateway
+from slicewise.manifests.gateway_wish import GatewayInstallation, GatewayWish
+from slicewise.manifests.metadata import revision_service_name
+from slicewise.pool.observed import ObservedPool
+
+_HEAP_SHARE: Final = 0.8
+"""Of the memory that Envoy's container may take; the rest is for what Envoy does not count as heap."""
+_render = lru_cache(maxsize=16)(render_gateway)
+"""A pass plans up to three times; most times the model is the one before."""
+
+
+def gateway_wish(pool: InferencePool, observed: ObservedPool, shares: Mapping[str, int]) -> GatewayWish:
+    """Return what the gateway is to be. `shares`: revision → weight, the stable revision first."""
+    model = _model(pool, observed.gateway, shares)
+    return GatewayWish(
+        model, _render(model), observed.gateway, observed.operator_namespace, pull_secrets=observed.image_pull_secrets
+    )
+
+
+def _model(pool: InferencePool, here: GatewayInstallation, shares: Mapping[str, int]) -> GatewayModel:
+    name, spec = pool.metadata.name, pool.spec.gateway or GatewaySpec()
+    limits = spec.limits or GatewayLimits()
+    canary, keys = pool.spec.rollout.canary, spec.tenant_keys_secret_ref
+    return GatewayModel(
+        pool=name,
+        routes=tuple(
+            RevisionRoute(revision, weight, (Backend(revision_service_name(name, revision)),))
+            for revision, weight in shares.items()
+        ),
+        timeouts=Timeouts.of(duration_seconds(limits.request_timeout)),
+        max_body_bytes=int(Bytes.from_quantity(limits.max_body_bytes)),
+        requests_per_minute=limits.per_tenant_requests_per_minute,
+        replicas=spec.replicas,
+        tenant_keys=None if keys is None else TenantKeys(keys.name),
+        p95_seconds=duration_seconds(canary.p95) if canary is not None and canary.p95 is not None else None,
+        otlp=_collector(here.otlp),
+        **_size(here.resources),
+    )
+
+
+def _collector(address: str) -> tuple[str, int] | None:
+    host, _, port = address.rpartition(":")
+    return (host.strip("[]"), int(port)) if host else None
+
+
+def _size(resources: Mapping[str, Any]) -> dict[str, Any]:
+    """Envoy's heap and threads, from its container's resources; nothing where they do not say."""
+    limits = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+    size: dict[str, Any] = {}
+    if "memory" in (resources.get("limits") or {}):
+        size["heap_bytes"] = floor(float(parse_quantity(limits["memory"])) * _HEAP_SHARE)
+    if "cpu" in limits:
+        size["concurrency"] = max(1, floor(parse_quantity(limits["cpu"])))
+    return size

@@ -1,0 +1,106 @@
+"""GatewayProgrammed: whether the gateway's pods run what the pool asks for, by their agents' own word. Pure.
+
+While a rollout moves, weights change with every worker. A pod that has taken in some configuration of this pool counts then, so
+that the condition tells of trouble and not of every step; at rest each pod must run the very version that is wanted.
+"""
+
+from __future__ import annotations
+
+from slicewise.api.v1alpha1 import Reason
+from slicewise.manifests.gateway_wish import GatewayWish
+from slicewise.manifests.metadata import gateway_binding_name, gateway_name
+from slicewise.pool.facts import Facts
+from slicewise.pool.findings import IMAGE_TROUBLE, Finding
+from slicewise.pool.observed import ApplyFailure, ObservedGatewayPod
+from slicewise.pool.rollout.state import Phase
+
+_REST = {Phase.IDLE, Phase.ROLLED_BACK}
+
+
+def find_gateway(facts: Facts) -> Finding | None:
+    """GatewayProgrammed; None where the pool asks for nothing that can be carried out."""
+    wish = facts.gateway
+    if wish is None:
+        return None
+    refused = _refused(facts)
+    if refused is not None:
+        return refused
+    here = [pod for pod in facts.observed.gateway_pods if not pod.terminating]
+    trouble = _trouble(here)
+    if trouble is not None:
+        return trouble
+    ready = [pod for pod in here if pod.ready]
+    count = f"{len(ready)} of {wish.model.replicas} gateway pods are ready"
+    if len(ready) < wish.model.replicas:
+        return Finding("False", Reason.STARTING, count)
+    old = [pod.name for pod in ready if pod.started_with != wish.start_version]
+    if old:
+        return Finding("False", Reason.STARTING, f"{count}; {old[0]} is to be replaced by one with other settings")
+    unheard = _not_programmed(ready, wish, at_rest=facts.state.phase in _REST)
+    if unheard is not None:
+        return unheard
+    return _without_keys(facts, wish) or Finding("True", Reason.PROGRAMMED, f"{count} and run the pool's configuration")
+
+
+def _refused(facts: Facts) -> Finding | None:
+    """A child of the gateway that the API server does not take, or pods that a policy or quota keeps out."""
+    failure = facts.observed.gateway_failure
+    mine = gateway_failures(facts)
+    if mine:
+        first = mine[0]
+        text = f"{first.kind} {first.name} was refused ({first.code}): {first.message}"
+        return Finding("False", _sort(first.message, Reason.APPLY_FAILED), text)
+    if failure:
+        return Finding("False", _sort(failure, Reason.PODS_FORBIDDEN), f"gateway pods are refused: {failure}")
+    return None
+
+
+def gateway_failures(facts: Facts) -> list[ApplyFailure]:
+    """Return what the API server refused of the gateway's own children."""
+    name = facts.pool.metadata.name
+    own = {gateway_name(name), gateway_binding_name(name, facts.observed.gateway.role)}
+    return [item for item in facts.observed.apply_failures if item.name in own]
+
+
+def _sort(message: str, otherwise: Reason) -> Reason:
+    return Reason.QUOTA_EXCEEDED if "exceeded quota" in message else otherwise
+
+
+def _trouble(pods: list[ObservedGatewayPod]) -> Finding | None:
+    for pod in pods:
+        if pod.ready or pod.waiting_reason is None:
+            continue
+        text = f"{pod.name}: {pod.waiting_message or pod.waiting_reason}"
+        if pod.waiting_reason in IMAGE_TROUBLE:
+            hint = "check gateway.image of the chart and the pull secrets"
+            return Finding("False", Reason.IMAGE_NOT_PULLABLE, f"{text}. The gateway's image: {hint}")
+        if pod.waiting_reason == "CrashLoopBackOff":
+            return Finding("False", Reason.CRASH_LOOPING, text)
+        if pod.waiting_reason == "Unschedulable":
+            return Finding("False", Reason.UNSCHEDULABLE, f"no node takes gateway pod {text}")
+    return None
+
+
+def _not_programmed(pods: list[ObservedGatewayPod], wish: GatewayWish, *, at_rest: bool) -> Finding | None:
+    for pod in pods:
+        if pod.info is not None and pod.info.reason in {"Refused", "NotWritten"}:
+            return Finding("False", Reason.CONFIGURATION_REFUSED, f"{pod.name}: {pod.info.message}")
+    for pod in pods:
+        running = None if pod.info is None else pod.info.running
+        if running == wish.config.version or (running is not None and not at_rest):
+            continue
+        if pod.info is None:
+            return Finding("Unknown", Reason.UNKNOWN, f"{pod.name} has not said yet which configuration its Envoy runs")
+        return Finding("False", Reason.NOT_PROGRAMMED, f"{pod.name} has not taken in the newest configuration yet")
+    return None
+
+
+def _without_keys(facts: Facts, wish: GatewayWish) -> Finding | None:
+    keys = wish.model.tenant_keys
+    if keys is None or facts.observed.references.secrets.get(keys.secret) is not False:
+        return None
+    message = (
+        f"Secret {keys.secret!r} (spec.gateway.tenantKeysSecretRef) does not exist in namespace {facts.pool.metadata.namespace}, so "
+        "every request is answered with 401: create it, with one entry a tenant; the gateway takes it up by itself"
+    )
+    return Finding("False", Reason.SECRET_MISSING, message)

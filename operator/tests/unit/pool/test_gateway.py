@@ -1,0 +1,132 @@
+"""GatewayProgrammed, and that Ready waits for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from builders import make_pool
+from simulation import OTHER, Simulation, changed
+
+from slicewise.pool.observed import ApplyFailure, ObservedGatewayPod, References
+from slicewise.pool.outcome import PoolPlan
+from slicewise.pool.plan import plan_pool
+
+
+@pytest.fixture
+def run() -> Simulation:
+    settled = Simulation(make_pool(replicas=3, gateway={"replicas": 2}))
+    settled.settle()
+    return settled
+
+
+def conditions(run: Simulation, plan: PoolPlan | None = None, **observed: Any) -> dict[str, Any]:
+    planned = plan or plan_pool(run.pool, replace(run.observed(), **observed), run.now)
+    return {item["type"]: item for item in planned.status["conditions"]}
+
+
+def said(pod: ObservedGatewayPod, **info: Any) -> ObservedGatewayPod:
+    assert pod.info is not None
+    return replace(pod, info=replace(pod.info, **info))
+
+
+def test_a_pool_whose_gateway_runs_what_it_asks_for_is_ready(run: Simulation) -> None:
+    found = conditions(run)
+    assert (found["GatewayProgrammed"]["status"], found["GatewayProgrammed"]["reason"]) == ("True", "Programmed")
+    assert found["Ready"]["status"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "reason", "words"),
+    [
+        (lambda pod: replace(pod, ready=False, info=None), "False", "Starting", "1 of 2 gateway pods are ready"),
+        (lambda pod: replace(pod, terminating=True), "False", "Starting", "1 of 2"),
+        (lambda pod: replace(pod, started_with="before"), "False", "Starting", "is to be replaced"),
+        (lambda pod: replace(pod, info=None), "Unknown", "Unknown", "has not said yet"),
+        (lambda pod: said(pod, running="before"), "False", "NotProgrammed", "not taken in the newest"),
+        (lambda pod: said(pod, running=None, reason="Pending"), "False", "NotProgrammed", "not taken in"),
+        (
+            lambda pod: said(pod, running="before", reason="Refused", message="Envoy refused lds.json"),
+            "False",
+            "ConfigurationRefused",
+            "Envoy refused lds.json",
+        ),
+        (
+            lambda pod: replace(pod, ready=False, waiting_reason="ImagePullBackOff", waiting_message="no such image"),
+            "False",
+            "ImageNotPullable",
+            "no such image",
+        ),
+        (
+            lambda pod: replace(pod, ready=False, waiting_reason="Unschedulable", waiting_message="0/3 nodes"),
+            "False",
+            "Unschedulable",
+            "0/3 nodes",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_gateway_pod_that_is_not_as_it_should_be_is_told_and_the_pool_is_not_ready(
+    run: Simulation, change: Any, status: str, reason: str, words: str
+) -> None:
+    first, second = run.gateway_pods
+    found = conditions(run, gateway_pods=(change(first), second))
+    gateway = found["GatewayProgrammed"]
+    assert (gateway["status"], gateway["reason"]) == (status, reason)
+    assert words in gateway["message"]
+    assert (found["Ready"]["status"], found["Ready"]["reason"]) == ("False", "GatewayNotProgrammed")
+    assert words in found["Ready"]["message"]
+    assert found["Stalled"]["status"] == ("True" if reason == "ConfigurationRefused" else "False")
+
+
+def test_pods_that_a_policy_or_a_quota_keeps_out_are_told_in_its_words(run: Simulation) -> None:
+    for words, reason in (("violates PodSecurity", "PodsForbidden"), ("exceeded quota: x", "QuotaExceeded")):
+        found = conditions(run, gateway_pods=(), gateway_failure=words)
+        assert found["GatewayProgrammed"]["reason"] == reason
+        assert words in found["GatewayProgrammed"]["message"]
+
+
+def test_a_gateway_object_that_is_refused_is_named(run: Simulation) -> None:
+    refused = (ApplyFailure("RoleBinding", "chat-slicewise-gateway", 403, "may not bind"),)
+    found = conditions(run, apply_failures=refused)
+    assert found["GatewayProgrammed"]["reason"] == "ApplyFailed"
+    assert "RoleBinding chat-slicewise-gateway" in found["GatewayProgrammed"]["message"]
+    assert found["Ready"]["status"] == "False"
+
+
+def test_a_missing_secret_with_keys_is_told_with_what_it_means(run: Simulation) -> None:
+    run.pool = changed(run.pool, gateway={"replicas": 2, "tenantKeysSecretRef": {"name": "keys"}})
+    run.settle()
+    assert run.condition("GatewayProgrammed")["status"] == "True", "it is not known to be missing"
+    found = conditions(run, references=References(secrets={"keys": False}))
+    assert found["GatewayProgrammed"]["reason"] == "SecretMissing"
+    assert "'keys' (spec.gateway.tenantKeysSecretRef)" in found["GatewayProgrammed"]["message"]
+    assert "401" in found["GatewayProgrammed"]["message"]
+    assert found["WeightsCached"]["reason"] == "Cached"
+
+
+@pytest.mark.parametrize("spec", [{"replicas": 0}, {"suspend": True}])
+def test_a_pool_without_workers_keeps_its_gateway_and_is_ready_with_it(spec: dict[str, Any]) -> None:
+    run = Simulation(make_pool(**spec))
+    plan = run.settle()
+    assert [item["metadata"]["name"] for item in plan.children or () if item["kind"] == "Deployment"][
+        -1
+    ] == "chat-gateway"
+    assert run.condition("Ready")["status"] == "True"
+    assert conditions(run, gateway_pods=())["Ready"]["reason"] == "GatewayNotProgrammed"
+
+
+def test_while_a_rollout_moves_weights_an_older_configuration_counts_and_at_rest_it_does_not(run: Simulation) -> None:
+    run.pool = changed(run.pool, model=OTHER)
+    seen = {}
+    for _ in range(200):
+        run.operate()
+        older = tuple(said(pod, running="older") for pod in run.gateway_pods)
+        plan = plan_pool(run.pool, replace(run.observed(), gateway_pods=older), run.now)
+        seen.setdefault(plan.status["rollout"]["phase"], set()).add(
+            conditions(run, plan)["GatewayProgrammed"]["status"]
+        )
+        run.tick()
+    assert seen["Promoting"] == {"True"}
+    assert seen["Idle"] == {"False"}

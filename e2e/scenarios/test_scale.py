@@ -5,6 +5,7 @@ from __future__ import annotations
 from e2e.given import Given
 from e2e.story import Story
 from e2e.then import Then
+from e2e.waiting import eventually
 from e2e.when import When
 
 
@@ -69,9 +70,12 @@ def test_a_pool_without_replicas_has_one_worker_in_each_zone_and_autoscalers_wai
     when.kubectl("scale", "ipool/chat", "--replicas=2")
     then.is_ready(pool)
     assert sum(pool.ready_by_zone().values()) == 2
-    scale = story.api.read(path)
-    assert scale is not None
-    assert (scale["spec"]["replicas"], scale["status"]["replicas"]) == (2, 2)
+
+    def counted() -> None:
+        scale = story.api.read(path) or {}
+        assert (scale["spec"]["replicas"], scale["status"]["replicas"]) == (2, 2), scale
+
+    eventually("both are counted", counted, within=60)
 
 
 def test_suspend_lets_the_workers_go_and_brings_them_back(given: Given, when: When, then: Then) -> None:

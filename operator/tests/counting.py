@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from slicewise.controller.meter import Meter
+from slicewise.controller.meter import Meter, about_of
 from slicewise.gateway.measurement import Counts, NoData, Reading
+from slicewise.gateway.model import cluster_name
+from slicewise.gateway.routes import WEIGHT_PREFIX
+from slicewise.pool.observed import GatewayInfo, ObservedGatewayPod
 from slicewise.pool.rollout.judgement import Measured
-from slicewise.pool.rollout.state import RolloutState
-from slicewise.pool.rollout.traffic import traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,12 @@ class CountingGateway:
     seed: int = 0
     counts: dict[str, Counts] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
-    serving: dict[str, int] = field(default_factory=dict)
-    """When the weights were last set."""
+    """Of the configuration that Envoy runs."""
+    delay: int = 1
+    """Seconds until Envoy runs what the operator wrote."""
+    version: str | None = None
+    """Of the configuration that Envoy runs."""
+    coming: list[tuple[int, str, dict[str, int]]] = field(default_factory=list)
     seconds: int = 0
     meter: Meter = field(default_factory=Meter)
     sent: list[dict[str, int]] = field(default_factory=list)
@@ -45,15 +51,30 @@ class CountingGateway:
         self.random = random.Random(self.seed)
         self.started = 0
 
-    def follow(self, state: RolloutState, serving: Mapping[str, int]) -> None:
-        """Take the weights of the stored state, as the operator's ConfigMap brings them."""
-        self.weights, self.serving = traffic(state, serving), dict(serving)
-        for revision in self.weights:
-            self.counts.setdefault(revision, Counts())
+    def told(self, version: str, children: Iterable[Mapping[str, Any]]) -> None:
+        """The operator has written a ConfigMap."""
+        config = next(
+            child["data"] for child in children if child["kind"] == "ConfigMap" and "rtds.json" in child.get("data", {})
+        )
+        if version != (self.coming[-1][1] if self.coming else self.version):
+            self.coming.append((self.seconds + self.delay, version, _weights(config["rtds.json"])))
+        self._take_up()
+
+    def _take_up(self) -> None:
+        while self.coming and self.coming[0][0] <= self.seconds:
+            _, self.version, self.weights = self.coming.pop(0)
+            for revision in self.weights:
+                self.counts.setdefault(revision, Counts())
+
+    def pods(self, seen: Iterable[ObservedGatewayPod]) -> tuple[ObservedGatewayPod, ...]:
+        """What the operator sees of the gateway's pods; they run what this one does."""
+        info = GatewayInfo(self.version, self.version, programmed=True, reason="", message="")
+        return tuple(replace(pod, info=info) for pod in seen)
 
     def pass_second(self, serving: Mapping[str, int]) -> None:
         """A second of requests."""
         self.seconds += 1
+        self._take_up()
         sent = dict.fromkeys(self.weights, 0)
         for _ in range(self._arrivals()):
             revision = self.random.choices(list(self.weights), list(self.weights.values()))[0] if self.weights else None
@@ -84,11 +105,21 @@ class CountingGateway:
 
     def measured(self, status: Mapping[str, Any]) -> Measured:
         """What the observing step does: read, once a second, while somebody is judged."""
+        if about_of(status) is None:
+            self.meter = Meter()
+            return Measured()
         self.meter.offer(status)
-        if self.meter.about is not None and self.meter.looked_at != self.seconds:
+        if self.meter.looked_at != self.seconds:
             answer: Reading | NoData = Reading(self.seconds - self.started, dict(self.counts))
             if self.unreadable:
                 answer = NoData("10.0.0.9:9090 cannot be read: TimeoutError")
             revisions = status["revisions"]
             self.meter.add({"gateway": answer}, revisions["stable"], revisions["canary"], self.seconds)
         return self.meter.offer(status)
+
+
+def _weights(rtds: str) -> dict[str, int]:
+    """Return revision → weight, as Envoy reads them."""
+    layer = json.loads(rtds)["resources"][0]["layer"]
+    prefix = f"{WEIGHT_PREFIX}.{cluster_name('')}"
+    return {key.removeprefix(prefix): int(value) for key, value in layer.items() if key.startswith(prefix)}

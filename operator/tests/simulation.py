@@ -32,7 +32,7 @@ from slicewise.pool.observed import (
 )
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.plan import plan_pool
-from slicewise.pool.rollout.state import read_state
+from slicewise.pool.rollout.judgement import Measured
 
 OTHER = {"source": "https://models.example.com/b.gguf", "digest": DIGEST.replace("0", "f")}
 
@@ -74,25 +74,25 @@ class Simulation:
     def observed(self) -> ObservedPool:
         return ObservedPool(
             pods=tuple(self.pods.values()),
-            gateway_pods=self.gateway_pods,
+            gateway_pods=self.gateway_pods if self.gateway is None else self.gateway.pods(self.gateway_pods),
             deployments=tuple(self.deployments.values()),
             revisions=tuple(self.revisions.values()),
             nodes=tuple(self.nodes.values()),
             held_by_others={name: {MIG: count} for name, count in self.others.items()},
             status=self.status,
-            measured=None if self.gateway is None else self.gateway.measured(self.status),
+            measured=Measured() if self.gateway is None else self.gateway.measured(self.status),
             default_image="slicewise-worker:test",
         )
 
     def operate(self) -> PoolPlan:
         """One pass of the operator."""
-        before = self.ready()
-        if self.gateway is not None:
-            self.gateway.follow(read_state(self.status), self.by_revision())
+        before, served = self.ready(), self.by_revision()
         plan = plan_pool(self.pool, self.observed(), self.now)
+        if self.gateway is not None and plan.gateway_version is not None:
+            self.gateway.told(plan.gateway_version, plan.children or ())
         self._apply(plan)
         self._check_floor(before)
-        self._check_requests_first(plan)
+        self._check_requests_first(served)
         return plan
 
     def _apply(self, plan: PoolPlan) -> None:
@@ -240,13 +240,13 @@ class Simulation:
             if after[name] < before[name]:
                 assert after[name] >= floor, f"zone {name}: {before[name]} → {after[name]}, floor {floor}"
 
-    def _check_requests_first(self, plan: PoolPlan) -> None:
+    def _check_requests_first(self, served: Counter[str]) -> None:
         """No revision loses its last worker that serves while the gateway sends it requests and the other could take them."""
         if self.gateway is None:
             return
         for revision, weight in self.gateway.weights.items():
             others = any(count for name, count in self.by_revision().items() if name != revision)
-            if weight and others and self.gateway.serving.get(revision) and not self.by_revision()[revision]:
+            if weight and others and served[revision] and not self.by_revision()[revision]:
                 asked = [item.replicas for item in self.deployments.values() if item.revision == revision]
                 assert any(asked), f"{revision} lost its last worker with {weight} % of the requests"
 
@@ -267,7 +267,8 @@ class Simulation:
             self.tick()
             if quiet == (dict(self.pods), dict(self.deployments), self.status):
                 again = self.operate()
-                if self.status == quiet[2] and dict(self.deployments) == quiet[1]:
+                waits = again.requeue_after is None or again.requeue_after > 1
+                if waits and self.status == quiet[2] and dict(self.deployments) == quiet[1]:
                     return again
             del plan
         raise AssertionError(f"did not settle: {self.condition('Ready')}, {self.status.get('rollout')}")

@@ -15,10 +15,10 @@ from builders import DIGEST, MIG, pool_object
 from servers.control_plane import ApiServer, controller_manager
 from wiring.conftest import make_nodes, start_server
 from wiring.gateway_pod import gateway_at
+from wiring.kubelet import Kubelet, container
 from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(120)]
-MERGE = "application/merge-patch+json"
 
 
 @pytest.fixture(scope="module")
@@ -32,48 +32,6 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture
 def cluster(api_server: ApiServer, namespace: str) -> Cluster:
     return Cluster(api_server, namespace)
-
-
-class Kubelet:
-    """Binds the pods of a namespace and writes their status."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._server = cluster.server
-        self._path = f"/api/v1/namespaces/{cluster.namespace}/pods"
-
-    def pods(self, role: str = "worker") -> list[dict[str, Any]]:
-        _, answer = self._server.request("GET", self._path)
-        living = [pod for pod in answer["items"] if "deletionTimestamp" not in pod["metadata"]]
-        return [pod for pod in living if pod["metadata"]["labels"].get("slicewise.dev/role") == role]
-
-    def bind(self, pod: dict[str, Any]) -> None:
-        zone = pod["metadata"]["labels"].get("slicewise.dev/zone", "a")
-        target = {"apiVersion": "v1", "kind": "Node", "name": f"wiring-{zone}"}
-        body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]}, "target": target}
-        code, answer = self._server.request("POST", f"{self._path}/{pod['metadata']['name']}/binding", body)
-        assert code == 201, answer
-
-    def say(self, pod: dict[str, Any], **status: Any) -> None:
-        path = f"{self._path}/{pod['metadata']['name']}/status"
-        code, answer = self._server.request("PATCH", path, {"status": status}, content_type=MERGE)
-        assert code == 200, answer
-
-    def ready(self, pod: dict[str, Any], address: str) -> None:
-        name = pod["metadata"]["name"]
-        self.say(
-            pod,
-            phase="Running",
-            podIP=address,
-            podIPs=[{"ip": address}],
-            conditions=[{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")],
-            initContainerStatuses=[container("fetch", name, {"terminated": {"exitCode": 0}}, ready=True)],
-            containerStatuses=[container("worker", name, {"running": {}}, ready=True)],
-        )
-
-
-def container(name: str, pod: str, state: dict[str, Any], *, ready: bool = False) -> dict[str, Any]:
-    identity = {"containerID": f"containerd://{pod}", "image": "slicewise-worker:test", "imageID": ""}
-    return {"name": name, "ready": ready, "restartCount": 0, "state": state, **identity}
 
 
 @pytest.fixture

@@ -27,6 +27,10 @@ class Meter:
     about: About | None = None
     bases: dict[str, Reading] = field(default_factory=dict)
     """Gateway pod's uid → its latest reading."""
+    primed: set[str] = field(default_factory=set)
+    """Pods that were read twice. Envoy's histograms are as of the read before, so the first interval of a pod holds answers of
+    before it, perhaps of hours; it is void.
+    """
     tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
     reads: int = 0
@@ -35,11 +39,10 @@ class Meter:
     """When it was last looked at, monotonic seconds."""
 
     def offer(self, status: Mapping[str, Any]) -> Measured:
-        """Return what was counted since `status` was written. What is in it already is dropped here."""
+        """Return what was counted since `status`, by which a canary is judged, was written. What is in it already is dropped here."""
         about = about_of(status)
         if about is None:
-            self._forget()
-            return Measured()
+            raise ValueError("nobody is judged")
         if about != self.about:
             self._begin(about)
         return Measured(self.tally, self.seconds, self.reads, self.trouble)
@@ -53,6 +56,7 @@ class Meter:
             for revision, counts in found.items():
                 sums[revision] = sums[revision] + counts
         self.bases = {uid: reading for uid, reading in self.bases.items() if uid in answers}
+        self.primed &= self.bases.keys()
         try:
             self.tally = self.tally.plus(_samples(sums[canary]), _samples(sums[stable]))
         except ValueError as error:
@@ -75,6 +79,9 @@ class Meter:
                 self.trouble = known.reason
         if base is None:
             return {}
+        if uid not in self.primed:
+            self.primed.add(uid)
+            return {}
         found = {revision: between(base, answer, revision) for revision in revisions}
         counts = {revision: delta for revision, delta in found.items() if isinstance(delta, Counts)}
         return counts if len(counts) == len(found) else {}
@@ -82,12 +89,8 @@ class Meter:
     def _begin(self, about: About) -> None:
         """The numbers in the status are others than those that this stands on: they have it, or another leader wrote them."""
         if self.about is None or about[:-1] != self.about[:-1]:
-            self.bases, self.looked_at, self.trouble = {}, None, NOT_LOOKED
+            self.bases, self.primed, self.looked_at, self.trouble = {}, set(), None, NOT_LOOKED
         self.about, self.tally, self.seconds, self.reads = about, Tally(), 0.0, 0
-
-    def _forget(self) -> None:
-        self.about, self.bases, self.looked_at = None, {}, None
-        self.tally, self.seconds, self.reads, self.trouble = Tally(), 0.0, 0, NOT_LOOKED
 
 
 def about_of(status: Mapping[str, Any]) -> About | None:

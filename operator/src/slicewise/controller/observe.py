@@ -21,6 +21,7 @@ from slicewise.clients.workers import Workers
 from slicewise.controller.cache import Cache
 from slicewise.controller.foreign import ForeignPods
 from slicewise.controller.gateway_pods import ask, observed_gateway
+from slicewise.controller.measure import measure, offer
 from slicewise.controller.pods import PodRecord
 from slicewise.controller.records import PoolEntry, read_revision
 from slicewise.manifests.gateway_wish import GatewayInstallation
@@ -106,6 +107,7 @@ class Observer:
             allow_private_sources=here.allow_private_sources,
             operator_namespace=here.operator_namespace,
             gateway=here.gateway,
+            measured=offer(entry, stored.get("status") or {}),
         )
 
     def wants_look(self, entry: PoolEntry) -> bool:
@@ -163,6 +165,7 @@ class Observer:
         behind = [pod for pod in entry.gateway_pods.values() if pod.is_due(wanted, now)]
         await asyncio.gather(
             self._look_at_references(entry, pool),
+            measure(entry, pool, self._gateways, self._clock),
             *(self._look_at_pod(pod) for pod in pods),
             *(ask(pod, self._gateways, wanted, now) for pod in behind),
         )

@@ -12,6 +12,7 @@ from slicewise.api import labels
 from slicewise.clients.resources import DEPLOYMENTS, REVISIONS, Resource
 from slicewise.controller.fingerprint import fingerprint
 from slicewise.controller.gateway_pods import GatewayRecord
+from slicewise.controller.meter import Meter
 from slicewise.controller.pods import PodRecord, shared
 from slicewise.pool.observed import ApplyFailure, ObservedDeployment, ObservedRevision, References
 
@@ -68,6 +69,8 @@ class PoolEntry:
     children: list[Child] = field(default_factory=list)
     pods: dict[str, PodRecord] = field(default_factory=dict)
     gateway_pods: dict[str, GatewayRecord] = field(default_factory=dict)
+    meter: Meter | None = None
+    """Only while a canary is judged."""
     gateway_version: str | None = None
     """Version of the configuration that they are to run, as the latest plan had it."""
     failures: tuple[ApplyFailure, ...] = ()

@@ -9,12 +9,13 @@ from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.pool.facts import Facts
 from slicewise.pool.findings import Finding, find_capacity, find_gpu, find_refusal, find_weights, find_workers
 from slicewise.pool.gateway_findings import find_gateway
+from slicewise.pool.rollout.judgement import UNREADABLE
 from slicewise.pool.rollout.state import Phase
 from slicewise.pool.rollout.times import format_time
 
 Findings = dict[ConditionType, Finding]
 
-_LATER = ("rollout.canary", "autoscaling", "health", "fallback", "gateway.responseCache")
+_LATER = ("autoscaling", "health", "fallback", "gateway.responseCache")
 """Parts of the spec that are accepted and not acted on by this version."""
 
 _NEEDS_SOMEBODY = {
@@ -33,7 +34,6 @@ def not_acted_on(facts: Facts) -> list[str]:
     """Return the fields of the spec that this version validates and does not act on."""
     spec = facts.pool.spec
     present = {
-        "rollout.canary": spec.rollout.canary if facts.observed.measured is None else None,
         "autoscaling": spec.autoscaling,
         "health": spec.health,
         "fallback": spec.fallback,
@@ -96,8 +96,7 @@ def _rollout(facts: Facts) -> Finding | None:
         return Finding("False", Reason.NO_SLICE_TO_SPARE, message)
     if state.held:
         return Finding("False", Reason.UNDECIDED, f"revision {state.target}: {message}")
-    trouble = facts.observed.measured.trouble if facts.observed.measured is not None else ""
-    if state.phase is Phase.ANALYSING and trouble and facts.pool.spec.rollout.canary is not None:
+    if state.phase is Phase.ANALYSING and state.judgement is not None and state.judgement.cause == UNREADABLE:
         return Finding("False", Reason.NO_DATA, f"revision {state.target} cannot be judged: {message}")
     if facts.blocked_zones:
         where = ", ".join(zone or '""' for zone in facts.blocked_zones)

@@ -69,3 +69,11 @@ def _size(resources: Mapping[str, Any]) -> dict[str, Any]:
     if "cpu" in limits:
         size["concurrency"] = max(1, floor(parse_quantity(limits["cpu"])))
     return size
+
+
+def is_programmed(observed: ObservedPool, wish: GatewayWish) -> bool | None:
+    """Return whether every gateway pod that takes requests runs that configuration; None where none does."""
+    serving = [pod for pod in observed.gateway_pods if pod.ready and not pod.terminating]
+    if not serving:
+        return None
+    return all(pod.info is not None and pod.info.running == wish.config.version for pod in serving)

@@ -184,8 +184,8 @@ class ObservedPool:
     nodes: tuple[ObservedNode, ...] = ()
     held_by_others: Mapping[str, Mapping[str, int]] | None = field(default_factory=dict)
     """Node name → extended resource → slices held by pods that are not this pool's. None: could not be read."""
-    measured: Measured | None = None
-    """What the gateway counted for the canary and for stable since `status` was written. None: nobody counts for this pool."""
+    measured: Measured = field(default_factory=Measured)
+    """What the gateway counted for the canary and for stable since `status` was written."""
     references: References = References()
     apply_failures: tuple[ApplyFailure, ...] = ()
     status: Mapping[str, Any] = field(default_factory=dict)

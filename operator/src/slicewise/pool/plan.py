@@ -19,7 +19,7 @@ from slicewise.manifests.pod_template import Installation, build_pod_template
 from slicewise.pool.demand import Demand, read_demand
 from slicewise.pool.disruption import blocked_drains, deletions, drain_surge
 from slicewise.pool.facts import Facts
-from slicewise.pool.gateway import gateway_wish
+from slicewise.pool.gateway import gateway_wish, is_programmed
 from slicewise.pool.observed import ObservedPool
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.report import build_report, invalid_report
@@ -30,7 +30,7 @@ from slicewise.pool.rollout.machine import advance, next_deadline
 from slicewise.pool.rollout.request import read_request
 from slicewise.pool.rollout.shares import shares
 from slicewise.pool.rollout.state import Phase, RolloutState, read_state
-from slicewise.pool.rollout.traffic import traffic
+from slicewise.pool.rollout.traffic import has_arrived, traffic
 from slicewise.pool.rollout.view import RolloutView, Shares
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.zones import hold_back_shrinking
@@ -54,10 +54,11 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         return PoolPlan(None, report.status, deletions(observed.pods), report.events, FOREIGN_POLL_SECONDS)
     if state.stable is None:
         state = replace(state, stable=demand.wanted, phase_since=now)
-    view = _view(pool, demand, state, observed.measured)
+    gateway = gateway_wish(pool, observed, traffic(state, _serving(demand, state)))
+    arrived = has_arrived(state, is_programmed(observed, gateway), now)
+    view = _view(pool, demand, state, observed.measured, arrived=arrived)
     share = shares(state, view, _steady(demand, state, observed))
     after = advance(state, view, share, now)
-    gateway = gateway_wish(pool, observed, traffic(state, _serving(demand, state)))
     facts = Facts(
         pool,
         observed,
@@ -80,7 +81,9 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     )
 
 
-def _view(pool: InferencePool, demand: Demand, state: RolloutState, measured: Measured | None) -> RolloutView:
+def _view(
+    pool: InferencePool, demand: Demand, state: RolloutState, measured: Measured, *, arrived: bool
+) -> RolloutView:
     workers, canary = demand.workers, state.canary
     ways = demand.exchangeable
     rollout = pool.spec.rollout
@@ -93,8 +96,9 @@ def _view(pool: InferencePool, demand: Demand, state: RolloutState, measured: Me
         canary_crash=workers.crash(canary),
         paused=rollout.paused,
         request=read_request(pool.metadata.annotations.get(ANNOTATION_REQUEST)),
-        gate=rollout.canary if measured is not None else None,
-        measured=measured or Measured(),
+        gate=rollout.canary,
+        measured=measured,
+        arrived=arrived,
         progress_deadline=duration_seconds(rollout.progress_deadline),
     )
 

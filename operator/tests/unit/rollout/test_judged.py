@@ -18,7 +18,7 @@ def test_a_good_canary_is_promoted_and_serves_alone_in_the_end() -> None:
     assert took >= 60
     assert "good enough: " in run.status["rollout"]["message"]
     until(run, "Idle")
-    run.operate()
+    runs(run, 3)
     assert run.condition("RolloutProgressing") == {}
     assert {pod.revision for pod in run.pods.values() if pod.serving} == {wanted(run)}
     assert run.gateway is not None
@@ -35,7 +35,7 @@ def test_a_failing_canary_loses_its_requests_in_seconds_and_then_its_worker() ->
     assert re.search(r"evidence \S+, that it is worse than stable \S+, and 200 aborts", message)
     bad = wanted(run)
     assert run.gateway is not None
-    run.operate()
+    runs(run, 2)
     assert run.gateway.weights[bad] == 0
     assert any(pod.revision == bad for pod in run.pods.values()), "the worker goes after the requests"
     until(run, "RolledBack")
@@ -254,7 +254,7 @@ def test_a_worker_that_goes_away_in_mid_analysis_takes_its_requests_with_it_and_
     for name in [name for name, pod in run.pods.items() if pod.revision == wanted(run)]:
         del run.pods[name]
     until(run, "Warming")
-    run.operate()
+    runs(run, 2)
     assert run.gateway.weights[wanted(run)] == 0
     run.broken.clear()
     until(run, "Analysing")

@@ -47,7 +47,7 @@ class CanaryStep(ApiModel):
 
 
 class CanarySpec(ApiModel):
-    """How a canary is judged before it takes over. Not acted on by this version."""
+    """How a canary is judged before it takes over."""
 
     steps: (
         Annotated[

@@ -96,7 +96,7 @@ class VerdictStatus(ApiModel):
     verdict: Short | None = None
     """Pass, Fail, Undecided or NoData."""
     cause: Short | None = None
-    """`latency` or `errors`, with Fail."""
+    """`latency` or `errors` with Fail, `unreadable` with NoData."""
     message: Sentence | None = None
     outlook: Sentence | None = None
     """What the gate can tell at this traffic."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1.rollout import CanarySpec, CanaryStep, GateRule
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
-from slicewise.pool.rollout.judgement import Judgement, Measured
+from slicewise.pool.rollout.judgement import UNREADABLE, Judgement, Measured
 from slicewise.pool.rollout.power import Share, more_to_pass, seconds_for
 from slicewise.pool.rollout.words import NO_TRAFFIC, counted, duration, outlook_words, undecided_words, verdict_words
 
@@ -119,12 +119,13 @@ def judge(before: Judgement, course: Course, measured: Measured, now: float) -> 
 def _without_data(judgement: Judgement, course: Course, measured: Measured) -> Judgement:
     """No data is never a pass, whatever was counted before."""
     so_far = counted(judgement.tally.canary, course.canary)
+    cause = UNREADABLE if measured.trouble else ""
     if measured.trouble:
         message = f"no data: {measured.trouble}; until then {so_far}"
     else:
         message = f"no data: not one request of the canary in {duration(judgement.watched)} at {course.weight} % of the traffic"
         judgement = _with_outlook(judgement, course, policy_of(course.canary))
-    return replace(judgement, verdict=Verdict.NO_DATA, cause="", message=message, needed=None, remaining=None)
+    return replace(judgement, verdict=Verdict.NO_DATA, cause=cause, message=message, needed=None, remaining=None)
 
 
 def _undecided(judgement: Judgement, course: Course, policy: Policy) -> Judgement:

@@ -13,6 +13,8 @@ from slicewise.pool.rollout.evidence import ODDS
 from slicewise.pool.rollout.gate import Evidence, Samples, Tally, Verdict
 from slicewise.pool.rollout.times import format_time, read_time
 
+UNREADABLE: Final = "unreadable"
+"""Cause of `NoData` where the counters cannot be read; without a cause not one request came."""
 NOTHING: Final = (0.0,) * len(ODDS)
 
 

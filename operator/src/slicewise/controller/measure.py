@@ -1,0 +1,43 @@
+"""Measure: read the gateway's pods of a pool whose canary is judged, and of no other. The meter keeps and subtracts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from slicewise.api.duration import duration_seconds
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.clients.clock import Clock
+from slicewise.clients.gateways import Gateways
+from slicewise.controller.meter import Meter, about_of
+from slicewise.controller.records import PoolEntry
+from slicewise.pool.rollout.judgement import Measured
+
+LOOK_SECONDS: Final = 0.8
+"""The least time between two looks; a pass a second asks for one."""
+_NO_LIMIT_SECONDS: Final = 60.0
+"""An edge that every histogram has, for a canary that is judged by errors alone."""
+
+
+def offer(entry: PoolEntry, status: Mapping[str, Any]) -> Measured:
+    """Return what was counted for the pool since `status` was written."""
+    if about_of(status) is None:
+        entry.meter = None
+        return Measured()
+    if entry.meter is None:
+        entry.meter = Meter()
+    return entry.meter.offer(status)
+
+
+async def measure(entry: PoolEntry, pool: InferencePool, gateways: Gateways, clock: Clock) -> None:
+    """Read every ready pod of the gateway, if a canary is judged and nobody has looked a moment ago."""
+    meter, canary, revisions = entry.meter, pool.spec.rollout.canary, pool.status.get("revisions") or {}
+    if meter is None or canary is None or not revisions.get("canary"):
+        return
+    if meter.looked_at is not None and clock.monotonic() - meter.looked_at < LOOK_SECONDS:
+        return
+    limit = duration_seconds(canary.p95) if canary.p95 is not None else _NO_LIMIT_SECONDS
+    pods = {uid: pod.address for uid, pod in entry.gateway_pods.items() if pod.container and pod.address}
+    answers = await asyncio.gather(*(gateways.counters(address, limit) for address in pods.values()))
+    meter.add(dict(zip(pods, answers, strict=True)), revisions["stable"], revisions["canary"], clock.monotonic())

@@ -1,0 +1,162 @@
+"""Rollouts judged by a gateway's counters: the operator as a process, a real API server, controllers that make pods."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from builders import DIGEST, pool_object
+from servers.control_plane import ApiServer, controller_manager
+from wiring.conftest import make_nodes, start_server
+from wiring.counting_pod import CountingGatewayPod, counting_at
+from wiring.kubelet import MERGE, Kubelet
+from wiring.operator_process import POOLS, Cluster, OperatorProcess, Operators, eventually
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
+OTHER = {"source": "https://models.example.com/b.gguf", "digest": DIGEST.replace("0", "f")}
+CANARY = {"p95": "600ms", "maxErrors": "1%", "steps": [{"weight": 50, "window": "3s"}]}
+
+
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API server of this module's own, with controllers that make pods of Deployments."""
+    with start_server(tmp_path_factory.mktemp("control-plane")) as server, controller_manager(server):
+        make_nodes(server)
+        yield server
+
+
+@pytest.fixture
+def cluster(api_server: ApiServer, namespace: str) -> Cluster:
+    return Cluster(api_server, namespace)
+
+
+def rollout(cluster: Cluster) -> dict[str, Any]:
+    return dict((cluster.pool().get("status") or {}).get("rollout") or {})
+
+
+def in_phase(cluster: Cluster, name: str) -> bool:
+    return rollout(cluster).get("phase") == name
+
+
+def events(cluster: Cluster) -> dict[str, str]:
+    """Reason → message."""
+    _, answer = cluster.server.request("GET", f"/api/v1/namespaces/{cluster.namespace}/events")
+    return {item["reason"]: item["message"] for item in answer["items"]}
+
+
+def request(cluster: Cluster, action: str) -> None:
+    now = rollout(cluster)
+    text = f"{action}:{now['target']}:{now['startedAt']}"
+    body = {"metadata": {"annotations": {"slicewise.dev/rollout-request": text}}}
+    code, answer = cluster.server.request("PATCH", f"{POOLS.format(cluster.namespace)}/chat", body, content_type=MERGE)
+    assert code == 200, answer
+
+
+@contextlib.asynccontextmanager
+async def pods_come_up(cluster: Cluster, gateway: str, worker: str) -> AsyncIterator[None]:
+    """Bind every pod and say that it is ready, for as long as the block lasts; end those that are to go."""
+    kubelet = Kubelet(cluster)
+
+    async def play() -> None:
+        while True:
+            for pod in await asyncio.to_thread(kubelet.pods, None):
+                is_gateway = pod["metadata"]["labels"].get("slicewise.dev/role") == "gateway"
+                if not pod["spec"].get("nodeName"):
+                    await asyncio.to_thread(kubelet.bind, pod)
+                    await asyncio.to_thread(kubelet.ready, pod, gateway if is_gateway else worker)
+            await asyncio.sleep(0.2)
+
+    task = asyncio.create_task(play())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def served(
+    cluster: Cluster, replicas: Operators, address: str
+) -> AsyncIterator[tuple[CountingGatewayPod, OperatorProcess]]:
+    """A pool of two workers behind a gateway, ready, whose model has just been changed."""
+    operator = await replicas.start()
+    async with pods_come_up(cluster, address, address), counting_at(address, CountingGatewayPod(cluster)) as gateway:
+        spec = {"replicas": 2, "rollout": {"canary": CANARY}}
+        cluster.create(pool_object(namespace=cluster.namespace, **spec))
+        await eventually(lambda: cluster.condition("Ready").get("status") == "True", operator.words(), 40)
+        yield gateway, operator
+
+
+async def until(cluster: Cluster, name: str, operator: OperatorProcess, seconds: float = 60) -> None:
+    try:
+        await eventually(lambda: in_phase(cluster, name), name, seconds)
+    except AssertionError:
+        raise AssertionError(f"never {name}: {rollout(cluster)}\n{operator.words()}") from None
+
+
+async def test_a_good_canary_is_promoted_by_what_the_gateway_counts(cluster: Cluster, replicas: Operators) -> None:
+    async with served(cluster, replicas, "127.78.0.1") as (gateway, operator):
+        assert gateway.reads == 0, "nobody is judged, so nobody is read"
+        before = cluster.pool()["status"]["revisions"]["stable"]
+        cluster.edit("chat", {"model": OTHER})
+        await until(cluster, "Promoting", operator)
+        passed = rollout(cluster)["verdict"]
+        await until(cluster, "Idle", operator)
+        assert passed["verdict"] == "Pass"
+        assert passed["canary"]["requests"] >= 288
+        assert passed["limits"]["p95"] == "600ms"
+        after = cluster.pool()["status"]["revisions"]["stable"]
+        assert after != before
+        await eventually(lambda: gateway.weights == {after: 100}, "all requests go to the new revision")
+        told = events(cluster)
+        assert "good enough: " in told["RolloutPromoting"]
+        reads = gateway.reads
+        await eventually(operator.resting, "no pass waits")
+        assert gateway.reads == reads, "nobody is judged any more"
+
+
+async def test_a_failing_canary_loses_its_requests_and_the_status_and_the_event_have_the_numbers(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    async with served(cluster, replicas, "127.78.0.2") as (gateway, operator):
+        cluster.edit("chat", {"model": OTHER})
+        bad = await eventually(lambda: rollout(cluster).get("target"), "a target")
+        gateway.failing[bad] = 0.3
+        await until(cluster, "RolledBack", operator)
+        now = rollout(cluster)
+        assert now["abortReason"] == "TooManyErrors"
+        assert now["verdict"]["verdict"] == "Fail"
+        assert now["verdict"]["canary"]["failed"] > 0
+        assert now["verdict"]["evidence"]["failedAbove"] >= 200
+        assert gateway.weights.get(bad, 0) == 0
+        assert "maxErrors 1%" in events(cluster)["RolloutRollingBack"]
+        assert cluster.condition("Degraded")["reason"] == "RolledBack"
+
+
+async def test_a_new_leader_goes_on_with_the_numbers_and_unreadable_counters_pass_nothing(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    async with served(cluster, replicas, "127.78.0.3") as (gateway, operator):
+        gateway.rate = 20
+        cluster.edit("chat", {"model": OTHER, "rollout": {"canary": {**CANARY, "grow": False}}})
+        await until(cluster, "Analysing", operator)
+        counted = lambda: rollout(cluster)["verdict"]["canary"]["requests"]  # noqa: E731
+        await eventually(lambda: counted() > 30, "some requests are counted", 30)
+        operator.kill()
+        seen = counted()
+        second = await replicas.start()
+        await eventually(lambda: counted() > seen, second.words(), 40)
+        assert counted() <= gateway.sent[rollout(cluster)["target"]]
+
+        gateway.silent = True
+        await eventually(lambda: cluster.condition("RolloutProgressing").get("reason") == "NoData", second.words(), 30)
+        assert "127.78.0.3:9090 answered 503" in cluster.condition("RolloutProgressing")["message"]
+        gateway.rate = 4000
+        await asyncio.sleep(5)
+        assert in_phase(cluster, "Analysing"), "what cannot be read is no pass"
+        request(cluster, "abort")
+        await until(cluster, "RolledBack", second)
+        assert rollout(cluster)["abortReason"] == "AbortedByRequest"

@@ -6,6 +6,7 @@ from typing import Any
 
 from e2e import pool as pools
 from e2e.api import Object
+from e2e.client import Client
 from e2e.floors import FloorWatch
 from e2e.load import Load
 from e2e.nodes import RACK
@@ -31,11 +32,15 @@ class Given:
         """`docs/examples/<file>` with the weights taken from inside the cluster."""
         return pools.example(file, **pools.model(model))
 
-    def load_on(self, pool: Pool, *, rate: float = 3, tokens: int = 8, node: str | None = None) -> Load:
+    def load_on(self, pool: Pool, *, rate: float = 3, tokens: int = 8, node: str | None = None, key: str = "") -> Load:
         """Requests to the pool all the time, each on a connection of its own."""
-        load = Load(self._story.api, pool, rate=rate, tokens=tokens, node=node)
+        load = Load(self._story.api, pool, rate=rate, tokens=tokens, node=node, key=key)
         self._story.loads.append(load)
         return load
+
+    def a_client(self) -> Client:
+        """A pod from which single requests are made."""
+        return Client(self._story)
 
     def an_eye_on_the_floors_of(self, pool: Pool) -> FloorWatch:
         """From now on the fewest ready workers of each zone are remembered."""

@@ -17,8 +17,10 @@ IMAGE = "slicewise-worker:0.1.0"
 class Load:
     """Requests to the pool's endpoint, from the time it is made until `stop`."""
 
-    def __init__(self, api: Api, pool: Pool, *, rate: float = 3, tokens: int = 8, node: str | None = None) -> None:
-        """`rate`: requests a second. `node`: where the pod is to be; it must outlive the story's faults."""
+    def __init__(
+        self, api: Api, pool: Pool, *, rate: float = 3, tokens: int = 8, node: str | None = None, key: str = ""
+    ) -> None:
+        """`rate`: requests a second. `node`: where the pod is to be; it must outlive the story's faults. `key`: sent with each."""
         self._api = api
         self._pool = pool
         self._name = f"load-{pool.name}"
@@ -27,7 +29,7 @@ class Load:
         objects = {
             "apiVersion": "v1",
             "kind": "List",
-            "items": [self._script(), self._pod(url, model, rate, tokens, node)],
+            "items": [self._script(), self._pod([url, model, str(rate), str(tokens), key], node)],
         }
         kubectl("-n", pool.namespace, "apply", "-f", "-", stdin=json.dumps(objects))
         eventually("the load begins", lambda: self._answers(1), within=90)
@@ -40,11 +42,11 @@ class Load:
             "data": {"load_client.py": (HERE / "load_client.py").read_text()},
         }
 
-    def _pod(self, url: str, model: str, rate: float, tokens: int, node: str | None) -> Mapping[str, Any]:
+    def _pod(self, arguments: list[str], node: str | None) -> Mapping[str, Any]:
         container = {
             "name": "load",
             "image": IMAGE,
-            "command": ["python3", "/load/load_client.py", url, model, str(rate), str(tokens)],
+            "command": ["python3", "/load/load_client.py", *arguments],
             "volumeMounts": [{"name": "script", "mountPath": "/load"}],
             "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
             "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},

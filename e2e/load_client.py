@@ -11,7 +11,7 @@ import time
 import aiohttp
 
 
-async def ask(url: str, body: dict[str, object]) -> None:
+async def ask(url: str, body: dict[str, object], headers: dict[str, str]) -> None:
     """Send one request, write one line."""
     line: dict[str, object] = {"at": time.time()}
     begin = time.monotonic()
@@ -20,7 +20,7 @@ async def ask(url: str, body: dict[str, object]) -> None:
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(force_close=True), timeout=aiohttp.ClientTimeout(total=60)
             ) as session,
-            session.post(url, json=body) as answer,
+            session.post(url, json=body, headers=headers) as answer,
         ):
             line["status"] = answer.status
             text = await answer.text()
@@ -35,7 +35,7 @@ async def ask(url: str, body: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-async def main(url: str, model: str, rate: float, tokens: int) -> None:
+async def main(url: str, model: str, rate: float, tokens: int, key: str) -> None:
     """Ask `rate` times a second until the pod ends."""
     body = {
         "model": model,
@@ -43,13 +43,14 @@ async def main(url: str, model: str, rate: float, tokens: int) -> None:
         "temperature": 0,
         "messages": [{"role": "user", "content": "Tell me about slices."}],
     }
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     running: set[asyncio.Task[None]] = set()
     while True:
-        task = asyncio.create_task(ask(url, body))
+        task = asyncio.create_task(ask(url, body, headers))
         running.add(task)
         task.add_done_callback(running.discard)
         await asyncio.sleep(1 / rate)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]), sys.argv[5]))

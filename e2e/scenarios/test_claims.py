@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from e2e import pool as pools
+from e2e.api import Object
 from e2e.given import Given
 from e2e.pool import Pool
 from e2e.story import Story
@@ -69,7 +70,7 @@ def claim(**differs: Any) -> dict[str, Any]:
 
 def live(pool: Pool) -> list[dict[str, str]]:
     """What the fetcher may not evict."""
-    [found] = pool.children("configmaps")
+    [found] = _lists(pool)
     entries: list[dict[str, str]] = json.loads(found["data"]["live.json"])
     return entries
 
@@ -79,4 +80,9 @@ def _listed(pool: Pool, *names: str) -> None:
 
 
 def _no_list(pool: Pool) -> None:
-    assert not pool.children("configmaps"), "the list is there"
+    assert not _lists(pool), "the list is there"
+
+
+def _lists(pool: Pool) -> list[Object]:
+    """The list of live weights; the gateway's configuration is another ConfigMap."""
+    return [item for item in pool.children("configmaps") if item["metadata"]["name"] == f"{pool.name}-weights"]

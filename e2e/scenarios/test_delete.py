@@ -79,5 +79,8 @@ def test_a_child_that_somebody_deletes_or_changes_comes_back(
 
 
 def _with_a_worker(pool: Pool) -> Object:
-    [found] = [item for item in pool.children("deployments") if item["spec"]["replicas"] > 0]
+    workers = [
+        item for item in pool.children("deployments") if item["metadata"]["labels"]["slicewise.dev/role"] == "worker"
+    ]
+    [found] = [item for item in workers if item["spec"]["replicas"] > 0]
     return found

@@ -1,0 +1,78 @@
+"""A client inside the cluster, for single requests of which everything is looked at: status, headers, body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from e2e.load import IMAGE
+from e2e.pool import Pool
+from e2e.story import Story
+
+_ASK = """
+import asyncio, json, sys, aiohttp
+async def main(method, url, headers, body):
+    async with aiohttp.ClientSession() as session:
+        async with session.request(method, url, headers=headers, data=body.encode()) as answer:
+            text = await answer.text()
+            print(json.dumps([answer.status, {key.lower(): value for key, value in answer.headers.items()}, text]))
+asyncio.run(main(*json.load(sys.stdin)))
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error in OpenAI's shape."""
+        assert set(self.body["error"]) == {"message", "type", "param", "code"}, self.body
+        return dict(self.body["error"])
+
+
+class Client:
+    """A pod that waits for what it is told to ask."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        container = {
+            "name": "client",
+            "image": IMAGE,
+            "command": ["python3", "-c", "import time; time.sleep(3600)"],
+            "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        }
+        spec = {
+            "containers": [container],
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "terminationGracePeriodSeconds": 1,
+            "enableServiceLinks": False,
+        }
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": spec}
+        story.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+        story.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
+
+    def ask(
+        self,
+        pool: Pool,
+        path: str = "/v1/chat/completions",
+        body: str | None = None,
+        method: str = "POST",
+        key: str = "",
+    ) -> Answer:
+        """Send one request to the pool's endpoint. Without a body it is a short chat."""
+        model = pool.object()["spec"]["model"].get("name") or pool.name
+        chat = {"model": model, "max_tokens": 4, "messages": [{"role": "user", "content": "Hello"}]}
+        text = json.dumps(chat) if body is None else body
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        told = json.dumps([method, f"{pool.status()['endpoint']}{path}", headers, text if method == "POST" else ""])
+        said = self._story.kubectl("exec", "-i", "client", "--", "python3", "-c", _ASK, stdin=told)
+        status, answered, content = json.loads(said)
+        return Answer(status, answered, json.loads(content) if content.startswith("{") else content)

@@ -23,7 +23,7 @@ def zone_slug(zone: str) -> str:
     """
     if zone == "":
         return "nozone"
-    if _DNS_LABEL.match(zone) and len(zone) <= _LONGEST_SLUG and zone not in _TAKEN:
+    if _DNS_LABEL.fullmatch(zone) and len(zone) <= _LONGEST_SLUG and zone not in _TAKEN:
         return zone
     readable = re.sub(r"[^a-z0-9]+", "-", zone.lower()).strip("-")[: _LONGEST_SLUG - 7].strip("-") or "zone"
     return f"{readable}-{hashlib.sha256(zone.encode()).hexdigest()[:6]}"

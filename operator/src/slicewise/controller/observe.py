@@ -216,7 +216,12 @@ def named_references(pool: InferencePool) -> tuple[str | None, tuple[str, ...]]:
     if claim is None and source.startswith("pvc://"):
         claim = source.removeprefix("pvc://").partition("/")[0]
     gateway = pool.spec.gateway
-    secrets = (pool.spec.model.credentials_secret_ref, gateway.tenant_keys_secret_ref if gateway else None)
+    cache = gateway.response_cache if gateway else None
+    secrets = (
+        pool.spec.model.credentials_secret_ref,
+        gateway.tenant_keys_secret_ref if gateway else None,
+        cache.redis_secret_ref if cache else None,
+    )
     return claim, tuple(secret.name for secret in secrets if secret is not None)
 
 

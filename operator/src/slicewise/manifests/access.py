@@ -10,7 +10,7 @@ from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import object_meta, worker_account_name
 from slicewise.manifests.pod_template import FETCH_PORT, WORKER_PORT
 
-_EVERYWHERE_BUT_METADATA = [
+EVERYWHERE_BUT_METADATA = [
     {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
     {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10"]}},
 ]
@@ -53,7 +53,7 @@ def build_network_policy(
             ],
             "egress": [
                 {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
-                {"to": _EVERYWHERE_BUT_METADATA},
+                {"to": EVERYWHERE_BUT_METADATA},
             ],
         },
     }

@@ -6,12 +6,15 @@ from typing import Any, Final
 
 from slicewise.api.labels import gateway_selector, worker_selector
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.manifests.access import EVERYWHERE_BUT_METADATA
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name, object_meta
 from slicewise.manifests.pod_template import WORKER_PORT
 
 AGENT_PORT: Final = 9092
 """Where the agent says what Envoy runs."""
+EDGE_PORT: Final = 9093
+"""Where the edge has its metrics."""
 
 
 def build_gateway_account(pool: InferencePool) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def build_gateway_policy(pool: InferencePool, wish: GatewayWish) -> dict[str, An
     """Return the gateway's NetworkPolicy.
 
     In: the API for anyone; counters and the agent for the operator and who reads metrics. Out: names, workers, the API
-    server, and the trace collector when there is one.
+    server, the trace collector when there is one, and anywhere but a metadata service where a Redis is to be reached.
     """
     name, here, ports = pool.metadata.name, wish.installation, wish.model.ports
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": wish.operator_namespace}}}
@@ -51,6 +54,9 @@ def build_gateway_policy(pool: InferencePool, wish: GatewayWish) -> dict[str, An
     ]
     if wish.model.otlp is not None:
         egress.append({"ports": [_tcp(wish.model.otlp[1])]})
+    if wish.redis_secret is not None:
+        # Its address is in a Secret, which the operator does not read.
+        egress.append({"to": EVERYWHERE_BUT_METADATA})
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -60,7 +66,10 @@ def build_gateway_policy(pool: InferencePool, wish: GatewayWish) -> dict[str, An
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {"ports": [_tcp(ports.http)]},
-                {"ports": [_tcp(ports.stats), _tcp(AGENT_PORT)], "from": [operator, *map(dict, here.metrics_from)]},
+                {
+                    "ports": [_tcp(ports.stats), _tcp(AGENT_PORT), _tcp(EDGE_PORT)],
+                    "from": [operator, *map(dict, here.metrics_from)],
+                },
             ],
             "egress": egress,
         },

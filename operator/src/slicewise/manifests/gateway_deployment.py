@@ -1,10 +1,11 @@
-"""The Deployment of a pool's gateway: Envoy as a sidecar of the agent that writes its files. Pure.
+"""The Deployment of a pool's gateway: Envoy and the edge as sidecars of the agent that writes Envoy's files. Pure.
 
 What is rendered here is read by `slicewise-gateway`; a contract test parses it with its own settings.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from slicewise.api.labels import (
@@ -17,8 +18,8 @@ from slicewise.api.labels import (
     gateway_selector,
 )
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.gateway import envoy_arguments
-from slicewise.manifests.gateway_access import AGENT_PORT
+from slicewise.gateway import EdgeEndpoint, ResponseCache, envoy_arguments
+from slicewise.manifests.gateway_access import AGENT_PORT, EDGE_PORT
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_name, object_meta
 from slicewise.manifests.pod_template import WORKER_UID
@@ -72,7 +73,7 @@ def _pod(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "topologySpreadConstraints": _spread(pool),
-        "initContainers": [_seed(pool, wish), _envoy(wish)],
+        "initContainers": [_seed(pool, wish), _envoy(wish), _edge(pool, wish)],
         "containers": [_agent(pool, wish)],
         "volumes": _volumes(pool, wish),
     }
@@ -122,6 +123,48 @@ def _envoy(wish: GatewayWish) -> dict[str, Any]:
     }
 
 
+def _edge(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
+    """Holds requests while no worker is there, and keeps answers. Without it requests go on past it, or get their 503 at once."""
+    probe = {"path": "/healthz", "port": EDGE_PORT, "scheme": "HTTP"}
+    return {
+        "name": "edge",
+        "image": wish.installation.image,
+        "restartPolicy": "Always",
+        "args": ["slicewise-gateway", "edge"],
+        "env": _edge_environment(pool, wish),
+        "ports": [{"name": "edge", "containerPort": EDGE_PORT, "protocol": "TCP"}],
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+        "securityContext": _locked_down(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "livenessProbe": {"httpGet": probe, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+        "volumeMounts": [{**_files(wish), "readOnly": True}],
+    }
+
+
+def _edge_environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]:
+    model = wish.model
+    found = _variables(
+        {
+            "POOL": pool.metadata.name,
+            "NAMESPACE": pool.metadata.namespace,
+            "DIRECTORY": model.directory,
+            "ENVOY_ADMIN": f"http://127.0.0.1:{model.ports.admin}",
+            "INTERNAL_URL": f"http://127.0.0.1:{model.ports.internal}",
+            "HOLD_PORT": EdgeEndpoint().port,
+            "CACHE_PORT": ResponseCache().port,
+            "METRICS_PORT": EDGE_PORT,
+            # Envoy keeps the pool's own limit; a smaller one needs no other pod.
+            "MAX_BODY_BYTES": max(model.max_body_bytes, 1 << 20),
+            # Envoy counts waiting and answering together.
+            "HOLD_SECONDS": int(min(60.0, model.timeouts.gateway * 2 / 3)),
+        }
+    )
+    if wish.redis_secret is not None:
+        source = {"secretKeyRef": {"name": wish.redis_secret, "key": "url", "optional": True}}
+        found.append({"name": "SLICEWISE_GATEWAY_REDIS_URL", "valueFrom": source})
+    return found
+
+
 def _agent(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
     return {
         "name": "agent",
@@ -153,6 +196,10 @@ def _environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]
         "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
         "DRAIN_SECONDS": drain_seconds(wish),
     }
+    return _variables(values)
+
+
+def _variables(values: Mapping[str, object]) -> list[dict[str, Any]]:
     prefix = "SLICEWISE_GATEWAY_"
     return [{"name": f"{prefix}{key}", "value": str(value)} for key, value in values.items() if value is not None]
 

@@ -40,9 +40,12 @@ class GatewayWish:
     installation: GatewayInstallation
     operator_namespace: str
     pull_secrets: tuple[str, ...] = ()
+    redis_secret: str | None = None
+    """Secret with the address of the response cache's Redis; None where none is asked for, or it is known to be missing."""
 
     @property
     def start_version(self) -> str:
-        """Name of what only a new pod can change: Envoy's bootstrap, and which Secret with keys is mounted."""
+        """Name of what only a new pod can change: Envoy's bootstrap, and which Secrets the pod gets."""
         keys = self.model.tenant_keys
-        return self.config.bootstrap_version if keys is None else f"{self.config.bootstrap_version}-{keys.secret}"
+        parts = (self.config.bootstrap_version, keys.secret if keys else None, self.redis_secret)
+        return "-".join(part or "" for part in parts).rstrip("-")

@@ -15,7 +15,7 @@ from slicewise.pool.rollout.times import format_time
 
 Findings = dict[ConditionType, Finding]
 
-_LATER = ("autoscaling", "health", "fallback", "gateway.responseCache")
+_LATER = ("autoscaling", "health", "fallback")
 """Parts of the spec that are accepted and not acted on by this version."""
 
 _NEEDS_SOMEBODY = {
@@ -37,7 +37,6 @@ def not_acted_on(facts: Facts) -> list[str]:
         "autoscaling": spec.autoscaling,
         "health": spec.health,
         "fallback": spec.fallback,
-        "gateway.responseCache": spec.gateway.response_cache if spec.gateway else None,
     }
     return [f"spec.{name}" for name in _LATER if present[name] is not None]
 

@@ -7,6 +7,7 @@ made in `slicewise.gateway`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from math import floor
 from typing import Any, Final
@@ -15,7 +16,16 @@ from slicewise.api.duration import duration_seconds
 from slicewise.api.quantity import Bytes, parse_quantity
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec
-from slicewise.gateway import Backend, GatewayModel, RevisionRoute, TenantKeys, Timeouts, render_gateway
+from slicewise.gateway import (
+    Backend,
+    EdgeEndpoint,
+    GatewayModel,
+    ResponseCache,
+    RevisionRoute,
+    TenantKeys,
+    Timeouts,
+    render_gateway,
+)
 from slicewise.manifests.gateway_wish import GatewayInstallation, GatewayWish
 from slicewise.manifests.metadata import revision_service_name
 from slicewise.pool.observed import ObservedPool
@@ -26,12 +36,41 @@ _render = lru_cache(maxsize=16)(render_gateway)
 """A pass plans up to three times; most times the model is the one before."""
 
 
-def gateway_wish(pool: InferencePool, observed: ObservedPool, shares: Mapping[str, int]) -> GatewayWish:
-    """Return what the gateway is to be. `shares`: revision → weight, the stable revision first."""
-    model = _model(pool, observed.gateway, shares)
-    return GatewayWish(
-        model, _render(model), observed.gateway, observed.operator_namespace, pull_secrets=observed.image_pull_secrets
+def gateway_wish(
+    pool: InferencePool, observed: ObservedPool, shares: Mapping[str, int], *, has_workers: bool
+) -> GatewayWish:
+    """Return what the gateway is to be.
+
+    `shares`: revision → weight, the stable revision first. `has_workers`: whether the pool is to have any; where it is to have none,
+    a request is told so at once instead of being held for one.
+    """
+    redis = redis_secret(pool)
+    if redis is not None and observed.references.secrets.get(redis) is False:
+        redis = None
+    model = replace(
+        _model(pool, observed.gateway, shares),
+        edge=EdgeEndpoint() if has_workers else None,
+        cache=ResponseCache(_ttl(pool)) if redis is not None and has_workers else None,
     )
+    return GatewayWish(
+        model,
+        _render(model),
+        observed.gateway,
+        observed.operator_namespace,
+        pull_secrets=observed.image_pull_secrets,
+        redis_secret=redis,
+    )
+
+
+def redis_secret(pool: InferencePool) -> str | None:
+    """Return the Secret that the spec names for the response cache."""
+    cache = pool.spec.gateway.response_cache if pool.spec.gateway else None
+    return cache.redis_secret_ref.name if cache is not None else None
+
+
+def _ttl(pool: InferencePool) -> float:
+    cache = pool.spec.gateway.response_cache if pool.spec.gateway else None
+    return duration_seconds(cache.ttl) if cache is not None else 0.0
 
 
 def _model(pool: InferencePool, here: GatewayInstallation, shares: Mapping[str, int]) -> GatewayModel:
@@ -41,7 +80,8 @@ def _model(pool: InferencePool, here: GatewayInstallation, shares: Mapping[str, 
     return GatewayModel(
         pool=name,
         routes=tuple(
-            RevisionRoute(revision, weight, (Backend(revision_service_name(name, revision)),))
+            # A revision's name is the hash of all that its answers depend on.
+            RevisionRoute(revision, weight, (Backend(revision_service_name(name, revision)),), answers=revision)
             for revision, weight in shares.items()
         ),
         timeouts=Timeouts.of(duration_seconds(limits.request_timeout)),

@@ -54,7 +54,8 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         return PoolPlan(None, report.status, deletions(observed.pods), report.events, FOREIGN_POLL_SECONDS)
     if state.stable is None:
         state = replace(state, stable=demand.wanted, phase_since=now)
-    gateway = gateway_wish(pool, observed, traffic(state, _serving(demand, state)))
+    has_workers = any(target.desired for target in demand.targets) or not demand.targets
+    gateway = gateway_wish(pool, observed, traffic(state, _serving(demand, state)), has_workers=has_workers)
     arrived = has_arrived(state, is_programmed(observed, gateway), now)
     view = _view(pool, demand, state, observed.measured, arrived=arrived)
     share = shares(state, view, _steady(demand, state, observed))

@@ -10,9 +10,10 @@ import pytest
 from builders import make_observed, make_pool
 
 from slicewise.clients.gateways import AGENT_PORT
+from slicewise.gateway import EdgeEndpoint, Ports, ResponseCache
 from slicewise.pool.plan import plan_pool
 from slicewise_gateway.agent.plan import AgentPlan
-from slicewise_gateway.settings import GatewaySettings
+from slicewise_gateway.settings import EdgeSettings, GatewaySettings
 
 PREFIX = "SLICEWISE_GATEWAY_"
 
@@ -49,6 +50,23 @@ def test_the_agent_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyP
         assert names <= set(GatewaySettings.model_fields), "a typo would be ignored in silence"
 
 
+def test_the_edge_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = {"redisSecretRef": {"name": "redis"}}
+    pod, _ = rendered(gateway={"responseCache": cache, "limits": {"requestTimeout": "30s", "maxBodyBytes": "4Mi"}})
+    edge = pod["initContainers"][2]
+    for item in edge["env"]:
+        monkeypatch.setenv(item["name"], item.get("value", "redis://redis:6379"))
+    settings = EdgeSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    assert (settings.pool, settings.namespace, settings.hold_seconds) == ("chat", "default", 20)
+    assert settings.max_body_bytes == 4 << 20
+    assert settings.redis_url is not None
+    assert (settings.hold_port, settings.cache_port) == (EdgeEndpoint().port, ResponseCache().port)
+    assert settings.internal_url.endswith(f":{Ports().internal}")
+    assert settings.metrics_port == edge["ports"][0]["containerPort"]
+    names = {item["name"].removeprefix(PREFIX).lower() for item in edge["env"]}
+    assert names <= set(EdgeSettings.model_fields)
+
+
 def test_without_keys_none_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     pod, _ = rendered()
     assert read(agent(pod), monkeypatch).keys is None
@@ -70,6 +88,8 @@ def test_the_agent_understands_what_it_is_to_do() -> None:
     _, files = rendered(gateway={"tenantKeysSecretRef": {"name": "keys"}})
     plan = AgentPlan.model_validate_json(files["agent.json"])
     (cluster,) = plan.clusters.values()
-    assert (plan.keys_secret, plan.edge) == ("keys", None)
+    assert plan.keys_secret == "keys"
+    assert plan.edge is not None
+    assert plan.edge.port == EdgeEndpoint().port
     assert cluster.backends[0].service == f"chat-{cluster.revision}"
     assert json.loads(files["rtds.json"])["resources"][0]["layer"] == {f"slicewise.weight.rev-{cluster.revision}": 100}

@@ -106,6 +106,23 @@ def test_a_missing_secret_with_keys_is_told_with_what_it_means(run: Simulation) 
     assert found["WeightsCached"]["reason"] == "Cached"
 
 
+def test_a_missing_secret_with_the_address_of_the_redis_is_told(run: Simulation) -> None:
+    cache = {"redisSecretRef": {"name": "redis"}}
+    run.pool = changed(run.pool, gateway={"replicas": 2, "responseCache": cache})
+    run.settle()
+    assert run.condition("Ready")["status"] == "True"
+    assert run.condition("Accepted")["reason"] == "Accepted"
+    missing = replace(run.observed(), references=References(secrets={"redis": False}))
+    plan = plan_pool(run.pool, missing, run.now)
+    assert conditions(run, plan)["GatewayProgrammed"]["reason"] == "Starting", (
+        "its pods are replaced by some without it"
+    )
+    run._apply(plan)
+    found = conditions(run, references=missing.references)["GatewayProgrammed"]
+    assert found["reason"] == "SecretMissing"
+    assert "'redis' (spec.gateway.responseCache.redisSecretRef)" in found["message"]
+
+
 @pytest.mark.parametrize("spec", [{"replicas": 0}, {"suspend": True}])
 def test_a_pool_without_workers_keeps_its_gateway_and_is_ready_with_it(spec: dict[str, Any]) -> None:
     run = Simulation(make_pool(**spec))

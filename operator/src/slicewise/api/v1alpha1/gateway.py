@@ -22,7 +22,7 @@ class GatewayLimits(ApiModel):
 
 
 class ResponseCache(ApiModel):
-    """Answers that are given again. Not acted on by this version."""
+    """Answers that are given again, to requests that always have the same one (`temperature: 0`)."""
 
     ttl: Minutes = "60s"
     """How long an answer is kept, as a duration."""

@@ -84,7 +84,7 @@ load: ## bring the images onto the cluster's nodes
 	@e2e/cluster/load.sh slicewise-operator:0.1.0 slicewise-worker:0.1.0 slicewise-gateway:0.1.0
 
 models: sync ## make the model files of the tests and the demo (prints their paths)
-	@python worker-image/models/make.py tiny wordy wordy-v2
+	@python worker-image/models/make.py tiny wordy wordy-v2 wordy-slow
 
 ready: sync ## all of these, and the model files served inside the cluster
 	@e2e/ready.sh

@@ -1,4 +1,4 @@
-"""The weights of the made models: `tiny`, `wordy`, `wordy-v2` and `shaped`.
+"""The weights of the made models: `tiny`, `wordy`, `wordy-v2`, `wordy-slow` and `shaped`.
 
 Only integers and powers of two go into the weights, no BLAS and no transcendental function, so that every machine makes
 the same bytes and the digest of a model is a constant. Called by `make.py`.
@@ -6,7 +6,7 @@ the same bytes and the digest of a model is a constant. Called by `make.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Shape:
 
 TINY = Shape(layers=2, width=64, feed_forward=128, heads=2, kv_heads=1, head=32, vocabulary=512)
 WORDY = Shape(layers=1, width=1024, feed_forward=32, heads=1, kv_heads=1, head=64, vocabulary=1024)
+SLOW = replace(WORDY, layers=12, feed_forward=1024)
+"""As `WORDY` with layers that add nothing but work: some thirty times as much a token."""
 SHAPED = Shape(layers=24, width=896, feed_forward=4864, heads=14, kv_heads=2, head=64, vocabulary=151_936)
 
 
@@ -121,7 +123,7 @@ def _follows(vocabulary: Vocabulary, opener: int, size: int) -> npt.NDArray[np.i
     return counts
 
 
-def write_wordy(path: Path, name: str, opener: str, seed: int) -> None:
+def write_wordy(path: Path, name: str, opener: str, seed: int, shape: Shape = WORDY) -> None:
     """Write a model that answers in broken but readable sentences, each beginning with `opener`.
 
     Attention and feed-forward add nothing, so the logits are a function of the last token alone: token `i` is embedded
@@ -129,7 +131,6 @@ def write_wordy(path: Path, name: str, opener: str, seed: int) -> None:
     holds the score of `j` after each `i`: 16 + log2(count) in eighths by integer arithmetic, plus a taste of up to one
     that `seed` decides, so that two models prefer different words; 0 where `j` never followed.
     """
-    shape = WORDY
     vocabulary = train(shape.vocabulary - 1)
     first = len(vocabulary.tokens)
     counts = _follows(vocabulary, first, shape.vocabulary)

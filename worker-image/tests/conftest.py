@@ -45,6 +45,12 @@ def wordy_v2() -> Path:
     return make("wordy-v2")
 
 
+@pytest.fixture(scope="session")
+def wordy_slow() -> Path:
+    """As wordy, beginning with "Wordy slow:", at some thirty times the work a token."""
+    return make("wordy-slow")
+
+
 def write_result(folder: Path, model: Path, digest: str | None = None) -> Path:
     digest = digest or f"sha256:{hashlib.sha256(model.read_bytes()).hexdigest()}"
     path = folder / "weights.json"

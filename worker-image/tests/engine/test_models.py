@@ -15,7 +15,7 @@ MAKE = Path(__file__).parents[2] / "models" / "make.py"
 SHAPE = ContextShape(tokens=8192, batch=68, sequences=4, kv_type="f16", threads=1)
 
 
-@pytest.mark.parametrize("name", ["tiny", "wordy", "wordy-v2"])
+@pytest.mark.parametrize("name", ["tiny", "wordy", "wordy-v2", "wordy-slow"])
 def test_a_model_is_made_byte_for_byte_again(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     again = tmp_path / "again.gguf"
     subprocess.run([sys.executable, str(MAKE), "--out", str(again), name], check=True, capture_output=True)

@@ -39,7 +39,7 @@ lock: ## write locks/*.txt anew from the pyproject.toml files (hashes, no addres
 ## Tests
 
 test: sync ## everything that proves it: lint, then all tests on a real cluster; a failure hides no other
-	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; pytest $(PYTEST_ARGS) || status=1; exit $$status
+	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; pytest -n 2 --no-loadscope-reorder $(PYTEST_ARGS) || status=1; exit $$status
 
 test-unit: sync ## what needs no server (< 1 min)
 	@pytest operator/tests/unit charts/tests cli/tests/unit argocd/tests -m "not apiserver" $(PYTEST_ARGS)

@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from e2e.api import Api
@@ -16,13 +17,29 @@ from e2e.programs import CACHE, KUBECONFIG
 from e2e.story import Story, clear, make_room
 from e2e.then import Then
 from e2e.when import When
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling, Scheduling
 
 _STORY = pytest.StashKey[Story]()
+_HERE = Path(__file__).parent
 _FIRST = "test_install.py"
 _LAST = "test_rights.py"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class DealOut(LoadScopeScheduling):
+    """Which tests stay in one process: all that use the one cluster; of the others those of a file, which share servers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return _HERE.name if file.startswith(f"{_HERE.name}/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """With `-n`, deal the tests out so."""
+    return DealOut(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the stories; the fresh installation comes first, the look at what was used comes last."""
     order = {_FIRST: 0, _LAST: 2}
     mine = [item for item in items if "scenarios" in item.path.parts]
@@ -32,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(600))
     ranked = iter(sorted(mine, key=lambda item: order.get(item.path.name, 1)))
     items[:] = [next(ranked) if "scenarios" in item.path.parts else item for item in items]
+    if hasattr(config, "workerinput"):  # dealt out: what takes longest begins first
+        items.sort(key=lambda item: _HERE not in item.path.parents)
 
 
 @pytest.fixture(scope="session")

@@ -76,3 +76,20 @@ def test_every_link_between_documents_leads_somewhere() -> None:
             if "://" not in target and not (ROOT / name).parent.joinpath(target).exists():
                 dead.append(f"{name}: {target}")  # noqa: PERF401 - two conditions read better than one expression
     assert dead == []
+
+
+def test_no_merge_is_left_half_done() -> None:
+    marked = [
+        name
+        for name in tracked("*.py", "*.sh", "*.md", "*.yaml", "*.toml", "*.lua", "Makefile")
+        if re.search(r"^(<{7} |>{7} )", (ROOT / name).read_text(), re.MULTILINE)
+    ]
+    assert marked == []
+
+
+def test_every_decision_has_a_number_of_its_own_and_a_line_in_the_list() -> None:
+    folder = ROOT / "docs/adr"
+    names = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+    listed = re.findall(r"^\| \[\d{4}\]\(([^)]+)\)", (folder / "README.md").read_text(), re.MULTILINE)
+    assert listed == names

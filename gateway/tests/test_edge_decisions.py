@@ -24,7 +24,7 @@ def test_the_edge_reads_the_shares_that_the_operator_writes() -> None:
     routes = (RevisionRoute("aaaa1111", 95, (), answers="x"), RevisionRoute("bbbb2222", 5, (), answers="y"))
     model = GatewayModel("chat", routes, edge=EdgeEndpoint(), cache=ResponseCache(ttl_seconds=30))
     found = parse_shares(render_gateway(model).files["rtds.json"])
-    assert found == Shares({"aaaa1111": 95, "bbbb2222": 5}, {"aaaa1111": "x", "bbbb2222": "y"}, 30)
+    assert found == Shares({"aaaa1111": 95, "bbbb2222": 5}, {"aaaa1111": "x", "bbbb2222": "y"}, 30, 60)
     without = parse_shares(render_gateway(GatewayModel("chat", routes)).files["rtds.json"])
     assert without == Shares({"aaaa1111": 95, "bbbb2222": 5})
 

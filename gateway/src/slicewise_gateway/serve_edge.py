@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
+from slicewise_gateway.edge.address import follow_address
 from slicewise_gateway.edge.cache import Cache
 from slicewise_gateway.edge.hold import Hold
 from slicewise_gateway.edge.metrics import EdgeMetrics
@@ -40,22 +41,24 @@ async def run_edge(settings: EdgeSettings) -> None:
         async def is_open() -> bool:
             return shares.current().most_can_go_on(await envoy.healthy())
 
+        def hold_seconds() -> float:
+            return min(settings.hold_seconds, shares.current().hold_seconds or settings.hold_seconds)
+
         room = WaitingRoom(settings.max_held_requests, settings.max_held_bytes, is_open)
         stack.push_async_callback(room.close)
-        doors: list[tuple[Handler, int]] = [
-            (Hold(room, settings.hold_seconds, upstream, metrics).handle, settings.hold_port)
-        ]
-        if settings.redis_url is not None:
-            url = settings.redis_url.get_secret_value()
-            store = Store(url, settings.redis_timeout_seconds, settings.max_entry_bytes, metrics)
+        doors: list[tuple[Handler, int]] = [(Hold(room, hold_seconds, upstream, metrics).handle, settings.hold_port)]
+        if settings.redis_url_file is not None:
+            store = Store(settings.redis_timeout_seconds, settings.max_entry_bytes, metrics)
             stack.push_async_callback(store.close)
+            following = asyncio.create_task(follow_address(settings.redis_url_file, store))
+            stack.callback(following.cancel)
             cache = Cache(f"{settings.namespace}/{settings.pool}", shares, store, upstream, metrics)
             stack.push_async_callback(cache.close)
             doors.append((cache.handle, settings.cache_port))
         for handle, port in doors:
             await _serve(stack, build_door(handle, settings.max_body_bytes), _LOOPBACK, port)
         await _serve(stack, build_numbers(metrics), None, settings.metrics_port)
-        log.info("the edge holds%s", " and keeps answers" if settings.redis_url else "")
+        log.info("the edge holds%s", " and keeps answers" if settings.redis_url_file else "")
         await stop.wait()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -77,18 +77,19 @@ class EdgeSettings(BaseSettings):
     """Envoy's listener for what the edge sends on."""
     hold_port: Annotated[int, Field(ge=1, le=65535)] = 8081
     cache_port: Annotated[int, Field(ge=1, le=65535)] = 8082
-    """Opened only where there is a Redis."""
+    """Opened only where there may be a Redis."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9093
     """On every address of the pod; the other two on the loopback address only."""
-    max_body_bytes: Annotated[int, Field(ge=1)] = 1 << 20
+    max_body_bytes: Annotated[int, Field(ge=1)] = 64 << 20
+    """A last bound: Envoy keeps the pool's own, and keeps it first."""
 
     hold_seconds: Annotated[float, Field(ge=0)] = 60
-    """How long a request waits for a worker. Leave time for the answer: Envoy counts both together."""
+    """How long a request waits for a worker; less where the operator says so beside the shares."""
     max_held_requests: Annotated[int, Field(ge=0)] = 256
     max_held_bytes: Annotated[int, Field(ge=0)] = 64 << 20
 
-    redis_url: SecretStr | None = None
-    """`redis://`, `rediss://` or `unix://`. None: no response cache."""
+    redis_url_file: Path | None = None
+    """File of a mounted Secret with `redis://`, `rediss://` or `unix://`; it may come later. None: no response cache."""
     redis_timeout_seconds: Annotated[float, Field(gt=0)] = 0.05
     """How long a request waits for Redis."""
     max_entry_bytes: Annotated[int, Field(ge=1)] = 4 << 20

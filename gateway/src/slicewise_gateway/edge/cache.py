@@ -35,6 +35,9 @@ from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_head
 _FLIGHTS: Final = 2
 """How many answers a request waits for that others began and that failed; so a crowd never asks more often than this."""
 
+_SMALL_BYTES: Final = 1024
+"""A request may become longer than its client wrote it (1e5 is 100000.0) up to this, which every pool takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -75,7 +78,7 @@ class Cache:
             return error_response(400, "invalid_json", str(error), {CACHE_HEADER: "bypass"})
         asked = None
         if not request.query_string and wants_cache(fields, request.headers.get(CACHE_HEADER)):
-            asked = self._asked(request, canonical(fields))
+            asked = self._asked(request, canonical(fields), len(body))
         if asked is None:
             self._metrics.answers.labels("bypass").inc()
             return await relay(request, self._upstream, body, {CACHE_HEADER: "bypass"})
@@ -85,13 +88,13 @@ class Cache:
         """Give up what runs."""
         await self._flights.close()
 
-    def _asked(self, request: web.Request, body: bytes | None) -> _Asked | None:
+    def _asked(self, request: web.Request, body: bytes | None, size: int) -> _Asked | None:
         shares = self._shares.current()
         # Spreads load; nobody gains from foreseeing it.
         revision = shares.draw(random.random())  # noqa: S311
         if revision is None or shares.ttl_seconds is None or revision not in shares.answers:
             return None
-        if body is None or len(body) >= request.client_max_size:
+        if body is None or len(body) > max(size, _SMALL_BYTES):
             return None
         scope = Scope(self._pool, request.headers.get(TENANT_HEADER))
         return _Asked(request.path, request.headers, body, scope, revision, shares)

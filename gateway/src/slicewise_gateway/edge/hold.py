@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -25,9 +26,11 @@ _PAUSE_SECONDS: Final = (0.02, 1.0)
 
 
 class Hold:
-    """Handles the requests that found no worker. `seconds`: how long one waits at most."""
+    """Handles the requests that found no worker. `seconds`: how long one waits at most, now."""
 
-    def __init__(self, room: WaitingRoom, seconds: float, upstream: Upstream, metrics: EdgeMetrics) -> None:
+    def __init__(
+        self, room: WaitingRoom, seconds: Callable[[], float], upstream: Upstream, metrics: EdgeMetrics
+    ) -> None:
         self._room = room
         self._seconds = seconds
         self._upstream = upstream
@@ -60,7 +63,8 @@ class Hold:
     async def _wait(self, request: web.Request, body: bytes, started: float) -> tuple[web.StreamResponse, str]:
         clock = asyncio.get_running_loop().time
         pause, longest = _PAUSE_SECONDS
-        while await self._room.opens(started + self._seconds - clock()):
+        end = started + self._seconds()
+        while await self._room.opens(end - clock()):
             try:
                 async with self._upstream.send(
                     request.path_qs, request.headers, body, x_slicewise_resent="1"

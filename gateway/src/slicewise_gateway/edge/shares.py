@@ -17,6 +17,7 @@ SHARES_FILE: Final = "rtds.json"
 _WEIGHT: Final = "slicewise.weight.rev-"
 _ANSWERS: Final = "slicewise.answers.rev-"
 _TTL: Final = "slicewise.cache.ttl_seconds"
+_HOLD: Final = "slicewise.hold.seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Shares:
     """Revision to the digest of what its answers depend on besides the request."""
     ttl_seconds: float | None = None
     """How long an answer is kept. None: not at all."""
+    hold_seconds: float | None = None
+    """How long a request may wait for a worker. None: as the edge is set."""
 
     def draw(self, number: float) -> str | None:
         """Return the revision at `number`, 0 ≤ number < 1, of all weights; None where nothing has a weight."""
@@ -50,7 +53,6 @@ def parse_shares(text: str) -> Shares:
     try:
         layer: dict[str, Any] = json.loads(text)["resources"][0]["layer"]
         weights = {name.removeprefix(_WEIGHT): int(value) for name, value in layer.items() if name.startswith(_WEIGHT)}
-        ttl = layer.get(_TTL)
         return Shares(
             {revision: weight for revision, weight in weights.items() if weight > 0},
             {
@@ -58,10 +60,15 @@ def parse_shares(text: str) -> Shares:
                 for name, value in layer.items()
                 if name.startswith(_ANSWERS) and isinstance(value, str) and value
             },
-            float(ttl) if isinstance(ttl, int | float) and ttl > 0 else None,
+            _seconds(layer.get(_TTL)),
+            _seconds(layer.get(_HOLD)),
         )
     except (ValueError, LookupError, TypeError, AttributeError):
         return Shares()
+
+
+def _seconds(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
 class SharesFile:

@@ -32,30 +32,47 @@ class Unavailable:
 class Store:
     """The entries. `timeout_seconds`: how long a request waits for Redis at most; `max_bytes`: the largest body."""
 
-    def __init__(self, url: str, timeout_seconds: float, max_bytes: int, metrics: EdgeMetrics) -> None:
+    def __init__(self, timeout_seconds: float, max_bytes: int, metrics: EdgeMetrics) -> None:
         self.max_bytes = max_bytes
         self._timeout = timeout_seconds
         self._metrics = metrics
         self._breaker = Breaker(_FAILURES, _OPEN_SECONDS)
-        self._redis = Redis.from_url(
-            url,
-            max_connections=_CONNECTIONS,
-            socket_connect_timeout=_WRITE_SECONDS,
-            socket_timeout=_WRITE_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        self._redis: Redis | None = None
         # Without a bound of our own, a crowd would open a connection each.
         self._turns = asyncio.Semaphore(_CONNECTIONS)
 
+    async def use(self, url: str | None) -> None:
+        """Ask this Redis from now on, or none. An address that cannot be one is said in the log, without its password."""
+        before, self._redis = self._redis, None
+        if before is not None:
+            await before.aclose()
+        if url is None:
+            log.warning("there is no address of a Redis: nothing is looked up or stored")
+            return
+        try:
+            self._redis = Redis.from_url(
+                url,
+                max_connections=_CONNECTIONS,
+                socket_connect_timeout=_WRITE_SECONDS,
+                socket_timeout=_WRITE_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+                protocol=2,
+            )
+        except ValueError:
+            log.error("the address of the Redis is none: write redis://, rediss:// or unix://")  # noqa: TRY400
+            return
+        self._breaker = Breaker(_FAILURES, _OPEN_SECONDS)
+        log.info("answers are kept in a Redis")
+
     async def get(self, key: str) -> Entry | Unavailable | None:
         """Return the entry, or None where there is none."""
-        if not self._allowed():
+        redis = self._redis
+        if redis is None or not self._allowed():
             return Unavailable()
         try:
             async with asyncio.timeout(self._timeout), self._turns:
                 # Not GET: whatever somebody else put there, no more than an entry is read.
-                data = await self._redis.getrange(key, 0, self.max_bytes + HEAD_BYTES)
+                data = await redis.getrange(key, 0, self.max_bytes + HEAD_BYTES)
         except ResponseError as error:
             # It answers, and does not like the question: something of another type lies there, or a right is missing.
             self._failed("refused", error)
@@ -73,12 +90,13 @@ class Store:
 
     async def put(self, key: str, entry: Entry, ttl_seconds: float) -> None:
         """Store the entry for so long."""
-        if not self._allowed():
+        redis = self._redis
+        if redis is None or not self._allowed():
             self._metrics.not_stored.labels("redis").inc()
             return
         try:
             async with asyncio.timeout(_WRITE_SECONDS), self._turns:
-                await self._redis.set(key, entry.encode(key), px=max(1, round(ttl_seconds * 1000)))
+                await redis.set(key, entry.encode(key), px=max(1, round(ttl_seconds * 1000)))
         except (TimeoutError, RedisError, OSError) as error:
             self._failed(_kind(error), error)
             self._metrics.not_stored.labels("redis").inc()
@@ -88,7 +106,8 @@ class Store:
 
     async def close(self) -> None:
         """Give up the connections."""
-        await self._redis.aclose()
+        if self._redis is not None:
+            await self._redis.aclose()
 
     def _allowed(self) -> bool:
         allowed = self._breaker.allows(time.monotonic())

@@ -24,6 +24,8 @@ RUNTIME_LAYER: Final = "weights"
 WEIGHT_PREFIX: Final = "slicewise.weight"
 ANSWERS_PREFIX: Final = "slicewise.answers"
 TTL_KEY: Final = "slicewise.cache.ttl_seconds"
+HOLD_KEY: Final = "slicewise.hold.seconds"
+_MAX_HOLD_SECONDS: Final = 60.0
 
 _ANSWERS: Final = ("/v1/chat/completions", "/v1/completions")
 RETRY_ON: Final = "connect-failure,refused-stream,reset-before-request,reset,retriable-headers"
@@ -48,8 +50,11 @@ def build_internal_rds(model: GatewayModel) -> Json:
 
 
 def build_rtds(model: GatewayModel) -> Json:
-    """Return each revision's weight as a runtime value, and beside them, in the same moment, what the edge keeps answers by."""
+    """Return each revision's weight as a runtime value, and beside them, in the same moment, what the edge goes by."""
     layer: Json = {f"{WEIGHT_PREFIX}.{cluster_name(route.revision)}": route.weight for route in model.routes}
+    if model.edge is not None:
+        # The rest is for the answer: Envoy's time-out counts both together.
+        layer[HOLD_KEY] = round(min(_MAX_HOLD_SECONDS, model.timeouts.gateway * 2 / 3), 3)
     if model.cache is not None:
         layer |= {f"{ANSWERS_PREFIX}.{cluster_name(route.revision)}": route.answers for route in model.routes}
         layer[TTL_KEY] = model.cache.ttl_seconds

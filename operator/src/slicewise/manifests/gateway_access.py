@@ -7,14 +7,13 @@ from typing import Any, Final
 from slicewise.api.labels import gateway_selector, worker_selector
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.access import EVERYWHERE_BUT_METADATA
+from slicewise.manifests.gateway_edge import EDGE_METRICS_PORT
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name, object_meta
 from slicewise.manifests.pod_template import WORKER_PORT
 
 AGENT_PORT: Final = 9092
 """Where the agent says what Envoy runs."""
-EDGE_PORT: Final = 9093
-"""Where the edge has its metrics."""
 
 
 def build_gateway_account(pool: InferencePool) -> dict[str, Any]:
@@ -67,7 +66,7 @@ def build_gateway_policy(pool: InferencePool, wish: GatewayWish) -> dict[str, An
             "ingress": [
                 {"ports": [_tcp(ports.http)]},
                 {
-                    "ports": [_tcp(ports.stats), _tcp(AGENT_PORT), _tcp(EDGE_PORT)],
+                    "ports": [_tcp(ports.stats), _tcp(AGENT_PORT), _tcp(EDGE_METRICS_PORT)],
                     "from": [operator, *map(dict, here.metrics_from)],
                 },
             ],

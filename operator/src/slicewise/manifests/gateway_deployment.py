@@ -1,11 +1,10 @@
-"""The Deployment of a pool's gateway: Envoy and the edge as sidecars of the agent that writes Envoy's files. Pure.
+"""The Deployment of a pool's gateway: Envoy as a sidecar of the agent that writes its files. Pure.
 
 What is rendered here is read by `slicewise-gateway`; a contract test parses it with its own settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from slicewise.api.labels import (
@@ -18,8 +17,9 @@ from slicewise.api.labels import (
     gateway_selector,
 )
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.gateway import EdgeEndpoint, ResponseCache, envoy_arguments
-from slicewise.manifests.gateway_access import AGENT_PORT, EDGE_PORT
+from slicewise.gateway import envoy_arguments
+from slicewise.manifests.gateway_access import AGENT_PORT
+from slicewise.manifests.gateway_edge import build_edge, locked_down
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_name, object_meta
 from slicewise.manifests.pod_template import WORKER_UID
@@ -73,7 +73,7 @@ def _pod(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "topologySpreadConstraints": _spread(pool),
-        "initContainers": [_seed(pool, wish), _envoy(wish), _edge(pool, wish)],
+        "initContainers": [_seed(pool, wish), _envoy(wish), build_edge(pool, wish)],
         "containers": [_agent(pool, wish)],
         "volumes": _volumes(pool, wish),
     }
@@ -98,7 +98,7 @@ def _seed(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
         "args": ["slicewise-gateway", "seed"],  # not `command`: the image's init process is in front
         "env": _environment(pool, wish),
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}},
-        "securityContext": _locked_down(),
+        "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [_files(wish), {"name": "config", "mountPath": _CONFIG, "readOnly": True}, *_keys(wish)],
     }
@@ -117,52 +117,10 @@ def _envoy(wish: GatewayWish) -> dict[str, Any]:
             {"name": "stats", "containerPort": ports.stats, "protocol": "TCP"},
         ],
         "resources": dict(wish.installation.resources),
-        "securityContext": _locked_down(),
+        "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{**_files(wish), "readOnly": True}],
     }
-
-
-def _edge(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
-    """Holds requests while no worker is there, and keeps answers. Without it requests go on past it, or get their 503 at once."""
-    probe = {"path": "/healthz", "port": EDGE_PORT, "scheme": "HTTP"}
-    return {
-        "name": "edge",
-        "image": wish.installation.image,
-        "restartPolicy": "Always",
-        "args": ["slicewise-gateway", "edge"],
-        "env": _edge_environment(pool, wish),
-        "ports": [{"name": "edge", "containerPort": EDGE_PORT, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
-        "securityContext": _locked_down(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "livenessProbe": {"httpGet": probe, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
-        "volumeMounts": [{**_files(wish), "readOnly": True}],
-    }
-
-
-def _edge_environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]:
-    model = wish.model
-    found = _variables(
-        {
-            "POOL": pool.metadata.name,
-            "NAMESPACE": pool.metadata.namespace,
-            "DIRECTORY": model.directory,
-            "ENVOY_ADMIN": f"http://127.0.0.1:{model.ports.admin}",
-            "INTERNAL_URL": f"http://127.0.0.1:{model.ports.internal}",
-            "HOLD_PORT": EdgeEndpoint().port,
-            "CACHE_PORT": ResponseCache().port,
-            "METRICS_PORT": EDGE_PORT,
-            # Envoy keeps the pool's own limit; a smaller one needs no other pod.
-            "MAX_BODY_BYTES": max(model.max_body_bytes, 1 << 20),
-            # Envoy counts waiting and answering together.
-            "HOLD_SECONDS": int(min(60.0, model.timeouts.gateway * 2 / 3)),
-        }
-    )
-    if wish.redis_secret is not None:
-        source = {"secretKeyRef": {"name": wish.redis_secret, "key": "url", "optional": True}}
-        found.append({"name": "SLICEWISE_GATEWAY_REDIS_URL", "valueFrom": source})
-    return found
 
 
 def _agent(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
@@ -173,7 +131,7 @@ def _agent(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
         "env": _environment(pool, wish),
         "ports": [{"name": "agent", "containerPort": AGENT_PORT, "protocol": "TCP"}],
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}},
-        "securityContext": _locked_down(),
+        "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "readinessProbe": _probe("/readyz", period=2, failures=2),
         "livenessProbe": _probe("/healthz", period=10, failures=3),
@@ -196,10 +154,6 @@ def _environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]
         "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
         "DRAIN_SECONDS": drain_seconds(wish),
     }
-    return _variables(values)
-
-
-def _variables(values: Mapping[str, object]) -> list[dict[str, Any]]:
     prefix = "SLICEWISE_GATEWAY_"
     return [{"name": f"{prefix}{key}", "value": str(value)} for key, value in values.items() if value is not None]
 
@@ -215,6 +169,10 @@ def _volumes(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]:
         # Optional: without it the gateway runs and lets nobody in, and takes up the keys when they come.
         secret = {"secretName": wish.model.tenant_keys.secret, "optional": True, "defaultMode": 0o440}
         volumes.append({"name": "keys", "secret": secret})
+    if wish.redis_secret is not None:
+        # Optional too: without it nothing is kept, and all is served.
+        secret = {"secretName": wish.redis_secret, "optional": True, "defaultMode": 0o440}
+        volumes.append({"name": "redis", "secret": secret})
     return volumes
 
 
@@ -231,14 +189,6 @@ def _files(wish: GatewayWish) -> dict[str, Any]:
 
 def _keys(wish: GatewayWish) -> list[dict[str, Any]]:
     return [] if wish.model.tenant_keys is None else [{"name": "keys", "mountPath": _KEYS, "readOnly": True}]
-
-
-def _locked_down() -> dict[str, Any]:
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
 
 
 def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:

@@ -41,11 +41,11 @@ class GatewayWish:
     operator_namespace: str
     pull_secrets: tuple[str, ...] = ()
     redis_secret: str | None = None
-    """Secret with the address of the response cache's Redis; None where none is asked for, or it is known to be missing."""
+    """Secret with the address of the Redis for the response cache; None: no cache."""
 
     @property
     def start_version(self) -> str:
-        """Name of what only a new pod can change: Envoy's bootstrap, and which Secrets the pod gets."""
-        keys = self.model.tenant_keys
-        parts = (self.config.bootstrap_version, keys.secret if keys else None, self.redis_secret)
-        return "-".join(part or "" for part in parts).rstrip("-")
+        """Name of what only a new pod can change: Envoy's bootstrap, and which Secrets are mounted."""
+        keys = None if self.model.tenant_keys is None else self.model.tenant_keys.secret
+        mounted = [name for name in (keys, self.redis_secret) if name is not None]
+        return "-".join([self.config.bootstrap_version, *mounted])

@@ -6,6 +6,8 @@ made in `slicewise.gateway`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -29,6 +31,7 @@ from slicewise.gateway import (
 from slicewise.manifests.gateway_wish import GatewayInstallation, GatewayWish
 from slicewise.manifests.metadata import revision_service_name
 from slicewise.pool.observed import ObservedPool
+from slicewise.pool.revision import find_revision
 
 _HEAP_SHARE: Final = 0.8
 """Of the memory that Envoy's container may take; the rest is for what Envoy does not count as heap."""
@@ -44,44 +47,45 @@ def gateway_wish(
     `shares`: revision → weight, the stable revision first. `has_workers`: whether the pool is to have any; where it is to have none,
     a request is told so at once instead of being held for one.
     """
-    redis = redis_secret(pool)
-    if redis is not None and observed.references.secrets.get(redis) is False:
-        redis = None
-    model = replace(
-        _model(pool, observed.gateway, shares),
-        edge=EdgeEndpoint() if has_workers else None,
-        cache=ResponseCache(_ttl(pool)) if redis is not None and has_workers else None,
-    )
+    spec = pool.spec.gateway or GatewaySpec()
+    answers = {revision: _answers(observed, revision) for revision in shares} if spec.response_cache else {}
+    model = _model(pool, observed.gateway, shares, answers)
+    if has_workers:
+        cache = spec.response_cache
+        kept = None if cache is None else ResponseCache(duration_seconds(cache.ttl))
+        model = replace(model, edge=EdgeEndpoint(), cache=kept)
     return GatewayWish(
         model,
         _render(model),
         observed.gateway,
         observed.operator_namespace,
         pull_secrets=observed.image_pull_secrets,
-        redis_secret=redis,
+        redis_secret=spec.response_cache.redis_secret_ref.name if spec.response_cache else None,
     )
 
 
-def redis_secret(pool: InferencePool) -> str | None:
-    """Return the Secret that the spec names for the response cache."""
-    cache = pool.spec.gateway.response_cache if pool.spec.gateway else None
-    return cache.redis_secret_ref.name if cache is not None else None
+def _answers(observed: ObservedPool, revision: str) -> str:
+    """Return a digest of what a revision's answers depend on besides the request: all that it was made from, model, settings
+    and the image with the engine. Empty, so that nothing is kept, until the revision is stored."""
+    found = find_revision(observed.revisions, revision)
+    if found is None:
+        return ""
+    text = json.dumps(found.data, sort_keys=True, separators=(",", ":"), default=dict)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _ttl(pool: InferencePool) -> float:
-    cache = pool.spec.gateway.response_cache if pool.spec.gateway else None
-    return duration_seconds(cache.ttl) if cache is not None else 0.0
-
-
-def _model(pool: InferencePool, here: GatewayInstallation, shares: Mapping[str, int]) -> GatewayModel:
+def _model(
+    pool: InferencePool, here: GatewayInstallation, shares: Mapping[str, int], answers: Mapping[str, str]
+) -> GatewayModel:
     name, spec = pool.metadata.name, pool.spec.gateway or GatewaySpec()
     limits = spec.limits or GatewayLimits()
     canary, keys = pool.spec.rollout.canary, spec.tenant_keys_secret_ref
     return GatewayModel(
         pool=name,
         routes=tuple(
-            # A revision's name is the hash of all that its answers depend on.
-            RevisionRoute(revision, weight, (Backend(revision_service_name(name, revision)),), answers=revision)
+            RevisionRoute(
+                revision, weight, (Backend(revision_service_name(name, revision)),), answers.get(revision, "")
+            )
             for revision, weight in shares.items()
         ),
         timeouts=Timeouts.of(duration_seconds(limits.request_timeout)),

@@ -11,7 +11,6 @@ from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name
 from slicewise.pool.facts import Facts
 from slicewise.pool.findings import IMAGE_TROUBLE, Finding
-from slicewise.pool.gateway import redis_secret
 from slicewise.pool.observed import ApplyFailure, ObservedGatewayPod
 from slicewise.pool.rollout.state import Phase
 
@@ -40,8 +39,8 @@ def find_gateway(facts: Facts) -> Finding | None:
     unheard = _not_programmed(ready, wish, at_rest=facts.state.phase in _REST)
     if unheard is not None:
         return unheard
-    programmed = Finding("True", Reason.PROGRAMMED, f"{count} and run the pool's configuration")
-    return _without_keys(facts, wish) or _without_redis(facts) or programmed
+    programmed = f"{count} and run the pool's configuration{_without_redis(facts, wish)}"
+    return _without_keys(facts, wish) or Finding("True", Reason.PROGRAMMED, programmed)
 
 
 def _refused(facts: Facts) -> Finding | None:
@@ -108,12 +107,12 @@ def _without_keys(facts: Facts, wish: GatewayWish) -> Finding | None:
     return Finding("False", Reason.SECRET_MISSING, message)
 
 
-def _without_redis(facts: Facts) -> Finding | None:
-    secret = redis_secret(facts.pool)
+def _without_redis(facts: Facts, wish: GatewayWish) -> str:
+    """A cache without its Redis costs hits, no request: the gateway is programmed all the same."""
+    secret = wish.redis_secret
     if secret is None or facts.observed.references.secrets.get(secret) is not False:
-        return None
-    message = (
-        f"Secret {secret!r} (spec.gateway.responseCache.redisSecretRef) does not exist in namespace {facts.pool.metadata.namespace}, so "
-        "no answer is kept and every request goes to a worker: create it, with the address of the Redis under the key url"
+        return ""
+    return (
+        f"; nothing is kept of what spec.gateway.responseCache asks for, because Secret {secret!r} does not exist in namespace "
+        f"{facts.pool.metadata.namespace}: create it with the address of the Redis under the key url; the gateway takes it up by itself"
     )
-    return Finding("False", Reason.SECRET_MISSING, message)

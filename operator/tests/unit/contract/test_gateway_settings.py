@@ -10,9 +10,9 @@ import pytest
 from builders import make_observed, make_pool
 
 from slicewise.clients.gateways import AGENT_PORT
-from slicewise.gateway import EdgeEndpoint, Ports, ResponseCache
 from slicewise.pool.plan import plan_pool
 from slicewise_gateway.agent.plan import AgentPlan
+from slicewise_gateway.edge.shares import parse_shares
 from slicewise_gateway.settings import EdgeSettings, GatewaySettings
 
 PREFIX = "SLICEWISE_GATEWAY_"
@@ -50,21 +50,42 @@ def test_the_agent_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyP
         assert names <= set(GatewaySettings.model_fields), "a typo would be ignored in silence"
 
 
-def test_the_edge_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = {"redisSecretRef": {"name": "redis"}}
-    pod, _ = rendered(gateway={"responseCache": cache, "limits": {"requestTimeout": "30s", "maxBodyBytes": "4Mi"}})
-    edge = pod["initContainers"][2]
-    for item in edge["env"]:
-        monkeypatch.setenv(item["name"], item.get("value", "redis://redis:6379"))
-    settings = EdgeSettings()  # type: ignore[call-arg]  # the environment gives the required ones
-    assert (settings.pool, settings.namespace, settings.hold_seconds) == ("chat", "default", 20)
-    assert settings.max_body_bytes == 4 << 20
-    assert settings.redis_url is not None
-    assert (settings.hold_port, settings.cache_port) == (EdgeEndpoint().port, ResponseCache().port)
-    assert settings.internal_url.endswith(f":{Ports().internal}")
-    assert settings.metrics_port == edge["ports"][0]["containerPort"]
-    names = {item["name"].removeprefix(PREFIX).lower() for item in edge["env"]}
+def edge(pod: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> EdgeSettings:
+    """Return the edge's settings, and make sure that none of them is a typo."""
+    container = pod["initContainers"][2]
+    names = {item["name"].removeprefix(PREFIX).lower() for item in container["env"]}
     assert names <= set(EdgeSettings.model_fields)
+    for item in container["env"]:
+        monkeypatch.setenv(item["name"], item["value"])
+    return EdgeSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+
+
+def test_the_edge_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = {"limits": {"requestTimeout": "30s"}, "responseCache": {"ttl": "5s", "redisSecretRef": {"name": "redis"}}}
+    pod, files = rendered(gateway=cached)
+    settings = edge(pod, monkeypatch)
+    mounts = [item["mountPath"] for item in pod["initContainers"][2]["volumeMounts"]]
+    assert settings.redis_url_file is not None
+    assert {str(settings.redis_url_file.parent), str(settings.directory)} == set(mounts)
+    assert (settings.pool, settings.namespace) == ("chat", "default")
+    assert settings.metrics_port == pod["initContainers"][2]["ports"][0]["containerPort"]
+    shares = parse_shares(files["rtds.json"])
+    assert (shares.hold_seconds, shares.ttl_seconds, len(shares.weights)) == (20, 5, 1)
+    plan = AgentPlan.model_validate_json(files["agent.json"])
+    assert plan.edge is not None
+    assert (plan.edge.address, plan.edge.port) == ("127.0.0.1", settings.hold_port)
+    (cluster,) = [item for item in json.loads(files["cds.json"])["resources"] if item["name"] == "edge"]
+    ports = [
+        level["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["port_value"]
+        for level in cluster["load_assignment"]["endpoints"]
+    ]
+    assert ports == [settings.cache_port, int(settings.internal_url.rpartition(":")[2])]
+
+
+def test_without_a_cache_there_is_no_redis_and_no_request_passes_the_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    pod, files = rendered()
+    assert edge(pod, monkeypatch).redis_url_file is None
+    assert '"cluster":"edge"' not in files["rds.json"]
 
 
 def test_without_keys_none_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +111,8 @@ def test_the_agent_understands_what_it_is_to_do() -> None:
     (cluster,) = plan.clusters.values()
     assert plan.keys_secret == "keys"
     assert plan.edge is not None
-    assert plan.edge.port == EdgeEndpoint().port
     assert cluster.backends[0].service == f"chat-{cluster.revision}"
-    assert json.loads(files["rtds.json"])["resources"][0]["layer"] == {f"slicewise.weight.rev-{cluster.revision}": 100}
+    assert json.loads(files["rtds.json"])["resources"][0]["layer"] == {
+        f"slicewise.weight.rev-{cluster.revision}": 100,
+        "slicewise.hold.seconds": 60,
+    }

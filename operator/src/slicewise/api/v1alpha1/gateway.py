@@ -22,12 +22,13 @@ class GatewayLimits(ApiModel):
 
 
 class ResponseCache(ApiModel):
-    """Answers that are given again, to requests that always have the same one (`temperature: 0`)."""
+    """Answers to deterministic requests (temperature 0, or asked for) that are given again."""
 
     ttl: Minutes = "60s"
     """How long an answer is kept, as a duration."""
     redis_secret_ref: LocalObjectReference
-    """Secret with the address of the Redis server under the key `url`."""
+    """Secret with the address of the Redis server under the key `url`: `redis://`, or `rediss://` for TLS. Without it all is served
+    and nothing is kept."""
 
 
 class GatewaySpec(ApiModel):

@@ -1,0 +1,29 @@
+"""The address of the Redis, from a mounted Secret: it may come, change and go while the edge runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from slicewise_gateway.edge.store import Store
+
+_LOOK_SECONDS: Final = 2.0
+
+
+async def follow_address(path: Path, store: Store) -> None:
+    """Let the store use the Redis that the file names, until cancelled."""
+    seen: str | None = ""
+    while True:
+        found = _read(path)
+        if found != seen:
+            await store.use(found)
+            seen = found
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None

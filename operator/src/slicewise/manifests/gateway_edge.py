@@ -1,0 +1,75 @@
+"""The edge's container in a gateway pod: it holds requests that no worker can take, and keeps answers where a pool asks for it. Pure.
+
+What is rendered here is read by `slicewise-gateway edge`; a contract test parses it with its own settings.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from slicewise.api.v1alpha1 import InferencePool
+from slicewise.gateway import EdgeEndpoint, ResponseCache
+from slicewise.manifests.gateway_wish import GatewayWish
+
+EDGE_METRICS_PORT: Final = 9093
+"""Where the edge says how many requests it holds and answers."""
+_REDIS: Final = "/etc/slicewise/redis"
+
+
+def build_edge(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
+    """Return the container: a sidecar, so it is there before the agent and goes after it, when Envoy is drained.
+
+    It has no readiness of its own: Envoy looks after it, and does without it.
+    """
+    return {
+        "name": "edge",
+        "image": wish.installation.image,
+        "restartPolicy": "Always",
+        "args": ["slicewise-gateway", "edge"],  # not `command`: the image's init process is in front
+        "env": _environment(pool, wish),
+        "ports": [{"name": "edge", "containerPort": EDGE_METRICS_PORT, "protocol": "TCP"}],
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+        "securityContext": locked_down(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "livenessProbe": {
+            "httpGet": {"path": "/healthz", "port": EDGE_METRICS_PORT, "scheme": "HTTP"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        "volumeMounts": _mounts(wish),
+    }
+
+
+def locked_down() -> dict[str, Any]:
+    """Return the security context of every container of a gateway pod."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def _environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]:
+    model = wish.model
+    # The ports are those of every edge, also where nothing is held or kept at the moment: that changes without new pods.
+    values = {
+        "POOL": pool.metadata.name,
+        "NAMESPACE": pool.metadata.namespace,
+        "DIRECTORY": model.directory,
+        "ENVOY_ADMIN": f"http://127.0.0.1:{model.ports.admin}",
+        "INTERNAL_URL": f"http://127.0.0.1:{model.ports.internal}",
+        "HOLD_PORT": EdgeEndpoint().port,
+        "CACHE_PORT": ResponseCache().port,
+        "METRICS_PORT": EDGE_METRICS_PORT,
+        "REDIS_URL_FILE": None if wish.redis_secret is None else f"{_REDIS}/url",
+    }
+    prefix = "SLICEWISE_GATEWAY_"
+    return [{"name": f"{prefix}{key}", "value": str(value)} for key, value in values.items() if value is not None]
+
+
+def _mounts(wish: GatewayWish) -> list[dict[str, Any]]:
+    mounts: list[dict[str, Any]] = [{"name": "files", "mountPath": wish.model.directory, "readOnly": True}]
+    if wish.redis_secret is not None:
+        mounts.append({"name": "redis", "mountPath": _REDIS, "readOnly": True})
+    return mounts

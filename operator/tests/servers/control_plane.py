@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from servers.processes import end, free_port, spawn, wait_until
+from servers.processes import answers, end, free_port, spawn, wait_until
 
 __all__ = [
     "CONTROLLERS",
@@ -153,13 +153,8 @@ class ApiServer:
         if self._process is None or self._process.poll() is not None:
             raise RuntimeError(f"kube-apiserver ended: {self._last_words()}")
         try:
-            with urllib.request.urlopen(
-                urllib.request.Request(self.url + "/readyz", headers={"Authorization": f"Bearer {self.token}"}),
-                context=self._tls(),
-                timeout=5,
-            ) as answer:
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
+            return self.request("GET", "/readyz")[0] == 200
+        except OSError:
             return False
 
     def _last_words(self) -> str:
@@ -188,6 +183,10 @@ def control_plane(directory: Path) -> Iterator[ApiServer]:
         directory / "etcd.log",
     )
     try:
+        # kube-apiserver gives up where etcd is not there within twenty seconds, which a busy machine may take.
+        wait_until(
+            lambda: answers(f"{etcd_url}/health"), READY_WITHIN, lambda: (directory / "etcd.log").read_text()[-2000:]
+        )
         server = _prepare(directory, binaries, etcd_url)
         try:
             server.start_api()

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,15 @@ def wait_until(condition: Callable[[], object], seconds: float, what: Callable[[
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what()}")
         time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    """Return whether an HTTP server answers there with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status) == 200
+    except OSError:
+        return False
 
 
 def spawn(argv: list[str], log: Path) -> subprocess.Popen[bytes]:

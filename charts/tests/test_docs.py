@@ -12,7 +12,13 @@ from chart_values import ChartValues
 from rbac_audit import granted
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "docs/install.md", ROOT / "docs/alerts.md", ROOT / "SECURITY.md", CHART / "README.md"]
+PAGES = [
+    ROOT / "docs/install.md",
+    ROOT / "docs/response-cache.md",
+    ROOT / "docs/alerts.md",
+    ROOT / "SECURITY.md",
+    CHART / "README.md",
+]
 VALUE = re.compile(r"(?:--set(?:-\w+)?[ =]|`)((?:[a-z]\w*)(?:\.\w+|\[\d+\])*)=")
 
 

@@ -11,6 +11,7 @@ import yaml
 CHART = Path(__file__).parents[1] / "slicewise"
 EVERYTHING = {
     "crds": {"enabled": True},
+    "redis": {"enabled": True, "passwordSecret": "redis-password"},
     "prometheus": {
         "serviceMonitor": {"enabled": True},
         "podMonitor": {"enabled": True},

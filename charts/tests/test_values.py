@@ -25,6 +25,9 @@ MISTAKES = [
     ({"networkPolicy": {"apiServer": {"ports": [70000]}}}, "/networkPolicy/apiServer/ports/0"),
     ({"crds": {"install": True}}, "/crds"),
     ({"logLevel": "verbose"}, "/logLevel"),
+    ({"redis": {"enable": True}}, "/redis"),
+    ({"redis": {"maxMemory": "192Mi"}}, "/redis/maxMemory"),
+    ({"redis": {"image": {"tag": ""}}}, "/redis/image/tag"),
 ]
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from chart_values import ChartValues, Group
+from chart_values import ChartValues
+from value_group import Group
 
 CHART: Final = Path(__file__).parents[1] / "slicewise"
 TABLE_START: Final = "<!-- values: generated from charts/tools/chart_values.py by `make generate` -->"

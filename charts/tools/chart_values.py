@@ -1,28 +1,19 @@
 """The values of the chart, as pydantic models: the only source of values.yaml, values.schema.json and the README's table.
 
-Written by hand; `chart_files.py` turns it into those files. Our own maps are closed, so that a typo fails the
-installation; where a Kubernetes object goes in, the map is open and the API server judges it. A docstring below a field is
-what users read beside the value, so it says what the value does, in which unit, and what happens without it.
+Written by hand, with `monitoring_values.py`; `chart_files.py` turns them into those files. Our own maps are closed, so that
+a typo fails the installation; where a Kubernetes object goes in, the map is open and the API server judges it. A docstring
+below a field is what users read beside the value, so it says what the value does, in which unit, and what happens without it.
 """
+
+# ruff: noqa: RUF012 - pydantic copies a default for each object; ruff knows that of bases in the same file only
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-from pydantic.alias_generators import to_camel
-
-KubernetesObject: TypeAlias = dict[str, Any]
-Labels: TypeAlias = dict[str, str]
-Name = Annotated[str, StringConstraints(max_length=253, pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$")]
-Namespace = Annotated[str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-PrometheusDuration = Annotated[str, StringConstraints(pattern=r"^(([0-9]+)(ms|s|m|h))+$")]
-
-
-class Group(BaseModel):
-    """A map of ours: camelCase outside, closed, described by docstrings."""
-
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", use_attribute_docstrings=True, frozen=True)
+from monitoring_values import Prometheus
+from pydantic import Field, StringConstraints
+from value_group import Group, KubernetesObject, Labels, Name, Namespace
 
 
 class Image(Group):
@@ -74,6 +65,34 @@ class Gateway(Group):
     """`host:port` of an OpenTelemetry collector (OTLP over gRPC) that gets a trace of each request; empty: none."""
 
 
+class RedisImage(Group):
+    """Where the image with `redis-server` in its path comes from."""
+
+    repository: str = Field(default="redis", min_length=1)
+    """Image name without tag; put your registry in front."""
+    tag: str = Field(default="7.2", min_length=1)
+    """Tag."""
+    digest: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64})?$")
+    """`sha256:…`; wins over the tag."""
+
+
+class TrialRedis(Group):
+    """A Redis for trying out response caches: one pod that keeps nothing when it goes."""
+
+    enabled: bool = False
+    """Make Deployment, Service and NetworkPolicy of a Redis. Pools use it by a Secret in their own namespace; the chart's notes
+    have the command."""
+    image: RedisImage = RedisImage()
+    """The Redis server; any that has `redis-server` in its path."""
+    password_secret: Name = ""
+    """Secret in the release's namespace with the password under the key `password`; empty: none, and the NetworkPolicy alone
+    keeps others than gateways away."""
+    max_memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(kb|mb|gb)$")] = "192mb"
+    """What answers may take before the ones unused for longest go. Leave a quarter of the memory limit for Redis itself."""
+    resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+    """CPU and memory of the pod."""
+
+
 class LeaderElection(Group):
     """One replica acts, the others stand by; a Lease says which."""
 
@@ -112,59 +131,6 @@ class Crds(Group):
     """Install and upgrade the CRD with the chart. Off: apply `crds/` yourself before each upgrade."""
     keep: bool = True
     """Keep the CRD, and with it every pool, when the chart is uninstalled. Off: uninstalling deletes all pools."""
-
-
-class ServiceMonitor(Group):
-    """How the Prometheus operator scrapes the Slicewise operator."""
-
-    enabled: bool = False
-    """Make a ServiceMonitor; needs the Prometheus operator's CRDs."""
-    interval: PrometheusDuration = "30s"
-    """Time between scrapes."""
-    labels: Labels = {}
-    """Labels that your Prometheus selects monitors by."""
-
-
-class PodMonitor(Group):
-    """How the Prometheus operator scrapes the workers."""
-
-    enabled: bool = False
-    """Make a PodMonitor over the workers of all watched namespaces. Name Prometheus in `networkPolicy.metricsFrom` besides."""
-    interval: PrometheusDuration = "30s"
-    """Time between scrapes."""
-    labels: Labels = {}
-    """Labels that your Prometheus selects monitors by."""
-
-
-class GatewayMonitor(PodMonitor):
-    """How the Prometheus operator scrapes the gateways."""
-
-    enabled: bool = False
-    """Make a PodMonitor over the gateways of all watched namespaces. Name Prometheus in `networkPolicy.metricsFrom` besides."""
-
-
-class Rules(Group):
-    """Alerts."""
-
-    enabled: bool = False
-    """Make a PrometheusRule with the alerts of `files/alerts.yaml`."""
-    labels: Labels = {}
-    """Labels that your Prometheus selects rules by."""
-    runbook_base_url: str = ""
-    """Where you publish `docs/alerts.md`; each alert gets `runbook_url` = this + `#` + its heading there. Empty: none."""
-
-
-class Prometheus(Group):
-    """Monitoring. Off by default, and never switched by what the cluster happens to offer."""
-
-    service_monitor: ServiceMonitor = ServiceMonitor()
-    """Scraping of the operator."""
-    pod_monitor: PodMonitor = PodMonitor()
-    """Scraping of the workers."""
-    gateway_monitor: GatewayMonitor = GatewayMonitor()
-    """Scraping of the gateways."""
-    rules: Rules = Rules()
-    """Alerts."""
 
 
 class ApiServer(Group):
@@ -206,8 +172,10 @@ class ChartValues(Group):
     """What every worker gets unless its pool says otherwise."""
     gateway: Gateway = Gateway()
     """What every gateway gets."""
+    redis: TrialRedis = TrialRedis()
+    """A Redis for trying out response caches. For more than that bring one of your own."""
     image_pull_secrets: list[KubernetesObject] = []
-    """Pull secrets (`[{name: …}]`) of the operator's pods and of all workers and gateways. For those, a Secret of that name
+    """Pull secrets (`[{name: …}]`) of the chart's pods and of all workers and gateways. For those, a Secret of that name
     must be in the pool's namespace."""
 
     replica_count: int = Field(default=2, ge=0, le=10)

@@ -25,16 +25,40 @@
 {{- .Values.serviceAccount.name | default (ternary (include "slicewise.operator" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
+{{/* Name of the Redis for trials. */}}
+{{- define "slicewise.redis" -}}
+{{- printf "%s-redis" (include "slicewise.fullname" .) -}}
+{{- end -}}
+
 {{/* What selects the operator's pods. Workers carry the same name, so the component tells them apart. */}}
 {{- define "slicewise.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "slicewise.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{ include "slicewise.instanceLabels" . }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{- define "slicewise.redisSelectorLabels" -}}
+{{ include "slicewise.instanceLabels" . }}
+app.kubernetes.io/component: redis
+{{- end -}}
+
+{{- define "slicewise.instanceLabels" -}}
+app.kubernetes.io/name: {{ include "slicewise.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end -}}
+
 {{- define "slicewise.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "slicewise.selectorLabels" . }}
+{{ include "slicewise.chartLabels" . }}
+{{- end -}}
+
+{{- define "slicewise.redisLabels" -}}
+{{ include "slicewise.redisSelectorLabels" . }}
+{{ include "slicewise.chartLabels" . }}
+{{- end -}}
+
+{{/* What every object of the chart carries besides. */}}
+{{- define "slicewise.chartLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: slicewise

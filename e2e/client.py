@@ -13,11 +13,13 @@ from e2e.story import Story
 
 _ASK = """
 import asyncio, json, sys, aiohttp
-async def main(method, url, headers, body):
-    async with aiohttp.ClientSession() as session:
-        async with session.request(method, url, headers=headers, data=body.encode()) as answer:
-            text = await answer.text()
-            print(json.dumps([answer.status, {key.lower(): value for key, value in answer.headers.items()}, text]))
+async def ask(session, method, url, headers, body):
+    async with session.request(method, url, headers=headers, data=body.encode()) as answer:
+        text = await answer.text()
+        return [answer.status, {key.lower(): value for key, value in answer.headers.items()}, text]
+async def main(count, *request):
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        print(json.dumps(await asyncio.gather(*(ask(session, *request) for _ in range(count)))))
 asyncio.run(main(*json.load(sys.stdin)))
 """
 
@@ -68,11 +70,22 @@ class Client:
         key: str = "",
     ) -> Answer:
         """Send one request to the pool's endpoint. Without a body it is a short chat."""
+        (answer,) = self._ask(1, pool, path, body, method, key)
+        return answer
+
+    def ask_at_once(self, count: int, pool: Pool, body: str) -> list[Answer]:
+        """Send the same chat so many times at the same time, each on a connection of its own."""
+        return self._ask(count, pool, "/v1/chat/completions", body, "POST", "")
+
+    def _ask(self, count: int, pool: Pool, path: str, body: str | None, method: str, key: str) -> list[Answer]:
         model = pool.object()["spec"]["model"].get("name") or pool.name
         chat = {"model": model, "max_tokens": 4, "messages": [{"role": "user", "content": "Hello"}]}
         text = json.dumps(chat) if body is None else body
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
-        told = json.dumps([method, f"{pool.status()['endpoint']}{path}", headers, text if method == "POST" else ""])
+        url = f"{pool.status()['endpoint']}{path}"
+        told = json.dumps([count, method, url, headers, text if method == "POST" else ""])
         said = self._story.kubectl("exec", "-i", "client", "--", "python3", "-c", _ASK, stdin=told)
-        status, answered, content = json.loads(said)
-        return Answer(status, answered, json.loads(content) if content.startswith("{") else content)
+        return [
+            Answer(status, answered, json.loads(content) if content.startswith("{") else content)
+            for status, answered, content in json.loads(said)
+        ]

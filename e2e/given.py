@@ -13,6 +13,7 @@ from e2e.nodes import RACK
 from e2e.pool import Pool
 from e2e.story import Story
 from e2e.then import Then
+from e2e.trial_redis import TrialRedis
 
 
 class Given:
@@ -41,6 +42,10 @@ class Given:
     def a_client(self) -> Client:
         """A pod from which single requests are made."""
         return Client(self._story)
+
+    def a_redis(self) -> TrialRedis:
+        """The chart's Redis for trials, in the story's namespace."""
+        return TrialRedis(self._story)
 
     def an_eye_on_the_floors_of(self, pool: Pool) -> FloorWatch:
         """From now on the fewest ready workers of each zone are remembered."""

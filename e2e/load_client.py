@@ -23,6 +23,7 @@ async def ask(url: str, body: dict[str, object], headers: dict[str, str]) -> Non
             session.post(url, json=body, headers=headers) as answer,
         ):
             line["status"] = answer.status
+            line["cache"] = answer.headers.get("x-slicewise-cache")
             text = await answer.text()
             if answer.status == 200:
                 line["text"] = json.loads(text)["choices"][0]["message"]["content"]

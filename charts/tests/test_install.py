@@ -74,6 +74,9 @@ def cluster(server):
     return empty
 
 
+WITH_REDIS = ("--set", "redis.enabled=true", "--set", "redis.passwordSecret=redis-password")
+
+
 def a_pool(name="chat"):
     return yaml.safe_load((ROOT / "docs/examples/minimal.yaml").read_text()) | {
         "metadata": {"name": name, "namespace": "default"}
@@ -81,9 +84,9 @@ def a_pool(name="chat"):
 
 
 def test_the_api_server_takes_every_object_and_the_second_installation_changes_none(cluster):
-    cluster.install()
+    cluster.install(*WITH_REDIS)
     before = cluster.kubectl("get", "deployment,role,networkpolicy,pdb", "-n", NAMESPACE, "-o", "json").stdout
-    cluster.install()
+    cluster.install(*WITH_REDIS)
     after = cluster.kubectl("get", "deployment,role,networkpolicy,pdb", "-n", NAMESPACE, "-o", "json").stdout
     generations = [
         [(item["kind"], item["metadata"].get("generation")) for item in json.loads(text)["items"]]
@@ -92,12 +95,11 @@ def test_the_api_server_takes_every_object_and_the_second_installation_changes_n
     assert generations[0] == generations[1]
 
 
-def test_the_operators_pod_is_let_into_a_namespace_that_enforces_restricted(cluster):
-    cluster.install()
+@pytest.mark.parametrize("name", ["slicewise-operator", "slicewise-redis"])
+def test_the_pods_of_the_chart_are_let_into_a_namespace_that_enforces_restricted(cluster, name):
+    cluster.install(*WITH_REDIS)
     cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
-    deployment = json.loads(
-        cluster.kubectl("get", "deployment/slicewise-operator", "-n", NAMESPACE, "-o", "json").stdout
-    )
+    deployment = json.loads(cluster.kubectl("get", f"deployment/{name}", "-n", NAMESPACE, "-o", "json").stdout)
     pod = {"apiVersion": "v1", "kind": "Pod", **deployment["spec"]["template"]}
     pod["metadata"] |= {"name": "probe", "namespace": NAMESPACE}
     cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)

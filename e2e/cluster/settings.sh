@@ -10,13 +10,14 @@ LOCAL_PATH=v0.0.30
 # kind's own node image of that kind release, for machines with a reachable registry
 PUBLIC_NODE_IMAGE=kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d
 PUBLIC_BASE_IMAGE=python:3.11-slim-bookworm
+PUBLIC_REDIS_IMAGE=redis:7.2   # the one that the chart names
 SUITE=bookworm                 # Debian 12: its Python is the minor version that the locks are for
 NODE_IMAGE=slicewise/node:v$KUBE
 BASE_IMAGE=slicewise/base:python3
 CLUSTER=${SLICEWISE_CLUSTER:-slicewise}   # a second one beside the first: SLICEWISE_CLUSTER=trial make cluster
 UV=0.13.8
 VERSION=0.1.0                  # of the images of operator, worker and gateway
-export SUITE KIND HELM ETCD CNI LOCAL_PATH PUBLIC_NODE_IMAGE PUBLIC_BASE_IMAGE NODE_IMAGE BASE_IMAGE CLUSTER UV VERSION
+export SUITE KIND HELM ETCD CNI LOCAL_PATH PUBLIC_NODE_IMAGE PUBLIC_BASE_IMAGE PUBLIC_REDIS_IMAGE NODE_IMAGE BASE_IMAGE CLUSTER UV VERSION
 
 export SLICEWISE_CACHE=${SLICEWISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/slicewise}
 bin=$SLICEWISE_CACHE/bin

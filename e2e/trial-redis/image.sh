@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# slicewise-redis:e2e, the Redis of the stories, on every node: Debian's redis-server and what it links, nothing else. It has no
-# shell and no user of its own, so it shows as well that the chart's pod needs neither. Repeatable.
+# slicewise-redis:e2e, the Redis of the stories, on every node: the public image that the chart names where a registry answers, else
+# Debian's redis-server and what it links. That one has no shell, so it shows as well that the chart's pod needs none. Repeatable.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../cluster/settings.sh"
 image=slicewise-redis:e2e
+hash=$(inputs "$0" "$here/../cluster/settings.sh")
 
-hash=$(inputs "$0")
-if ! image_has "$image" "$hash"; then
-  root=$SLICEWISE_CACHE/images/redis-$hash.tar
+from_debian() {
+  local root=$SLICEWISE_CACHE/images/redis-$hash.tar
   if [ ! -f "$root" ]; then
     debian mmdebstrap:mmdebstrap
     rm -f "$SLICEWISE_CACHE"/images/redis-*
@@ -17,7 +17,15 @@ if ! image_has "$image" "$hash"; then
       --dpkgopt='path-exclude=/usr/lib/*/perl*' --dpkgopt='path-exclude=/usr/lib/*/gconv/*' "$SUITE" "$root.part.tar"
     mv "$root.part.tar" "$root"
   fi
-  docker import "$root" "$image-root" >/dev/null
-  printf 'FROM %s-root\nENV PATH=/usr/bin\nUSER 65532:65532\n' "$image" | docker build -q -t "$image" --label "dev.slicewise.inputs=$hash" -
+  docker import --change 'ENV PATH=/usr/bin' "$root" "$1" >/dev/null
+}
+
+if ! image_has "$image" "$hash"; then
+  base=$PUBLIC_REDIS_IMAGE
+  if ! registry "$base"; then
+    base=$image-root
+    from_debian "$base"
+  fi
+  printf 'FROM %s\nUSER 65532:65532\n' "$base" | docker build -q -t "$image" --label "dev.slicewise.inputs=$hash" -
 fi
 "$here/../cluster/load.sh" "$image"

@@ -7,7 +7,7 @@ export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
 export UV_SYSTEM_CERTS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images load ready \
-  test test-unit test-apiserver test-worker test-weights test-gateway test-cli e2e soak demo bench clean
+  test test-unit test-apiserver test-worker test-weights test-gateway test-cli test-argocd e2e soak demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -39,7 +39,7 @@ lock: ## write locks/*.txt anew from the pyproject.toml files (hashes, no addres
 ## Tests
 
 test: sync ## everything that proves it: lint, then all tests on a real cluster; a failure hides no other
-	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; pytest -n 2 --no-loadscope-reorder $(PYTEST_ARGS) || status=1; exit $$status
+	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; e2e/argocd/build.sh || status=1; pytest -n 2 --no-loadscope-reorder $(PYTEST_ARGS) || status=1; exit $$status
 
 test-unit: sync ## what needs no server (< 1 min)
 	@pytest operator/tests/unit charts/tests cli/tests/unit argocd/tests -m "not apiserver" $(PYTEST_ARGS)
@@ -62,6 +62,10 @@ test-gateway: sync tools ## the gateway's configuration and agent on real Envoy 
 
 test-cli: sync tools ## kubectl slicewise on a real API server, through kubectl
 	@pytest cli/tests $(PYTEST_ARGS)
+
+test-argocd: sync tools ## health, buttons and self-heal in a real Argo CD beside an API server (it is built the first time: 7 minutes)
+	@e2e/argocd/build.sh
+	@pytest argocd/tests $(PYTEST_ARGS)
 
 e2e: ready ## the stories, on the cluster
 	@pytest e2e $(PYTEST_ARGS)

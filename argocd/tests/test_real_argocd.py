@@ -47,13 +47,15 @@ def test_a_pool_from_git_is_progressing_then_healthy_and_never_out_of_sync_again
 
 
 def test_drift_by_hand_is_healed(pool: Story) -> None:
+    mark = pool.mark()
     pool.argo.kubectl("patch", "ipool", "chat", "-n", TEAM, "--type=merge", "-p", '{"spec": {"replicas": 5}}')
     pool.argo.kubectl("scale", "deployment", "slicewise-operator", "-n", SYSTEM, "--replicas=5")
     eventually("Git wins over the pool", lambda: pool.pool()["spec"]["replicas"] == 3, pool.words)
     read = ("get", "deployment", "slicewise-operator", "-n", SYSTEM, "-o", "jsonpath={.spec.replicas}")
     eventually("and over the chart", lambda: pool.argo.kubectl(*read) == "2", pool.words)
-    pool.settles(CHART)
-    pool.settles(POOLS)
+    for app in (CHART, POOLS):
+        pool.settles(app)
+        assert "OutOfSync" in pool.syncs(mark, app), "the record has what lasts a moment"
     with pool.without_a_fight():
         before = pool.worker_deployment("a")
         pool.argo.kubectl("delete", "deployment", "-n", TEAM, "-l", "slicewise.dev/zone=a")

@@ -120,7 +120,7 @@ def test_the_other_replica_takes_over_when_the_leader_is_killed(
     story.installation.has_pods(2)
 
 
-@pytest.mark.timeout(5400)
+@pytest.mark.timeout(600 + ABSENT_SECONDS)
 def test_without_an_operator_serving_goes_on_and_a_killed_worker_comes_back(
     story: Story, given: Given, when: When, then: Then
 ) -> None:

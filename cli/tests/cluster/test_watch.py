@@ -52,6 +52,8 @@ def watching(server: ApiServer, home: Path, *words: str) -> Iterator[Watch]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # What a shell starts in the background, and all that comes of it, is deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no lock is taken
     ) as process:
         try:
             yield Watch(process)

@@ -12,6 +12,8 @@ from typing import Literal
 from slicewise.api.v1alpha1 import Reason
 from slicewise.pool.facts import Facts
 from slicewise.pool.observed import ObservedPod
+from slicewise.pool.rollout.state import Phase
+from slicewise.pool.workers import told_end
 
 Status = Literal["True", "False", "Unknown"]
 
@@ -129,7 +131,8 @@ def find_weights(facts: Facts) -> Finding | None:
     if pending is not None:
         text = f"{pending.name} waits for the claim of spec.cache to get a volume: {pending.waiting_message}. "
         return Finding("False", Reason.CLAIM_PENDING, text + "kubectl describe pvc tells why; check its storage class")
-    wanted = facts.demand.wanted if facts.demand else None
+    given_up = facts.state.phase is Phase.ROLLED_BACK
+    wanted = facts.state.stable if given_up else facts.demand.wanted if facts.demand else None
     pods = [pod for pod in facts.workers if pod.revision == wanted and not pod.terminating]
     for pod in pods:
         if pod.fetch is not None and pod.fetch.reason and not pod.fetch.done:
@@ -140,7 +143,8 @@ def find_weights(facts: Facts) -> Finding | None:
     if loading:
         return Finding("False", Reason.DOWNLOADING, _progress(loading))
     if any(pod.fetch is not None and pod.fetch.done for pod in pods) or any(pod.serving for pod in pods):
-        return Finding("True", Reason.CACHED, f"{spec.model.source} is cached, digest verified")
+        what = f"what revision {wanted} serves" if given_up else spec.model.source
+        return Finding("True", Reason.CACHED, f"{what} is cached, digest verified")
     return Finding("False", Reason.PENDING, "no worker has started to fetch the weights yet")
 
 
@@ -221,9 +225,7 @@ def _trouble(facts: Facts, count: str) -> Finding | None:
             )
     for pod in facts.workers:
         if pod.waiting_reason == "CrashLoopBackOff" or (pod.restarts > 2 and not pod.ready):
-            return Finding(
-                "False", Reason.CRASH_LOOPING, f"{count}; {pod.name} ended {pod.restarts} times: {pod.waiting_message}"
-            )
+            return Finding("False", Reason.CRASH_LOOPING, f"{count}; {told_end(pod)}")
     return None
 
 

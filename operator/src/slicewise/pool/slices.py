@@ -49,6 +49,8 @@ class ZoneSlices:
     """Held by, or about to be taken by, workers of this pool."""
     offered: int
     """Offered by all nodes of the zone."""
+    short: int = 0
+    """Unbound workers of this pool for which no slice is left; 0 where what others hold is unknown."""
 
     @property
     def room(self) -> int:
@@ -153,5 +155,7 @@ def _count_zone(
         held = sum(1 for pod in mine if pod.node == node.name and pod.resource == profile.resource)
         free += max(0, offers - others - held)
     alive = {node.name for node in nodes if node.ready}
-    own = sum(1 for pod in mine if pod.node in alive) + min(unbound, free)
-    return ZoneSlices(zone, free=free - min(unbound, free), own=own, offered=offered)
+    taken = min(unbound, free)
+    own = sum(1 for pod in mine if pod.node in alive) + taken
+    short = 0 if held_by_others is None else unbound - taken
+    return ZoneSlices(zone, free=free - taken, own=own, offered=offered, short=short)

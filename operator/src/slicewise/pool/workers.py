@@ -53,8 +53,7 @@ class Workers:
         """Return what is said of a worker of `revision` that ends again and again; empty where none does."""
         for pod in self.pods:
             if pod.revision == revision and not pod.terminating and pod.waiting_reason == "CrashLoopBackOff":
-                said = f": {pod.waiting_message}" if pod.waiting_message else ""
-                return f"{pod.name} ended {pod.restarts} times{said}"
+                return told_end(pod)
         return ""
 
     def revisions(self) -> set[str]:
@@ -69,7 +68,8 @@ class Workers:
         self, old: str | None, new: str | None, slices: Iterable[ZoneSlices], *, exchangeable: bool
     ) -> Mapping[str, ZoneWorkers]:
         """Return zone → what replacing `old` by `new` looks at. `slices`: those of the new revision's profile."""
-        free = {entry.zone: entry.free for entry in slices}
+        counted = {entry.zone: entry for entry in slices}
+        free = {zone: entry.free for zone, entry in counted.items()}
         old_asked, new_asked = self.asked(old), self.asked(new)
         old_up, new_up, waiting = self.serving(old), self.serving(new), self.unplaced(new)
         return {
@@ -81,6 +81,7 @@ class Workers:
                 free=free.get(zone, 0),
                 exchangeable=exchangeable,
                 new_unplaced=waiting[zone],
+                short=counted[zone].short if zone in counted else 0,
             )
             for zone in dict.fromkeys([*free, *old_asked, *new_asked])
         }
@@ -89,3 +90,9 @@ class Workers:
 def living(pods: Iterable[ObservedPod]) -> tuple[ObservedPod, ...]:
     """Return the pods that are workers: not `Failed` or `Succeeded` left-overs."""
     return tuple(pod for pod in pods if pod.phase not in {"Failed", "Succeeded"})
+
+
+def told_end(pod: ObservedPod) -> str:
+    """Return how often a worker has ended, and its last words."""
+    often = f" {pod.restarts} times" if pod.restarts > 1 else ""
+    return f"{pod.name} ended{often}" + (f": {pod.waiting_message}" if pod.waiting_message else "")

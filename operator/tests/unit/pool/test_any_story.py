@@ -74,6 +74,8 @@ REQUESTS = ["promote", "abort", "retry", "pause", "resume", "skip-step"]
     crashes=0.3,
     edits=["model", "promote", "abort", "retry"],
 )
+@example(seed=0, slices=[1, 1, 1], replicas=1, rate=0.0, failed=0.0, crashes=0.0, edits=["model", "promote"])
+@example(seed=1, slices=[1, 1, 1], replicas=5, rate=0.0, failed=0.0, crashes=0.0, edits=["model"])
 def test_no_story_of_a_judged_rollout_moves_workers_before_requests_or_ends_in_between(
     *, seed: int, slices: list[int], replicas: int, rate: float, failed: float, crashes: float, edits: list[str]
 ) -> None:

@@ -132,6 +132,9 @@ def _placing(state: RolloutState, view: RolloutView, now: float) -> RolloutState
         return _plan_slice(state, view)
     if view.canary_placed:
         return to(state, Phase.WARMING, now, f"the canary's worker loads in zone {state.zone!r}")
+    has = view.canary.get(state.zone, ZoneWorkers())
+    if state.surge and has.new_unplaced > 0 and has.short > 0:
+        return _plan_slice(state, view)  # somebody else has taken the slice that was free
     return state
 
 

@@ -36,7 +36,9 @@ class ZoneWorkers:
     exchangeable: bool = True
     """Whether a worker that goes leaves a slice that the one that comes can use (both revisions name the same profile)."""
     new_unplaced: int = 0
-    """Workers of the revision that comes which wait for a slice that is not there."""
+    """Workers of the revision that comes which wait for a node."""
+    short: int = 0
+    """Workers of either revision which wait for a slice that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorker
     old = {zone: entry.old for zone, entry in workers.items()}
     new = {zone: entry.new for zone, entry in workers.items()}
     blocked: list[str] = []
+    surplus = ""
     for target in targets:
         move = _zone_move(target, workers.get(target.zone, ZoneWorkers()))
         if move is None:
@@ -66,11 +69,18 @@ def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorker
         if move == _BLOCKED:
             blocked.append(target.zone)
             continue
+        if move == _SURPLUS:
+            # A canary in a zone that is to have none is the one that takes the requests, until the others have theirs.
+            surplus = target.zone
+            continue
         old[target.zone] = old.get(target.zone, 0) + move[0]
         new[target.zone] = new.get(target.zone, 0) + move[1]
         return Step(old, new, blocked=tuple(blocked))
     if blocked:
         return Step(old, new, blocked=tuple(blocked))
+    if surplus:
+        new[surplus] -= 1
+        return Step(old, new)
     inside = {target.zone for target in targets}
     leaving = [zone for zone in workers if zone not in inside]
     for zone in leaving:
@@ -81,6 +91,8 @@ def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorker
 _Move = tuple[int, int, str]
 _BLOCKED: Final[_Move] = (0, 0, "blocked")
 """This zone cannot go on, which is no reason to hold the others."""
+_SURPLUS: Final[_Move] = (0, -1, "scaled down")
+"""This zone has more of the revision that comes than it is to have."""
 _WAIT: Final[_Move] = (0, 0, "wait")
 """Something is under way here; one thing at a time."""
 
@@ -90,7 +102,7 @@ def _zone_move(target: ZoneTarget, has: ZoneWorkers) -> _Move | None:
     serving = min(has.old_serving, has.old) + min(has.new_serving, has.new)
     idle_old = has.old - min(has.old_serving, has.old)
     if has.new > target.desired:
-        return (0, -1, "scaled down")
+        return _SURPLUS
     if has.new > has.new_serving:
         return _while_new_starts(target, has, idle_old)
     if has.old == 0 and has.new == target.desired:

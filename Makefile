@@ -18,7 +18,7 @@ sync: .venv/.synced ## the virtual environment .venv, from locks/dev.txt (the fi
 .venv/.synced: locks/dev.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml gateway/pyproject.toml cli/pyproject.toml images/sync.sh images/llama-wheel.sh
 	@images/sync.sh
 
-demo: ready ## cluster, chart, one pool, one chat answer; each step with its time
+demo: ready ## cluster, chart, one pool, one chat answer, a good and a bad rollout; each step with its time
 	@e2e/demo.sh
 
 lint: sync ## ruff, mypy, the import contracts, and shellcheck and go vet where they are at hand
@@ -70,8 +70,8 @@ test-argocd: sync tools ## health, buttons and self-heal in a real Argo CD besid
 e2e: ready ## the stories, on the cluster
 	@pytest e2e $(PYTEST_ARGS)
 
-soak: ready ## an hour without an operator: serving goes on, a killed worker comes back
-	@SLICEWISE_ABSENT_SECONDS=3600 pytest e2e -k without_an_operator $(PYTEST_ARGS)
+soak: ready ## an hour without an operator: serving goes on, a killed worker comes back; the gateway rolled out twenty times under load
+	@SLICEWISE_ABSENT_SECONDS=3600 SLICEWISE_GATEWAY_ROLL_OUTS=20 pytest e2e -k "without_an_operator or roll_out_of_the_gateway" $(PYTEST_ARGS)
 
 ## The local cluster
 

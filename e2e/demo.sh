@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make demo`: the chart, one pool, one chat answer, on a cluster that is ready (`make ready`); says at the end what to type next.
+# `make demo`: the chart, one pool, one chat answer, a good and a bad rollout, on a cluster that is ready (`make ready`); says at the end what to type next.
 # Safe to repeat. MODEL=hf://org/repo@<commit>/file.gguf (or https://…, with DIGEST=sha256:… where the source can change)
 # takes that model; without one it is that of docs/examples/chat.yaml where its hub answers, else the made model "wordy".
 set -euo pipefail
@@ -13,7 +13,7 @@ kustomization=$root/build/demo
 install_chart() {
   helm upgrade --install slicewise "$root/charts/slicewise" --namespace slicewise-system --create-namespace --wait --timeout 180s \
     --set worker.allowPrivateSources=true \
-    --set-json 'worker.resources={"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}' \
+    --set-json 'worker.resources={"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"cpu": "1", "memory": "2Gi"}}' \
     --set-string "podAnnotations.image-id=$(docker image inspect "slicewise-operator:$VERSION" --format '{{.Id}}')"
 }
 
@@ -90,12 +90,19 @@ took=$(date +%s.%N)
 echo "> What is a slice?"
 sed '$d' <<<"$answer" | fold -s -w 110
 printf '  (%s tokens, %.1f s)\n\n' "$(tail -n 1 <<<"$answer")" "$(python -c "print($took - $asked)")"
+"$here/demo-rollouts.sh"
 cat <<E2
+
 Done after $((SECONDS - begin)) s. What to type next:
 
-  export KUBECONFIG=$KUBECONFIG PATH=$bin:\$PATH
+  export KUBECONFIG=$KUBECONFIG PATH=$root/.venv/bin:$bin:\$PATH
   kubectl get ipool                                  # model, revision, workers, slice, status
   kubectl describe ipool chat                        # conditions say what is and what to do, events tell the story
+  kubectl slicewise get chat                         # the tree: zones, revisions, workers; --watch moves with it
+  kubectl slicewise explain words                    # why the slow version was given up, and what would change it
+  kubectl slicewise retry words                      # another try; promote, abort, pause, resume, skip-step, undo
+  kubectl slicewise slices                           # nodes × slices × pods
+  kubectl delete ipool words
   kubectl scale ipool/chat --replicas=5              # one worker a slice; there are six
   kubectl drain $CLUSTER-worker --ignore-daemonsets --delete-emptydir-data   # waits: zone a has no other node. kubectl uncordon $CLUSTER-worker
   kubectl port-forward service/chat 8080:80 &

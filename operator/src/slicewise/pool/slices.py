@@ -51,6 +51,8 @@ class ZoneSlices:
     """Offered by all nodes of the zone."""
     short: int = 0
     """Unbound workers of this pool for which no slice is left; 0 where what others hold is unknown."""
+    known: bool = True
+    """Whether what others hold could be counted."""
 
     @property
     def room(self) -> int:
@@ -157,5 +159,6 @@ def _count_zone(
     alive = {node.name for node in nodes if node.ready}
     taken = min(unbound, free)
     own = sum(1 for pod in mine if pod.node in alive) + taken
-    short = 0 if held_by_others is None else unbound - taken
-    return ZoneSlices(zone, free=free - taken, own=own, offered=offered, short=short)
+    known = held_by_others is not None
+    short = unbound - taken if known else 0
+    return ZoneSlices(zone, free=free - taken, own=own, offered=offered, short=short, known=known)

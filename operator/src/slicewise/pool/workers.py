@@ -69,7 +69,6 @@ class Workers:
     ) -> Mapping[str, ZoneWorkers]:
         """Return zone → what replacing `old` by `new` looks at. `slices`: those of the new revision's profile."""
         counted = {entry.zone: entry for entry in slices}
-        free = {zone: entry.free for zone, entry in counted.items()}
         old_asked, new_asked = self.asked(old), self.asked(new)
         old_up, new_up, waiting = self.serving(old), self.serving(new), self.unplaced(new)
         return {
@@ -78,12 +77,13 @@ class Workers:
                 new=new_asked.get(zone, 0),
                 old_serving=old_up[zone],
                 new_serving=new_up[zone],
-                free=free.get(zone, 0),
+                free=counted[zone].free if zone in counted else 0,
                 exchangeable=exchangeable,
                 new_unplaced=waiting[zone],
                 short=counted[zone].short if zone in counted else 0,
+                room=counted[zone].room if zone in counted and counted[zone].known else None,
             )
-            for zone in dict.fromkeys([*free, *old_asked, *new_asked])
+            for zone in dict.fromkeys([*counted, *old_asked, *new_asked])
         }
 
 

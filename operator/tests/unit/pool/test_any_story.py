@@ -76,6 +76,10 @@ REQUESTS = ["promote", "abort", "retry", "pause", "resume", "skip-step"]
 )
 @example(seed=0, slices=[1, 1, 1], replicas=1, rate=0.0, failed=0.0, crashes=0.0, edits=["model", "promote"])
 @example(seed=1, slices=[1, 1, 1], replicas=5, rate=0.0, failed=0.0, crashes=0.0, edits=["model"])
+@example(seed=142, slices=[1, 3, 1], replicas=6, rate=0.0, failed=0.0, crashes=0.0, edits=["model", "promote"])
+@example(
+    seed=142, slices=[1, 3, 1], replicas=6, rate=0.0, failed=0.0, crashes=0.0, edits=["promote", "model", "promote"]
+)
 def test_no_story_of_a_judged_rollout_moves_workers_before_requests_or_ends_in_between(
     *, seed: int, slices: list[int], replicas: int, rate: float, failed: float, crashes: float, edits: list[str]
 ) -> None:

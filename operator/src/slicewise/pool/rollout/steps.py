@@ -39,6 +39,8 @@ class ZoneWorkers:
     """Workers of the revision that comes which wait for a node."""
     short: int = 0
     """Workers of either revision which wait for a slice that is not there."""
+    room: int | None = None
+    """Slices that the pool's workers hold or could take; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,11 @@ def _zone_move(target: ZoneTarget, has: ZoneWorkers) -> _Move | None:
     if has.old and has.old + has.new > target.desired:
         may_go = idle_old > 0 or serving - 1 >= target.floor
         return (-1, 0, "its place is taken") if may_go else _BLOCKED
-    if has.old + has.new < target.desired:
-        return (0, 1, "a place is vacant") if has.free > 0 or has.old == 0 else _WAIT
+    asked = has.old + has.new
+    if asked < target.desired and (has.free > 0 or has.old == 0):
+        return (0, 1, "a place is vacant")
+    if asked < target.desired and (has.room is None or asked < has.room):
+        return _WAIT  # a slice is about to be free; where the pool is larger than what there is, none will be
     if has.free > 0:
         return (0, 1, "a slice is free")
     if has.exchangeable and (idle_old > 0 or serving - 1 >= target.floor):

@@ -74,7 +74,6 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         Reason.FAILED_PODS_REMOVED: ("time",),
         Reason.SUSPENDED: ("spec.suspend: false",),
         Reason.SCALED_TO_ZERO: ("a higher spec.replicas",),
-        Reason.DELETING: ("nothing: it is on its way out",),
         Reason.UNDECIDED: _UNDECIDED,
         Reason.NO_DATA: (
             "gateway pods that answer: `kubectl get pods -n {namespace} -l slicewise.dev/pool={name}`; the message says what fails",

@@ -65,7 +65,6 @@ _DECLARED: Final = (
             Reason.ROLLOUT_IN_PROGRESS,
             Reason.ROLLED_BACK,
             Reason.APPLY_FAILED,
-            Reason.DELETING,
         ),
     ),
     Condition(
@@ -78,7 +77,6 @@ _DECLARED: Final = (
             Reason.WORKING,
             Reason.ROLLOUT_IN_PROGRESS,
             Reason.INSUFFICIENT_CAPACITY,
-            Reason.DELETING,
             Reason.DONE,
         ),
     ),

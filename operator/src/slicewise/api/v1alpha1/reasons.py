@@ -29,7 +29,6 @@ class Reason(StrEnum):
     NOT_ACCEPTED = "NotAccepted", "The spec is not acted on; Accepted says why."
     INSUFFICIENT_CAPACITY = "InsufficientCapacity", "Slices are missing; CapacityAvailable says how many and where."
     ROLLOUT_IN_PROGRESS = "RolloutInProgress", "A new revision is taking over; RolloutProgressing says how far it is."
-    DELETING = "Deleting", "The pool is being deleted."
     WORKING = "Working", "The operator is bringing the pool to what the spec asks for."
     DONE = "Done", "The pool is as the spec asks for; nothing is under way."
     NOT_STALLED = "NotStalled", "Nothing needs a change of the spec or of the cluster to go on."

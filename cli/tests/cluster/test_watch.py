@@ -43,6 +43,11 @@ class Watch:
         wait_until(lambda: any(words in line for line in self.lines), 60, lambda: f"no {words!r} in {self.lines}")
 
 
+def hear_ctrl_c() -> None:
+    """What a shell starts in the background, and all that comes of it, is deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def watching(server: ApiServer, home: Path, *words: str) -> Iterator[Watch]:
     with subprocess.Popen(
@@ -52,8 +57,7 @@ def watching(server: ApiServer, home: Path, *words: str) -> Iterator[Watch]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # What a shell starts in the background, and all that comes of it, is deaf to Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no lock is taken
+        preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - no lock is taken
     ) as process:
         try:
             yield Watch(process)
@@ -116,6 +120,7 @@ def test_a_terminal_gets_a_tree_that_is_redrawn(api_server: ApiServer, namespace
         stdout=side,
         stderr=side,
         stdin=side,
+        preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - no lock is taken
     ) as process:
         os.close(side)
         shown = bytearray()
@@ -131,7 +136,10 @@ def test_a_terminal_gets_a_tree_that_is_redrawn(api_server: ApiServer, namespace
         wait_until(lambda: b"step 2 of 2" in shown, 60, lambda: shown.decode(errors="replace"))
         assert b"\x1b[" in shown
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        try:
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
 
 
 async def test_an_expired_version_is_followed_by_a_new_list(api_server: ApiServer, namespace: str) -> None:

@@ -1,7 +1,8 @@
 """`make bench-gateway`: what the gateway adds and what it spares, as JSON lines and as a table. Exits 0 whether or not goals are met.
 
 Sizes come from the environment: BENCH_RATE (500 requests/s), BENCH_SECONDS (20, a run), BENCH_ROUNDS (5), BENCH_KILLS (6), and
-BENCH_ONLY (parts, by comma: added, killed, cached). BENCH_LITELLM=no leaves LiteLLM's proxy out; else it is installed the first time.
+BENCH_DECISIONS (50) and BENCH_ONLY (parts, by comma: added, killed, cached, decided). BENCH_LITELLM=no leaves LiteLLM's proxy out;
+else it is installed the first time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from added import added
 from cached import cached
+from decided import decided
 from killed import killed
 from report import Report
 
@@ -24,7 +26,7 @@ async def main() -> None:
     """Run what is asked for."""
     rate, seconds = float(os.environ.get("BENCH_RATE", "500")), float(os.environ.get("BENCH_SECONDS", "20"))
     rounds, kills = int(os.environ.get("BENCH_ROUNDS", "5")), int(os.environ.get("BENCH_KILLS", "6"))
-    only = set(os.environ.get("BENCH_ONLY", "added,killed,cached").split(","))
+    only = set(os.environ.get("BENCH_ONLY", "added,killed,cached,decided").split(","))
     with_litellm = os.environ.get("BENCH_LITELLM", "yes") != "no"
     report, started = Report("gateway"), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-gateway-") as folder:
@@ -35,6 +37,8 @@ async def main() -> None:
             await _part(killed(report, here, rate, kills))
         if "cached" in only:
             await _part(cached(report, here, rate, seconds, rounds))
+        if "decided" in only:
+            await _part(decided(report, here, int(os.environ.get("BENCH_DECISIONS", "50"))))
     print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")
 
 

@@ -28,6 +28,7 @@ CHILD_PATHS = {
     "networkpolicies": "/apis/networking.k8s.io/v1",
     "controllerrevisions": "/apis/apps/v1",
     "poddisruptionbudgets": "/apis/policy/v1",
+    "rolebindings": "/apis/rbac.authorization.k8s.io/v1",
     "deployments": "/apis/apps/v1",
 }
 

@@ -31,6 +31,7 @@ def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     client = kubernetes.client.ApiClient(configuration)
     core, apps = kubernetes.client.CoreV1Api(client), kubernetes.client.AppsV1Api(client)
     policy, networking = kubernetes.client.PolicyV1Api(client), kubernetes.client.NetworkingV1Api(client)
+    rbac = kubernetes.client.RbacAuthorizationV1Api(client)
     _calls.update(
         {
             "ServiceAccount": (core.create_namespaced_service_account, core.patch_namespaced_service_account),
@@ -42,6 +43,7 @@ def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
                 apps.patch_namespaced_controller_revision,
             ),
             "Deployment": (apps.create_namespaced_deployment, apps.patch_namespaced_deployment),
+            "RoleBinding": (rbac.create_namespaced_role_binding, rbac.patch_namespaced_role_binding),
             "PodDisruptionBudget": (
                 policy.create_namespaced_pod_disruption_budget,
                 policy.patch_namespaced_pod_disruption_budget,

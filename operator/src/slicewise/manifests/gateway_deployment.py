@@ -18,8 +18,9 @@ from slicewise.api.labels import (
 )
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.gateway import envoy_arguments
+from slicewise.manifests.container import environment, http_probe, locked_down
 from slicewise.manifests.gateway_access import AGENT_PORT
-from slicewise.manifests.gateway_edge import build_edge, locked_down
+from slicewise.manifests.gateway_edge import SETTINGS_PREFIX, build_edge
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_name, object_meta
 from slicewise.manifests.pod_template import WORKER_UID
@@ -133,8 +134,8 @@ def _agent(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}},
         "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "readinessProbe": _probe("/readyz", period=2, failures=2),
-        "livenessProbe": _probe("/healthz", period=10, failures=3),
+        "readinessProbe": http_probe("/readyz", AGENT_PORT, period=2, failures=2),
+        "livenessProbe": http_probe("/healthz", AGENT_PORT, period=10, failures=3),
         "volumeMounts": [_files(wish), *_keys(wish), {"name": "token", "mountPath": _ACCOUNT, "readOnly": True}],
     }
 
@@ -154,8 +155,7 @@ def _environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]
         "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
         "DRAIN_SECONDS": drain_seconds(wish),
     }
-    prefix = "SLICEWISE_GATEWAY_"
-    return [{"name": f"{prefix}{key}", "value": str(value)} for key, value in values.items() if value is not None]
+    return environment(values, SETTINGS_PREFIX)
 
 
 def _volumes(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]:
@@ -189,12 +189,3 @@ def _files(wish: GatewayWish) -> dict[str, Any]:
 
 def _keys(wish: GatewayWish) -> list[dict[str, Any]]:
     return [] if wish.model.tenant_keys is None else [{"name": "keys", "mountPath": _KEYS, "readOnly": True}]
-
-
-def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
-    return {
-        "httpGet": {"path": path, "port": AGENT_PORT, "scheme": "HTTP"},
-        "periodSeconds": period,
-        "timeoutSeconds": 5,
-        "failureThreshold": failures,
-    }

@@ -9,10 +9,13 @@ from typing import Any, Final
 
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.gateway import EdgeEndpoint, ResponseCache
+from slicewise.manifests.container import environment, http_probe, locked_down
 from slicewise.manifests.gateway_wish import GatewayWish
 
 EDGE_METRICS_PORT: Final = 9093
 """Where the edge says how many requests it holds and answers."""
+SETTINGS_PREFIX: Final = "SLICEWISE_GATEWAY_"
+"""Of all settings of `slicewise-gateway`, agent and edge."""
 _REDIS: Final = "/etc/slicewise/redis"
 
 
@@ -31,22 +34,8 @@ def build_edge(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
         "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "livenessProbe": {
-            "httpGet": {"path": "/healthz", "port": EDGE_METRICS_PORT, "scheme": "HTTP"},
-            "periodSeconds": 10,
-            "timeoutSeconds": 5,
-            "failureThreshold": 6,
-        },
+        "livenessProbe": http_probe("/healthz", EDGE_METRICS_PORT, period=10, failures=6),
         "volumeMounts": _mounts(wish),
-    }
-
-
-def locked_down() -> dict[str, Any]:
-    """Return the security context of every container of a gateway pod."""
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
     }
 
 
@@ -64,8 +53,7 @@ def _environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]
         "METRICS_PORT": EDGE_METRICS_PORT,
         "REDIS_URL_FILE": None if wish.redis_secret is None else f"{_REDIS}/url",
     }
-    prefix = "SLICEWISE_GATEWAY_"
-    return [{"name": f"{prefix}{key}", "value": str(value)} for key, value in values.items() if value is not None]
+    return environment(values, SETTINGS_PREFIX)
 
 
 def _mounts(wish: GatewayWish) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from slicewise.api.labels import common_labels
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.manifests.container import environment, http_probe, locked_down
 from slicewise.manifests.metadata import revision_labels, worker_account_name
 from slicewise.manifests.pod_volumes import pod_volumes, weights_path_mounts
 
@@ -78,25 +79,13 @@ def _tolerations() -> list[dict[str, Any]]:
     ]
 
 
-def _locked_down() -> dict[str, Any]:
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-
-
-def _env(values: Mapping[str, object], prefix: str) -> list[dict[str, Any]]:
-    return [{"name": f"{prefix}{name}", "value": str(value)} for name, value in values.items() if value is not None]
-
-
 def _fetch_container(pool: InferencePool, image: str, installation: Installation) -> dict[str, Any]:
     model, cache = pool.spec.model, pool.spec.cache
     claim = cache.persistent_volume_claim
     limit = (
         cache.empty_dir.size_limit if cache.empty_dir else (claim.template.size if claim and claim.template else None)
     )
-    env = _env(
+    env = environment(
         {
             "SOURCE": model.source,
             "DIGEST": model.digest,
@@ -118,7 +107,7 @@ def _fetch_container(pool: InferencePool, image: str, installation: Installation
         "env": env,
         "ports": [{"name": "fetch", "containerPort": FETCH_PORT, "protocol": "TCP"}],
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": _locked_down(),
+        "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": weights_path_mounts(pool, fetching=True),
     }
@@ -128,7 +117,7 @@ def _worker_container(
     pool: InferencePool, revision: str, image: str, resource: str | None, installation: Installation
 ) -> dict[str, Any]:
     engine = pool.spec.engine
-    env = _env(
+    env = environment(
         {
             "MODEL_NAME": pool.model_name,
             "POOL": f"{pool.metadata.namespace}/{pool.metadata.name}",
@@ -157,11 +146,11 @@ def _worker_container(
         "env": env,
         "ports": [{"name": "http", "containerPort": WORKER_PORT, "protocol": "TCP"}],
         "resources": worker_resources(pool, resource, installation),
-        "securityContext": _locked_down(),
+        "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "startupProbe": _probe("/startupz", period=2, failures=STARTUP_SECONDS // 2),
-        "readinessProbe": _probe("/readyz", period=2, failures=1),
-        "livenessProbe": _probe("/livez", period=10, failures=3),
+        "startupProbe": http_probe("/startupz", "http", period=2, failures=STARTUP_SECONDS // 2),
+        "readinessProbe": http_probe("/readyz", "http", period=2, failures=1),
+        "livenessProbe": http_probe("/livez", "http", period=10, failures=3),
         "volumeMounts": weights_path_mounts(pool, fetching=False),
     }
 
@@ -176,13 +165,4 @@ def worker_resources(pool: InferencePool, resource: str | None, installation: In
     return {
         "requests": {**given.get("requests", {}), resource: "1"},
         "limits": {**given.get("limits", {}), resource: "1"},
-    }
-
-
-def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
-    return {
-        "httpGet": {"path": path, "port": "http", "scheme": "HTTP"},
-        "periodSeconds": period,
-        "timeoutSeconds": 5,
-        "failureThreshold": failures,
     }

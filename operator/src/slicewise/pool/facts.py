@@ -42,6 +42,10 @@ class Facts:
         """The pods that are workers, by name; left-overs are not."""
         return tuple(sorted(living(self.observed.pods), key=lambda pod: pod.name))
 
+    def lacks_secret(self, name: str) -> bool:
+        """Whether that Secret is known not to exist; False where nobody has looked yet."""
+        return self.observed.references.secrets.get(name) is False
+
     @cached_property
     def desired(self) -> int:
         """Workers that the pool is to have in all."""

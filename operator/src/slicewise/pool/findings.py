@@ -132,7 +132,8 @@ def find_weights(facts: Facts) -> Finding | None:
         text = f"{pending.name} waits for the claim of spec.cache to get a volume: {pending.waiting_message}. "
         return Finding("False", Reason.CLAIM_PENDING, text + "kubectl describe pvc tells why; check its storage class")
     given_up = facts.state.phase is Phase.ROLLED_BACK
-    wanted = facts.state.stable if given_up else facts.demand.wanted if facts.demand else None
+    asked = facts.demand.wanted if facts.demand else None
+    wanted = facts.state.stable if given_up else asked
     pods = [pod for pod in facts.workers if pod.revision == wanted and not pod.terminating]
     for pod in pods:
         if pod.fetch is not None and pod.fetch.reason and not pod.fetch.done:
@@ -160,7 +161,7 @@ def _absent_reference(facts: Facts) -> Finding | None:
     references, spec = facts.observed.references, facts.pool.spec
     what = f"does not exist in namespace {facts.pool.metadata.namespace}: create it, workers start by themselves then"
     secret = spec.model.credentials_secret_ref
-    if secret is not None and references.secrets.get(secret.name) is False:
+    if secret is not None and facts.lacks_secret(secret.name):
         text = f"Secret {secret.name!r} (spec.model.credentialsSecretRef) {what}"
         return Finding("False", Reason.SECRET_MISSING, text)
     if references.claim is False:

@@ -47,20 +47,18 @@ def gateway_wish(
     `shares`: revision → weight, the stable revision first. `has_workers`: whether the pool is to have any; where it is to have none,
     a request is told so at once instead of being held for one.
     """
-    spec = pool.spec.gateway or GatewaySpec()
-    answers = {revision: _answers(observed, revision) for revision in shares} if spec.response_cache else {}
+    cache = pool.spec.gateway.response_cache if pool.spec.gateway else None
+    answers = {revision: _answers(observed, revision) for revision in shares} if cache else {}
     model = _model(pool, observed.gateway, shares, answers)
     if has_workers:
-        cache = spec.response_cache
-        kept = None if cache is None else ResponseCache(duration_seconds(cache.ttl))
-        model = replace(model, edge=EdgeEndpoint(), cache=kept)
+        model = replace(model, edge=EdgeEndpoint(), cache=ResponseCache(duration_seconds(cache.ttl)) if cache else None)
     return GatewayWish(
         model,
         _render(model),
         observed.gateway,
         observed.operator_namespace,
         pull_secrets=observed.image_pull_secrets,
-        redis_secret=spec.response_cache.redis_secret_ref.name if spec.response_cache else None,
+        redis_secret=cache.redis_secret_ref.name if cache else None,
     )
 
 

@@ -98,7 +98,7 @@ def _not_programmed(pods: list[ObservedGatewayPod], wish: GatewayWish, *, at_res
 
 def _without_keys(facts: Facts, wish: GatewayWish) -> Finding | None:
     keys = wish.model.tenant_keys
-    if keys is None or facts.observed.references.secrets.get(keys.secret) is not False:
+    if keys is None or not facts.lacks_secret(keys.secret):
         return None
     message = (
         f"Secret {keys.secret!r} (spec.gateway.tenantKeysSecretRef) does not exist in namespace {facts.pool.metadata.namespace}, so "
@@ -110,7 +110,7 @@ def _without_keys(facts: Facts, wish: GatewayWish) -> Finding | None:
 def _without_redis(facts: Facts, wish: GatewayWish) -> str:
     """A cache without its Redis costs hits, no request: the gateway is programmed all the same."""
     secret = wish.redis_secret
-    if secret is None or facts.observed.references.secrets.get(secret) is not False:
+    if secret is None or not facts.lacks_secret(secret):
         return ""
     return (
         f"; nothing is kept of what spec.gateway.responseCache asks for, because Secret {secret!r} does not exist in namespace "

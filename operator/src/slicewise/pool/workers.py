@@ -71,20 +71,22 @@ class Workers:
         counted = {entry.zone: entry for entry in slices}
         old_asked, new_asked = self.asked(old), self.asked(new)
         old_up, new_up, waiting = self.serving(old), self.serving(new), self.unplaced(new)
-        return {
-            zone: ZoneWorkers(
+
+        def in_zone(zone: str) -> ZoneWorkers:
+            here = counted.get(zone) or ZoneSlices(zone, free=0, own=0, offered=0, known=False)
+            return ZoneWorkers(
                 old=old_asked.get(zone, 0),
                 new=new_asked.get(zone, 0),
                 old_serving=old_up[zone],
                 new_serving=new_up[zone],
-                free=counted[zone].free if zone in counted else 0,
+                free=here.free,
                 exchangeable=exchangeable,
                 new_unplaced=waiting[zone],
-                short=counted[zone].short if zone in counted else 0,
-                room=counted[zone].room if zone in counted and counted[zone].known else None,
+                short=here.short,
+                room=here.room if here.known else None,
             )
-            for zone in dict.fromkeys([*counted, *old_asked, *new_asked])
-        }
+
+        return {zone: in_zone(zone) for zone in dict.fromkeys([*counted, *old_asked, *new_asked])}
 
 
 def living(pods: Iterable[ObservedPod]) -> tuple[ObservedPod, ...]:

@@ -109,17 +109,17 @@ def _zone_move(target: ZoneTarget, has: ZoneWorkers) -> _Move | None:
         return _while_new_starts(target, has, idle_old)
     if has.old == 0 and has.new == target.desired:
         return None
-    if has.old and has.old + has.new > target.desired:
-        may_go = idle_old > 0 or serving - 1 >= target.floor
+    asked, may_go = has.old + has.new, idle_old > 0 or serving - 1 >= target.floor
+    if has.old and asked > target.desired:
         return (-1, 0, "its place is taken") if may_go else _BLOCKED
-    asked = has.old + has.new
-    if asked < target.desired and (has.free > 0 or has.old == 0):
+    vacant = asked < target.desired
+    if vacant and has.old == 0:
         return (0, 1, "a place is vacant")
-    if asked < target.desired and (has.room is None or asked < has.room):
-        return _WAIT  # a slice is about to be free; where the pool is larger than what there is, none will be
     if has.free > 0:
         return (0, 1, "a slice is free")
-    if has.exchangeable and (idle_old > 0 or serving - 1 >= target.floor):
+    if vacant and (has.room is None or asked < has.room):
+        return _WAIT  # a slice is about to be free; where the pool is larger than what there is, none will be
+    if has.exchangeable and may_go:
         return (-1, 0, "gives way")
     return _BLOCKED
 

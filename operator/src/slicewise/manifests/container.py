@@ -1,0 +1,30 @@
+"""What every container of ours has alike, in workers and in gateways: no privileges, settings by environment, probes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def locked_down() -> dict[str, Any]:
+    """Return the security context of a container that may do nothing but compute, listen and write to its mounts."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def environment(values: Mapping[str, object], prefix: str) -> list[dict[str, Any]]:
+    """Return a program's settings as environment variables that begin with `prefix`; those that are None are left out."""
+    return [{"name": f"{prefix}{name}", "value": str(value)} for name, value in values.items() if value is not None]
+
+
+def http_probe(path: str, port: int | str, *, period: int, failures: int) -> dict[str, Any]:
+    """Return a probe by HTTP. `port`: number or name; `period`: seconds; `failures`: in a row, before it counts."""
+    return {
+        "httpGet": {"path": path, "port": port, "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -27,16 +29,29 @@ T = TypeVar("T")
 
 
 def deliver_into(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Ticket, Event]]], None]:
-    """Return the engine's `notify`: it wakes `loop` once per step and hands the events over there."""
+    """Return the engine's `notify`: it hands the events over in `loop`, those of many steps at once when the loop is late.
 
-    def dispatch(events: list[tuple[Ticket, Event]]) -> None:
+    One wake-up at a time: asyncio wakes a loop through a socket that holds about 280 of them, and a signal that finds it
+    full is lost, SIGTERM too.
+    """
+    lock = threading.Lock()
+    waiting: list[tuple[Ticket, Event]] = []
+
+    def dispatch() -> None:
+        with lock:
+            events = waiting.copy()
+            waiting.clear()
         for ticket, event in events:
             ticket.on_event(event)
 
     def notify(events: list[tuple[Ticket, Event]]) -> None:
+        with lock:
+            woken = bool(waiting)
+            waiting.extend(events)
         # The loop is closed only when the process ends, and then nobody waits for events.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(dispatch, events)
+        if not woken and events:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(dispatch)
 
     return notify
 
@@ -60,7 +75,9 @@ class Answer:
         `prompt_tokens` is what `usage` reports: a prompt that several choices share counts once.
         """
         self._engine = engine
-        self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+        self._pending: dict[int, Piece | Finished] = {}
+        self._broken: Broken | None = None
+        self._come = asyncio.Event()
         self._open = len(generations)
         self.prompt_tokens = prompt_tokens
         self.generated = [0] * len(generations)
@@ -73,16 +90,26 @@ class Answer:
             raise not_started(str(error), "shutting_down") from error
 
     def _put(self, index: int, event: Event) -> None:
-        self._events.put_nowait((index, event))
+        """What the client has not been sent yet becomes one event a choice: a late loop has no backlog to work off."""
+        if isinstance(event, Broken):
+            self._broken = event
+        else:
+            before = self._pending.get(index)
+            self._pending[index] = event if before is None else replace(event, text=before.text + event.text)
+        self._come.set()
 
     async def next(self) -> tuple[int, Piece | Finished] | None:
         """Return the next event and its choice, None after the last; raises `ApiError` when a choice broke."""
         if not self._open:
             return None
-        index, event = await self._events.get()
-        if isinstance(event, Broken):
-            self._open = 0
-            raise broken(event)
+        while not self._pending:
+            if self._broken is not None:
+                self._open = 0
+                raise broken(self._broken)
+            self._come.clear()
+            await self._come.wait()
+        index = next(iter(self._pending))
+        event = self._pending.pop(index)
         self.generated[index] = event.generated
         if isinstance(event, Finished):
             self._open -= 1

@@ -1,0 +1,65 @@
+"""An engine that is faster than the event loop: no signal is lost, no backlog grows, no word is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
+from slicewise_worker.engine.loop import Engine
+from slicewise_worker.engine.request import Event, Generation, Limits, Piece, Sampling
+from slicewise_worker.engine.sequence import Ticket
+from slicewise_worker.http.answer import Answer, deliver_into
+
+STEPS = 2_000
+"""Far more wake-ups than the socket holds by which asyncio is woken."""
+
+
+def ticket(heard: list[Event]) -> Ticket:
+    return Ticket(Generation((1,), 1), heard.append, submitted=0)
+
+
+async def test_a_signal_is_heard_though_the_loop_was_late_by_thousands_of_steps() -> None:
+    loop, told, heard = asyncio.get_running_loop(), asyncio.Event(), []
+    loop.add_signal_handler(signal.SIGUSR1, told.set)
+    notify, one = deliver_into(loop), ticket(heard)
+    with ThreadPoolExecutor(1) as engine:
+        for number in range(STEPS):
+            engine.submit(notify, [(one, Piece(f"{number} ", number))])
+        time.sleep(0.5)  # noqa: ASYNC251 - the loop is late
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await asyncio.wait_for(told.wait(), 10)
+    await asyncio.sleep(0.1)
+    loop.remove_signal_handler(signal.SIGUSR1)
+    assert [event.generated for event in heard] == list(range(STEPS))
+
+
+async def test_what_a_late_client_has_not_read_comes_as_one_event_a_choice_and_whole(tiny: Path) -> None:
+    start_backend()
+    model = Model(tiny, gpu=False)
+    context = Context(model, ContextShape(tokens=512, batch=32, sequences=2, kv_type="f16", threads=1))
+    limits = Limits(256, sequences=2, prompt_chunk_tokens=16, max_queue=4, max_answer_seconds=60)
+    engine = Engine(model, context, limits, deliver_into(asyncio.get_running_loop()))
+    engine.start()
+    asked = [Generation((1, 2, 3), count, Sampling(temperature=0)) for count in (40, 60)]
+    try:
+        answer = Answer(engine, asked, 3)
+        while engine.progress().running + engine.progress().waiting:
+            time.sleep(0.01)  # noqa: ASYNC251 - the loop is late
+        events = [await answer.next() for _ in range(3)]
+        read, slowly = "", Answer(engine, asked[1:], 3)
+        while (item := await slowly.next()) is not None:
+            read += item[1].text
+    finally:
+        await asyncio.to_thread(engine.stop)
+    assert [(item[0], item[1].generated, item[1].reason) for item in events[:2]] == [
+        (0, 40, "length"),
+        (1, 60, "length"),
+    ]
+    assert events[2] is None
+    assert answer.usage() == {"prompt_tokens": 3, "completion_tokens": 100, "total_tokens": 103}
+    assert events[1][1].text == read

@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from slicewise_gateway.agent.discovery import canonical
-from slicewise_gateway.agent.drain import drain
+from slicewise_gateway.agent.drain import Bounds, drain
 from slicewise_gateway.agent.endpoints import build_eds
 from slicewise_gateway.agent.envoy import EDS_PREFIX, EnvoyAdmin
 from slicewise_gateway.agent.files import PROGRAMMED_FILE, EnvoyFiles, read_mounted
@@ -19,6 +19,7 @@ from slicewise_gateway.agent.kube import ApiServer
 from slicewise_gateway.agent.loop import Agent
 from slicewise_gateway.agent.metrics import AgentMetrics
 from slicewise_gateway.agent.server import build_app
+from slicewise_gateway.agent.successor import successor
 from slicewise_gateway.agent.writer import OPTIONAL_FILES, STATIC_FILES, UnusableError, keys_file, read_plan
 from slicewise_gateway.settings import GatewaySettings
 
@@ -61,7 +62,9 @@ async def run_agent(settings: GatewaySettings) -> None:
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait({loops, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not loops.done():
-                await drain(envoy, settings.drain_delay_seconds, settings.drain_seconds)
+                bounds = Bounds(settings.successor_seconds, settings.drain_delay_seconds, settings.drain_seconds)
+                other = successor(server, settings.namespace, settings.pool, settings.pod_name)
+                await drain(envoy, other, bounds)
                 loops.cancel()
             stopped.cancel()
             await asyncio.gather(stopped, return_exceptions=True)

@@ -21,6 +21,8 @@ class GatewaySettings(BaseSettings):
 
     pool: Annotated[str, Field(min_length=1)]
     namespace: Annotated[str, Field(min_length=1)]
+    pod_name: str = ""
+    """This pod's own name."""
     config_map: Annotated[str, Field(min_length=1)]
     """ConfigMap with Envoy's files."""
     endpoints_selector: Annotated[str, Field(min_length=1)]
@@ -44,8 +46,10 @@ class GatewaySettings(BaseSettings):
     token_file: Path = _ACCOUNT / "token"
     ca_file: Path = _ACCOUNT / "ca.crt"
 
+    successor_seconds: Annotated[float, Field(ge=0)] = 60
+    """How long a gateway that was told to stop waits for another one to serve."""
     drain_delay_seconds: Annotated[float, Field(ge=0)] = 10
-    """How long a gateway that was told to stop goes on taking connections, until nobody sends it any."""
+    """How long it goes on taking connections after that, until nobody sends it any."""
     drain_seconds: Annotated[float, Field(ge=0)] = 95
     """How long running requests may take after that."""
 

@@ -21,6 +21,9 @@ from rig.envoy import Rig, endpoint_slice, until
 from rig.worker import Worker
 from slicewise.gateway import GatewayConfig, GatewayModel, render_gateway
 
+POD = "chat-gateway-0"
+"""The name of the pod that the rig is."""
+
 
 class Cluster:
     """A namespace with a pool's gateway objects in it."""
@@ -44,6 +47,25 @@ class Cluster:
         for found in self.server.request("GET", path + selector)[1]["items"]:
             if found["metadata"]["name"] not in names:
                 self.server.request("DELETE", f"{path}/{found['metadata']['name']}")
+
+    def gateways(self, ready: Mapping[str, bool]) -> None:
+        """What stands behind the pool's Service: pods, and whether each takes connections."""
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{self.namespace}/endpointslices"
+        body = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": "chat-gateways", "labels": {"kubernetes.io/service-name": "chat"}},
+            "addressType": "IPv4",
+            "endpoints": [
+                {
+                    "addresses": ["192.0.2.1"],
+                    "conditions": {"ready": is_ready},
+                    "targetRef": {"kind": "Pod", "name": name},
+                }
+                for name, is_ready in ready.items()
+            ],
+        }
+        self._put(path, body)
 
     def _put(self, path: str, body: dict[str, Any]) -> None:
         body["metadata"].pop("resourceVersion", None)
@@ -77,6 +99,7 @@ class AgentRig:
             "API_SERVER": cluster.server.url,
             "TOKEN_FILE": str(token),
             "CA_FILE": str(cluster.server.ca_file),
+            "POD_NAME": POD,
             "DRAIN_DELAY_SECONDS": "0.5",
             "DRAIN_SECONDS": "10",
         }

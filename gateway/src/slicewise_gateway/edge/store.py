@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import Final
 
 from redis.asyncio import Redis
@@ -45,12 +46,13 @@ class Store:
         """Ask this Redis from now on, or none. An address that cannot be one is said in the log, without its password."""
         before, self._redis = self._redis, None
         if before is not None:
-            await before.aclose()
+            with suppress(RedisError, OSError):
+                await before.aclose()
         if url is None:
             log.warning("there is no address of a Redis: nothing is looked up or stored")
             return
         try:
-            self._redis = Redis.from_url(
+            redis = Redis.from_url(
                 url,
                 max_connections=_CONNECTIONS,
                 socket_connect_timeout=_WRITE_SECONDS,
@@ -58,9 +60,12 @@ class Store:
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
             )
-        except ValueError:
-            log.error("the address of the Redis is none: write redis://, rediss:// or unix://")  # noqa: TRY400
+            redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # not connected; an option that is none shows here
+        except (ValueError, TypeError):
+            # Without the error: it has the address in it.
+            log.error("the address of the Redis is none: write redis://, rediss:// or unix://, with options it knows")  # noqa: TRY400
             return
+        self._redis = redis
         self._breaker = Breaker(_FAILURES, _OPEN_SECONDS)
         log.info("answers are kept in a Redis")
 

@@ -26,8 +26,10 @@ from slicewise.manifests.metadata import gateway_name, object_meta
 from slicewise.manifests.pod_template import WORKER_UID
 from slicewise.manifests.service import REVISION_COMPONENT
 
+SUCCESSOR_SECONDS: Final = 60
+"""How long a gateway that was told to stop waits for another one to serve: a pool may have but one."""
 DRAIN_DELAY_SECONDS: Final = 10
-"""How long a gateway that was told to stop goes on taking connections, while others learn of it."""
+"""How long it goes on taking connections after that, while others learn of it."""
 _MARGIN_SECONDS: Final = 15
 _CONFIG, _KEYS = "/etc/slicewise/gateway", "/etc/slicewise/keys"
 _ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -65,7 +67,10 @@ def _pod(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
         "serviceAccountName": gateway_name(pool.metadata.name),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": DRAIN_DELAY_SECONDS + drain_seconds(wish) + _MARGIN_SECONDS,
+        "terminationGracePeriodSeconds": SUCCESSOR_SECONDS
+        + DRAIN_DELAY_SECONDS
+        + drain_seconds(wish)
+        + _MARGIN_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": WORKER_UID,
@@ -152,10 +157,12 @@ def _environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]
         "DIRECTORY": wish.model.directory,
         "ENVOY_ADMIN": f"http://127.0.0.1:{wish.model.ports.admin}",
         "PORT": AGENT_PORT,
+        "SUCCESSOR_SECONDS": SUCCESSOR_SECONDS,
         "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
         "DRAIN_SECONDS": drain_seconds(wish),
     }
-    return environment(values, SETTINGS_PREFIX)
+    pod = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}
+    return [*environment(values, SETTINGS_PREFIX), {"name": f"{SETTINGS_PREFIX}POD_NAME", "valueFrom": pod}]
 
 
 def _volumes(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ def agent(pod: dict[str, Any]) -> dict[str, Any]:
 
 def read(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> GatewaySettings:
     for item in container["env"]:
-        monkeypatch.setenv(item["name"], item["value"])
+        monkeypatch.setenv(item["name"], item.get("value", "chat-gateway-0"))
     return GatewaySettings()  # type: ignore[call-arg]  # the environment gives the required ones
 
 
@@ -56,7 +56,7 @@ def edge(pod: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> EdgeSettings:
     names = {item["name"].removeprefix(PREFIX).lower() for item in container["env"]}
     assert names <= set(EdgeSettings.model_fields)
     for item in container["env"]:
-        monkeypatch.setenv(item["name"], item["value"])
+        monkeypatch.setenv(item["name"], item.get("value", "chat-gateway-0"))
     return EdgeSettings()  # type: ignore[call-arg]  # the environment gives the required ones
 
 

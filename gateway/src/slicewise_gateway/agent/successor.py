@@ -1,0 +1,51 @@
+"""Who serves the pool's clients once this gateway pod is gone: another one behind the same Service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import aiohttp
+
+from slicewise_gateway.agent.kube import ApiServer
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS: Final = 0.5
+_GONE: Final = frozenset({401, 403, 404})
+"""Answers of an API server that has deleted this pod's rights: the pool itself is going."""
+
+
+def is_served(slices: Iterable[Mapping[str, Any]], pod: str) -> bool:
+    """Whether a pod other than `pod` takes connections behind these EndpointSlices, or the Service has none: it is deleted."""
+    found = list(slices)
+    return not found or any(
+        # Not said means ready, says the API.
+        (conditions := endpoint.get("conditions") or {}).get("ready") is not False
+        and not conditions.get("terminating")
+        and (endpoint.get("targetRef") or {}).get("name") != pod
+        for one in found
+        for endpoint in one.get("endpoints") or ()
+    )
+
+
+async def successor(server: ApiServer, namespace: str, service: str, pod: str) -> None:
+    """Return once another pod serves, or nobody is to come. An API server that does not answer is asked again."""
+    url = f"{server.url}/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+    selector = {"labelSelector": f"kubernetes.io/service-name={service}"}
+    async with server.session() as session:
+        while True:
+            try:
+                async with session.get(
+                    url, params=selector, headers=server.authorization(), timeout=aiohttp.ClientTimeout(total=5)
+                ) as response:
+                    if response.status in _GONE:
+                        return
+                    response.raise_for_status()
+                    if is_served((await response.json()).get("items") or (), pod):
+                        return
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                log.debug("who else serves is not known: %s: %s", type(error).__name__, error)
+            await asyncio.sleep(_LOOK_SECONDS)

@@ -1,0 +1,64 @@
+"""A gateway pod that is told to stop waits for another one to serve: between a real API server and a real Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rig.agent import POD, gateway_pod
+from rig.envoy import STABLE, route
+from rig.worker import StartWorkers
+from servers.control_plane import ApiServer
+
+from slicewise.gateway import GatewayModel
+from slicewise_gateway.agent.successor import is_served
+
+ONE = GatewayModel("chat", (route(STABLE),))
+SERVICE = f"chat-{STABLE}"
+
+
+async def test_a_gateway_that_is_the_only_one_goes_on_until_the_next_one_serves(
+    tmp_path: Path, control: ApiServer, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with gateway_pod(tmp_path, control, ONE) as pod:
+        pod.cluster.endpoints(SERVICE, workers)
+        await pod.rig.healthy(STABLE, 1)
+        pod.cluster.gateways({POD: True, "chat-gateway-1": False})
+        pod.terminate()
+        await pod.said(draining=True)
+        for _ in range(20):  # four times as long as it would go on otherwise
+            await asyncio.sleep(0.1)
+            assert (await pod.get("/readyz"))[0] == 200
+            assert (await pod.rig.ask())[0] == 200
+        pod.cluster.gateways({POD: False, "chat-gateway-1": True})
+        assert pod.process is not None
+        assert await asyncio.to_thread(pod.process.wait, 10) == 0
+
+
+@pytest.mark.parametrize(
+    ("slices", "served"),
+    [
+        pytest.param([], True, id="the Service is deleted"),
+        pytest.param([{"endpoints": None}], False, id="nobody is there yet"),
+        pytest.param(
+            [{"endpoints": [{"targetRef": {"name": POD}, "conditions": {"ready": True}}]}], False, id="itself"
+        ),
+        pytest.param(
+            [{"endpoints": [{"targetRef": {"name": "b"}, "conditions": {"ready": False}}]}], False, id="not ready"
+        ),
+        pytest.param(
+            [{"endpoints": [{"targetRef": {"name": "b"}, "conditions": {"ready": True, "terminating": True}}]}],
+            False,
+            id="another that goes",
+        ),
+        pytest.param([{"endpoints": [{"targetRef": {"name": "b"}}]}], True, id="not said to be unready"),
+        pytest.param(
+            [{"endpoints": []}, {"endpoints": [{"conditions": {"ready": True}}]}], True, id="in a second slice"
+        ),
+    ],
+)
+def test_who_serves_once_a_gateway_is_gone(slices: list[dict[str, Any]], served: bool) -> None:
+    assert is_served(slices, POD) == served

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import zlib
+import secrets
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -81,8 +81,8 @@ def installed(cluster: Api) -> Installation:
 def story(cluster: Api, request: pytest.FixtureRequest) -> Iterator[Story]:
     """A story without the chart; most take `given`, `when` and `then` instead."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")
-    # Two names may begin alike, and a namespace takes its time to go.
-    tale = Story(cluster, f"story-{name}"[:45].rstrip("-") + f"-{zlib.crc32(request.node.name.encode()):08x}")
+    # Two names may begin alike, and a namespace of an earlier run takes its time to go.
+    tale = Story(cluster, f"story-{name}"[:45].rstrip("-") + f"-{secrets.token_hex(4)}")
     request.node.stash[_STORY] = tale
     tale.nodes.put_back()
     tale.make_namespace(tale.namespace)

@@ -89,7 +89,11 @@ roll_out() {
   echo "  after $((SECONDS - begin)) s: $2"
 }
 
-failures() { kubectl logs words-load | grep -vc '"status": 200' || true; }
+tell_load() {  # one look: the load goes on
+  local log
+  log=$(kubectl logs words-load | grep '^{')
+  printf '\n%s requests while all this went on, %s of them failed\n' "$(wc -l <<<"$log")" "$(grep -vc '"status": 200' <<<"$log" || true)"
+}
 
 inside "$@"
 step "pool words, whose next version is judged: p95 600ms, errors 2 %" own apply_pool
@@ -100,5 +104,5 @@ echo; echo "A version that is too slow: it loses its requests, then its worker; 
 roll_out wordy-slow RolledBack
 echo; kubectl get ipool words; echo
 kubectl-slicewise explain words | head -20
-printf '\n%s requests while all this went on, %s of them failed\n' "$(kubectl logs words-load | grep -c '"status"')" "$(failures)"
+tell_load
 kubectl delete pod words-load --now --wait=false >/dev/null

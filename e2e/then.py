@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import pytest
 from e2e.api import Object
 from e2e.floors import FloorWatch
 from e2e.load import Load
@@ -97,11 +98,16 @@ class Then:
         assert len(held) == len(set(held)), f"a device is held twice: {held}"
 
     def no_request_failed(self, load: Load, at_least: int = 20) -> None:
-        """Every request since the load began was answered, and there were some."""
-        requests = load.requests()
-        failures = [request for request in requests if request.get("status") != 200]
-        assert not failures, f"{len(failures)} of {len(requests)} requests failed: {failures[:5]}"
-        assert len(requests) >= at_least, f"only {len(requests)} requests were made"
+        """Every request since the load began was answered, and so many there were: on a busy machine they take longer."""
+
+        def many() -> None:
+            requests = load.requests()
+            failures = [request for request in requests if request.get("status") != 200]
+            if failures:
+                pytest.fail(f"{len(failures)} of {len(requests)} requests failed: {failures[:5]}")
+            assert len(requests) >= at_least, f"only {len(requests)} requests were made"
+
+        eventually("requests enough", many, within=90)
 
     def floors_held(self, watch: FloorWatch, **floors: int) -> None:
         """No zone had fewer ready workers than its floor at any time."""

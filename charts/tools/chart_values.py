@@ -65,15 +65,13 @@ class Gateway(Group):
     """`host:port` of an OpenTelemetry collector (OTLP over gRPC) that gets a trace of each request; empty: none."""
 
 
-class RedisImage(Group):
+class RedisImage(Image):
     """Where the image with `redis-server` in its path comes from."""
 
     repository: str = Field(default="redis", min_length=1)
     """Image name without tag; put your registry in front."""
     tag: str = Field(default="7.2", min_length=1)
     """Tag."""
-    digest: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64})?$")
-    """`sha256:…`; wins over the tag."""
 
 
 class TrialRedis(Group):

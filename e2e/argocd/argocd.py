@@ -13,7 +13,6 @@ import base64
 import json
 import os
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -245,11 +244,7 @@ class ArgoCD:
 
 def eventually(what: str, check: Callable[[], Any], words: Callable[[], str], seconds: float = 120) -> Any:
     """Return the first true answer of `check`; past the deadline raise AssertionError with `words`."""
-    deadline = time.monotonic() + seconds
-    while not (answer := check()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}\n{words()}"
-        time.sleep(0.5)
-    return answer
+    return wait_until(check, seconds, lambda: f"{what}\n{words()}", every=0.5)
 
 
 def _object(kind: str, name: str, **rest: Any) -> Object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 
 import pytest
 from e2e.client import Client
@@ -33,7 +34,7 @@ def test_a_gateway_pod_that_is_told_to_go_under_load_loses_no_request(
     assert len(before) == replicas
     for name in sorted(before):
         when.kubectl("delete", "pod", name, "--wait=false")
-        eventually("another one takes its place", lambda name=name: _replaced(pool, name, replicas), within=60)  # type: ignore[misc]
+        eventually("another one takes its place", partial(_replaced, pool, name, replicas), within=60)
         then.is_ready(pool)
     load.goes_on_for(30)
     then.no_request_failed(load, at_least=100)
@@ -68,7 +69,7 @@ def test_a_roll_out_of_the_gateway_under_load_loses_no_request(given: Given, whe
     for number in range(1, ROLL_OUTS + 1):
         before = names(pool)
         when.edited(pool, rollout={"canary": {"p95": f"{2000 + number}ms"}})
-        eventually("every pod is another", lambda before=before: _others(pool, before), within=150)  # type: ignore[misc]
+        eventually("every pod is another", partial(_others, pool, before), within=150)
         then.is_ready(pool, within=150)
     load.goes_on_for(50)
     then.no_request_failed(load, at_least=100 * ROLL_OUTS)

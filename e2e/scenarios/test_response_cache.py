@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import partial
 
@@ -116,13 +116,13 @@ def _more(now: float, before: float) -> None:
     assert now > before, f"{now} answers"
 
 
-def _counted(now: Counter[str], before: Counter[str]) -> None:
+def _counted(now: dict[str, float], before: dict[str, float]) -> None:
     more = Counter({name: now[name] - before[name] for name in now if now[name] > before[name]})
     assert more['slicewise_edge_answers_total{outcome="bypass"}'] >= 3, more
     assert any(name.startswith("slicewise_edge_redis_errors_total") for name in more), more
 
 
-def edge(api: Api, pool: Pool) -> Counter[str]:
+def edge(api: Api, pool: Pool) -> dict[str, float]:
     """What the edges of the pool's gateway pods have counted, together."""
     return counted(api, pool, [pod["metadata"]["name"] for pod in pool.gateways() if serves(pod)], EDGE)
 
@@ -133,14 +133,14 @@ def answered_by_workers(api: Api, pool: Pool) -> float:
     return sum(value for name, value in found.items() if name.startswith("slicewise_worker_requests_total"))
 
 
-def counted(api: Api, pool: Pool, pods: list[str], port: int) -> Counter[str]:
+def counted(api: Api, pool: Pool, pods: list[str], port: int) -> dict[str, float]:
     """The metrics of these pods, added up: `name{labels}` → value."""
-    total: Counter[str] = Counter()
+    total: defaultdict[str, float] = defaultdict(float)
     for name in pods:
         status, read = api.get_through("pods", f"{name}:{port}", pool.namespace, "metrics")
         assert status == 200, f"{name}: {status} {read}"
         for line in read["text"].splitlines():
             metric, _, value = line.rpartition(" ")
             if metric and not line.startswith("#"):
-                total[metric] += float(value)  # type: ignore[assignment]  # a Counter counts what is added, whole or not
+                total[metric] += float(value)
     return total

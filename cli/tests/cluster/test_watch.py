@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -49,20 +50,28 @@ def hear_ctrl_c() -> None:
 
 
 @contextlib.contextmanager
-def watching(server: ApiServer, home: Path, *words: str) -> Iterator[Watch]:
+def started(
+    server: ApiServer, home: Path, *words: str, env: dict[str, str], **pipes: Any
+) -> Iterator[subprocess.Popen[Any]]:
+    """`kubectl-slicewise get WORDS --watch` as a process; whatever happens in the block, it is gone after it."""
+    around = environment(server, home)
     with subprocess.Popen(
-        ["kubectl-slicewise", "get", *words, "--watch"],
-        env=environment(server, home) | {"PYTHONUNBUFFERED": "1"},
-        executable=str(Path(environment(server, home)["PATH"].split(":")[0]) / "kubectl-slicewise"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        [Path(around["PATH"].split(":")[0]) / "kubectl-slicewise", "get", *words, "--watch"],
+        env=around | env,
         preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - no lock is taken
+        **pipes,
     ) as process:
         try:
-            yield Watch(process)
+            yield process
         finally:
             process.kill()
+
+
+@contextlib.contextmanager
+def watching(server: ApiServer, home: Path, *words: str) -> Iterator[Watch]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with started(server, home, *words, env={"PYTHONUNBUFFERED": "1"}, **pipes) as process:
+        yield Watch(process)
 
 
 def path(namespace: str) -> str:
@@ -107,21 +116,9 @@ def test_a_watch_outlives_a_restart_of_the_api_server(fresh_server: ApiServer, t
 def test_a_terminal_gets_a_tree_that_is_redrawn(api_server: ApiServer, namespace: str, tmp_path: Path) -> None:
     put(api_server, samples.rolling(verdict=samples.VERDICT), namespace)
     main, side = pty.openpty()
-    with subprocess.Popen(
-        [
-            Path(environment(api_server, tmp_path)["PATH"].split(":")[0]) / "kubectl-slicewise",
-            "get",
-            "chat",
-            "-w",
-            "-n",
-            namespace,
-        ],
-        env=environment(api_server, tmp_path) | {"TERM": "xterm", "COLUMNS": "120", "LINES": "50"},
-        stdout=side,
-        stderr=side,
-        stdin=side,
-        preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - no lock is taken
-    ) as process:
+    terminal = {"TERM": "xterm", "COLUMNS": "120", "LINES": "50"}
+    pipes = {"stdout": side, "stderr": side, "stdin": side}
+    with started(api_server, tmp_path, "chat", "-n", namespace, env=terminal, **pipes) as process:
         os.close(side)
         shown = bytearray()
 
@@ -136,10 +133,7 @@ def test_a_terminal_gets_a_tree_that_is_redrawn(api_server: ApiServer, namespace
         wait_until(lambda: b"step 2 of 2" in shown, 60, lambda: shown.decode(errors="replace"))
         assert b"\x1b[" in shown
         process.send_signal(signal.SIGINT)
-        try:
-            assert process.wait(30) == 0
-        finally:
-            process.kill()
+        assert process.wait(30) == 0
 
 
 async def test_an_expired_version_is_followed_by_a_new_list(api_server: ApiServer, namespace: str) -> None:

@@ -11,6 +11,9 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -23,13 +26,16 @@ def free_port() -> int:
             return port
 
 
-def wait_until(condition: Callable[[], object], seconds: float, what: Callable[[], str] = lambda: "condition") -> None:
-    """Wait until `condition()` is true. Past the deadline raises AssertionError with `what()`."""
+def wait_until(
+    condition: Callable[[], T], seconds: float, what: Callable[[], str] = lambda: "condition", every: float = 0.1
+) -> T:
+    """Return the first true answer of `condition()`. Past the deadline raises AssertionError with `what()`."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (answer := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what()}")
-        time.sleep(0.1)
+        time.sleep(every)
+    return answer
 
 
 def answers(url: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from itertools import count
 
 import audit
 from arena import Arena, Contestant
@@ -53,11 +54,13 @@ def _kills(report: Report, pair: Pair, times: int, lease: int) -> None:
 class Pair:
     """A leader and a standby."""
 
+    _numbers = count()
+    """Of the changes, whichever pair makes them: a pool that is as it was asked to be gives nobody anything to write."""
+
     def __init__(self, here: Arena, duration: int) -> None:
         self._here = here
         self._duration = str(duration)
         self._tail = here.audit()
-        self._changes = 0
         self._leader = self._start("slicewise-a")
         start = time.time()
         self._change()
@@ -102,10 +105,8 @@ class Pair:
             time.sleep(0.05)
 
     def _change(self) -> None:
-        index = self._changes % self._here.pools
-        replicas = 4 + self._changes // self._here.pools
-        self._changes += 1
-        self._here.merge([(f"{_POOLS}/{pool_name(index)}", {"spec": {"replicas": replicas}})])
+        turn, index = divmod(next(self._numbers), self._here.pools)
+        self._here.merge([(f"{_POOLS}/{pool_name(index)}", {"spec": {"replicas": 4 + turn}})])
 
     def _written_by(self, replica: Contestant, since: float, within: float) -> float:
         deadline = time.monotonic() + within

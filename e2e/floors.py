@@ -2,70 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 
-import urllib3
-from e2e.api import Api, Object, events_of
+from e2e.api import Api, Object
 from e2e.pool import Pool, is_worker, serves, zone_of
+from e2e.watching import Watch
 
 
-class FloorWatch:
+class FloorWatch(Watch):
     """Remembers the fewest ready workers that each zone had since it began."""
 
     def __init__(self, api: Api, pool: Pool) -> None:
-        self._api = api
         self._pool = pool
         self._pods: dict[str, Object] = {}
-        self._stopping = False
-        self._stream: urllib3.BaseHTTPResponse | None = None
         self.fewest: dict[str, int] = {}
         self.story: list[str] = []
         """One line a change of a count, with the time: for the report."""
         self.failed: dict[str, str] = {}
         """Name of each pod of the pool that was seen in phase Failed → reason."""
-        self.trouble: str | None = None
-        self._connect()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._thread.start()
+        super().__init__(api, "pods", pool.namespace)
 
-    def stop(self) -> None:
-        """End the watch. Raises AssertionError where it has missed something."""
-        self._stopping = True
-        if self._thread.is_alive() and self._stream is not None:
-            with contextlib.suppress(RuntimeError):  # it has ended by itself just now
-                self._stream.shutdown()
-        self._thread.join(timeout=10)
-        assert self.trouble is None, f"the watch on the pods of {self._pool.name} broke: {self.trouble}"
-
-    def _connect(self) -> None:
-        found, self._stream = self._api.watch("pods", self._pool.namespace)
+    def begin(self, found: Sequence[Object]) -> None:
         self._pods = {pod["metadata"]["uid"]: pod for pod in found}
         self._count("start")
 
-    def _follow(self) -> None:
-        try:
-            while not self._stopping:
-                assert self._stream is not None
-                for event in events_of(self._stream):
-                    self._take(event)
-                if not self._stopping:
-                    self._connect()
-        except Exception as error:  # noqa: BLE001 - handed to stop()
-            if not self._stopping:
-                self.trouble = repr(error)
-
-    def _take(self, event: Object) -> None:
-        pod = event["object"]
-        if event["type"] == "ERROR":
-            raise RuntimeError(str(pod))
-        if event["type"] == "DELETED":
-            self._pods.pop(pod["metadata"]["uid"], None)
+    def take(self, action: str, found: Object) -> None:
+        if action == "DELETED":
+            self._pods.pop(found["metadata"]["uid"], None)
         else:
-            self._pods[pod["metadata"]["uid"]] = pod
-        self._count(f"{event['type'].lower()} {pod['metadata']['name']}")
+            self._pods[found["metadata"]["uid"]] = found
+        self._count(f"{action.lower()} {found['metadata']['name']}")
 
     def _count(self, why: str) -> None:
         mine = [

@@ -10,6 +10,7 @@ from e2e.client import Client
 from e2e.floors import FloorWatch
 from e2e.load import Load
 from e2e.nodes import RACK
+from e2e.phases import Phases
 from e2e.pool import Pool
 from e2e.story import Story
 from e2e.then import Then
@@ -52,6 +53,12 @@ class Given:
         watch = FloorWatch(self._story.api, pool)
         self._story.floors.append(watch)
         return watch
+
+    def an_eye_on_the_rollouts_of(self, pool: Pool) -> Phases:
+        """From now on each phase is remembered."""
+        phases = Phases(self._story.api, pool)
+        self._story.undo.append(phases.stop)
+        return phases
 
     def racks(self, **rack_by_zone: str) -> dict[str, Any]:
         """The node of each of these zones stands in a rack; returns `spec.zones` of a pool that counts by racks."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from e2e.api import Object
 from e2e.given import Given
+from e2e.phases import Phases
 from e2e.pool import Pool, model, revision_of
 from e2e.waiting import eventually
 from e2e.when import When
@@ -15,24 +16,22 @@ EASY = {"p95": "20s", "maxErrors": "10%", "minSamples": 20, "steps": [{"weight":
 """Limits that a good version passes after some thirty requests, on the slowest of machines."""
 
 
-def judged(given: Given, canary: Mapping[str, Any] | None = None, **spec: Any) -> Pool:
-    """A pool of the wordy model, whose next version is judged. `canary`: what differs from `EASY`."""
-    return given.a_pool("chat", model=model("wordy"), rollout={"canary": {**EASY, **(canary or {})}}, **spec)
+def judged(
+    given: Given, canary: Mapping[str, Any] | None = None, progress_deadline: str = "15m", **spec: Any
+) -> tuple[Pool, Phases]:
+    """A pool of the wordy model, whose next version is judged, and an eye on that. `canary`: what differs from `EASY`."""
+    rules = {"canary": {**EASY, **(canary or {})}, "progressDeadline": progress_deadline}
+    pool = given.a_pool("chat", model=model("wordy"), rollout=rules, **spec)
+    return pool, given.an_eye_on_the_rollouts_of(pool)
 
 
 def rollout(pool: Pool) -> Object:
     return dict(pool.status().get("rollout") or {})
 
 
-def reaches(pool: Pool, phase: str, within: float = 120) -> Object:
-    """Wait for a phase; returns `status.rollout` as it was then."""
-
-    def check() -> Object:
-        now = rollout(pool)
-        assert now.get("phase") == phase, f"{now.get('phase')}: {now.get('message')}"
-        return now
-
-    return eventually(f"the rollout of {pool.name} is {phase}", check, within, every=0.2)
+def reaches(phases: Phases, phase: str, within: float = 120) -> Object:
+    """Wait until a phase begins, or has begun since the last call; returns `status.rollout` as it was then."""
+    return eventually(f"the rollout is {phase}", lambda: phases.next(phase), within, every=0.1)
 
 
 def ask(when: When, pool: Pool, action: str) -> None:

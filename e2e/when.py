@@ -7,6 +7,7 @@ import subprocess
 from typing import Any
 
 from e2e.api import Object
+from e2e.network import Cut
 from e2e.pool import Pool
 from e2e.programs import ENVIRONMENT, ProgramError
 from e2e.story import Story
@@ -45,6 +46,12 @@ class When:
                 else merged
             )
         self._story.kubectl("replace", "--validate=strict", "-f", "-", stdin=json.dumps(body))
+
+    def nobody_reaches(self, pod: Object, port: int) -> Cut:
+        """The network lets nobody through to a port of a pod."""
+        cut = Cut(pod, port)
+        self._story.undo.append(cut.heal)
+        return cut
 
     def kubectl(self, *arguments: str, within: float = 120) -> str:
         """The user types a kubectl command."""

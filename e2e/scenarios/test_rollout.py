@@ -13,12 +13,12 @@ FLOORS = {"a": 1, "b": 1, "c": 1}
 
 
 def test_a_good_canary_is_promoted_under_load_without_a_failed_request(given: Given, when: When, then: Then) -> None:
-    pool = judged(given)
+    pool, phases = judged(given)
     old = pool.status()["revisions"]["stable"]
     floors = given.an_eye_on_the_floors_of(pool)
     load = given.load_on(pool, rate=6)
     when.edited(pool, model=model("wordy-v2"))
-    passed = reaches(pool, "Promoting")
+    passed = reaches(phases, "Promoting")
     assert passed["verdict"]["verdict"] == "Pass"
     assert passed["verdict"]["canary"]["requests"] >= 20
     assert "good enough" in then.event(pool, "RolloutPromoting")["message"]
@@ -35,11 +35,11 @@ def test_a_failing_canary_is_given_up_and_loses_its_requests_before_its_worker(
     given: Given, when: When, then: Then
 ) -> None:
     """A worker that takes one request at a time and lets none wait refuses what comes meanwhile."""
-    pool = judged(given)
+    pool, phases = judged(given)
     old = pool.status()["revisions"]["stable"]
     given.load_on(pool, rate=12, tokens=128)
     when.edited(pool, model=model("wordy-slow"), engine={"parallelSequences": 1, "maxQueue": 0})
-    back = reaches(pool, "RollingBack")
+    back = reaches(phases, "RollingBack")
     bad = back["target"]
     assert back["abortReason"] == "TooManyErrors"
     assert back["verdict"]["evidence"]["failedAbove"] >= 200
@@ -50,21 +50,21 @@ def test_a_failing_canary_is_given_up_and_loses_its_requests_before_its_worker(
             assert any(revision_of(pod) == bad for pod in pool.pods()), "its worker has gone before its requests"
 
     for_a_while("requests go first", the_worker_outlives_its_requests, 3, every=0.1)
-    reaches(pool, "RolledBack")
+    reaches(phases, "RolledBack")
     all_are(pool, old)
     then.says(pool, "Degraded", "True", "RolledBack", ["maxErrors 10%"])
     then.the_endpoint_answers(pool)
 
 
 def test_a_slow_canary_is_given_up_for_its_latency(given: Given, when: When, then: Then) -> None:
-    pool = judged(given, canary={"p95": "1s", "steps": [{"weight": 50, "window": "10s"}]})
+    pool, phases = judged(given, canary={"p95": "1s", "steps": [{"weight": 50, "window": "10s"}]})
     old = pool.status()["revisions"]["stable"]
     load = given.load_on(pool, rate=2, tokens=96)
     when.edited(pool, model=model("wordy-slow"))
-    back = reaches(pool, "RollingBack", within=180)
+    back = reaches(phases, "RollingBack", within=180)
     assert back["abortReason"] == "TooSlow"
     assert "slower than 1s" in then.event(pool, "RolloutRollingBack")["message"]
-    reaches(pool, "RolledBack")
+    reaches(phases, "RolledBack")
     all_are(pool, old)
     then.no_request_failed(load)
 
@@ -72,10 +72,12 @@ def test_a_slow_canary_is_given_up_for_its_latency(given: Given, when: When, the
 def test_too_little_traffic_extends_the_window_and_is_held_until_somebody_says(
     given: Given, when: When, then: Then
 ) -> None:
-    pool = judged(given, canary={"maxErrors": "0.1%", "deadline": "40s", "steps": [{"weight": 5, "window": "10s"}]})
+    pool, phases = judged(
+        given, canary={"maxErrors": "0.1%", "deadline": "40s", "steps": [{"weight": 5, "window": "10s"}]}
+    )
     given.load_on(pool, rate=1)
     when.edited(pool, model=model("wordy-v2"))
-    reaches(pool, "Analysing")
+    reaches(phases, "Analysing")
     then.says(pool, "RolloutProgressing", "False", "Undecided", ["held"], within=120)
     now = rollout(pool)
     assert now["weight"] > 5
@@ -86,11 +88,11 @@ def test_too_little_traffic_extends_the_window_and_is_held_until_somebody_says(
 
 
 def test_a_canary_that_the_user_takes_back_goes_without_a_failed_request(given: Given, when: When, then: Then) -> None:
-    pool = judged(given, canary={"deadline": "1h", "maxErrors": "0.1%"})
+    pool, phases = judged(given, canary={"deadline": "1h", "maxErrors": "0.1%"})
     old = pool.status()["revisions"]["stable"]
     load = given.load_on(pool, rate=4)
     when.edited(pool, model=model("wordy-v2"))
-    reaches(pool, "Analysing")
+    reaches(phases, "Analysing")
     load.goes_on_for(20)
     when.edited(pool, model=model("wordy"))
     then.is_ready(pool, within=120)

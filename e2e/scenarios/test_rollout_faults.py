@@ -1,4 +1,4 @@
-"""Rollouts to which something happens: a version that cannot start, no slice to spare, nodes, gateways and operators that go."""
+"""Rollouts to which something happens: no start, no slice to spare, counters unseen; nodes, gateways and operators that go."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from e2e.waiting import eventually
 from e2e.when import When
 
 FLOORS = {"a": 1, "b": 1, "c": 1}
+STATS_PORT = 9090
+"""Where Envoy tells its counters."""
 NO_WORKER = "slicewise-operator:0.1.0"
 """An image that has no worker in it."""
 
 
 def test_a_canary_that_never_gets_ready_is_given_up_and_costs_no_request(given: Given, when: When, then: Then) -> None:
-    pool = given.a_pool("chat", rollout={"canary": {}, "progressDeadline": "40s"})
+    pool, phases = judged(given, progress_deadline="40s")
     old = pool.status()["revisions"]["stable"]
     load = given.load_on(pool)
     when.edited(pool, engine={"image": NO_WORKER})
-    back = reaches(pool, "RollingBack", within=150)
+    back = reaches(phases, "RollingBack", within=150)
     assert back["abortReason"] in {"CanaryCrashed", "ProgressDeadlineExceeded"}
-    reaches(pool, "RolledBack")
+    reaches(phases, "RolledBack")
     all_are(pool, old)
     then.says(pool, "Degraded", "True", "RolledBack")
     then.says(pool, "Ready", "False", "RolledBack", ["Change the spec"])
@@ -36,13 +38,13 @@ def test_a_canary_that_never_gets_ready_is_given_up_and_costs_no_request(given: 
 def test_with_every_slice_in_use_a_stable_worker_above_the_floor_gives_way(
     given: Given, when: When, then: Then
 ) -> None:
-    pool = judged(given, replicas=6)
+    pool, phases = judged(given, replicas=6)
     floors = given.an_eye_on_the_floors_of(pool)
     load = given.load_on(pool, rate=6)
     when.edited(pool, model=model("wordy-v2"))
-    reaches(pool, "Analysing")
+    reaches(phases, "Analysing")
     assert sorted(pool.ready_by_zone().values()) == [2, 2, 2]
-    reaches(pool, "Promoting", within=180)
+    reaches(phases, "Promoting", within=180)
     then.is_ready(pool, within=240)
     then.no_device_is_held_twice(pool)
     then.no_request_failed(load)
@@ -53,10 +55,10 @@ def test_a_gateway_that_dies_and_a_node_that_is_drained_while_a_canary_is_judged
     story: Story, given: Given, when: When, then: Then
 ) -> None:
     racks = given.racks(a="left", b="left", c="right")
-    pool = judged(given, canary={"minSamples": 90}, replicas=2, zones=racks, gateway={"replicas": 2})
+    pool, phases = judged(given, canary={"minSamples": 90}, replicas=2, zones=racks, gateway={"replicas": 2})
     load = given.load_on(pool, rate=6, node=story.nodes.in_zone("c"))
     when.edited(pool, model=model("wordy-v2"))
-    target = reaches(pool, "Analysing")["target"]
+    target = reaches(phases, "Analysing")["target"]
     eventually("requests are counted", lambda: _counted(pool, 5), within=60)
 
     victim = next(pod["metadata"]["name"] for pod in pool.gateways() if serves(pod))
@@ -66,9 +68,26 @@ def test_a_gateway_that_dies_and_a_node_that_is_drained_while_a_canary_is_judged
     drain = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=150s")
     when.kubectl("drain", worker["spec"]["nodeName"], workers, *drain, within=160)
 
-    reaches(pool, "Promoting", within=240)
+    reaches(phases, "Promoting", within=240)
     then.is_ready(pool, within=240)
     assert pool.status()["revisions"]["stable"] == target
+    then.no_request_failed(load)
+
+
+def test_counters_that_cannot_be_read_pass_nothing_and_lose_nothing(given: Given, when: When, then: Then) -> None:
+    pool, phases = judged(given, canary={"minSamples": 40})
+    load = given.load_on(pool, rate=6)
+    when.edited(pool, model=model("wordy-v2"))
+    reaches(phases, "Analysing")
+    before = eventually("requests are counted", lambda: _counted(pool, 5), within=60)
+    cut = when.nobody_reaches(next(pod for pod in pool.gateways() if serves(pod)), STATS_PORT)
+    then.says(pool, "RolloutProgressing", "False", "NoData", ["cannot be read"])
+    load.goes_on_for(160)  # more than enough to pass, had anybody seen them
+    assert rollout(pool)["phase"] == "Analysing"
+    cut.heal()
+    passed = reaches(phases, "Promoting", within=180)
+    assert passed["verdict"]["canary"]["requests"] > before
+    then.is_ready(pool, within=240)
     then.no_request_failed(load)
 
 
@@ -81,26 +100,26 @@ def _counted(pool: Pool, more_than: int) -> int:
 def test_a_rollout_goes_on_where_it_was_when_the_operator_is_killed_in_every_phase(
     given: Given, when: When, then: Then
 ) -> None:
-    pool = judged(given, canary={"minSamples": 60})
+    pool, phases = judged(given, canary={"minSamples": 60})
     old = pool.status()["revisions"]["stable"]
     floors = given.an_eye_on_the_floors_of(pool)
     load = given.load_on(pool, rate=6)
     when.edited(pool, model=model("wordy-v2"))
-    new = reaches(pool, "Warming")["target"]
+    new = reaches(phases, "Warming")["target"]
     when.operator_killed()
-    reaches(pool, "Analysing")
+    reaches(phases, "Analysing")
     before = eventually("some requests are counted", lambda: _counted(pool, 5), within=60)
     when.operator_killed()
-    passed = reaches(pool, "Promoting", within=180)
+    passed = reaches(phases, "Promoting", within=180)
     assert passed["verdict"]["canary"]["requests"] > before, "what was counted is lost"
     when.operator_killed()
     then.is_ready(pool, within=240)
     all_are(pool, new)
 
     when.edited(pool, model=model("wordy"))
-    reaches(pool, "Analysing", within=180)
+    reaches(phases, "Analysing", within=180)
     when.edited(pool, model=model("wordy-v2"))
-    reaches(pool, "RollingBack")
+    reaches(phases, "RollingBack")
     when.operator_killed()
     then.is_ready(pool, within=240)
     all_are(pool, new)

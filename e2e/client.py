@@ -73,8 +73,8 @@ class Client:
         (answer,) = self._ask(1, pool, path, body, method, key)
         return answer
 
-    def ask_at_once(self, count: int, pool: Pool, body: str) -> list[Answer]:
-        """Send the same chat so many times at the same time, each on a connection of its own."""
+    def ask_at_once(self, count: int, pool: Pool, body: str | None = None) -> list[Answer]:
+        """Send the same chat so many times at the same time, each on a connection of its own. Without a body it is a short one."""
         return self._ask(count, pool, "/v1/chat/completions", body, "POST", "")
 
     def _ask(self, count: int, pool: Pool, path: str, body: str | None, method: str, key: str) -> list[Answer]:

@@ -40,8 +40,14 @@ ready() {  # from containers that run to a cluster that takes pods
 mend() {
   mapfile -t nodes < <(kind get nodes --name "$CLUSTER")
   docker start "${nodes[@]}"
-  kubectl config get-contexts "kind-$CLUSTER" >/dev/null 2>&1 || kind export kubeconfig --name "$CLUSTER"
+  known || kind export kubeconfig --name "$CLUSTER"
   ready
+}
+
+known() {  # whether the user's kubeconfig leads to this cluster: it may have one of the same name that is gone
+  local server
+  server=$(kind get kubeconfig --name "$CLUSTER" | sed -n 's/^ *server: //p')
+  kubectl config view -o jsonpath="{.clusters[?(@.name==\"kind-$CLUSTER\")].cluster.server}" | grep -qxF "$server"
 }
 
 prepare() {  # programs and the node image, from where they are to be had

@@ -16,6 +16,7 @@ class Phases(Watch):
         self._pool = pool
         self._history: list[Object] = []
         self._told = 0
+        self._now: Object = {}
         super().__init__(api, "inferencepools", pool.namespace)
 
     def begin(self, found: Sequence[Object]) -> None:
@@ -25,10 +26,10 @@ class Phases(Watch):
     def take(self, action: str, found: Object) -> None:
         if found["metadata"]["name"] != self._pool.name:
             return
-        now = dict((found.get("status") or {}).get("rollout") or {})
+        self._now = dict((found.get("status") or {}).get("rollout") or {})
         last = self._history[-1] if self._history else {}
-        if any(now.get(part) != last.get(part) for part in ("phase", "target")):
-            self._history.append(now)
+        if any(self._now.get(part) != last.get(part) for part in ("phase", "target")):
+            self._history.append(self._now)
 
     def next(self, phase: str) -> Object:
         """Return how the phase began that was not asked for before. Raises AssertionError while it has not."""
@@ -36,6 +37,7 @@ class Phases(Watch):
             if self._history[index].get("phase") == phase:
                 self._told = index + 1
                 return self._history[index]
-        now = self._pool.status().get("rollout") or {}
         seen = [each.get("phase") for each in self._history[self._told :]]
-        raise AssertionError(f"{now.get('phase')}: {now.get('message')}; since it was last looked at: {seen}")
+        raise AssertionError(
+            f"{self._now.get('phase')}: {self._now.get('message')}; since it was last looked at: {seen}"
+        )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import urllib3
 from e2e.api import Api, Object, events_of
 
 
-class Watch:
+class Watch(ABC):
     """A thread that hands over what is there, then each change: the base of what stories remember."""
 
     def __init__(self, api: Api, kind: str, namespace: str) -> None:
@@ -24,13 +25,13 @@ class Watch:
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
+    @abstractmethod
     def begin(self, found: Sequence[Object]) -> None:
         """Take in all that is there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, action: str, found: Object) -> None:
         """Take in a change: ADDED, MODIFIED or DELETED."""
-        raise NotImplementedError
 
     def stop(self) -> None:
         """End the watch. Raises AssertionError where it has missed something."""

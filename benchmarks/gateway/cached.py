@@ -7,10 +7,10 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
-from added import WARM_SECONDS
+from added import WARM_SECONDS, p95_ms
 from contestants import ours
-from processes import KEY, Sample, load, upstreams
-from report import Figure, Report, percentile
+from processes import KEY, load, upstreams
+from report import Figure, Report
 
 _QUESTIONS = 20
 CROWD = 1000
@@ -27,11 +27,11 @@ async def _hits(report: Report, directory: Path, rate: float, seconds: float, ro
     with upstreams(directory, 3) as workers:
         async with ours(directory / "ours-cached", workers, cache=True) as pod:
             for number in range(rounds):
-                plain = _late(await load(workers[0].port, rate, seconds + WARM_SECONDS, seed=number))
-                direct.append(percentile([found.seconds * 1000 for found in plain], 95))
+                direct.append(p95_ms(await load(workers[0].port, rate, seconds + WARM_SECONDS, seed=number)))
                 port = pod.rig.model.ports.http
-                late = _late(await load(port, rate, seconds + WARM_SECONDS, bodies=_QUESTIONS, seed=number))
-                p95.append(percentile([found.seconds * 1000 for found in late if found.cache == "hit"], 95))
+                samples = await load(port, rate, seconds + WARM_SECONDS, bodies=_QUESTIONS, seed=number)
+                p95.append(p95_ms([found for found in samples if found.cache == "hit"]))
+                late = [found for found in samples if found.at >= WARM_SECONDS]
                 hits, asked = hits + sum(found.cache == "hit" for found in late), asked + len(late)
     report.add(
         Figure(
@@ -45,10 +45,6 @@ async def _hits(report: Report, directory: Path, rate: float, seconds: float, ro
             note=f"{hits / asked:.1%} of the requests were hits",
         )
     )
-
-
-def _late(samples: list[Sample]) -> list[Sample]:
-    return [found for found in samples if found.at >= WARM_SECONDS]
 
 
 async def _crowd(report: Report, directory: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rig.agent import AgentRig, gateway_pod
+from rig.agent import AgentRig, gateway_pod, serving_pod
 from rig.envoy import CANARY, CHAT, STABLE, route, until
 from rig.worker import StartWorkers
 from servers.control_plane import ApiServer
@@ -76,9 +76,7 @@ async def test_what_cannot_be_used_is_reported_and_the_last_good_configuration_s
     tmp_path: Path, control: ApiServer, start_workers: StartWorkers, file: str, text: str, reason: str
 ) -> None:
     workers = await start_workers(1)
-    async with gateway_pod(tmp_path, control, ONE) as pod:
-        pod.cluster.endpoints(SERVICE, workers)
-        await pod.rig.healthy(STABLE, 1)
+    async with serving_pod(tmp_path, control, ONE, workers) as pod:
         good = pod.program(pod.rig.model)
         await pod.said(programmed=True, running=good.version)
 
@@ -122,9 +120,7 @@ async def test_while_the_agent_is_dead_envoy_serves_and_a_new_one_catches_up(
     tmp_path: Path, control: ApiServer, start_workers: StartWorkers
 ) -> None:
     first, second = await start_workers(2)
-    async with gateway_pod(tmp_path, control, ONE) as pod:
-        pod.cluster.endpoints(SERVICE, [first])
-        await pod.rig.healthy(STABLE, 1)
+    async with serving_pod(tmp_path, control, ONE, [first]) as pod:
         pod.kill()
         assert (await pod.rig.ask())[0] == 200
         pod.cluster.endpoints(SERVICE, [first, second])
@@ -152,9 +148,7 @@ async def test_while_the_api_server_is_away_the_last_files_serve_also_after_a_re
     tmp_path: Path, control: ApiServer, start_workers: StartWorkers
 ) -> None:
     workers = await start_workers(1)
-    async with gateway_pod(tmp_path, control, ONE) as pod:
-        pod.cluster.endpoints(SERVICE, workers)
-        await pod.rig.healthy(STABLE, 1)
+    async with serving_pod(tmp_path, control, ONE, workers) as pod:
         control.stop_api()
         try:
             await pod.said(inTouch=False, programmed=True)
@@ -198,9 +192,7 @@ async def test_a_pod_that_was_made_without_keys_keeps_what_it_has_until_it_is_re
     tmp_path: Path, control: ApiServer, start_workers: StartWorkers
 ) -> None:
     workers = await start_workers(1)
-    async with gateway_pod(tmp_path, control, ONE) as pod:
-        pod.cluster.endpoints(SERVICE, workers)
-        await pod.rig.healthy(STABLE, 1)
+    async with serving_pod(tmp_path, control, ONE, workers) as pod:
         pod.program(replace(pod.rig.model, tenant_keys=TenantKeys("keys")))
         await pod.said(programmed=False, reason="NotWritten")
         assert (await pod.rig.ask())[0] == 200
@@ -222,9 +214,7 @@ async def test_a_gateway_that_is_told_to_stop_lets_everything_finish_and_ends_en
     tmp_path: Path, control: ApiServer, start_workers: StartWorkers
 ) -> None:
     workers = await start_workers(1)
-    async with gateway_pod(tmp_path, control, ONE) as pod:
-        pod.cluster.endpoints(SERVICE, workers)
-        await pod.rig.healthy(STABLE, 1)
+    async with serving_pod(tmp_path, control, ONE, workers) as pod:
         workers[0].mode = "stream"
         async with pod.rig.session.post(pod.rig.url + CHAT, data=b"{}") as answer:
             assert await answer.content.readline() == b"data: first\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig.agent import POD, gateway_pod
+from rig.agent import POD, serving_pod
 from rig.envoy import STABLE, route
 from rig.worker import StartWorkers
 from servers.control_plane import ApiServer
@@ -16,16 +16,13 @@ from slicewise.gateway import GatewayModel
 from slicewise_gateway.agent.successor import is_served
 
 ONE = GatewayModel("chat", (route(STABLE),))
-SERVICE = f"chat-{STABLE}"
 
 
 async def test_a_gateway_that_is_the_only_one_goes_on_until_the_next_one_serves(
     tmp_path: Path, control: ApiServer, start_workers: StartWorkers
 ) -> None:
     workers = await start_workers(1)
-    async with gateway_pod(tmp_path, control, ONE) as pod:
-        pod.cluster.endpoints(SERVICE, workers)
-        await pod.rig.healthy(STABLE, 1)
+    async with serving_pod(tmp_path, control, ONE, workers) as pod:
         pod.cluster.gateways({POD: True, "chat-gateway-1": False})
         pod.terminate()
         await pod.said(draining=True)

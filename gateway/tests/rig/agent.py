@@ -17,7 +17,7 @@ import aiohttp
 from servers.control_plane import ApiServer
 from servers.processes import end, free_port, spawn
 
-from rig.envoy import Rig, endpoint_slice, until
+from rig.envoy import STABLE, Rig, endpoint_slice, until
 from rig.worker import Worker
 from slicewise.gateway import GatewayConfig, GatewayModel, render_gateway
 
@@ -194,3 +194,14 @@ async def gateway_pod(directory: Path, server: ApiServer, model: GatewayModel) -
 
 
 _COMMAND = (sys.executable, "-m", "slicewise_gateway")
+
+
+@asynccontextmanager
+async def serving_pod(
+    directory: Path, server: ApiServer, model: GatewayModel, workers: list[Worker]
+) -> AsyncIterator[AgentRig]:
+    """As `gateway_pod`, with workers of the stable revision that Envoy has found healthy."""
+    async with gateway_pod(directory, server, model) as pod:
+        pod.cluster.endpoints(f"chat-{STABLE}", workers)
+        await pod.rig.healthy(STABLE, len(workers))
+        yield pod

@@ -21,6 +21,7 @@ Objects = Mapping[str, Mapping[str, Any]]
 
 log = logging.getLogger(__name__)
 
+_LIST_SECONDS: Final = 15
 _WATCH_SECONDS: Final = 240
 _SILENCE_SECONDS: Final = 90
 """The server sends a bookmark about once a minute; longer silence is a dead connection."""
@@ -44,6 +45,20 @@ class ApiServer:
     def authorization(self) -> dict[str, str]:
         """Return the header for one request."""
         return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"}
+
+    async def list(
+        self, session: aiohttp.ClientSession, url: str, selector: Mapping[str, str], seconds: float
+    ) -> dict[str, Any]:
+        """Return the list behind a URL of it, within so many seconds. Raises aiohttp.ClientError, TimeoutError, OSError, ValueError."""
+        async with session.get(
+            url,
+            params=selector,
+            headers=self.authorization(),
+            timeout=aiohttp.ClientTimeout(total=seconds),
+        ) as response:
+            response.raise_for_status()
+            found: dict[str, Any] = await response.json()
+            return found
 
 
 class _StartAgainError(Exception):
@@ -85,14 +100,7 @@ class Collection:
                 wait = min(wait * 2, _BACKOFF[1])
 
     async def _list(self, session: aiohttp.ClientSession) -> str:
-        async with session.get(
-            self._url,
-            params=self.selector,
-            headers=self._server.authorization(),
-            timeout=aiohttp.ClientTimeout(total=15),
-        ) as response:
-            response.raise_for_status()
-            found = await response.json()
+        found = await self._server.list(session, self._url, self.selector, _LIST_SECONDS)
         self._objects = {item["metadata"]["name"]: item for item in found.get("items") or ()}
         self.in_touch = True
         self._tell()

@@ -9,11 +9,13 @@ from typing import Any, Final
 
 import aiohttp
 
+from slicewise_gateway.agent.endpoints import SERVICE_LABEL
 from slicewise_gateway.agent.kube import ApiServer
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
+_ANSWER_SECONDS: Final = 5
 _GONE: Final = frozenset({401, 403, 404})
 """Answers of an API server that has deleted this pod's rights: the pool itself is going."""
 
@@ -34,18 +36,15 @@ def is_served(slices: Iterable[Mapping[str, Any]], pod: str) -> bool:
 async def successor(server: ApiServer, namespace: str, service: str, pod: str) -> None:
     """Return once another pod serves, or nobody is to come. An API server that does not answer is asked again."""
     url = f"{server.url}/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
-    selector = {"labelSelector": f"kubernetes.io/service-name={service}"}
+    selector = {"labelSelector": f"{SERVICE_LABEL}={service}"}
     async with server.session() as session:
         while True:
             try:
-                async with session.get(
-                    url, params=selector, headers=server.authorization(), timeout=aiohttp.ClientTimeout(total=5)
-                ) as response:
-                    if response.status in _GONE:
-                        return
-                    response.raise_for_status()
-                    if is_served((await response.json()).get("items") or (), pod):
-                        return
+                found = await server.list(session, url, selector, _ANSWER_SECONDS)
+                if is_served(found.get("items") or (), pod):
+                    return
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                if isinstance(error, aiohttp.ClientResponseError) and error.status in _GONE:
+                    return
                 log.debug("who else serves is not known: %s: %s", type(error).__name__, error)
             await asyncio.sleep(_LOOK_SECONDS)

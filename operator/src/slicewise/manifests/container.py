@@ -20,6 +20,11 @@ def environment(values: Mapping[str, object], prefix: str) -> list[dict[str, Any
     return [{"name": f"{prefix}{name}", "value": str(value)} for name, value in values.items() if value is not None]
 
 
+def from_field(name: str, path: str) -> dict[str, Any]:
+    """Return an environment variable that the kubelet fills from a field of the pod."""
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
 def http_probe(path: str, port: int | str, *, period: int, failures: int) -> dict[str, Any]:
     """Return a probe by HTTP. `port`: number or name; `period`: seconds; `failures`: in a row, before it counts."""
     return {

@@ -18,7 +18,7 @@ from slicewise.api.labels import (
 )
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.gateway import envoy_arguments
-from slicewise.manifests.container import environment, http_probe, locked_down
+from slicewise.manifests.container import environment, from_field, http_probe, locked_down
 from slicewise.manifests.gateway_access import AGENT_PORT
 from slicewise.manifests.gateway_edge import SETTINGS_PREFIX, build_edge
 from slicewise.manifests.gateway_wish import GatewayWish
@@ -161,8 +161,7 @@ def _environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]
         "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
         "DRAIN_SECONDS": drain_seconds(wish),
     }
-    pod = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}
-    return [*environment(values, SETTINGS_PREFIX), {"name": f"{SETTINGS_PREFIX}POD_NAME", "valueFrom": pod}]
+    return [*environment(values, SETTINGS_PREFIX), from_field(f"{SETTINGS_PREFIX}POD_NAME", "metadata.name")]
 
 
 def _volumes(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from slicewise.api.labels import common_labels
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.manifests.container import environment, http_probe, locked_down
+from slicewise.manifests.container import environment, from_field, http_probe, locked_down
 from slicewise.manifests.metadata import revision_labels, worker_account_name
 from slicewise.manifests.pod_volumes import pod_volumes, weights_path_mounts
 
@@ -135,8 +135,7 @@ def _worker_container(
         },
         "SLICEWISE_WORKER_",
     )
-    zone = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.labels['slicewise.dev/zone']"}}
-    env.append({"name": "SLICEWISE_WORKER_ZONE", "valueFrom": zone})
+    env.append(from_field("SLICEWISE_WORKER_ZONE", "metadata.labels['slicewise.dev/zone']"))
     return {
         "name": "worker",
         "image": image,

@@ -56,7 +56,7 @@ def edge(pod: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> EdgeSettings:
     names = {item["name"].removeprefix(PREFIX).lower() for item in container["env"]}
     assert names <= set(EdgeSettings.model_fields)
     for item in container["env"]:
-        monkeypatch.setenv(item["name"], item.get("value", "chat-gateway-0"))
+        monkeypatch.setenv(item["name"], item["value"])
     return EdgeSettings()  # type: ignore[call-arg]  # the environment gives the required ones
 
 

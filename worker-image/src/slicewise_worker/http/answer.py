@@ -49,7 +49,7 @@ def deliver_into(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Ticket
             woken = bool(waiting)
             waiting.extend(events)
         # The loop is closed only when the process ends, and then nobody waits for events.
-        if not woken and events:
+        if not woken:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(dispatch)
 

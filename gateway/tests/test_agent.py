@@ -47,7 +47,7 @@ async def test_endpoints_and_weights_follow_the_cluster(
                 await rig.ask()
             return canary.requests == before
 
-        await until(no_canary, 1, "no request to the canary")
+        await until(no_canary, what="no request to the canary")
 
         config = pod.program(rig.model)
         pod.cluster.endpoints(SERVICE, [second])

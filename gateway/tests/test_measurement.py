@@ -14,7 +14,7 @@ from slicewise.clients.gateways import HttpGateways
 from slicewise.gateway import GatewayModel, TenantKeys
 from slicewise.gateway.measurement import Counts, NoData, Reading, between, parse_stats
 
-LIMIT = 0.2
+LIMIT = 0.5
 MODEL = GatewayModel("chat", (route(STABLE, 1), route(CANARY, 0)), p95_seconds=LIMIT)
 
 
@@ -60,11 +60,9 @@ async def test_a_request_that_another_worker_took_over_counts_once_and_as_a_succ
     workers = await start_workers(2)
     workers[0].mode = "full"
     async with running(tmp_path, MODEL, {f"chat-{STABLE}": workers, f"chat-{CANARY}": []}) as rig:
-        for _ in range(8):
-            assert (await rig.ask())[0] == 200
-        assert workers[0].requests > 0
+        count = await rig.ask_until_met(workers[0])
         counts = (await merged(rig)).revisions[STABLE]
-        assert counts == Counts(requests=8, failed=0, timed=8, slow=0)
+        assert counts == Counts(requests=count, failed=0, timed=count, slow=0)
 
 
 async def test_a_stream_that_breaks_after_its_first_byte_is_a_failure(
@@ -101,7 +99,7 @@ async def test_who_does_not_answer_is_no_data(tmp_path: Path, start_workers: Sta
         found = HttpGateways(session, stats_port=worker.port, agent_port=worker.port)
         assert isinstance(await found.counters(worker.address, LIMIT), NoData)
         assert isinstance(await found.info(worker.address), NoData)
-        worker.mode = "hang"
+        worker.waits = True
         slow = HttpGateways(session, 0.1, stats_port=worker.port)
         assert isinstance(await slow.counters(worker.address, LIMIT), NoData)
         worker.go.set()
@@ -111,7 +109,7 @@ TEXT = """# TYPE envoy_cluster_upstream_rq_total counter
 envoy_cluster_upstream_rq_total{envoy_cluster_name="rev-aaaa1111"} 10
 envoy_slicewise_requests{slicewise_cluster="rev-aaaa1111"} 8
 envoy_slicewise_failed{slicewise_cluster="rev-aaaa1111"} 1
-envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="rev-aaaa1111",le="200"} 6
+envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="rev-aaaa1111",le="500"} 6
 envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="rev-aaaa1111",le="+Inf"} 9
 envoy_cluster_upstream_rq_time_count{envoy_cluster_name="rev-aaaa1111"} 9
 envoy_server_uptime{} 60
@@ -136,7 +134,7 @@ def test_a_text_that_is_not_whole_is_no_data(text: str) -> None:
 
 
 def test_a_histogram_without_an_edge_at_the_limit_is_no_data() -> None:
-    assert isinstance(reading(TEXT.replace('le="200"', 'le="250"')).revisions[STABLE], NoData)
+    assert isinstance(reading(TEXT.replace('le="500"', 'le="550"')).revisions[STABLE], NoData)
 
 
 def test_a_cluster_of_which_envoy_counts_nothing_is_no_data_and_not_0() -> None:

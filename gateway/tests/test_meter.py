@@ -15,7 +15,7 @@ from slicewise.controller.meter import NOT_LOOKED, Meter
 from slicewise.gateway import GatewayModel
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
 
-LIMIT = 0.2
+LIMIT = 0.5
 MODEL = GatewayModel("chat", (route(STABLE, 1), route(CANARY, 1)), p95_seconds=LIMIT)
 JUDGED: dict[str, Any] = {
     "rollout": {

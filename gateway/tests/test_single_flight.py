@@ -7,7 +7,7 @@ import functools
 from collections import Counter
 from pathlib import Path
 
-from rig.edge import edge_pod
+from rig.edge import EdgeRig, edge_pod
 from rig.envoy import STABLE, route, until
 from rig.worker import StartWorkers, Worker
 
@@ -41,16 +41,9 @@ async def test_when_who_asked_first_leaves_the_others_get_their_answer(
         await until(lambda: running(worker, 1), what="the worker has it")
         others = [asyncio.create_task(pod.ask(stream=True)) for _ in range(5)]
 
-        async def all_here() -> bool:
-            return await pod.rig.stat("cluster.edge.upstream_rq_active") == 6
-
-        await until(all_here, what="all have joined")
+        await until(lambda: inside(pod, 6), what="all have joined")
         first.cancel()
-
-        async def first_is_gone() -> bool:
-            return await pod.rig.stat("cluster.edge.upstream_rq_active") == 5
-
-        await until(first_is_gone, what="Envoy has let go of the first")
+        await until(lambda: inside(pod, 5), what="Envoy has let go of the first")
         worker.go.set()
         assert {(await other).status for other in others} == {200}
         assert worker.requests == 1
@@ -58,7 +51,7 @@ async def test_when_who_asked_first_leaves_the_others_get_their_answer(
 
 async def test_when_all_leave_the_worker_is_told(tmp_path: Path, start_workers: StartWorkers) -> None:
     (worker,) = await start_workers(1)
-    worker.mode = "hang"
+    worker.waits = True
     async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
         for temperature, requests in ((0, 1), (1, 2)):
             asking = [asyncio.create_task(pod.ask(temperature=temperature)) for _ in range(2)]
@@ -72,11 +65,18 @@ async def test_a_crowd_whose_answer_fails_asks_once_more_and_not_each_for_itself
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:
     (worker,) = await start_workers(1)
-    worker.mode, worker.delay = "fail", 0.3
+    worker.mode, worker.waits = "fail", True
     async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
-        answers = await asyncio.gather(*(pod.ask() for _ in range(50)))
-        assert {answer.status for answer in answers} == {500}
+        asking = [asyncio.create_task(pod.ask()) for _ in range(50)]
+        await until(lambda: inside(pod, 50), what="all have joined")
+        worker.go.set()
+        assert {(await each).status for each in asking} == {500}
         assert worker.requests <= 4, "who came while the first one was on its way, and who came later, each twice"
+
+
+async def inside(pod: EdgeRig, count: int) -> bool:
+    """Whether Envoy has given so many requests to the edge that have no answer yet."""
+    return await pod.rig.stat("cluster.edge.upstream_rq_active") == count
 
 
 async def running(worker: Worker, count: int) -> bool:

@@ -27,7 +27,7 @@ STABLE, CANARY = "aaaa1111", "bbbb2222"
 CHAT = "/v1/chat/completions"
 
 
-async def until(condition: Callable[[], Awaitable[object]], seconds: float = 10, what: str = "condition") -> None:
+async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60, what: str = "condition") -> None:
     """Wait until `await condition()` is true; past the deadline raises AssertionError."""
     try:
         async with asyncio.timeout(seconds):
@@ -144,6 +144,16 @@ class Rig:
         if self.process is not None:
             end(self.process)
             self.process = None
+
+    async def ask_until_met(self, worker: Worker) -> int:
+        """Ask until a request has come to this worker, for the choice is Envoy's; each gets its answer. Return how many it took."""
+        for count in range(1, 100):
+            status, _, headers = await self.ask()
+            assert status == 200
+            assert "x-slicewise-not-started" not in headers
+            if worker.requests:
+                return count
+        raise AssertionError("none of a hundred requests came to the worker")
 
 
 @asynccontextmanager

@@ -18,12 +18,12 @@ def own_address() -> str:
         return str(probe.getsockname()[0])
 
 
-Mode = Literal["ok", "full", "fail", "die", "stream", "hang"]
+Mode = Literal["ok", "full", "fail", "die", "stream"]
 
 
 class Worker:
     """`mode`: ok; full (503, not started); fail (500); die (reset before an answer); stream (a byte, then on `go` the rest or, with
-    `break_stream`, a reset); hang."""
+    `break_stream`, a reset). With `waits` it does none of that before `go`."""
 
     def __init__(self, address: str, port: int) -> None:
         self.address, self.port = address, port
@@ -32,6 +32,7 @@ class Worker:
         self.ready = True
         self.requests = 0
         self.delay = 0.0
+        self.waits = False
         self.break_stream = False
         self.last = b"data: last\n\n"
         self.running = 0
@@ -62,6 +63,8 @@ class Worker:
         self.body = body = await request.read()
         self.running += 1
         try:
+            if self.waits:
+                await self.go.wait()
             if self.delay:
                 await asyncio.sleep(self.delay)
             return await self._say(request, body)
@@ -77,8 +80,6 @@ class Worker:
             case "die":
                 if request.transport is not None:
                     request.transport.abort()
-            case "hang":
-                await self.go.wait()
             case "stream":
                 return await self._stream(request)
         return web.json_response({"worker": self.name, "bytes": len(body)}, headers={"x-slicewise-revision": "forged"})

@@ -10,7 +10,7 @@ from builders import pool_object
 from wiring.fault_proxy import FaultProxy, Seen, fault_proxy
 from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually, operators
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.apiserver
 
 
 @pytest.fixture

@@ -94,8 +94,8 @@ async def test_the_progress_of_a_download_is_shown(cluster: Cluster, replicas: O
             pod, phase="Pending", podIP="127.77.0.2", podIPs=[{"ip": "127.77.0.2"}], initContainerStatuses=[fetching]
         )
         await eventually(lambda: "25 %" in cluster.condition("WeightsCached").get("message", ""), operator.words())
-    labels = f'{{namespace="{cluster.namespace}",pool="chat"}}'
-    assert operator.metric(f"slicewise_fetch_done_bytes{labels}") == 25 * 2**20
+        done = f'slicewise_fetch_done_bytes{{namespace="{cluster.namespace}",pool="chat"}}'
+        await eventually(lambda: operator.metric(done) == 25 * 2**20, "the bytes are a metric")
 
 
 async def test_a_download_that_failed_is_told_in_its_own_words(

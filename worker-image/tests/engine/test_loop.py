@@ -191,8 +191,7 @@ class BreakingOnce(Breaking):
 
 def test_a_step_that_fails_for_good_ends_everything_and_says_so(tiny: Path, bench) -> None:
     engine = bench(tiny, context_type=Breaking, sequences=1)
-    running, _ = engine.submit(Generation(engine.tokens("Hello"), 400, GREEDY))
-    waiting, _ = engine.submit(Generation(engine.tokens("Hello"), 400, GREEDY))
+    running, waiting = engine.submit_together([Generation(engine.tokens("Hello"), 400, GREEDY)] * 2)
     for collector in (running, waiting):
         end = collector.end()
         assert isinstance(end, Broken)

@@ -72,7 +72,9 @@ def _edge_cluster(model: GatewayModel, address: str, port: int) -> Json:
     return {
         "name": EDGE_CLUSTER,
         "type": "STATIC",
-        "connect_timeout": "0.5s",
+        # On the loopback an edge that is gone refuses at once; what takes long is a machine that is busy, and a crowd that
+        # goes past the edge then asks the workers each for itself.
+        "connect_timeout": "5s",
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "health_checks": [_health_check()],
         "outlier_detection": {

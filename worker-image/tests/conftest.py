@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from servers.processes import free_port
 
 MAKE = Path(__file__).parents[1] / "models" / "make.py"
 DEADLINE = 60.0
@@ -111,12 +111,6 @@ class RunningWorker:
     def wait(self) -> int:
         """Wait for the process to end and return its exit status."""
         return self.process.wait(DEADLINE)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def launch(folder: Path, model: Path, *, before: str = "", **settings: object) -> RunningWorker:

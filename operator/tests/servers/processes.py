@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import random
+import itertools
+import secrets
 import shutil
 import socket
 import subprocess
@@ -16,11 +17,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+_PORTS = range(12_000, 30_000)
+"""Below those that the kernel gives to outgoing connections: of those, any may be taken between the look and the use."""
+_turns = itertools.count(secrets.randbelow(len(_PORTS)))
+
+
 def free_port() -> int:
-    """Return a TCP port that nothing listens on, from below those that the kernel gives to outgoing connections: of those,
-    any may be taken between the look and the use."""
+    """Return a TCP port that nothing listens on, another one each time: who asked before may not listen yet."""
     while True:
-        port = random.randrange(12_000, 30_000)
+        port = _PORTS[next(_turns) % len(_PORTS)]
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("0.0.0.0", port))
             return port

@@ -8,7 +8,8 @@ import obstore
 import pytest
 from fetching import MIB, Fetcher, digest_of, gguf
 from obstore.store import S3Store
-from sources.programs import CuttingProxy, free_port, program, running
+from servers.processes import free_port
+from sources.programs import CuttingProxy, program, running
 
 from slicewise_worker.weights.errors import FetchError, Reason
 from slicewise_worker.weights.settings import Credentials

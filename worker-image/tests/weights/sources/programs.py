@@ -29,13 +29,6 @@ def program(name: str) -> str:
     return str(path)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def running(command: list[str], port: int, log: Path) -> Iterator[None]:
     """The program, answering on its port, until the block ends."""

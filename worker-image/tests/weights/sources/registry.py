@@ -20,7 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from sources.programs import free_port, program, running
+from servers.processes import free_port
+from sources.programs import program, running
 
 # "reader" with "s3cret", as bcrypt (the registry takes nothing else).
 HTPASSWD = "reader:$2b$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS35PSZnDXlK\n"

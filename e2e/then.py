@@ -97,7 +97,7 @@ class Then:
         held = [device_of(pod) for pool in pools for pod in pool.workers()]
         assert len(held) == len(set(held)), f"a device is held twice: {held}"
 
-    def no_request_failed(self, load: Load, at_least: int = 20) -> None:
+    def no_request_failed(self, load: Load, at_least: int = 20, within: float = 90) -> None:
         """Every request since the load began was answered, and so many there were: on a busy machine they take longer."""
 
         def many() -> None:
@@ -107,7 +107,7 @@ class Then:
                 pytest.fail(f"{len(failures)} of {len(requests)} requests failed: {failures[:5]}")
             assert len(requests) >= at_least, f"only {len(requests)} requests were made"
 
-        eventually("requests enough", many, within=90)
+        eventually("requests enough", many, within)
 
     def floors_held(self, watch: FloorWatch, **floors: int) -> None:
         """No zone had fewer ready workers than its floor at any time."""

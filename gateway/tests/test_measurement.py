@@ -60,7 +60,7 @@ async def test_a_request_that_another_worker_took_over_counts_once_and_as_a_succ
     workers = await start_workers(2)
     workers[0].mode = "full"
     async with running(tmp_path, MODEL, {f"chat-{STABLE}": workers, f"chat-{CANARY}": []}) as rig:
-        count = await rig.ask_until_met(workers[0])
+        count = await rig.ask_until_met(workers[0], at_least=8)
         counts = (await merged(rig)).revisions[STABLE]
         assert counts == Counts(requests=count, failed=0, timed=count, slow=0)
 

@@ -7,13 +7,15 @@ import functools
 from collections import Counter
 from pathlib import Path
 
-from rig.edge import EdgeRig, edge_pod
+from rig.edge import edge_pod, has
 from rig.envoy import STABLE, route, until
 from rig.worker import StartWorkers, Worker
 
 from slicewise.gateway import GatewayModel
 
 ONE = GatewayModel("chat", (route(STABLE),))
+INSIDE = "cluster.edge.upstream_rq_active"
+"""Requests that Envoy has given to the edge and that have no answer yet."""
 
 
 async def test_a_thousand_equal_requests_at_once_are_one_for_the_workers(
@@ -41,9 +43,9 @@ async def test_when_who_asked_first_leaves_the_others_get_their_answer(
         await until(lambda: running(worker, 1), what="the worker has it")
         others = [asyncio.create_task(pod.ask(stream=True)) for _ in range(5)]
 
-        await until(lambda: inside(pod, 6), what="all have joined")
+        await until(lambda: has(pod.rig, INSIDE, 6), what="all have joined")
         first.cancel()
-        await until(lambda: inside(pod, 5), what="Envoy has let go of the first")
+        await until(lambda: has(pod.rig, INSIDE, 5), what="Envoy has let go of the first")
         worker.go.set()
         assert {(await other).status for other in others} == {200}
         assert worker.requests == 1
@@ -68,15 +70,10 @@ async def test_a_crowd_whose_answer_fails_asks_once_more_and_not_each_for_itself
     worker.mode, worker.waits = "fail", True
     async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
         asking = [asyncio.create_task(pod.ask()) for _ in range(50)]
-        await until(lambda: inside(pod, 50), what="all have joined")
+        await until(lambda: has(pod.rig, INSIDE, 50), what="all have joined")
         worker.go.set()
         assert {(await each).status for each in asking} == {500}
         assert worker.requests <= 4, "who came while the first one was on its way, and who came later, each twice"
-
-
-async def inside(pod: EdgeRig, count: int) -> bool:
-    """Whether Envoy has given so many requests to the edge that have no answer yet."""
-    return await pod.rig.stat("cluster.edge.upstream_rq_active") == count
 
 
 async def running(worker: Worker, count: int) -> bool:

@@ -145,15 +145,16 @@ class Rig:
             end(self.process)
             self.process = None
 
-    async def ask_until_met(self, worker: Worker) -> int:
-        """Ask until a request has come to this worker, for the choice is Envoy's; each gets its answer. Return how many it took."""
+    async def ask_until_met(self, worker: Worker, times: int = 1, at_least: int = 1) -> int:
+        """Ask `at_least` so often, and until this worker was met so many `times`, for the choice is Envoy's; each request gets
+        its answer. Return how many were asked."""
         for count in range(1, 100):
             status, _, headers = await self.ask()
             assert status == 200
             assert "x-slicewise-not-started" not in headers
-            if worker.requests:
+            if worker.requests >= times and count >= at_least:
                 return count
-        raise AssertionError("none of a hundred requests came to the worker")
+        raise AssertionError(f"only {worker.requests} of a hundred requests came to the worker")
 
 
 @asynccontextmanager

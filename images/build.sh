@@ -49,7 +49,7 @@ PY
 
 application() {  # FOLDER-OF-THE-PACKAGE FOLDER: our package, and a program for each of its scripts
   rm -rf "$2"; mkdir -p "$2"
-  uv pip install --quiet --no-deps --refresh-package slicewise --refresh-package slicewise-worker --refresh-package slicewise-gateway --python 3.11 --target "$2/app" "./$1"
+  uv pip install --quiet --no-deps --refresh-package slicewise --refresh-package slicewise-worker --refresh-package slicewise-gateway --build-constraints locks/build.txt --python 3.11 --target "$2/app" "./$1"
   rm -rf "$2/app/bin" "$2/app/.lock"
   python - "$1/pyproject.toml" "$2/bin" <<'PY'
 import pathlib, sys, tomllib
@@ -66,7 +66,7 @@ PY
 
 image() {  # NAME FOLDER-OF-THE-PACKAGE
   local tag=slicewise-$1:$VERSION context=$root/build/images/$1 hash lock
-  lock=$(inputs "locks/$1.txt" images/build.sh images/llama-wheel.sh | cut -c1-16)
+  lock=$(inputs "locks/$1.txt" locks/build.txt images/build.sh images/llama-wheel.sh | cut -c1-16)
   hash=$( { echo "$lock $base $(docker image inspect "$base" --format '{{.Id}}')"; inputs "$2/src" "$2/pyproject.toml" "$2/README.md" "$2/Dockerfile"; } | sha256sum | cut -c1-16)
   if image_has "$tag" "$hash"; then echo "$tag is there"; return; fi
   mkdir -p "$context"

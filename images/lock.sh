@@ -9,6 +9,7 @@ uv_program
 uv lock "$@"   # as in: images/lock.sh --upgrade-package kopf
 export_lock() { uv export --frozen --quiet --no-emit-workspace --no-header --format requirements-txt "${@:2}" -o "locks/$1.txt" >/dev/null; }
 export_lock dev
+export_lock build --only-group build
 export_lock operator --package slicewise --no-dev
 export_lock worker --package slicewise-worker --no-dev
 export_lock gateway --package slicewise-gateway --no-dev

@@ -10,9 +10,9 @@ packages() {
   [ -x .venv/bin/python ] || uv venv --python 3.11 .venv
   rest=$(mktemp); trap 'rm -f "$rest"' EXIT
   awk '/^[a-z]/ {hit = !/^llama-cpp-python==/} hit' locks/dev.txt >"$rest"
-  uv pip install --python .venv/bin/python --no-deps --require-hashes -r "$rest"
+  uv pip install --python .venv/bin/python --no-deps --only-binary :all: --require-hashes -r "$rest"
   uv pip install --python .venv/bin/python --no-deps "$1"
-  uv pip install --python .venv/bin/python --no-deps --editable operator --editable worker-image --editable gateway --editable cli
+  uv pip install --python .venv/bin/python --no-deps --build-constraints locks/build.txt --editable operator --editable worker-image --editable gateway --editable cli
   uv pip check --python .venv/bin/python
   touch .venv/.synced
 }

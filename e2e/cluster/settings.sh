@@ -9,15 +9,14 @@ CNI=v1.9.1
 LOCAL_PATH=v0.0.30
 # kind's own node image of that kind release, for machines with a reachable registry
 PUBLIC_NODE_IMAGE=kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d
-PUBLIC_BASE_IMAGE=python:3.11-slim-bookworm
-PUBLIC_REDIS_IMAGE=redis:7.2   # the one that the chart names
+PUBLIC_BASE_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
+PUBLIC_REDIS_IMAGE=redis:7.2@sha256:0637954999d01b7c9ce9167db2da50656e2590d3b884f1c600c5f63bb6e6773c   # the one that the chart names
 SUITE=bookworm                 # Debian 12: its Python is the minor version that the locks are for
 NODE_IMAGE=slicewise/node:v$KUBE
 BASE_IMAGE=slicewise/base:python3
 CLUSTER=${SLICEWISE_CLUSTER:-slicewise}   # a second one beside the first: SLICEWISE_CLUSTER=trial make cluster
-UV=0.13.8
 VERSION=0.1.0                  # of the images of operator, worker and gateway
-export SUITE KIND HELM ETCD CNI LOCAL_PATH PUBLIC_NODE_IMAGE PUBLIC_BASE_IMAGE PUBLIC_REDIS_IMAGE NODE_IMAGE BASE_IMAGE CLUSTER UV VERSION
+export SUITE KIND HELM ETCD CNI LOCAL_PATH PUBLIC_NODE_IMAGE PUBLIC_BASE_IMAGE PUBLIC_REDIS_IMAGE NODE_IMAGE BASE_IMAGE CLUSTER VERSION
 
 export SLICEWISE_CACHE=${SLICEWISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/slicewise}
 bin=$SLICEWISE_CACHE/bin
@@ -66,12 +65,16 @@ debian() {
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${need[@]}" >/dev/null
 }
 
-# uv_program: makes sure of uv; where there is none, pip brings it into a folder of ours (a distribution's Python is left alone).
+# uv_program: makes sure of uv; where there is none, pip brings the one that locks/build.txt names into a folder of ours (a
+# distribution's Python is left alone).
 uv_program() {
   command -v uv >/dev/null && return
   python3 -m pip --version >/dev/null 2>&1 || debian python3-pip:pip3
   rm -rf "$SLICEWISE_CACHE/uv.part"
-  python3 -m pip install --quiet --disable-pip-version-check --target "$SLICEWISE_CACHE/uv.part" "uv==$UV"
+  mkdir -p "$SLICEWISE_CACHE/uv.part"
+  awk '/^[a-z]/ {hit = /^uv==/} hit' "$(dirname "${BASH_SOURCE[0]}")/../../locks/build.txt" >"$SLICEWISE_CACHE/uv.part/lock.txt"
+  python3 -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+    --target "$SLICEWISE_CACHE/uv.part" -r "$SLICEWISE_CACHE/uv.part/lock.txt"
   rm -rf "$SLICEWISE_CACHE/uv"; mv "$SLICEWISE_CACHE/uv.part" "$SLICEWISE_CACHE/uv"
 }
 

@@ -22,6 +22,8 @@ from slicewise_cli.options import Target
 
 SECONDS: Final = 30.0
 """Bound of each request."""
+_LARGEST_ANSWER: Final = 256 << 20
+"""Bytes of one answer: a list of all pods of a large cluster is below it."""
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -42,7 +44,10 @@ async def open_cluster(target: Target, *, seconds: float = SECONDS) -> AsyncIter
     async with open_session(connection, total=None) as session:
         session.headers["User-Agent"] = "kubectl-slicewise"
         yield Cluster(
-            KubeClient(connection, session, seconds), session, connection.server, target.namespace or namespace
+            KubeClient(connection, session, seconds, largest=_LARGEST_ANSWER),
+            session,
+            connection.server,
+            target.namespace or namespace,
         )
 
 

@@ -12,13 +12,15 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from slicewise.clients.kube import ApiError
+from slicewise.clients.kube import ApiError, UnreachableError
 from slicewise.clients.resources import Resource
 from slicewise_cli.kube.read import Object
 from slicewise_cli.kube.target import Cluster
 
 _WATCH_SECONDS: Final = 240
 """The server ends a watch after so long; a connection that died silently is noticed a little later."""
+_LONGEST_EVENT: Final = 16 << 20
+"""Bytes of one event; etcd takes objects of 1.5 MiB by default."""
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 5.0
 
@@ -100,14 +102,24 @@ async def _events(cluster: Cluster, path: str, query: Mapping[str, str]) -> Asyn
     """Yield (type, object) until the server ends the watch."""
     asked = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(_WATCH_SECONDS)}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_WATCH_SECONDS + 30)
-    async with cluster.session.get(cluster.server + path, params=asked, timeout=timeout, read_bufsize=2**20) as answer:
+    async with cluster.session.get(
+        cluster.server + path,
+        params=asked,
+        headers={"Accept-Encoding": "identity"},
+        timeout=timeout,
+        read_bufsize=2**20,
+        allow_redirects=False,
+    ) as answer:
         if answer.status == 410:
             raise _ExpiredError
-        if answer.status >= 400:
-            raise ApiError(answer.status, answer.reason or "Unknown", (await answer.text())[:256])
+        if answer.status >= 300:
+            said = (await answer.content.read(1024)).decode(errors="replace")
+            raise ApiError(answer.status, answer.reason or "Unknown", said[:256])
         buffer = b""
         async for chunk in answer.content.iter_any():
             *lines, buffer = (buffer + chunk).split(b"\n")
+            if len(buffer) > _LONGEST_EVENT:
+                raise UnreachableError(f"an event of {path} is larger than {_LONGEST_EVENT} bytes")
             for line in lines:
                 yield _event(json.loads(line))
 

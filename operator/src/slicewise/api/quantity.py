@@ -31,20 +31,32 @@ _SUFFIX: Final[dict[str, Decimal]] = {
     "Ei": Decimal(2**60),
 }
 _QUANTITY: Final = re.compile(
-    r"^([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+    r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
 )
+_LONGEST: Final = 64
+"""Characters of a quantity; Kubernetes writes 20 at most."""
+_MOST: Final = Decimal(2**63)
+"""Kubernetes keeps no quantity above this; neither do the status fields in which they are shown."""
+
+_MIB_LABEL: Final = re.compile(r"0{0,9}[1-9][0-9]{0,9}")
 
 
 def parse_quantity(text: str | int | float) -> Decimal:
     """Return the plain number that a Kubernetes quantity stands for.
 
     `kubernetes.utils.parse_quantity` does the same; it is not used because the pure layers must not import the client.
-    Raises ValueError with the offending text.
+    Raises ValueError with the offending text, also above 2^63.
     """
-    match = _QUANTITY.match(str(text).strip())
+    written = str(text).strip()
+    match = _QUANTITY.fullmatch(written) if len(written) <= _LONGEST else None
     if match is None:
-        raise ValueError(f"{text!r} is not a Kubernetes quantity (examples: 2Gi, 500Mi, 1, 250m)")
-    return Decimal(match[1]) * _SUFFIX[match[2] or ""]
+        raise ValueError(
+            f"{written[:_LONGEST]!r} is not a Kubernetes quantity (examples: 2Gi, 500Mi, 1, 250m), or too long"
+        )
+    number = Decimal(match[1]) * _SUFFIX[match[2] or ""]
+    if abs(number) > _MOST:
+        raise ValueError(f"{written!r} is above 2^63, the greatest Kubernetes quantity")
+    return number
 
 
 class Bytes(int):
@@ -56,8 +68,10 @@ class Bytes(int):
     def from_mib_label(cls, text: str) -> Bytes:
         """Read a label of GPU feature discovery (`nvidia.com/gpu.memory`, `nvidia.com/mig-….memory`), which is in MiB.
 
-        Raises ValueError when the text is no whole number.
+        Raises ValueError when the text is no whole number, or none from 1 MiB to 8 PiB.
         """
+        if not _MIB_LABEL.fullmatch(text):
+            raise ValueError(f"{text[:_LONGEST]!r} is not an amount of memory in MiB: write a whole number from 1 on")
         return cls(int(text) * MIB)
 
     @classmethod

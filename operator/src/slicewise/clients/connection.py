@@ -64,12 +64,21 @@ async def connect(kubeconfig: str | None = None, server: str | None = None) -> C
 
 
 def open_session(
-    connection: Connection, middlewares: Sequence[Middleware] = (), *, total: float | None = 30
+    connection: Connection,
+    middlewares: Sequence[Middleware] = (),
+    *,
+    total: float | None = 30,
+    auto_decompress: bool = False,
 ) -> aiohttp.ClientSession:
-    """Return a session that authorizes each request; `total` seconds bound one. The caller closes it."""
+    """Return a session that authorizes each request to the server; `total` seconds bound one. The caller closes it.
+
+    `auto_decompress`: for kopf, which reads answers by itself; without a bound, so only for the API server.
+    """
+    home = URL(connection.server).origin()
 
     async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        header = await connection.authorization()
+        # A middleware also sees the requests that follow a redirect: elsewhere the token has no business.
+        header = await connection.authorization() if request.url.origin() == home else None
         if header:
             request.headers["Authorization"] = header
         return await handler(request)
@@ -77,6 +86,7 @@ def open_session(
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=connection.tls, keepalive_timeout=30),
         headers={"User-Agent": USER_AGENT},
+        auto_decompress=auto_decompress,
         middlewares=(*middlewares, authorize),
         proxy=_proxy(connection.server),
         timeout=aiohttp.ClientTimeout(total=total),

@@ -5,20 +5,20 @@ Called by the observing step. Who does not answer in time is unknown, with the r
 
 from __future__ import annotations
 
-import asyncio
-import json
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import aiohttp
 from yarl import URL
 
+from slicewise.api.bounds import json_object, line, word
+from slicewise.clients.bounded import Unreadable, get_text
 from slicewise.gateway.measurement import STATS_FILTER, NoData, Reading, parse_stats
 from slicewise.pool.observed import GatewayInfo
 
 STATS_PORT: Final = 9090
 AGENT_PORT: Final = 9092
-_LIMIT: Final = 1 << 20
-"""Bytes read of an answer; the counters of a revision are about 5 KiB."""
+_LIMIT: Final = 256 * 1024
+"""Bytes read of an answer; the counters of a revision are about 5 KiB, and four revisions at most are known at a time."""
 
 
 class Gateways(Protocol):
@@ -32,7 +32,7 @@ class Gateways(Protocol):
 
 
 class HttpGateways:
-    """`Gateways` over HTTP."""
+    """`Gateways` over HTTP. `timeout` in seconds bounds a whole exchange."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class HttpGateways:
         agent_port: int = AGENT_PORT,
     ) -> None:
         self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._timeout = timeout
         self._stats_port = stats_port
         self._agent_port = agent_port
 
@@ -57,36 +57,25 @@ class HttpGateways:
         text = await self._get(_url(address, self._agent_port, "/v1/gateway"))
         if isinstance(text, NoData):
             return text
-        try:
-            answer: Any = json.loads(text)
-            return GatewayInfo(
-                running=_text(answer["running"]),
-                wanted=_text(answer["wanted"]),
-                programmed=answer["programmed"] is True,
-                reason=str(answer["reason"])[:64],
-                message=str(answer["message"])[:512],
-            )
-        except (ValueError, KeyError, TypeError):
+        answer = json_object(text)
+        if answer is None or not answer.keys() >= {"running", "wanted", "programmed", "reason", "message"}:
             return NoData("the agent's answer cannot be understood")
+        return GatewayInfo(
+            running=_version(answer["running"]),
+            wanted=_version(answer["wanted"]),
+            programmed=answer["programmed"] is True,
+            reason=word(answer["reason"]) or "",
+            message=line(answer["message"]),
+        )
 
     async def _get(self, url: URL) -> str | NoData:
-        try:
-            async with self._session.get(url, timeout=self._timeout, allow_redirects=False) as response:
-                if response.status != 200:
-                    return NoData(f"{url.host}:{url.port} answered {response.status}")
-                body = bytearray()
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > _LIMIT:
-                        return NoData(f"{url.host}:{url.port} answered more than {_LIMIT} bytes")
-                return body.decode()
-        except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError, OSError, ValueError) as error:
-            return NoData(f"{url.host}:{url.port} cannot be read: {type(error).__name__}")
+        text = await get_text(self._session, url, limit=_LIMIT, seconds=self._timeout)
+        return NoData(text.reason) if isinstance(text, Unreadable) else text
 
 
 def _url(address: str, port: int, path: str) -> URL:
     return URL.build(scheme="http", host=address, port=port, path=path)
 
 
-def _text(value: object) -> str | None:
-    return value[:64] if isinstance(value, str) else None
+def _version(value: object) -> str | None:
+    return line(value, 64) if isinstance(value, str) else None

@@ -12,13 +12,19 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 
+from slicewise.api.bounds import json_object, line
 from slicewise.api.labels import FIELD_MANAGER
+from slicewise.clients.bounded import EncodedError, TooLargeError, read_body
 from slicewise.clients.connection import Connection
 from slicewise.clients.resources import Resource
 
 Object = dict[str, Any]
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
+LONGEST_RETRY_AFTER: Final = 300.0
+"""Seconds that an answer may ask to be waited for."""
+LARGEST_ANSWER: Final = 32 << 20
+"""Bytes of one answer, unpacked: a node with a thousand ordinary pods is below it."""
 
 
 class ApiError(Exception):
@@ -86,11 +92,17 @@ class KubeClient:
         session: aiohttp.ClientSession,
         timeout: float = 10,
         on_request: Callable[[str, int], None] | None = None,
+        *,
+        largest: int = LARGEST_ANSWER,
     ) -> None:
-        """`timeout` in seconds bounds each request; `on_request(verb, code)` is told of each answer (0: none)."""
+        """`timeout` in seconds and `largest` in bytes bound each answer; `on_request(verb, code)` is told of each (0: none).
+
+        `session`: one of `open_session`, which leaves answers compressed.
+        """
         self._server = connection.server
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._largest = largest
         self._on_request = on_request or (lambda _verb, _code: None)
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
@@ -151,23 +163,36 @@ class KubeClient:
         content: str = "application/json",
     ) -> Object:
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = {"Content-Type": content} if data is not None else {}
+        headers = {"Accept-Encoding": "gzip"} | ({"Content-Type": content} if data is not None else {})
         try:
             async with self._session.request(
-                _METHODS[verb], self._server + path, params=query, data=data, headers=headers, timeout=self._timeout
+                _METHODS[verb],
+                self._server + path,
+                params=query,
+                data=data,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
             ) as response:
-                text = await response.read()
+                text = await read_body(response, self._largest, gzip=True)
+        except (TooLargeError, EncodedError) as error:
+            self._on_request(verb, 0)
+            raise UnreachableError(
+                f"{verb} {path}: the answer is larger than {self._largest} bytes, or garbled"
+            ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._on_request(verb, 0)
             raise UnreachableError(f"{verb} {path}: {error or type(error).__name__}") from error
         self._on_request(verb, response.status)
-        if response.status >= 400:
+        if response.status >= 300:
             raise _error(response.status, text, response.headers.get("Retry-After"))
         try:
             answer = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnreachableError(f"{verb} {path}: the answer is no JSON") from error
-        return dict(answer)
+        if not isinstance(answer, dict):
+            raise UnreachableError(f"{verb} {path}: the answer is no object")
+        return answer
 
 
 _METHODS: Final = {
@@ -187,17 +212,12 @@ def _path(resource: Resource, body: Mapping[str, Any], subresource: str | None =
 
 
 def _error(code: int, text: bytes, retry_after: str | None) -> ApiError:
-    try:
-        status = json.loads(text)
-    except ValueError:
-        status = None
-    if not isinstance(status, dict):
-        status = {}
-    message = status.get("message") or text.decode(errors="replace")[:256] or "no message"
+    status = json_object(text.decode(errors="replace")) or {}
+    message = status.get("message") or line(text[:1024].decode(errors="replace"), 256) or "no message"
     seconds = retry_after or (status.get("details") or {}).get("retryAfterSeconds")
     try:
-        wait = float(seconds) if seconds else None
-    except ValueError:
+        wait = min(max(0.0, float(seconds)), LONGEST_RETRY_AFTER) if seconds else None
+    except (ValueError, TypeError, OverflowError):
         wait = None
     causes = (status.get("details") or {}).get("causes") or ()
     reason = "NamespaceTerminating" if any(c.get("reason") == "NamespaceTerminating" for c in causes) else None

@@ -6,11 +6,13 @@ Called by the observing step, only for pods of which the answer matters now. Who
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final, Protocol
 
 import aiohttp
+from yarl import URL
 
+from slicewise.api.bounds import count, json_object, line, word
+from slicewise.clients.bounded import Unreadable, get_text
 from slicewise.pool.observed import FetchProgress, WorkerInfo
 
 FETCH_PORT: Final = 9091
@@ -30,46 +32,42 @@ class Workers(Protocol):
 
 
 class HttpWorkers:
-    """`Workers` over HTTP."""
+    """`Workers` over HTTP. `timeout` in seconds bounds a whole exchange."""
 
-    def __init__(self, session: aiohttp.ClientSession, timeout: float = 1.0) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        timeout: float = 1.0,
+        *,
+        fetch_port: int = FETCH_PORT,
+        worker_port: int = WORKER_PORT,
+    ) -> None:
         self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._timeout = timeout
+        self._fetch_port = fetch_port
+        self._worker_port = worker_port
 
     async def fetch_progress(self, address: str) -> FetchProgress | None:
         """See `Workers.fetch_progress`."""
-        answer = await self._get(address, FETCH_PORT, "/progress")
+        answer = await self._get(address, self._fetch_port, "/progress")
         if answer is None:
             return None
-        total, reason = answer.get("bytes_total"), answer.get("reason")
         return FetchProgress(
-            bytes_done=_count(answer.get("bytes_done")) or 0,
-            bytes_total=_count(total),
-            reason=str(reason) if reason else None,
-            message=str(answer.get("message") or "")[:512],
+            bytes_done=count(answer.get("bytes_done")) or 0,
+            bytes_total=count(answer.get("bytes_total")),
+            reason=word(answer.get("reason")),
+            message=line(answer.get("message")),
             done=answer.get("done") is True,
         )
 
     async def worker_info(self, address: str) -> WorkerInfo | None:
         """See `Workers.worker_info`."""
-        answer = await self._get(address, WORKER_PORT, "/v1/worker")
+        answer = await self._get(address, self._worker_port, "/v1/worker")
         if answer is None or not isinstance(answer.get("device"), str):
             return None
-        return WorkerInfo(device=answer["device"][:64], on_gpu=answer.get("on_gpu") is True)
+        return WorkerInfo(device=line(answer["device"], 64), on_gpu=answer.get("on_gpu") is True)
 
     async def _get(self, address: str, port: int, path: str) -> dict[str, Any] | None:
-        host = f"[{address}]" if ":" in address else address
-        try:
-            async with self._session.get(
-                f"http://{host}:{port}{path}", timeout=self._timeout, allow_redirects=False
-            ) as response:
-                if response.status != 200 or (response.content_length or 0) > _LIMIT:
-                    return None
-                answer = await response.json(content_type=None)
-        except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError, OSError, ValueError):
-            return None
-        return answer if isinstance(answer, dict) else None
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+        url = URL.build(scheme="http", host=address, port=port, path=path)
+        text = await get_text(self._session, url, limit=_LIMIT, seconds=self._timeout)
+        return None if isinstance(text, Unreadable) else json_object(text)

@@ -18,7 +18,6 @@ from slicewise.pool.observed import GatewayInfo, ObservedGatewayPod
 
 FIRST_SECONDS: Final = 0.2
 LONGEST_SECONDS: Final = 30.0
-_LONGEST_MESSAGE: Final = 512
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +69,7 @@ def read_gateway_pod(body: Mapping[str, Any], version: int, known: GatewayRecord
         terminating="deletionTimestamp" in metadata,
         started_with=shared((metadata.get("annotations") or {}).get(labels.ANNOTATION_START, "")),
         waiting_reason=reason,
-        waiting_message=message[:_LONGEST_MESSAGE],
+        waiting_message=message,
     )
     asked = observed.ready and not observed.terminating
     identity = hash((agent.get("containerID"), envoy.get("containerID"))) or 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.gateways import Gateways
 from slicewise.controller.meter import Meter, about_of
@@ -16,6 +16,8 @@ from slicewise.pool.rollout.judgement import Measured
 
 LOOK_SECONDS: Final = 0.8
 """The least time between two looks; a pass a second asks for one."""
+_ASKED_AT_ONCE: Final = 16
+"""Gateway pods of one pool that are read at the same time, which bounds the memory that their answers take."""
 _NO_LIMIT_SECONDS: Final = 60.0
 """An edge that every histogram has, for a canary that is judged by errors alone."""
 
@@ -39,5 +41,5 @@ async def measure(entry: PoolEntry, pool: InferencePool, gateways: Gateways, clo
         return
     limit = duration_seconds(canary.p95) if canary.p95 is not None else _NO_LIMIT_SECONDS
     pods = {uid: pod.address for uid, pod in entry.gateway_pods.items() if pod.container and pod.address}
-    answers = await asyncio.gather(*(gateways.counters(address, limit) for address in pods.values()))
+    answers = await at_most(_ASKED_AT_ONCE, [gateways.counters(address, limit) for address in pods.values()])
     meter.add(dict(zip(pods, answers, strict=True)), revisions["stable"], revisions["canary"], clock.monotonic())

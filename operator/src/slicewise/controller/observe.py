@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from slicewise.api.labels import ZONE_KEY
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.gateways import Gateways
 from slicewise.clients.kube import ApiError, KubeApi
@@ -39,6 +40,8 @@ REFERENCES_SECONDS: Final = 10.0
 INFO_SECONDS: Final = 2.0
 """After how long a ready worker that does not say where it computes is asked again; each time after twice as long."""
 LONGEST_INFO_SECONDS: Final = 300.0
+ASKED_AT_ONCE: Final = 16
+"""Pods of one pool that are asked at the same time, which bounds the memory that their answers take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +95,10 @@ class Observer:
             gateway_failure=next((item.failure for item in deployments if not item.revision), None),
             deployments=tuple(item for item in deployments if item.revision),
             revisions=tuple(
-                read_revision(child)
+                revision
                 for child in entry.children
                 if child.resource is REVISIONS and child.owner == entry.uid and not child.terminating
+                if (revision := read_revision(child)) is not None
             ),
             nodes=self._nodes(topology),
             held_by_others=None if foreign_unknown else self._held_by_others(entry),
@@ -166,8 +170,8 @@ class Observer:
         await asyncio.gather(
             self._look_at_references(entry, pool),
             measure(entry, pool, self._gateways, self._clock),
-            *(self._look_at_pod(pod) for pod in pods),
-            *(ask(pod, self._gateways, wanted, now) for pod in behind),
+            at_most(ASKED_AT_ONCE, [self._look_at_pod(pod) for pod in pods]),
+            at_most(ASKED_AT_ONCE, [ask(pod, self._gateways, wanted, now) for pod in behind]),
         )
 
     async def _look_at_references(self, entry: PoolEntry, pool: InferencePool) -> None:

@@ -18,6 +18,7 @@ import aiohttp
 import kopf
 import structlog
 
+from slicewise.clients.bounded import open_plain_session
 from slicewise.clients.clock import SystemClock
 from slicewise.clients.connection import Connection, connect, open_session
 from slicewise.clients.gateways import Gateways, HttpGateways
@@ -80,7 +81,7 @@ class Operator:
         connection = await connect(self._settings.kubeconfig, self._settings.server)
         async with contextlib.AsyncExitStack() as stack:
             session = await stack.enter_async_context(open_session(connection))
-            plain = await stack.enter_async_context(aiohttp.ClientSession())
+            plain = await stack.enter_async_context(open_plain_session())
             runner, self.port = await serve(
                 self._settings.port, self._health, self._intake.missing, self._metrics.render
             )
@@ -132,7 +133,9 @@ class Operator:
 
     async def _watch(self, connection: Connection, stop: asyncio.Event) -> None:
         def session() -> tuple[str, aiohttp.ClientSession]:
-            return connection.server, open_session(connection, [watch_middleware(self._intake)], total=None)
+            return connection.server, open_session(
+                connection, [watch_middleware(self._intake)], total=None, auto_decompress=True
+            )
 
         self._intake.begin()
         ready = asyncio.Event()

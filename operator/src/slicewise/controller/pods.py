@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from slicewise.api import labels
+from slicewise.api.bounds import count, json_object, line, word
 from slicewise.api.quantity import Bytes, parse_quantity
 from slicewise.pool.observed import FetchProgress, ObservedNode, ObservedPod, WorkerInfo
 
 FETCH_CONTAINER: Final = "fetch"
 WORKER_CONTAINER: Final = "worker"
 _STARTING: Final = frozenset({"PodInitializing", "ContainerCreating"})
-_LONGEST_MESSAGE: Final = 512
+_MOST_SLICES: Final = 1_000_000
+"""Slices of one kind that a node or a pod is taken to have at most."""
 _SHARED: Final[dict[str, str]] = {}
 _MOST_SHARED: Final = 20_000
 
@@ -64,8 +65,8 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
         resource=next((shared(name) for name in held_slices(spec)), None),
         device_unhealthy=_device_unhealthy(worker),
         waiting_reason=reason,
-        waiting_message=message[:_LONGEST_MESSAGE],
-        restarts=int(worker.get("restartCount") or 0),
+        waiting_message=message,
+        restarts=count(worker.get("restartCount")) or 0,
         ended_reason=_said(_ended(worker))[0] if _ended(worker) else None,
         fetch=None if fetching else _fetch_outcome(init),
     )
@@ -89,11 +90,11 @@ def held_slices(spec: Mapping[str, Any]) -> dict[str, int]:
     """Return extended resource → how many a pod of that spec takes (its containers together, init containers at most)."""
     total: dict[str, int] = {}
     for container in spec.get("containers") or ():
-        for name, count in _extended((container.get("resources") or {}).get("limits")).items():
-            total[name] = total.get(name, 0) + count
+        for name, number in _extended((container.get("resources") or {}).get("limits")).items():
+            total[name] = total.get(name, 0) + number
     for container in spec.get("initContainers") or ():
-        for name, count in _extended((container.get("resources") or {}).get("limits")).items():
-            total[name] = max(total.get(name, 0), count)
+        for name, number in _extended((container.get("resources") or {}).get("limits")).items():
+            total[name] = max(total.get(name, 0), number)
     return total
 
 
@@ -125,7 +126,7 @@ def _extended(resources: Mapping[str, Any] | None) -> dict[str, int]:
         domain, slash, _ = name.partition("/")
         if slash and not domain.endswith("kubernetes.io"):
             try:
-                found[name] = int(parse_quantity(amount))
+                found[name] = max(0, min(_MOST_SLICES, int(parse_quantity(amount))))
             except ValueError:
                 continue
     return found
@@ -166,15 +167,14 @@ def container_of(statuses: Iterable[Mapping[str, Any]] | None, name: str) -> Map
 def waiting_of(status: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> tuple[str | None, str]:
     """Return reason and message of what a pod waits for; None where it waits for nothing but its start."""
     if status.get("phase") == "Failed":
-        return str(status.get("reason") or "Failed"), str(status.get("message") or "")
+        return word(status.get("reason")) or "Failed", line(status.get("message"))
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return str(condition.get("reason") or "Unschedulable"), str(condition.get("message") or "")
+            return word(condition.get("reason")) or "Unschedulable", line(condition.get("message"))
     for container in containers:
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") and waiting["reason"] not in _STARTING:
-            message = _said(_ended(container))[1].strip() or str(waiting.get("message") or "")
-            return str(waiting["reason"]), message
+            return word(waiting["reason"]), _said(_ended(container))[1] or line(waiting.get("message"))
     return None, ""
 
 
@@ -186,7 +186,7 @@ def _fetch_outcome(init: Mapping[str, Any]) -> FetchProgress | None:
     if ended.get("exitCode") == 0:
         return FetchProgress(done=True)
     reason, message = _said(ended)
-    return FetchProgress(reason=reason, message=(message or f"exit code {ended.get('exitCode')}")[:_LONGEST_MESSAGE])
+    return FetchProgress(reason=reason, message=message or f"exit code {ended.get('exitCode')}")
 
 
 def _ended(container: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,13 +199,10 @@ def _ended(container: Mapping[str, Any]) -> Mapping[str, Any]:
 def _said(ended: Mapping[str, Any]) -> tuple[str, str]:
     """Reason and message of a termination message: ours are JSON with both; else the kubelet's reason and the text itself."""
     text = str(ended.get("message") or "")
-    try:
-        said = json.loads(text)
-    except ValueError:
-        said = None
-    if isinstance(said, dict) and said.get("reason"):
-        return str(said["reason"]), str(said.get("message") or "")
-    return str(ended.get("reason") or "Error"), text
+    said = json_object(text)
+    if said is not None and (reason := word(said.get("reason"))):
+        return reason, line(said.get("message"))
+    return word(ended.get("reason")) or "Error", line(text)
 
 
 def _device_unhealthy(worker: Mapping[str, Any]) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from slicewise.api import labels
+from slicewise.api.bounds import count, line
 from slicewise.clients.resources import DEPLOYMENTS, REVISIONS, Resource
 from slicewise.controller.fingerprint import fingerprint
 from slicewise.controller.gateway_pods import GatewayRecord
@@ -19,6 +21,7 @@ from slicewise.pool.observed import ApplyFailure, ObservedDeployment, ObservedRe
 _WINDOW: Final = 32 * 1024
 """Bytes that deflate looks back."""
 _MOST_SORTS: Final = 255
+_HASH: Final = re.compile(r"[0-9a-f]{1,16}")
 _SORTS: Final[dict[str, int]] = {}
 _SAMPLES: Final[list[bytes]] = []
 """For each sort of value the first one packed: the dictionary of the others' compression. Never changed once it is there."""
@@ -113,10 +116,7 @@ def unpack(packed: bytes) -> Any:
 
 def hash_number(text: str | None) -> int | None:
     """Return a hash in hexadecimal digits as a number, which takes half the memory; None when it is no such hash."""
-    try:
-        return int(text or "", 16)
-    except ValueError:
-        return None
+    return int(text, 16) if text and _HASH.fullmatch(text) else None
 
 
 def version_of(body: Mapping[str, Any]) -> int:
@@ -168,21 +168,35 @@ def keep_body(child: Child, body: Mapping[str, Any]) -> None:
     child.body = pack({**rest, "metadata": metadata}, child.resource.kind)
 
 
-def read_revision(child: Child) -> ObservedRevision:
-    """Return the ControllerRevision that a record stands for."""
+def read_revision(child: Child) -> ObservedRevision | None:
+    """Return the ControllerRevision that a record stands for; None for one that does not hold what ours hold."""
     if not isinstance(child.facts, bytes):
-        raise TypeError(f"{child.resource.kind} {child.name} is no ControllerRevision")
+        return None
     stored = unpack(child.facts)
     return ObservedRevision(name=child.name, hash=stored["hash"], number=stored["number"], data=stored["data"])
+
+
+def _is_whole(data: object) -> bool:
+    """Whether the data of a ControllerRevision has what plans read of it: anyone with the right may write one."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("inputs"), Mapping):
+        return False
+    template, resource = data.get("template"), data.get("resource")
+    return (
+        isinstance(template, Mapping)
+        and isinstance(template.get("metadata"), Mapping)
+        and isinstance(template["metadata"].get("labels", {}), Mapping)
+        and isinstance(template.get("spec"), Mapping)
+        and (resource is None or isinstance(resource, str))
+    )
 
 
 def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | bytes | None:
     marks: Mapping[str, str] = body["metadata"].get("labels") or {}
     if resource is REVISIONS:
-        name_hash = marks.get(labels.LABEL_REVISION, "")
-        return pack(
-            {"hash": name_hash, "number": body.get("revision") or 0, "data": body.get("data") or {}}, "revision"
-        )
+        name_hash, data = marks.get(labels.LABEL_REVISION, ""), body.get("data")
+        if not _is_whole(data):
+            return None
+        return pack({"hash": name_hash, "number": count(body.get("revision")) or 0, "data": data}, "revision")
     if resource is not DEPLOYMENTS:
         return None
     conditions = (body.get("status") or {}).get("conditions") or ()
@@ -193,5 +207,5 @@ def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | 
         revision=shared(marks.get(labels.LABEL_REVISION, "")),
         zone=shared(marks.get(labels.LABEL_ZONE, "")),
         replicas=1 if replicas is None else replicas,
-        failure=next((str(c.get("message") or "") for c in failed), None),
+        failure=next((line(c.get("message")) for c in failed), None),
     )

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from slicewise.api.bounds import count
 from slicewise.gateway.bootstrap import edge_ms
 from slicewise.gateway.listener import OUTCOME_TAG
 from slicewise.gateway.model import revision_of
@@ -26,6 +27,7 @@ STATS_FILTER: Final = (
 
 _LINE: Final = re.compile(r"^(envoy_[a-z_]+)(?:\{(.*)\})? (\S+)$")
 _LABEL: Final = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
+_EDGE: Final = re.compile(r"[0-9]{1,12}([.][0-9]{1,12})?(e[+-]?[0-9]{1,2})?")
 _CLUSTER: Final = "envoy_cluster_name"
 _TIME: Final = "envoy_cluster_upstream_rq_time"
 
@@ -117,13 +119,14 @@ def _sample(line: str) -> tuple[str, dict[str, str], int] | None:
         value = int(float(match[3]))
     except (ValueError, OverflowError):
         return None
-    return (match[1], dict(_LABEL.findall(match[2] or "")), value) if value >= 0 else None
+    bounded = count(value)
+    return None if bounded is None else (match[1], dict(_LABEL.findall(match[2] or "")), bounded)
 
 
 def _key(name: str, labels: Mapping[str, str]) -> str:
     if name == f"{_TIME}_bucket":
         le = labels.get("le", "")
-        return f"le {le}" if le == "+Inf" else f"le {float(le):g}"
+        return f"le {float(le):g}" if _EDGE.fullmatch(le) else f"le {le}"
     return name
 
 

@@ -10,6 +10,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+_MOST_BYTES = 2**63
+
 
 @dataclass(frozen=True, slots=True)
 class Scraped:
@@ -100,8 +102,9 @@ class _Scrape(Collector):
         done = GaugeMetricFamily("slicewise_fetch_done_bytes", "Weights fetched so far.", labels=["namespace", "pool"])
         total = GaugeMetricFamily("slicewise_fetch_total_bytes", "Weights to fetch.", labels=["namespace", "pool"])
         for namespace, pool, bytes_done, bytes_total in self._scraped.fetches():
-            done.add_metric([namespace, pool], bytes_done)
-            total.add_metric([namespace, pool], bytes_total)
+            # One pool's sum must not take the others' metrics away, whatever its pods say.
+            done.add_metric([namespace, pool], float(min(bytes_done, _MOST_BYTES)))
+            total.add_metric([namespace, pool], float(min(bytes_total, _MOST_BYTES)))
         yield done
         yield total
         silence = GaugeMetricFamily(

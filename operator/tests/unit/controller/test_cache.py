@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from builders import MIG
 
-from slicewise.clients.resources import BUDGETS, CLAIMS, DEPLOYMENTS, NODES, PODS, POOLS, SERVICES, Resource
+from slicewise.clients.resources import BUDGETS, CLAIMS, DEPLOYMENTS, NODES, PODS, POOLS, REVISIONS, SERVICES, Resource
 from slicewise.controller.cache import Cache
+from slicewise.controller.records import hash_number, read_revision
 from slicewise.controller.steps import compare, complete, superfluous
+from slicewise.pool.revision import next_number
 
 KEY = ("default", "chat")
 
@@ -195,3 +197,35 @@ def test_only_what_the_pools_uid_owns_is_superfluous_and_never_a_claim(cache: Ca
     assert [known.uid for known in superfluous(cache.pools[KEY], [])] == ["mine"]
     planned = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "chat"}}
     assert superfluous(cache.pools[KEY], [planned]) == []
+
+
+TEMPLATE = {"metadata": {"labels": {}}, "spec": {"containers": []}}
+BROKEN = [
+    None,
+    [],
+    "text",
+    {},
+    {"template": TEMPLATE},
+    {"inputs": {}, "template": {"spec": {}}},
+    {"inputs": {}, "template": {"metadata": {"labels": "x"}, "spec": {}}},
+    {"inputs": {}, "template": TEMPLATE, "resource": 7},
+]
+
+
+@pytest.mark.parametrize("data", BROKEN)
+def test_a_controller_revision_that_is_not_whole_is_no_revision(cache: Cache, data: Any) -> None:
+    cache.ingest(REVISIONS, child(data=data, revision=1))
+    (record,) = cache.pools[KEY].children
+    assert read_revision(record) is None
+
+
+def test_the_number_of_a_controller_revision_leaves_room_for_the_next(cache: Cache) -> None:
+    cache.ingest(REVISIONS, child(data={"inputs": {}, "template": TEMPLATE, "resource": None}, revision=2**63 - 1))
+    seen = read_revision(cache.pools[KEY].children[0])
+    assert seen is not None
+    assert next_number([seen]) == 1
+
+
+@pytest.mark.parametrize("text", ["f" * 200_000, "0x1f", "-1", " 1", "1_0", ""])
+def test_an_annotation_that_is_no_hash_of_ours_is_none(text: str) -> None:
+    assert hash_number(text) is None

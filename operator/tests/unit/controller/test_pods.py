@@ -139,3 +139,62 @@ def test_a_taint_keeps_workers_away_unless_they_tolerate_it(taint: dict[str, str
 
 def test_a_cordoned_node_is_not_usable() -> None:
     assert not read_node(node(unschedulable=True)).usable
+
+
+NOT_OURS = [
+    "[" * 4096,
+    '{"reason":' * 400,
+    "[1, 2]",
+    '"text"',
+    '{"reason": ["x"]}',
+    "9" * 4096,
+    '{"message": "no reason"}',
+]
+
+
+@pytest.mark.parametrize("text", NOT_OURS)
+def test_any_last_words_are_taken_as_text(text: str) -> None:
+    """A container may write what it likes into its termination log; the watch that brings it must go on."""
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": text}}
+    fetch = read_pod(pod(init(state=ended)), 1).observed.fetch
+    assert fetch is not None
+    assert fetch.reason in {"Error", "Unknown"}
+    assert len(fetch.message) <= 512
+
+
+def test_last_words_cannot_steer_a_terminal_nor_name_a_reason_that_is_no_word() -> None:
+    words = json.dumps({"reason": "No Such\nWord", "message": "\x1b]0;title\x07 lost\r\nall"})
+    ended = {"terminated": {"exitCode": 1, "message": words}}
+    fetch = read_pod(pod(init(state=ended)), 1).observed.fetch
+    assert fetch == FetchProgress(reason="Unknown", message="]0;title  lost all")
+
+
+@pytest.mark.parametrize("label", ["0", "-1", "1e9", "9" * 63, "", "4_0", " 40"])
+def test_a_label_that_is_no_amount_of_memory_is_left_aside(label: str) -> None:
+    body = offering({f"{MIG}.memory": label})
+    assert read_node(body).slice_memory == {}
+
+
+@pytest.mark.parametrize(
+    ("amount", "counted"),
+    [
+        ("9223372036854775807", 1_000_000),
+        ("-3", 0),
+        ("1e999999999", None),
+        ("1" * 400, None),
+        ("2E18", 1_000_000),
+        ("2E19", None),
+        ("x", None),
+    ],
+)
+def test_a_number_of_slices_is_bounded(amount: str, counted: int | None) -> None:
+    seen = read_node(offering({}, allocatable={MIG: amount})).allocatable
+    assert seen.get(MIG) == counted
+
+
+def offering(marks: dict[str, str], *, allocatable: dict[str, str] | None = None) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "node-a", "uid": "n", "labels": marks},
+        "spec": {},
+        "status": {"allocatable": allocatable or {MIG: "2"}},
+    }

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
+
+_LAST: Final = 32_503_680_000
+"""The year 3000: a stored time that waits are added to must stay one that can be written."""
 
 
 def read_time(text: object) -> float | None:
@@ -10,9 +14,10 @@ def read_time(text: object) -> float | None:
     if not isinstance(text, str):
         return None
     try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+        seconds = datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
         return None
+    return seconds if 0 <= seconds <= _LAST else None
 
 
 def format_time(seconds: float | None) -> str | None:

@@ -180,7 +180,7 @@ chat is not ready (RolledBack): revision 91bd0200 was given up: 67 requests, 12 
 
 Stalled=True RolledBack
   revision 91bd0200 was given up: 67 requests, 12 above 600ms. Change the spec to try again
-  The latest revision was taken back; nothing happens until the spec changes.
+  The latest revision was taken back; nothing happens until the spec changes or a retry is requested.
   what would change it:
     - another spec: a better version, or `kubectl slicewise undo chat` for the one that serves
     - `kubectl slicewise retry chat`, if the cause was not the version

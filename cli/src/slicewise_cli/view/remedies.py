@@ -64,6 +64,10 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         Reason.ANALYSING: _UNDECIDED,
         Reason.PROMOTING: ("time; `kubectl slicewise abort {name}` turns it round",),
         Reason.ROLLING_BACK: ("time",),
+        Reason.STABLE_GONE: (
+            "another spec",
+            "`kubectl slicewise promote {name}`, where workers of the new revision serve, or `kubectl slicewise retry {name}`",
+        ),
         Reason.ROLLED_BACK: (
             "another spec: a better version, or `kubectl slicewise undo {name}` for the one that serves",
             "`kubectl slicewise retry {name}`, if the cause was not the version",

@@ -7,11 +7,20 @@ from typing import Any
 
 from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.pool.facts import Facts
-from slicewise.pool.findings import Finding, find_capacity, find_gpu, find_refusal, find_weights, find_workers
+from slicewise.pool.findings import (
+    Finding,
+    find_capacity,
+    find_gpu,
+    find_refusal,
+    find_weights,
+    find_workers,
+)
 from slicewise.pool.gateway_findings import find_gateway
+from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.judgement import UNREADABLE
 from slicewise.pool.rollout.state import Phase
 from slicewise.pool.rollout.times import format_time
+from slicewise.pool.rollout.traffic import ALL
 
 Findings = dict[ConditionType, Finding]
 
@@ -82,6 +91,8 @@ _PHASE_REASON = {
 def _rollout(facts: Facts) -> Finding | None:
     """RolloutProgressing; None where no revision is changing."""
     state, message = facts.state, facts.state.message
+    if facts.waits_for:
+        return Finding("False", Reason.STABLE_GONE, f"revision {state.target}: {facts.waits_for}")
     if state.phase is Phase.IDLE:
         if state.paused:
             return Finding("False", Reason.PAUSED, message)
@@ -89,6 +100,12 @@ def _rollout(facts: Facts) -> Finding | None:
         return None if wanted == state.stable else Finding("True", Reason.PLACING, f"revision {wanted} is next")
     if state.phase is Phase.ROLLED_BACK:
         return Finding("False", Reason.ROLLED_BACK, f"revision {state.target} was given up: {message}")
+    return _rollout_waits(facts) or Finding("True", _PHASE_REASON[state.phase], _rollout_goes_on(facts))
+
+
+def _rollout_waits(facts: Facts) -> Finding | None:
+    """What a rollout that is under way waits for besides time; None where it goes on."""
+    state, message = facts.state, facts.state.message
     if state.paused:
         return Finding("False", Reason.PAUSED, f"{state.phase}: {message}")
     if state.phase is Phase.PLACING and state.zone is None and facts.desired:
@@ -101,7 +118,17 @@ def _rollout(facts: Facts) -> Finding | None:
         where = ", ".join(zone or '""' for zone in facts.blocked_zones)
         text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker is above the floor"
         return Finding("False", Reason.NO_SLICE_TO_SPARE, text)
-    return Finding("True", _PHASE_REASON[state.phase], f"revision {state.target}: {message}")
+    return None
+
+
+def _rollout_goes_on(facts: Facts) -> str:
+    """Where a rollout is, in words."""
+    state = facts.state
+    if facts.releasing_zones and facts.releasing:
+        return f"revision {state.target}: {waits_for_release(facts.releasing)}"
+    alone = state.phase is Phase.ANALYSING and facts.share == ALL and state.weight != ALL
+    gets = f"; it gets all requests: no worker of the stable revision {state.stable} is ready" if alone else ""
+    return f"revision {state.target}: {state.message}{gets}"
 
 
 def _drain(facts: Facts) -> Finding:
@@ -123,7 +150,8 @@ def _degraded(facts: Facts) -> Finding:
         return Finding(
             "True",
             Reason.ROLLED_BACK,
-            f"revision {state.target} was given up: {state.message}. Change the spec to try again",
+            f"revision {state.target} was given up: {state.message}. Change the spec, or try it again with "
+            f"`kubectl slicewise retry {facts.pool.metadata.name}`",
         )
     dead = [pod.name for pod in facts.workers if pod.device_unhealthy]
     if dead:
@@ -163,6 +191,8 @@ def _stalled(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding | 
         return Finding("True", accepted.reason, accepted.message)
     if facts.state.phase is Phase.ROLLED_BACK:
         return Finding("True", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
+    if facts.waits_for:
+        return Finding("True", Reason.STABLE_GONE, facts.waits_for)
     weights = found.get(ConditionType.WEIGHTS_CACHED)
     if weights is not None and weights.reason in _NEEDS_SOMEBODY:
         return Finding("True", weights.reason, weights.message)

@@ -58,7 +58,8 @@ def read_demand(pool: InferencePool, observed: ObservedPool, state: RolloutState
     if stable is not None:
         kept = _profile_of(stable, pool, observed)
         stable_profile = profile if isinstance(kept, NoProfile) else kept
-    workers = Workers(living(observed.pods), observed.deployments)
+    alive = frozenset(node.name for node in observed.nodes if node.ready)
+    workers = Workers(living(observed.pods), observed.deployments, alive)
     rules = stable_profile if state.phase is not Phase.PROMOTING else profile
     zones = _zones(pool, rules, observed)
     slices = count_slices(profile, zones, observed.nodes, workers.pods, observed.held_by_others)

@@ -35,6 +35,14 @@ class Facts:
     blocked_drains: tuple[BlockedDrain, ...] = ()
     blocked_zones: tuple[str, ...] = ()
     """Zones in which a replacement waits for a slice."""
+    releasing_zones: tuple[str, ...] = ()
+    """Zones in which a replacement waits for terminating workers to release their slices."""
+    share: int | None = None
+    """Per cent of the requests that the canary is to get in `state`; None where there is no canary."""
+    waits_for: str = ""
+    """What a rollout that goes nowhere by itself waits for; empty where it goes on."""
+    arrived: bool = True
+    """Whether the gateway has the shares of the rollout, or has had the time to take them up."""
     deletions: tuple[PodDeletion, ...] = ()
 
     @cached_property
@@ -59,6 +67,29 @@ class Facts:
     def serving(self) -> Counter[str]:
         """Zone → workers that take requests."""
         return Counter(pod.zone for pod in self.workers if pod.serving)
+
+    @cached_property
+    def ready(self) -> Mapping[str, int]:
+        """Zone → of the workers that it is to have, those that take requests. What serves beyond that, as while one revision replaces
+        the other, is no part of it: "3 of 2 are ready" says nothing."""
+        if self.demand is None:
+            return self.serving
+        return {target.zone: min(self.serving[target.zone], target.desired) for target in self.demand.targets}
+
+    @cached_property
+    def ready_count(self) -> int:
+        """Of the workers that the pool is to have, those that take requests."""
+        return sum(self.ready.values())
+
+    @cached_property
+    def releasing(self) -> Mapping[str, int]:
+        """Zone → terminating workers whose slices others wait for; zones where nobody waits are left out."""
+        if self.demand is None:
+            return {}
+        slices = self.demand.stable_slices if self.state.canary is None else self.demand.slices
+        waiting = {entry.zone for entry in slices if entry.short > 0} | set(self.releasing_zones)
+        going = self.demand.workers.releasing()
+        return {zone: count for zone, count in sorted(going.items()) if zone in waiting}
 
     @cached_property
     def missing(self) -> Mapping[str, int]:

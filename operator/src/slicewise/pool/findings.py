@@ -12,6 +12,7 @@ from typing import Literal
 from slicewise.api.v1alpha1 import Reason
 from slicewise.pool.facts import Facts
 from slicewise.pool.observed import ObservedPod
+from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.state import Phase
 from slicewise.pool.workers import told_end
 
@@ -54,6 +55,8 @@ def find_capacity(facts: Facts) -> Finding:
         return Finding("Unknown", Reason.UNKNOWN, "the pods that hold slices could not be listed; trying again")
     if facts.missing:
         return Finding("False", Reason.NOT_ENOUGH_SLICES, _missing_message(facts, what))
+    if facts.releasing:
+        return Finding("True", Reason.SLICES_FREE, waits_for_release(facts.releasing))
     stuck = _unschedulable(facts)
     if stuck is not None:
         return Finding(
@@ -146,7 +149,15 @@ def find_weights(facts: Facts) -> Finding | None:
     if any(pod.fetch is not None and pod.fetch.done for pod in pods) or any(pod.serving for pod in pods):
         what = f"what revision {wanted} serves" if given_up else spec.model.source
         return Finding("True", Reason.CACHED, f"{what} is cached, digest verified")
-    return Finding("False", Reason.PENDING, "no worker has started to fetch the weights yet")
+    return Finding("False", Reason.PENDING, _not_begun(facts, wanted))
+
+
+def _not_begun(facts: Facts, wanted: str | None) -> str:
+    """No worker of the wanted revision fetches yet; those of another one may serve all the while."""
+    others = sorted({pod.revision for pod in facts.workers if pod.serving})
+    if not others:
+        return "no worker has started to fetch the weights yet"
+    return f"no worker of revision {wanted} has started to fetch its weights yet; revision {', '.join(others)} serves"
 
 
 _UNUSABLE = {
@@ -191,13 +202,12 @@ IMAGE_TROUBLE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrIma
 
 def find_workers(facts: Facts) -> Finding:
     """WorkersReady."""
-    up = sum(facts.serving.values())
-    if facts.desired == 0 and not up:
+    if facts.desired == 0 and not sum(facts.serving.values()):
         if facts.pool.spec.suspend:
             return Finding("True", Reason.SUSPENDED, "spec.suspend is true: no worker runs")
         if facts.pool.spec.replicas == 0:
             return Finding("True", Reason.SCALED_TO_ZERO, "spec.replicas is 0: no worker runs")
-    count = f"{up} of {facts.desired} workers are ready"
+    count = f"{facts.ready_count} of {facts.desired} workers are ready"
     trouble = _trouble(facts, count)
     everywhere = not facts.zones_short and facts.demand is not None and facts.demand.targets
     # While nothing changes a worker in trouble beside a full number is on its way out; in a rollout it is the canary.
@@ -205,7 +215,11 @@ def find_workers(facts: Facts) -> Finding:
         return Finding("True", Reason.ALL_READY, count)
     if trouble is not None:
         return trouble
-    if facts.missing or _unschedulable(facts) is not None:
+    if facts.missing:
+        return Finding("False", Reason.NOT_ENOUGH_SLICES, f"{count}; CapacityAvailable says which slices are missing")
+    if facts.releasing:
+        return Finding("False", Reason.STARTING, f"{count}. {waits_for_release(facts.releasing)}")
+    if _unschedulable(facts) is not None:
         return Finding("False", Reason.UNSCHEDULABLE, f"{count}; CapacityAvailable says what the others wait for")
     if facts.zones_short:
         return Finding("False", Reason.STARTING, f"{count}; starting in {zone_names(list(facts.zones_short))}")

@@ -1,7 +1,8 @@
 """GatewayProgrammed: whether the gateway's pods run what the pool asks for, by their agents' own word. Pure.
 
 While a rollout moves, weights change with every worker. A pod that has taken in some configuration of this pool counts then, so
-that the condition tells of trouble and not of every step; at rest each pod must run the very version that is wanted.
+that the condition tells of trouble and not of every step; at rest, once the gateway has had the time to take up the rollout's last
+shares, each pod must run the very version that is wanted.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def find_gateway(facts: Facts) -> Finding | None:
     old = [pod.name for pod in ready if pod.started_with != wish.start_version]
     if old:
         return Finding("False", Reason.STARTING, f"{count}; {old[0]} is to be replaced by one with other settings")
-    unheard = _not_programmed(ready, wish, at_rest=facts.state.phase in _REST)
+    unheard = _not_programmed(ready, wish, at_rest=facts.state.phase in _REST and facts.arrived)
     if unheard is not None:
         return unheard
     programmed = f"{count} and run the pool's configuration{_without_redis(facts, wish)}"

@@ -7,7 +7,6 @@ manifests, the conditions. Called by `controller/reconcile.py` once a pass.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from slicewise.api.duration import duration_seconds
@@ -29,8 +28,9 @@ from slicewise.pool.rollout.judgement import Measured
 from slicewise.pool.rollout.machine import advance, next_deadline
 from slicewise.pool.rollout.request import read_request
 from slicewise.pool.rollout.shares import shares
+from slicewise.pool.rollout.standing import is_gone, waits_for_gone, with_stable
 from slicewise.pool.rollout.state import Phase, RolloutState, read_state
-from slicewise.pool.rollout.traffic import has_arrived, traffic
+from slicewise.pool.rollout.traffic import canary_share, has_arrived, traffic
 from slicewise.pool.rollout.view import RolloutView, Shares
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.zones import hold_back_shrinking
@@ -52,12 +52,14 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         facts = Facts(pool, observed, state, no_profile=demand)
         report = build_report(facts, now)
         return PoolPlan(None, report.status, deletions(observed.pods), report.events, FOREIGN_POLL_SECONDS)
-    if state.stable is None:
-        state = replace(state, stable=demand.wanted, phase_since=now)
+    stored = [item.hash for item in observed.revisions]
+    state = with_stable(
+        state, demand.wanted, {name: sum(demand.workers.serving(name).values()) for name in stored}, now
+    )
     has_workers = any(target.desired for target in demand.targets) or not demand.targets
     gateway = gateway_wish(pool, observed, traffic(state, _serving(demand, state)), has_workers=has_workers)
     arrived = has_arrived(state, is_programmed(observed, gateway), now)
-    view = _view(pool, demand, state, observed.measured, arrived=arrived)
+    view = _view(pool, demand, state, observed.measured, arrived=arrived, gone=is_gone(state, now))
     share = shares(state, view, _steady(demand, state, observed))
     after = advance(state, view, share, now)
     facts = Facts(
@@ -68,6 +70,10 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         gateway=gateway,
         blocked_drains=blocked_drains(demand.targets, demand.stable_slices, demand.workers, observed.nodes),
         blocked_zones=share.step.blocked if share.step else (),
+        releasing_zones=share.step.releasing if share.step else (),
+        share=canary_share(after, _serving(demand, after)) if after.canary else None,
+        waits_for=waits_for_gone(after, view, now),
+        arrived=arrived,
         deletions=deletions(observed.pods),
     )
     report = build_report(facts, now)
@@ -83,23 +89,25 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
 
 
 def _view(
-    pool: InferencePool, demand: Demand, state: RolloutState, measured: Measured, *, arrived: bool
+    pool: InferencePool, demand: Demand, state: RolloutState, measured: Measured, *, arrived: bool, gone: bool
 ) -> RolloutView:
     workers, canary = demand.workers, state.canary
     ways = demand.exchangeable
     rollout = pool.spec.rollout
     return RolloutView(
+        pool=pool.metadata.name,
         wanted=demand.wanted,
         targets=demand.targets,
         stable=workers.replacing(canary, state.stable, demand.stable_slices, exchangeable=ways),
         canary=workers.replacing(state.stable, canary, demand.slices, exchangeable=ways),
-        canary_placed=workers.is_placed(canary),
+        canary_placed=workers.is_placed(canary, state.zone),
         canary_crash=workers.crash(canary),
         paused=rollout.paused,
         request=read_request(pool.metadata.annotations.get(ANNOTATION_REQUEST)),
         gate=rollout.canary,
         measured=measured,
         arrived=arrived,
+        stable_gone=gone,
         progress_deadline=duration_seconds(rollout.progress_deadline),
     )
 

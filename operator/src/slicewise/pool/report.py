@@ -58,11 +58,11 @@ def build_report(facts: Facts, now: float) -> Report:
         "endpoint": endpoint_url(facts.pool),
         "selector": ",".join(f"{key}={value}" for key, value in worker_selector(facts.pool.metadata.name).items()),
         "replicas": len(facts.workers),
-        "readyReplicas": sum(facts.serving.values()),
+        "readyReplicas": facts.ready_count,
         "desired": facts.desired,
         "conditions": conditions,
         "revisions": _revisions(facts),
-        "rollout": write_state(facts.state),
+        "rollout": write_state(facts.state, facts.share),
         "zones": _zones(facts),
         "slice": _slice(facts),
     }
@@ -80,7 +80,7 @@ def _revisions(facts: Facts) -> dict[str, str]:
 def _zones(facts: Facts) -> list[dict[str, Any]]:
     targets = facts.demand.targets if facts.demand else ()
     return [
-        {"name": item.zone, "desired": item.desired, "ready": facts.serving[item.zone], "floor": item.floor}
+        {"name": item.zone, "desired": item.desired, "ready": facts.ready[item.zone], "floor": item.floor}
         for item in targets
     ]
 

@@ -17,6 +17,8 @@ class Workers:
 
     pods: tuple[ObservedPod, ...]
     deployments: tuple[ObservedDeployment, ...]
+    alive: frozenset[str] = frozenset()
+    """Names of the nodes that are there and ready."""
 
     def asked(self, revision: str | None) -> dict[str, int]:
         """Return zone → replicas that the Deployments of `revision` ask for."""
@@ -45,9 +47,34 @@ class Workers:
         """Return zone → workers of `revision` that wait for a node."""
         return self._count(lambda pod: pod.revision == revision and pod.node is None and not pod.terminating)
 
-    def is_placed(self, revision: str | None) -> bool:
-        """Return whether any worker of `revision` has been bound to a node."""
-        return any(pod.revision == revision and pod.node is not None and not pod.terminating for pod in self.pods)
+    def idle(self, revision: str | None) -> Counter[str]:
+        """Return zone → workers of `revision` that hold a slice and take no requests."""
+        return self._count(
+            lambda pod: pod.revision == revision and pod.holds_slice and not pod.terminating and not pod.serving
+        )
+
+    def releasing(self) -> Counter[str]:
+        """Return zone → workers that hold a slice and terminate, or that no Deployment asks for any more.
+
+        A pod on a node that is gone is not among them: nobody knows when it ends, and its slice is not there.
+        """
+        result: Counter[str] = Counter()
+        staying: Counter[tuple[str, str]] = Counter()
+        for pod in self.pods:
+            if pod.holds_slice and pod.node in self.alive and not pod.device_unhealthy:
+                result[pod.zone] += pod.terminating
+                staying[pod.revision, pod.zone] += not pod.terminating
+        asked = {(item.revision, item.zone): item.replicas for item in self.deployments}
+        for (revision, zone), count in staying.items():
+            result[zone] += max(0, count - asked.get((revision, zone), 0))
+        return +result
+
+    def is_placed(self, revision: str | None, zone: str | None) -> bool:
+        """Return whether any worker of `revision` in `zone` has been bound to a node."""
+        return any(
+            (pod.revision, pod.zone) == (revision, zone) and pod.node is not None and not pod.terminating
+            for pod in self.pods
+        )
 
     def crash(self, revision: str | None) -> str:
         """Return what is said of a worker of `revision` that ends again and again; empty where none does."""
@@ -71,6 +98,7 @@ class Workers:
         counted = {entry.zone: entry for entry in slices}
         old_asked, new_asked = self.asked(old), self.asked(new)
         old_up, new_up, waiting = self.serving(old), self.serving(new), self.unplaced(new)
+        idle, releasing = self.idle(old), self.releasing()
 
         def in_zone(zone: str) -> ZoneWorkers:
             here = counted.get(zone) or ZoneSlices(zone, free=0, own=0, offered=0, known=False)
@@ -83,6 +111,8 @@ class Workers:
                 exchangeable=exchangeable,
                 new_unplaced=waiting[zone],
                 short=here.short,
+                old_idle=idle[zone],
+                releasing=releasing[zone],
                 room=here.room if here.known else None,
             )
 

@@ -111,6 +111,10 @@ class Reason(StrEnum):
         "The canary was undecided at its deadline and waits, for more requests or for somebody's word.",
     )
     NO_DATA = "NoData", "The gateway's counters cannot be read, so the canary cannot pass; the message says why."
+    STABLE_GONE = (
+        "StableGone",
+        "No worker of the stable revision is ready, so a revision that was given up cannot be replaced by it.",
+    )
     ROLLING_BACK = "RollingBack", "The new revision's workers are replaced by those of the old one."
 
     # ServingOnGPU
@@ -129,5 +133,8 @@ class Reason(StrEnum):
     # Degraded
     FAILED_PODS_REMOVED = "FailedPodsRemoved", "Failed pods were removed; their replacements are not ready yet."
     DEVICE_UNHEALTHY = "DeviceUnhealthy", "A device died under a worker, which is being replaced."
-    ROLLED_BACK = "RolledBack", "The latest revision was taken back; nothing happens until the spec changes."
+    ROLLED_BACK = (
+        "RolledBack",
+        "The latest revision was taken back; nothing happens until the spec changes or a retry is requested.",
+    )
     NOT_DEGRADED = "NotDegraded", "Nothing is worse than the spec asks for."

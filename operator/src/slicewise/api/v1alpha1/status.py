@@ -39,6 +39,7 @@ class ZoneStatus(ApiModel):
     """Value of the zone label; empty for nodes without one."""
     desired: int = 0
     ready: int = 0
+    """Of the desired workers, those that serve."""
     floor: int = 0
     """Ready workers below which nothing of the operator's own goes."""
 
@@ -127,11 +128,17 @@ class RolloutStatus(ApiModel):
 
     phase: Annotated[str, Field(max_length=63)] | None = None
     """Idle, Placing, Warming, Analysing, Promoting, RollingBack or RolledBack."""
+    stable_served: bool | None = None
+    """Whether a worker of the stable revision has ever served. One that never did is replaced at once by what the spec asks for."""
+    stable_down_since: Time | None = None
+    """Since when no worker of a stable revision that has served is ready; absent while one is."""
     step: int | None = None
     """Which of the canary's steps, counted from 0."""
     steps: int | None = None
     weight: int | None = None
-    """Per cent of the requests that the new revision gets."""
+    """Per cent of the requests that the new revision gets now."""
+    step_weight: int | None = None
+    """Per cent of the requests that its step gives it: it gets 0 while none of its workers is ready, and all while no other is."""
     target: Annotated[str, Field(max_length=63)] | None = None
     """The revision that takes over, or was given up."""
     zone: Annotated[str, Field(max_length=63)] | None = None
@@ -176,7 +183,7 @@ class PoolStatus(ApiModel):
     replicas: Annotated[int, Field(json_schema_extra={"format": "int32"})] | None = None
     """Workers that exist."""
     ready_replicas: int | None = None
-    """Workers that serve."""
+    """Of the workers that the pool is to have, those that serve. What serves beyond `desired` during a rollout is not counted."""
     selector: Annotated[str, Field(max_length=1024)] | None = None
     """Label selector of the workers, for the scale subresource."""
     zones: (

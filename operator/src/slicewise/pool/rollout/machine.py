@@ -13,8 +13,10 @@ from dataclasses import replace
 from math import floor
 
 from slicewise.pool.rollout.analysis import LOOK_SECONDS, analyse, begin, give_up
+from slicewise.pool.rollout.placing import lost_place, plan_slice
 from slicewise.pool.rollout.request import Action, NotUnderstood
 from slicewise.pool.rollout.shares import stable_keeps_requests
+from slicewise.pool.rollout.standing import handed_on, look, seconds_until_gone, without_stable
 from slicewise.pool.rollout.state import Phase, RolloutState, to
 from slicewise.pool.rollout.steps import ZoneWorkers, replace_step
 from slicewise.pool.rollout.traffic import ALL, canary_share
@@ -23,28 +25,60 @@ from slicewise.pool.rollout.view import RolloutView, Shares
 
 def advance(state: RolloutState, view: RolloutView, now_shares: Shares, now: float) -> RolloutState:
     """Return the state after this pass. `now_shares` is what `shares` said for `state`."""
-    after = _advance(state, view, now_shares, now)
+    known = look(state, view, now)
+    after = handed_on(known, _advance(known, view, now_shares, now), view)
     held = view.holds(after) and (after.phase not in {Phase.IDLE, Phase.ROLLED_BACK} or view.wanted != after.stable)
     wrong = view.request.message if isinstance(view.request, NotUnderstood) else ""
     return replace(after, paused=held, request=wrong)
 
 
 def _advance(state: RolloutState, view: RolloutView, now_shares: Shares, now: float) -> RolloutState:
-    if state.stable is None:
-        return RolloutState(stable=view.wanted, phase_since=now, message="first revision")
+    first = without_stable(state, view, now)
+    if first is not None:
+        return first
     if view.asked(state, Action.ABORT) and state.phase in _ABORTABLE:
         return give_up(state, "AbortedByRequest", "given up by request", now)
     if state.phase is Phase.ROLLED_BACK and state.target == view.wanted != state.stable:
-        # Given up. Nothing happens until the spec changes, or somebody asks for another try.
+        # Given up. Nothing happens until the spec changes, or somebody asks to retry.
         return _fresh(state, view, now) if view.asked(state, Action.RETRY) and not view.paused else state
     if view.holds(state) and state.phase is not Phase.IDLE:
         return _while_held(state, view, now)
     turned = _spec_turned(state, view, now)
     if turned is not None:
         return turned
-    if view.asked(state, Action.PROMOTE) and state.phase in _PROMOTABLE and view.canary_serving():
-        return replace(to(state, Phase.PROMOTING, now, "promoted by request"), held=False, step_since=now)
-    return _in_phase(state, view, now_shares, now)
+    return _forward(state, view, now) or _in_phase(state, view, now_shares, now)
+
+
+def _forward(state: RolloutState, view: RolloutView, now: float) -> RolloutState | None:
+    """Where a rollout goes without a verdict: by request, or because there is no stable revision to go back to; None: nowhere."""
+    if state.phase is Phase.ROLLING_BACK:
+        return _no_way_back(state, view, now)
+    if state.phase not in _PROMOTABLE or not view.canary_serving():
+        return None
+    if view.asked(state, Action.PROMOTE):
+        return _promote(state, now, "promoted by request")
+    if view.stable_gone:
+        return _promote(state, now, f"no worker of the stable revision {state.stable} is ready: nothing to judge by")
+    return None
+
+
+def _promote(state: RolloutState, now: float, why: str) -> RolloutState:
+    return replace(to(state, Phase.PROMOTING, now, why), held=False, abort_reason=None, step_since=now)
+
+
+def _no_way_back(state: RolloutState, view: RolloutView, now: float) -> RolloutState | None:
+    """Where a roll-back goes instead: forward by request, or on to a third revision where the stable one is gone."""
+    if view.wanted == state.target:
+        if view.asked(state, Action.PROMOTE) and view.canary_serving():
+            return _promote(state, now, "promoted by request")
+        again = view.asked(state, Action.RETRY) and view.stable_gone and not view.canary_serving()
+        return _fresh(state, view, now) if again else None
+    if not view.stable_gone or view.wanted == state.stable:
+        return None
+    if view.canary_serving():
+        # All that serves. It stays until the third revision takes over.
+        return RolloutState(stable=state.target, phase_since=now, message=f"revision {state.target} is all that serves")
+    return _fresh(state, view, now)
 
 
 _PROMOTABLE = {Phase.WARMING, Phase.ANALYSING}
@@ -100,41 +134,16 @@ def _fresh(state: RolloutState, view: RolloutView, now: float) -> RolloutState:
     attempt = RolloutState(
         phase=Phase.PLACING, stable=state.stable, target=view.wanted, started_at=start, phase_since=now
     )
-    return _plan_slice(attempt, view)
-
-
-def _plan_slice(state: RolloutState, view: RolloutView) -> RolloutState:
-    """Plan the canary's slice before it starts: a free one, else that of a stable worker above the floor, else none."""
-    if not any(target.desired for target in view.targets):
-        return replace(state, zone=None, message="the pool has no workers: the new revision takes over at once")
-    free = [target.zone for target in view.targets if view.canary.get(target.zone, ZoneWorkers()).free > 0]
-    if free:
-        zone = max(free, key=lambda name: view.canary[name].free)
-        return replace(state, zone=zone, surge=True, message=f"a slice is free in zone {zone!r}")
-    for target in view.targets:
-        has = view.canary.get(target.zone, ZoneWorkers())
-        if has.exchangeable and target.desired and min(has.old_serving, has.old) - 1 >= target.floor:
-            message = f"no slice is free: one stable worker of zone {target.zone!r}, above the floor, gives way"
-            return replace(state, zone=target.zone, surge=False, message=message)
-    return replace(state, zone=None, message=NO_SLICE_TO_SPARE)
-
-
-NO_SLICE_TO_SPARE = (
-    "no slice is free in any zone of the pool and no zone has a ready worker above its floor: lower spec.zones.minAvailable, "
-    "raise spec.replicas where slices can be had, or add a node; nothing changes until then"
-)
+    return plan_slice(attempt, view, gone=view.stable_gone)
 
 
 def _placing(state: RolloutState, view: RolloutView, now: float) -> RolloutState:
     if not any(target.desired for target in view.targets):
         return to(state, Phase.PROMOTING, now, "the pool has no workers")
-    if state.zone is None or state.zone not in {target.zone for target in view.targets}:
-        return _plan_slice(state, view)
+    if state.zone is None or lost_place(state, view):
+        return plan_slice(state, view, gone=view.stable_gone)
     if view.canary_placed:
         return to(state, Phase.WARMING, now, f"the canary's worker loads in zone {state.zone!r}")
-    has = view.canary.get(state.zone, ZoneWorkers())
-    if state.surge and has.new_unplaced > 0 and has.short > 0:
-        return _plan_slice(state, view)  # somebody else has taken the slice that was free
     return state
 
 
@@ -144,6 +153,9 @@ def _warming(state: RolloutState, view: RolloutView, now: float) -> RolloutState
         return to(state, Phase.PROMOTING, now, "the pool has no workers")
     if has.new_serving > 0:
         return begin(state, view.gate, now)
+    if lost_place(state, view):
+        again = plan_slice(state, view, gone=view.stable_gone)
+        return to(again, Phase.PLACING, now, f"the canary's worker has lost its slice; {again.message}")
     if view.canary_crash and state.step is not None:
         return give_up(state, "CanaryCrashed", f"the canary's worker ends again and again: {view.canary_crash}", now)
     since = state.phase_since
@@ -190,7 +202,8 @@ def next_deadline(state: RolloutState, view: RolloutView, now: float) -> float |
         return LOOK_SECONDS
     if not view.arrived:
         return LOOK_SECONDS
-    if state.phase is not Phase.WARMING or view.holds(state):
-        return None
-    waited = now - (state.phase_since or now)
-    return max(1.0, view.progress_deadline + 1 - max(0.0, waited))
+    waits = [] if state.phase is Phase.IDLE else [seconds_until_gone(state, now)]
+    if state.phase is Phase.WARMING and not view.holds(state):
+        waited = now - (state.phase_since or now)
+        waits.append(max(1.0, view.progress_deadline + 1 - max(0.0, waited)))
+    return min((wait for wait in waits if wait is not None), default=None)

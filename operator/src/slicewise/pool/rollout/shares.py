@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from slicewise.pool.rollout.placing import give_place
 from slicewise.pool.rollout.state import Phase, RolloutState
-from slicewise.pool.rollout.steps import Step, ZoneWorkers, replace_step
+from slicewise.pool.rollout.steps import Step, replace_step
 from slicewise.pool.rollout.traffic import ALL, canary_share
 from slicewise.pool.rollout.view import RolloutView, Shares
 
@@ -32,7 +33,8 @@ def shares(state: RolloutState, view: RolloutView, steady: Mapping[str, int]) ->
         return Shares(stable=step.new, canary=step.old, step=step)
     if state.canary is None or state.zone is None or not any(target.desired for target in view.targets):
         return Shares(stable=steady, canary={})
-    return Shares(stable=steady if state.surge else _one_gave_way(state.zone, view, steady), canary={state.zone: 1})
+    stable = steady if state.surge else give_place(state.zone, view, steady, gone=view.stable_gone)
+    return Shares(stable=stable, canary={state.zone: 1})
 
 
 def stable_keeps_requests(state: RolloutState, view: RolloutView, step: Step | None) -> bool:
@@ -52,17 +54,3 @@ def canary_keeps_requests(state: RolloutState, view: RolloutView) -> bool:
 def _as_it_is(view: RolloutView) -> Shares:
     held = view.canary
     return Shares({zone: entry.old for zone, entry in held.items()}, {zone: entry.new for zone, entry in held.items()})
-
-
-def _one_gave_way(zone: str, view: RolloutView, steady: Mapping[str, int]) -> dict[str, int]:
-    """One stable worker of `zone` has left its place to the canary; never so that the zone falls below its floor.
-
-    A zone may have more than it is to have (other zones lack workers), so what counts is the floor less the canary's own
-    worker once that serves.
-    """
-    target = next((target for target in view.targets if target.zone == zone), None)
-    if target is None:
-        return dict(steady)
-    up = view.canary.get(zone, ZoneWorkers()).new_serving
-    keep = max(target.desired - 1, target.floor - up)
-    return {**steady, zone: max(0, min(steady.get(zone, 0), keep))}

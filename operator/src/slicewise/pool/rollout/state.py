@@ -30,7 +30,7 @@ class Phase(StrEnum):
     ROLLING_BACK = "RollingBack"
     """Workers of the canary are replaced by stable ones, one by one."""
     ROLLED_BACK = "RolledBack"
-    """The canary was given up. Nothing happens until the spec changes."""
+    """The canary was given up. Nothing happens until the spec changes, or somebody asks to retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,10 @@ class RolloutState:
     phase: Phase = Phase.IDLE
     stable: str | None = None
     """Hash of the revision that serves."""
+    served: bool = False
+    """Whether the stable revision has ever had a worker that took requests. One that has not is no stable: `standing.py`."""
+    down_since: float | None = None
+    """Since when a stable revision that has served has no worker that takes requests, seconds since the epoch; None while it has."""
     target: str | None = None
     """Hash of the revision that is rolled out, or was given up (phase RolledBack)."""
     zone: str | None = None
@@ -55,7 +59,8 @@ class RolloutState:
     steps: int | None = None
     """How many steps there were when this was written."""
     weight: int | None = None
-    """Per cent of the requests that the canary gets. While it is taken back: that the gateway may still send it."""
+    """Per cent of the requests that the canary's step gives it, kept while its worker is away. While one revision replaces the other:
+    the share that was last recorded. What it gets now is `traffic.canary_share`."""
     step_since: float | None = None
     """When the step began, or `weight` last changed while it is promoted; seconds since the epoch."""
     paused: bool = False
@@ -89,6 +94,8 @@ def read_state(status: Mapping[str, Any]) -> RolloutState:
     return RolloutState(
         phase=Phase(phase) if phase in set(Phase) else Phase.IDLE,
         stable=revisions.get("stable"),
+        served=bool(rollout.get("stableServed", False)),
+        down_since=read_time(rollout.get("stableDownSince")),
         target=rollout.get("target"),
         zone=rollout.get("zone"),
         surge=bool(rollout.get("surge", False)),
@@ -96,7 +103,7 @@ def read_state(status: Mapping[str, Any]) -> RolloutState:
         phase_since=read_time(rollout.get("phaseSince")),
         step=rollout.get("step"),
         steps=rollout.get("steps"),
-        weight=rollout.get("weight"),
+        weight=rollout.get("stepWeight", rollout.get("weight")) or None,
         step_since=read_time(rollout.get("stepSince")),
         paused=bool(rollout.get("paused", False)),
         held=bool(rollout.get("held", False)),
@@ -107,10 +114,12 @@ def read_state(status: Mapping[str, Any]) -> RolloutState:
     )
 
 
-def write_state(state: RolloutState) -> dict[str, Any]:
-    """Return `status.rollout` for `state`, without unset fields."""
+def write_state(state: RolloutState, share: int | None) -> dict[str, Any]:
+    """Return `status.rollout` for `state`, without unset fields. `share`: per cent of the requests that the canary gets now."""
     fields: dict[str, Any] = {
         "phase": state.phase.value,
+        "stableServed": state.served or None,
+        "stableDownSince": format_time(state.down_since),
         "target": state.target,
         "zone": state.zone,
         "surge": state.surge or None,
@@ -118,7 +127,8 @@ def write_state(state: RolloutState) -> dict[str, Any]:
         "phaseSince": format_time(state.phase_since),
         "step": state.step,
         "steps": state.steps,
-        "weight": state.weight,
+        "weight": share,
+        "stepWeight": None if share is None else state.weight or 0,
         "stepSince": format_time(state.step_since),
         "paused": state.paused or None,
         "held": state.held or None,

@@ -39,6 +39,10 @@ class ZoneWorkers:
     """Workers of the revision that comes which wait for a node."""
     short: int = 0
     """Workers of either revision which wait for a slice that is not there."""
+    old_idle: int = 0
+    """Workers of the revision that goes which hold a slice and take no requests."""
+    releasing: int = 0
+    """Workers of the pool that terminate, or are about to, and still hold a slice."""
     room: int | None = None
     """Slices that the pool's workers hold or could take; None where that is not known."""
 
@@ -53,6 +57,8 @@ class Step:
     """The new revision has all it is to have, and serves; the old one has nothing."""
     blocked: tuple[str, ...] = ()
     """Zones in which neither a slice is free nor a worker above the floor."""
+    releasing: tuple[str, ...] = ()
+    """Zones in which the next worker waits for terminating ones to release their slices."""
 
 
 def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorkers]) -> Step:
@@ -63,13 +69,16 @@ def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorker
     old = {zone: entry.old for zone, entry in workers.items()}
     new = {zone: entry.new for zone, entry in workers.items()}
     blocked: list[str] = []
+    releasing: list[str] = []
     surplus = ""
     for target in targets:
         move = _zone_move(target, workers.get(target.zone, ZoneWorkers()))
         if move is None:
             continue
-        if move == _BLOCKED:
-            blocked.append(target.zone)
+        if move in {_RELEASE, _HOLD_FOR_RELEASE}:
+            releasing.append(target.zone)
+        if move in {_BLOCKED, _RELEASE}:
+            blocked += [target.zone] if move == _BLOCKED else []
             continue
         if move == _SURPLUS:
             # A canary in a zone that is to have none is the one that takes the requests, until the others have theirs.
@@ -77,9 +86,9 @@ def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorker
             continue
         old[target.zone] = old.get(target.zone, 0) + move[0]
         new[target.zone] = new.get(target.zone, 0) + move[1]
-        return Step(old, new, blocked=tuple(blocked))
-    if blocked:
-        return Step(old, new, blocked=tuple(blocked))
+        return Step(old, new, blocked=tuple(blocked), releasing=tuple(releasing))
+    if blocked or releasing:
+        return Step(old, new, blocked=tuple(blocked), releasing=tuple(releasing))
     if surplus:
         new[surplus] -= 1
         return Step(old, new)
@@ -93,6 +102,10 @@ def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorker
 _Move = tuple[int, int, str]
 _BLOCKED: Final[_Move] = (0, 0, "blocked")
 """This zone cannot go on, which is no reason to hold the others."""
+_RELEASE: Final[_Move] = (0, 0, "waits for a slice to be released")
+"""A worker that terminates holds the slice this zone needs, which is no reason to hold the others."""
+_HOLD_FOR_RELEASE: Final[_Move] = (0, 0, "a worker has been removed and its slice is being released")
+"""The same, in the middle of an exchange; one thing at a time."""
 _SURPLUS: Final[_Move] = (0, -1, "scaled down")
 """This zone has more of the revision that comes than it is to have."""
 _WAIT: Final[_Move] = (0, 0, "wait")
@@ -105,11 +118,18 @@ def _zone_move(target: ZoneTarget, has: ZoneWorkers) -> _Move | None:
     idle_old = has.old - min(has.old_serving, has.old)
     if has.new > target.desired:
         return _SURPLUS
+    if has.old == 0 and has.new == target.desired and nothing_to_be_had(has):
+        return None
     if has.new > has.new_serving:
         return _while_new_starts(target, has, idle_old)
     if has.old == 0 and has.new == target.desired:
         return None
-    asked, may_go = has.old + has.new, idle_old > 0 or serving - 1 >= target.floor
+    return _exchange(target, has, may_go=idle_old > 0 or serving - 1 >= target.floor)
+
+
+def _exchange(target: ZoneTarget, has: ZoneWorkers, *, may_go: bool) -> _Move:
+    """All workers of the revision that comes serve: the next one starts, or an old one goes. `may_go`: the floor allows that."""
+    asked = has.old + has.new
     if has.old and asked > target.desired:
         return (-1, 0, "its place is taken") if may_go else _BLOCKED
     vacant = asked < target.desired
@@ -118,14 +138,24 @@ def _zone_move(target: ZoneTarget, has: ZoneWorkers) -> _Move | None:
     if has.free > 0:
         return (0, 1, "a slice is free")
     if vacant and (has.room is None or asked < has.room):
-        return _WAIT  # a slice is about to be free; where the pool is larger than what there is, none will be
+        # A slice is about to be free; where the pool is larger than what there is, none will be.
+        return _HOLD_FOR_RELEASE if has.releasing else _WAIT
     if has.exchangeable and may_go:
         return (-1, 0, "gives way")
-    return _BLOCKED
+    return _RELEASE if has.releasing else _BLOCKED
+
+
+def nothing_to_be_had(has: ZoneWorkers) -> bool:
+    """Return whether all that the revision that comes still lacks here waits for slices that are nowhere to be had."""
+    lacking = has.new - has.new_serving
+    known = has.room is not None
+    return known and 0 < lacking <= has.new_unplaced <= has.short and has.free == 0 and has.releasing == 0
 
 
 def _while_new_starts(target: ZoneTarget, has: ZoneWorkers, idle_old: int) -> _Move:
     """A new worker starts: nothing else moves, but for old workers that do not serve and hold the place it needs."""
     if idle_old > 0 and has.old + has.new > target.desired and has.free == 0:
         return (-1, 0, "does not serve")
-    return _BLOCKED if has.new_unplaced > 0 and has.free == 0 else _WAIT
+    if has.new_unplaced == 0 or has.free > 0:
+        return _WAIT
+    return _RELEASE if has.releasing else _BLOCKED

@@ -17,6 +17,8 @@ from slicewise.pool.zones import ZoneTarget
 class RolloutView:
     """What the machine looks at besides its own state."""
 
+    pool: str
+    """The pool's name, for messages that say what to type."""
     wanted: str
     """Hash of the revision that the spec asks for."""
     targets: Sequence[ZoneTarget]
@@ -38,6 +40,8 @@ class RolloutView:
     """What was counted since the numbers in the state were written."""
     arrived: bool = True
     """Whether the gateway has the shares that the stored state asks for, or nobody can tell and it has had the time."""
+    stable_gone: bool = False
+    """Whether the stable revision served once and serves nothing any more (`standing.py`)."""
     progress_deadline: float = 900.0
     """Seconds that a canary's worker may take to become ready."""
 

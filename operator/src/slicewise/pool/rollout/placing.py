@@ -1,0 +1,77 @@
+"""Placing: which slice the canary's worker gets, and whether it has lost it. Called by `machine.py` and `shares.py`; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from slicewise.pool.rollout.state import RolloutState
+from slicewise.pool.rollout.steps import ZoneWorkers
+from slicewise.pool.rollout.view import RolloutView
+from slicewise.pool.zones import ZoneTarget
+
+NO_SLICE_TO_SPARE: Final = (
+    "no slice is free in any zone of the pool and no zone has a ready worker above its floor: lower spec.zones.minAvailable, "
+    "raise spec.replicas where slices can be had, or add a node; nothing changes until then"
+)
+
+
+def plan_slice(state: RolloutState, view: RolloutView, *, gone: bool) -> RolloutState:
+    """Plan the canary's slice before it starts: a free one, else that of a stable worker above the floor, else none.
+
+    `gone`: the stable revision serves nothing any more, so there is no floor to keep for it.
+    """
+    if not any(target.desired for target in view.targets):
+        return replace(state, zone=None, message="the pool has no workers: the new revision takes over at once")
+    free = [target.zone for target in view.targets if _in(view, target.zone).free > 0]
+    if free:
+        zone = max(free, key=lambda name: view.canary[name].free)
+        return replace(state, zone=zone, surge=True, message=f"a slice is free in zone {zone!r}")
+    for target in view.targets:
+        has = _in(view, target.zone)
+        if has.exchangeable and target.desired and _can_spare(target, has, gone=gone):
+            which = "of the stable revision, which serves nothing any more" if gone else "above the floor"
+            message = f"no slice is free: one stable worker of zone {target.zone!r}, {which}, is removed"
+            return replace(state, zone=target.zone, surge=False, message=message)
+    return replace(state, zone=None, surge=False, message=NO_SLICE_TO_SPARE)
+
+
+def _can_spare(target: ZoneTarget, has: ZoneWorkers, *, gone: bool) -> bool:
+    """Whether removing a stable worker gives a slice and leaves the floor. One that serves nothing costs no floor."""
+    if has.old <= beside_canary(target, has, gone=gone):
+        return False
+    serving = min(has.old_serving, has.old)
+    if has.old_idle:
+        return gone or serving >= target.floor
+    return serving - 1 >= target.floor
+
+
+def beside_canary(target: ZoneTarget, has: ZoneWorkers, *, gone: bool) -> int:
+    """Return how many stable workers a zone keeps of which one has left its place to the canary; never below the zone's floor.
+
+    A zone may have more than it is to have (other zones lack workers) and fewer slices than it is to have workers, so what counts is the
+    slices that are there, and the floor less the canary's own worker once that serves.
+    """
+    places = target.desired if has.room is None else min(target.desired, has.room)
+    return max(0, places - 1, 0 if gone else target.floor - has.new_serving)
+
+
+def lost_place(state: RolloutState, view: RolloutView) -> bool:
+    """Return whether the canary's worker has no slice and gets none where it was to be: its node has gone, or its zone's slices have."""
+    if state.zone not in {target.zone for target in view.targets}:
+        return True
+    has = _in(view, state.zone or "")
+    return has.new_unplaced > 0 and has.short > has.releasing
+
+
+def give_place(zone: str, view: RolloutView, steady: Mapping[str, int], *, gone: bool) -> dict[str, int]:
+    """Return zone → stable workers where one of `zone` has left its place to the canary."""
+    target = next((target for target in view.targets if target.zone == zone), None)
+    if target is None:
+        return dict(steady)
+    return {**steady, zone: min(steady.get(zone, 0), beside_canary(target, _in(view, zone), gone=gone))}
+
+
+def _in(view: RolloutView, zone: str) -> ZoneWorkers:
+    return view.canary.get(zone, ZoneWorkers())

@@ -83,10 +83,12 @@ def _duration(field: str, low: str, high: str, example: str, bad: str, **beside:
     return _value(field, example, bad, text, rule=bad, **beside)
 
 
-def _memory(field: str, good: Any, bad: Any, low: str, example: str, *, auto: bool = False, **beside: Any) -> Case:
-    text = (
-        f"'{bad}' is not an amount of memory of {low} or more: write a number with Ki, Mi, Gi or Ti, such as {example}"
-        + (", or Auto" if auto else "")
+def _memory(
+    field: str, good: Any, bad: Any, low: str, example: str, *, high: str = "", auto: bool = False, **beside: Any
+) -> Case:
+    between = f"from {low} to {high}" if high else f"of {low} or more"
+    text = f"'{bad}' is not an amount of memory {between}: write a number with Ki, Mi, Gi or Ti, such as {example}" + (
+        ", or Auto" if auto else ""
     )
     return _value(field, good, bad, text, rule=str(bad), **beside)
 
@@ -247,7 +249,8 @@ _OWN = (
     _value("fallback.cpu.cores", "1.5", "1.5m", f"'1.5m' {_CPU_WORDS}", **_FALLBACK),
     _memory("fallback.cpu.memory", "4Gi", "4gb", "1Mi", "8Gi", **_FALLBACK),
     _value("gateway.tenantKeysSecretRef.name", "keys", "keys_", f"'keys_' {_NAME}"),
-    _memory("gateway.limits.maxBodyBytes", "1Mi", "1M1", "1Ki", "1Mi"),
+    _memory("gateway.limits.maxBodyBytes", "1Mi", "1M1", "1Ki", "1Mi", high="16Mi"),
+    _memory("gateway.limits.maxBodyBytes", "16Mi", "17Mi", "1Ki", "1Mi", high="16Mi"),
     _duration("gateway.limits.requestTimeout", "1s", "1h", "90s", "0"),
     _duration("gateway.responseCache.ttl", "1s", "24h", "15m", "0.5s", **_REDIS),
     _value("gateway.responseCache.redisSecretRef.name", "redis", "re dis", f"'re dis' {_NAME}"),

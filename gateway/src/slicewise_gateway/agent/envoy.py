@@ -22,6 +22,9 @@ _SCOPES: Final = {
 _TROUBLE: Final = ("update_rejected", "update_failure", "load_error")
 _FILTER: Final = r"(version_text|update_rejected|update_failure|runtime\.load_error|warming_clusters|http\.pool\.downstream_rq_active)$"
 
+_CONNECTIONS: Final = "overload.envoy.resource_monitors.global_downstream_max_connections.pressure"
+"""Open connections in per cent of the bound."""
+
 
 @dataclass(frozen=True, slots=True)
 class EnvoyState:
@@ -57,6 +60,14 @@ class EnvoyAdmin:
             return (await self._ask("GET", "/ready")).strip() == "LIVE"
         except EnvoyError:
             return False
+
+    async def takes_connections(self) -> bool:
+        """Whether clients can connect: Envoy closes each new connection at once while as many are open as it may have."""
+        try:
+            text = await self._ask("GET", "/stats", filter=f"^{_CONNECTIONS}$")
+        except EnvoyError:
+            return False
+        return float(text.rpartition(": ")[2] or 0) < 100
 
     async def fail_health_check(self) -> None:
         """Let Envoy say that it goes. Raises EnvoyError."""

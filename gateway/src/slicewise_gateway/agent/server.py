@@ -22,8 +22,11 @@ def build_app(
         return web.Response(text="ok")
 
     async def readyz(_request: web.Request) -> web.Response:
-        ready = agent.has_programmed and await envoy.is_ready()
-        return web.Response(text="ok" if ready else "Envoy takes no requests", status=200 if ready else 503)
+        if not (agent.has_programmed and await envoy.is_ready()):
+            return web.Response(text="Envoy takes no requests", status=503)
+        if not await envoy.takes_connections():
+            return web.Response(text="Envoy takes no more connections: as many are open as it may have", status=503)
+        return web.Response(text="ok")
 
     async def gateway(_request: web.Request) -> web.Response:
         body = agent.report.as_json(pool, agent.wanted, in_touch=agent.in_touch, draining=is_draining())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from slicewise.gateway.bootstrap import envoy_arguments
 from slicewise.gateway.config import GatewayConfig, render_gateway
 from slicewise.gateway.model import (
+    MAX_CONNECTIONS,
     Backend,
     EdgeEndpoint,
     GatewayModel,
@@ -18,8 +19,11 @@ from slicewise.gateway.model import (
     TenantKeys,
     Timeouts,
 )
+from slicewise.gateway.overload import CONNECTION_BYTES
 
 __all__ = [
+    "CONNECTION_BYTES",
+    "MAX_CONNECTIONS",
     "Backend",
     "EdgeEndpoint",
     "GatewayConfig",

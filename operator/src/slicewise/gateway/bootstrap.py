@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from slicewise.gateway.discovery import Json, from_file, typed
+from slicewise.gateway.discovery import Json, from_file
 from slicewise.gateway.listener import ADMIN_CLUSTER
 from slicewise.gateway.model import GatewayModel
+from slicewise.gateway.overload import build_overload
 from slicewise.gateway.routes import RUNTIME_LAYER
 
 BOOTSTRAP_FILE: Final = "bootstrap.json"
@@ -49,6 +50,8 @@ def build_bootstrap(model: GatewayModel) -> Json:
         "admin": {
             "address": _address("127.0.0.1", model.ports.admin),
             "profile_path": "/dev/null",
+            # Whoever looks after Envoy can do so however many clients there are.
+            "ignore_global_conn_limit": True,
         },
         "dynamic_resources": {
             "cds_config": from_file(model.directory, "cds.json"),
@@ -58,9 +61,18 @@ def build_bootstrap(model: GatewayModel) -> Json:
         "layered_runtime": {
             "layers": [
                 {
+                    "name": "streams",
+                    # A connection whose client takes most of its requests back at once is closed (HTTP/2 rapid reset), and one
+                    # with many requests ready leaves time for the others.
+                    "static_layer": {
+                        "overload.premature_reset_total_stream_count": 200,
+                        "http.max_requests_per_io_cycle": 20,
+                    },
+                },
+                {
                     "name": RUNTIME_LAYER,
                     "rtds_layer": {"name": RUNTIME_LAYER, "rtds_config": from_file(model.directory, "rtds.json")},
-                }
+                },
             ]
         },
         "stats_config": {
@@ -70,7 +82,7 @@ def build_bootstrap(model: GatewayModel) -> Json:
         },
         # Else a histogram is merged every five seconds, and its numbers are that old.
         "stats_flush_on_admin": True,
-        "overload_manager": _overload(model),
+        "overload_manager": build_overload(model),
     }
 
 
@@ -86,31 +98,3 @@ def _admin_cluster(model: GatewayModel) -> Json:
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": ADMIN_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
-
-
-def _overload(model: GatewayModel) -> Json:
-    heap = "envoy.resource_monitors.fixed_heap"
-    connections = "envoy.resource_monitors.global_downstream_max_connections"
-    return {
-        "refresh_interval": "0.25s",
-        "resource_monitors": [
-            typed(
-                heap,
-                "envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
-                max_heap_size_bytes=model.heap_bytes,
-            ),
-            typed(
-                connections,
-                "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                max_active_downstream_connections=model.max_connections,
-            ),
-        ],
-        "actions": [
-            {"name": "envoy.overload_actions.shrink_heap", "triggers": [_above(heap, 0.95)]},
-            {"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [_above(heap, 0.98)]},
-        ],
-    }
-
-
-def _above(monitor: str, share: float) -> Json:
-    return {"name": monitor, "threshold": {"value": share}}

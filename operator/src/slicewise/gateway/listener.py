@@ -8,12 +8,15 @@ from slicewise.gateway.clusters import OTLP_CLUSTER
 from slicewise.gateway.discovery import LISTENER, TYPE, Json, from_file, response, seconds, typed
 from slicewise.gateway.local_replies import build_local_replies
 from slicewise.gateway.model import CACHE_HEADER, HELD_HEADER, TENANT_HEADER, GatewayModel
+from slicewise.gateway.overload import is_overload
 from slicewise.gateway.routes import INTERNAL_ROUTE_NAME, ROUTE_NAME
 from slicewise.gateway.tenants import tenant_filters
 
 ADMIN_CLUSTER: Final = "admin"
 OUTCOME_TAG: Final = "slicewise_cluster"
 _OURS: Final = "x-slicewise-"
+_FIRST_LINE: Final = "5s"
+"""How long a client may take from connecting to the end of its first line."""
 _HCM: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
 
@@ -49,6 +52,11 @@ def build_lds(model: GatewayModel) -> Json:
 
 
 def _listener(name: str, port: int, manager: Json, address: Json | None = None) -> Json:
+    """For the pod's own use: however many clients there are, counters can be read and what the edge sends on arrives."""
+    return {**_open_listener(name, port, manager, address), "ignore_global_conn_limit": True}
+
+
+def _open_listener(name: str, port: int, manager: Json, address: Json | None = None) -> Json:
     everywhere = {"address": "::", "ipv4_compat": True}
     return {
         "name": name,
@@ -93,7 +101,16 @@ def _clients(model: GatewayModel) -> Json:
     }
     if model.otlp is not None:
         manager["tracing"] = _tracing(model)
-    return _listener("http", model.ports.http, manager)
+    inspector = typed(
+        "envoy.filters.listener.http_inspector",
+        "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+    )
+    return {
+        **_open_listener("http", model.ports.http, manager),
+        # It waits for the first line of a request, so a connection without one is closed after this time.
+        "listener_filters": [inspector],
+        "listener_filters_timeout": _FIRST_LINE,
+    }
 
 
 def _internal(model: GatewayModel) -> Json:
@@ -137,7 +154,8 @@ def _stats(model: GatewayModel) -> Json:
         "request_timeout": "5s",
         "request_headers_timeout": "5s",
     }
-    return _listener("stats", model.ports.stats, manager)
+    # Counters are most wanted when memory is short.
+    return {**_listener("stats", model.ports.stats, manager), "bypass_overload_manager": True}
 
 
 def _drop_internal_headers() -> Json:
@@ -196,7 +214,9 @@ def _outcomes() -> list[Json]:
         )
     }
     failed = {"or_filter": {"filters": [_status("GE", 500), broken, held]}}
-    return [_counter("requests", answered), _counter("failed", _all(answered, failed))]
+    # The gateway's own memory says nothing about a revision.
+    judged = _all(answered, is_overload(otherwise=True))
+    return [_counter("requests", judged), _counter("failed", _all(judged, failed))]
 
 
 def _counter(name: str, condition: Json) -> Json:

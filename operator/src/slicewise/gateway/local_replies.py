@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from slicewise.gateway.discovery import Json
+from slicewise.gateway.overload import is_overload
 
 _INVALID: Final = "invalid_request_error"
 _SERVER: Final = "server_error"
@@ -22,12 +23,15 @@ _REPLIES: Final[dict[int, tuple[str, str, str]]] = {
     503: (_SERVER, "no_worker", "No worker can take the request now; try again later."),
     504: (_SERVER, "timeout", "The answer was not complete within this pool's time limit."),
 }
+_OVERLOADED: Final = "The gateway has no memory left for this request; try again later."
 _RETRY_AFTER: Final = {429: "5", 503: "1"}
 
 
 def build_local_replies() -> Json:
     """Return the mapping from a status to its body, `{"error": {"message", "type", "param", "code"}}`."""
-    return {"mappers": [_mapper(status, *reply) for status, reply in _REPLIES.items()]}
+    # Its status is 503 for a new request, and 500 where a body was on its way: the first mapper that fits counts.
+    overload = {**_mapper(503, _SERVER, "overloaded", _OVERLOADED), "filter": is_overload(), "status_code": 503}
+    return {"mappers": [overload, *(_mapper(status, *reply) for status, reply in _REPLIES.items())]}
 
 
 def _mapper(status: int, kind: str, code: str, message: str) -> Json:

@@ -17,6 +17,8 @@ CACHE_HEADER: Final = "x-slicewise-cache"
 NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
 """Response header by which a worker says that it has done nothing for a request: another one may be asked."""
 
+MAX_CONNECTIONS: Final = 10_000
+"""Of clients, for an Envoy with enough memory."""
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -140,11 +142,11 @@ class GatewayModel:
     """One more edge in the latency histograms: the limit that rollouts are judged by."""
     otlp: tuple[str, int] | None = None
     """Host and port of an OpenTelemetry collector (OTLP over gRPC). None: no traces."""
-    max_connections: int = 10_000
+    max_connections: int = MAX_CONNECTIONS
     concurrency: int = 1
     """Envoy's threads; each has connections of its own to the workers."""
     heap_bytes: int = 512 << 20
-    """Memory for Envoy: at 95 % it shrinks its heap, at 98 % it takes no more requests."""
+    """Memory for Envoy; `overload.py` says what it does when this runs short."""
     ports: Ports = Ports()
     directory: str = "/run/slicewise/envoy"
     """Where Envoy finds its files, and the agent writes them."""

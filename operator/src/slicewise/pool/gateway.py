@@ -19,6 +19,8 @@ from slicewise.api.quantity import Bytes, parse_quantity
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec
 from slicewise.gateway import (
+    CONNECTION_BYTES,
+    MAX_CONNECTIONS,
     Backend,
     EdgeEndpoint,
     GatewayModel,
@@ -103,11 +105,12 @@ def _collector(address: str) -> tuple[str, int] | None:
 
 
 def _size(resources: Mapping[str, Any]) -> dict[str, Any]:
-    """Envoy's heap and threads, from its container's resources; nothing where they do not say."""
+    """Envoy's heap, connections and threads, from its container's resources; nothing where they do not say."""
     limits = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
     size: dict[str, Any] = {}
     if "memory" in (resources.get("limits") or {}):
         size["heap_bytes"] = floor(float(parse_quantity(limits["memory"])) * _HEAP_SHARE)
+        size["max_connections"] = max(1, min(MAX_CONNECTIONS, size["heap_bytes"] // CONNECTION_BYTES))
     if "cpu" in limits:
         size["concurrency"] = max(1, floor(parse_quantity(limits["cpu"])))
     return size

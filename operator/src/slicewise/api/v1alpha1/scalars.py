@@ -61,16 +61,27 @@ _INT_OR_STRING: Final = WithJsonSchema(
 )
 
 
-def memory_rule(low: str, example: str, *, word: str | None = None) -> Rule:
-    """Return the rule that a value is an amount of memory of at least `low`, or the word."""
+def memory_rule(low: str, example: str, *, word: str | None = None, high: str | None = None) -> Rule:
+    """Return the rule that a value is an amount of memory of at least `low` and at most `high`, or the word."""
     is_memory = matches(_MEMORY)
     cel = f"{cel_matches(_MEMORY, 'string(self)')} && quantity(string(self)).compareTo(quantity('{low}')) >= 0"
+    if high is not None:
+        cel += f" && quantity(string(self)).compareTo(quantity('{high}')) <= 0"
+    between = f"of {low} or more" if high is None else f"from {low} to {high}"
+
+    def holds(text: str) -> bool:
+        if not is_memory(text):
+            return text == word
+        return parse_quantity(low) <= parse_quantity(text) and (
+            high is None or parse_quantity(text) <= parse_quantity(high)
+        )
+
     instead = f"write a number with Ki, Mi, Gi or Ti, such as {example}" + (f", or {word}" if word else "")
     return Rule(
         cel=f"string(self) == '{word}' || ({cel})" if word else cel,
-        holds=lambda text: text == word or (is_memory(text) and parse_quantity(text) >= parse_quantity(low)),
-        message=f"'{{value}}' is not an amount of memory of {low} or more: {instead}",
-        expects=f"an amount of memory of {low} or more, such as {example}" + (f", or {word}" if word else ""),
+        holds=holds,
+        message=f"'{{value}}' is not an amount of memory {between}: {instead}",
+        expects=f"an amount of memory {between}, such as {example}" + (f", or {word}" if word else ""),
     )
 
 
@@ -95,7 +106,9 @@ Quantity = Annotated[str, Field(max_length=_QUANTITY_LENGTH), BeforeValidator(_a
 
 Memory = Annotated[Quantity, memory_rule("1Mi", "8Gi")]
 MemoryOrAuto = Annotated[Quantity, memory_rule("1Mi", "8Gi", word="Auto")]
-BodySize = Annotated[Quantity, memory_rule("1Ki", "1Mi")]
+LARGEST_BODY: Final = "16Mi"
+"""Of any pool: gateways and workers are made for it."""
+BodySize = Annotated[Quantity, memory_rule("1Ki", "1Mi", high=LARGEST_BODY)]
 Cpu = Annotated[
     Quantity,
     Rule(

@@ -9,8 +9,10 @@ import os
 import random
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from slicewise_worker.weights.fetch import fetch
@@ -80,15 +82,22 @@ class Fetcher:
         settings = FetchSettings(**self.settings(source, **changes))
         return await fetch(settings, credentials or Credentials(), self.progress)
 
-    async def start(self, source: str, *, prefix: tuple[str, ...] = (), **changes: Any) -> asyncio.subprocess.Process:
-        """As a process; its log is on stderr."""
+    async def start(
+        self,
+        source: str,
+        *,
+        prefix: tuple[str, ...] = (),
+        more: Mapping[str, str] = MappingProxyType({}),
+        **changes: Any,
+    ) -> asyncio.subprocess.Process:
+        """As a process, with `more` in its environment; its log is on stderr."""
         given = {
             f"SLICEWISE_FETCH_{key.upper()}": str(value) for key, value in self.settings(source, **changes).items()
         }
         plain = {key: value for key, value in os.environ.items() if not key.startswith("SLICEWISE_FETCH_")}
         command = (*prefix, sys.executable, "-m", "slicewise_worker.weights")
         return await asyncio.create_subprocess_exec(
-            *command, env={**plain, **given}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *command, env={**plain, **given, **more}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
 
     async def ended(self, process: asyncio.subprocess.Process) -> Ended:
@@ -102,6 +111,9 @@ class Fetcher:
             json.loads(result.read_text()) if result.exists() else None,
             json.loads(termination.read_text()) if termination.exists() else None,
         )
+
+    async def run_with(self, more: Mapping[str, str], source: str, **changes: Any) -> Ended:
+        return await self.ended(await self.start(source, more=more, **changes))
 
     async def run(self, source: str, **changes: Any) -> Ended:
         return await self.ended(await self.start(source, **changes))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+from typing import Any
+
 import pytest
-from fetching import KIB, Fetcher, gguf
+from fetching import KIB, Fetcher, digest_of, gguf
 from sources.web import Fault, WebServer
 
 from slicewise_worker.weights.errors import FetchError, Reason
@@ -33,6 +36,12 @@ PRIVATE = [
     "224.0.0.1",
     "ff02::1",
     "255.255.255.255",
+    "64:ff9b:1::a00:1",
+    "64:ff9b:1:a00:0:100::",
+    "::10.0.0.1",
+    "::ffff:0:10.0.0.1",
+    "2001:0:a00:1::1",
+    "fec0::1",
 ]
 
 
@@ -46,7 +55,7 @@ def test_public_addresses_are_not(address: str) -> None:
     assert refusal(address, allow_private=False) is None
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fc00::1", "172.18.0.2"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fc00::1", "172.18.0.2", "64:ff9b::a00:1"])
 def test_private_addresses_may_be_allowed(address: str) -> None:
     assert refusal(address, allow_private=True) is None
 
@@ -117,6 +126,27 @@ async def test_credentials_do_not_follow_a_redirect_to_another_origin(fetcher: F
         await fetcher.fetch(first.url, Credentials(token="t0ken"), digest=web.digest)
         assert [one.headers.get("authorization") for one in first.requests] == ["Bearer t0ken", "Bearer t0ken"]
         assert [one.headers.get("authorization") for one in web.requests] == [None]
+
+
+async def test_the_address_that_was_checked_is_the_one_that_is_connected(
+    fetcher: Fetcher, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server that answers something else the second time (DNS rebinding) is not asked a second time."""
+    resolve, asked = socket.getaddrinfo, []
+
+    def rebinding(host: str | None, *rest: Any, **more: Any) -> Any:
+        if host != "rebinding.example":
+            return resolve(host, *rest, **more)
+        asked.append(host)
+        return resolve("127.0.0.1" if len(asked) == 1 else "169.254.169.254", *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    address = f"http://rebinding.example:{web.port}/m.gguf"
+    await fetcher.fetch(address, digest=web.digest)
+    assert len(asked) == len(web.requests) == 1
+    with pytest.raises(FetchError, match="no setting allows it") as failure:
+        await fetcher.fetch(address, digest=digest_of(b"other"))
+    assert failure.value.reason is Reason.PRIVATE_ADDRESS
 
 
 async def test_a_circle_of_redirects_ends(fetcher: Fetcher, web: WebServer) -> None:

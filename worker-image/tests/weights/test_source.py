@@ -68,3 +68,9 @@ def test_anything_else_is_refused_in_one_line_without_the_password(text: str) ->
     assert failure.value.reason is Reason.UNSUPPORTED
     assert "\n" not in failure.value.message
     assert "secret@" not in failure.value.message
+
+
+def test_plain_http_names_the_setting_that_allows_it() -> None:
+    with pytest.raises(FetchError, match=r"worker\.allowPrivateSources"):
+        parse_source("http://models.models.svc/m.gguf", allow_private=False)
+    assert parse_source("http://models.models.svc/m.gguf", allow_private=True)

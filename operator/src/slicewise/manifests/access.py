@@ -8,13 +8,8 @@ from typing import Any
 from slicewise.api.labels import gateway_selector, worker_selector
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import object_meta, worker_account_name
+from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA
 from slicewise.manifests.pod_template import FETCH_PORT, WORKER_PORT
-
-EVERYWHERE_BUT_METADATA = [
-    {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}},
-    {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10"]}},
-]
-"""Weights come from any address the pool names, but never from a cloud's metadata service."""
 
 
 def build_service_account(pool: InferencePool) -> dict[str, Any]:

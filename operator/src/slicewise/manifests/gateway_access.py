@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from slicewise.api.labels import gateway_selector, worker_selector
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.manifests.access import EVERYWHERE_BUT_METADATA
 from slicewise.manifests.gateway_edge import EDGE_METRICS_PORT
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name, object_meta
+from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA
 from slicewise.manifests.pod_template import WORKER_PORT
 
 AGENT_PORT: Final = 9092

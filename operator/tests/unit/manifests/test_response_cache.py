@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from builders import make_observed, make_pool
 
+from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA
 from slicewise.pool.observed import ObservedPool, ObservedRevision, References
 from slicewise.pool.plan import plan_pool
 
@@ -46,7 +47,7 @@ def test_a_gateway_reaches_redis_where_it_has_one() -> None:
 
     assert rules(children()) == []
     (rule,) = rules(children(**CACHED))
-    assert ["169.254.0.0/16"] in [peer["ipBlock"]["except"] for peer in rule["to"]], "but no metadata service"
+    assert rule["to"] == EVERYWHERE_BUT_METADATA
 
 
 def test_nothing_is_kept_of_a_revision_until_it_is_stored_and_then_by_all_that_it_was_made_from() -> None:

@@ -17,18 +17,20 @@ from typing import TypeVar
 
 import aiohttp
 
+from slicewise_worker.weights.answers import trouble
 from slicewise_worker.weights.backoff import Patience
+from slicewise_worker.weights.bounded import LEAST_BYTES, paced
 from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, shown
 from slicewise_worker.weights.origins.location import Location, Origin
 from slicewise_worker.weights.partial import CorruptError, Partial, Validators
 from slicewise_worker.weights.progress import Progress
-from slicewise_worker.weights.transport import Transport, trouble
+from slicewise_worker.weights.transport import Transport
 
 log = logging.getLogger(__name__)
 
 _WRITE_BYTES = 2 * 1024**2
-_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+|\*)")
-_NO_RANGE = re.compile(r"bytes \*/(?P<total>\d+)")
+_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-(?P<last>[0-9]{1,18})/(?P<total>[0-9]{1,18}|\*)")
+_NO_RANGE = re.compile(r"bytes \*/(?P<total>[0-9]{1,18})")
 
 T = TypeVar("T")
 
@@ -66,7 +68,10 @@ class Download:
     make_room: MakeRoom
     checkpoint_bytes: int
     digest_attempts: int
+    stall_seconds: float
     wrong: list[str]
+    fresh: int = 0
+    """Bytes that came since patience was renewed last."""
 
     async def run(self) -> None:
         """Fill the partial file. When this returns, its digest is the wanted one.
@@ -161,9 +166,9 @@ class Download:
         writing: asyncio.Task[None] | None = None
         waiting = bytearray()
         try:
-            async for piece in response.content.iter_any():
+            async for piece in paced(response, self.stall_seconds):
                 self.progress.received += len(piece)
-                self.patience.progressed()
+                self._note(len(piece))
                 waiting += piece
                 if not self.partial.size and not writing:  # the first bytes show at once whether this is a model at all
                     await self._write(bytes(waiting), total)
@@ -182,6 +187,13 @@ class Download:
             raise TryAgain(
                 Reason.SOURCE_UNREACHABLE, f"{shown(response.url)}: ended after {self.partial.size} of {total} bytes"
             )
+
+    def _note(self, count: int) -> None:
+        """Renew patience once enough has come: a few bytes are no progress."""
+        self.fresh += count
+        if self.fresh >= LEAST_BYTES:
+            self.fresh = 0
+            self.patience.progressed()
 
     async def _write(self, data: bytes, total: int | None) -> None:
         if total is None:

@@ -38,7 +38,10 @@ async def fetch(settings: FetchSettings, credentials: Credentials, progress: Pro
         digest = settings.digest or _no_digest(label(settings.source))
         return await asyncio.to_thread(verify_on_claim, source, settings.claim_dir, digest, progress)
     async with Transport(
-        allow_private=settings.allow_private, stall_seconds=settings.stall_seconds, ca_file=credentials.ca_file
+        allow_private=settings.allow_private,
+        stall_seconds=settings.stall_seconds,
+        ca_file=credentials.ca_file,
+        proxies=settings.proxies,
     ) as transport:
         origin = origin_for(source, transport, credentials)
         patience = Patience(settings.patience_seconds, settings.max_backoff_seconds)
@@ -153,6 +156,7 @@ class _Fetch:
             make_room=room,
             checkpoint_bytes=self.settings.checkpoint_bytes,
             digest_attempts=self.settings.digest_attempts,
+            stall_seconds=self.settings.stall_seconds,
             wrong=[],
         )
         await download.run()

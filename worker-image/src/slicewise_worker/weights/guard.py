@@ -1,4 +1,4 @@
-"""Which addresses a fetch may connect to.
+"""The guard on the fetch's sockets.
 
 A pool's author names the host, the cluster's network answers: without a guard a source could read the cloud's metadata
 service or a service inside the cluster. The check sits where the socket is made, on the address that is about to be
@@ -7,58 +7,28 @@ connected, so literals in any notation, DNS answers that change, and redirects a
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from typing import Any
 
 from aiohttp import abc
 from aiohttp.resolver import ThreadedResolver
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Metadata services whose addresses are not link-local. They hand out credentials of the node.
-_METADATA = frozenset(
-    ipaddress.ip_address(text)
-    for text in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")
-)
+from slicewise_worker.weights.addresses import refusal
 
 
 class RefusedAddress(OSError):  # noqa: N818 - aiohttp carries it as the cause of its own error
-    """The address is not one that a source may have."""
+    """The address is not one that a source may have. `always`: no setting of the installation allows it."""
+
+    def __init__(self, message: str, *, always: bool) -> None:
+        super().__init__(message)
+        self.always = always
 
 
-def refusal(text: str, *, allow_private: bool) -> str | None:
-    """Why `text`, an IP address, must not be connected to; None when it may be.
-
-    Link-local addresses and metadata services are refused also where private addresses are allowed: no weights live there.
-
-    >>> refusal("::ffff:10.0.0.1", allow_private=False)
-    '10.0.0.1 is a private address'
-    """
-    address = _unwrapped(ipaddress.ip_address(text))
-    if address in _METADATA or address.is_link_local:
-        return f"{address} is a link-local or metadata address"
-    if address.is_multicast or address.is_unspecified:
-        return f"{address} is not the address of one host"
-    if not allow_private and not address.is_global:
-        return f"{address} is a {'loopback' if address.is_loopback else 'private'} address"
-    return None
-
-
-def _unwrapped(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for (mapped, 6to4, Teredo, NAT64), else the address itself."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address.ipv4_mapped:
-        return address.ipv4_mapped
-    if address.sixtofour:
-        return address.sixtofour
-    if address.teredo:
-        return address.teredo[1]
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
+def check_address(text: str, *, allow_private: bool, host: str | None = None) -> None:
+    """Raise `RefusedAddress` when the IP address `text`, to which `host` resolved, must not be connected to."""
+    if why := refusal(text, allow_private=allow_private):
+        always = refusal(text, allow_private=True) is not None
+        raise RefusedAddress(f"{host}: {why}" if host else why, always=always)
 
 
 class GuardedResolver(abc.AbstractResolver):
@@ -71,11 +41,10 @@ class GuardedResolver(abc.AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[abc.ResolveResult]:
-        """The addresses of the host. Raises `RefusedAddress`, or OSError when the name does not resolve."""
+        """Return the addresses of the host. Raises `RefusedAddress`, or OSError when the name does not resolve."""
         found = await self._inner.resolve(host, port, family)
         for one in found:
-            if why := refusal(one["host"], allow_private=self._allow_private):
-                raise RefusedAddress(f"{host}: {why}")
+            check_address(one["host"], allow_private=self._allow_private, host=host)
         return found
 
     async def close(self) -> None:
@@ -90,8 +59,7 @@ class GuardedSockets:
         self._allow_private = allow_private
 
     def __call__(self, info: tuple[Any, ...]) -> socket.socket:
-        """A socket for the address that `info` (of getaddrinfo) names. Raises `RefusedAddress`."""
+        """Return a socket for the address that `info` (of getaddrinfo) names. Raises `RefusedAddress`."""
         family, kind, protocol, _, address = info
-        if why := refusal(str(address[0]), allow_private=self._allow_private):
-            raise RefusedAddress(why)
+        check_address(str(address[0]), allow_private=self._allow_private)
         return socket.socket(family, kind, protocol)

@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from slicewise_worker.weights.errors import FetchError, Reason
+from slicewise_worker.weights.proxy import Proxies, parse_exempt, parse_proxy
+
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_MAX_CREDENTIAL = 8192
 
 
 class FetchSettings(BaseSettings):
@@ -35,11 +39,21 @@ class FetchSettings(BaseSettings):
     pool: str | None = None
     """`<namespace>/<pool>`: whose live set to record in a cache that several pools share."""
 
+    https_proxy: Annotated[
+        str | None, Field(validation_alias=AliasChoices("HTTPS_PROXY", "https_proxy"), repr=False)
+    ] = None
+    http_proxy: Annotated[str | None, Field(validation_alias=AliasChoices("HTTP_PROXY", "http_proxy"), repr=False)] = (
+        None
+    )
+    no_proxy: Annotated[str, Field(validation_alias=AliasChoices("NO_PROXY", "no_proxy"))] = ""
+    """The installation's proxies, with the names that everybody knows: for https sources, for http ones, and who is reached
+    without. The operator sets them from the chart's `worker.proxy`; a pool cannot."""
+
     patience_seconds: Annotated[float, Field(ge=0)] = 600
-    """How long to go on without one new byte before giving up; the kubelet then restarts the container."""
+    """How long to go on with next to nothing new before giving up; the kubelet then restarts the container."""
     max_backoff_seconds: Annotated[float, Field(gt=0)] = 30
     stall_seconds: Annotated[float, Field(gt=0)] = 60
-    """A connection that brings nothing for this long is given up and tried again."""
+    """A connection that brings next to nothing for this long is given up and tried again."""
     checkpoint_bytes: Annotated[int, Field(gt=0)] = 64 * 1024**2
     """At most this much is fetched twice after a crash."""
     digest_attempts: Annotated[int, Field(ge=1)] = 3
@@ -51,6 +65,19 @@ class FetchSettings(BaseSettings):
         if value is not None and not _DIGEST.fullmatch(value):
             raise ValueError("write sha256: and 64 lower-case hexadecimal digits")
         return value
+
+    @field_validator("https_proxy", "http_proxy")
+    @classmethod
+    def _proxy_is_an_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_proxy(value)
+        return value
+
+    @property
+    def proxies(self) -> Proxies:
+        """The proxies as the transport takes them."""
+        https, http = (parse_proxy(text) if text else None for text in (self.https_proxy, self.http_proxy))
+        return Proxies(https, http, parse_exempt(self.no_proxy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +92,21 @@ class Credentials:
     session_token: str | None = field(default=None, repr=False)
     region: str | None = None
     endpoint: str | None = None
+    token_host: str | None = None
+    """The registry's token server, where it is not the registry: `auth.example`, or with scheme and port."""
     ca_file: Path | None = None
     """PEM certificates to trust beside the public ones (key `ca.crt`)."""
 
 
 def read_credentials(folder: Path) -> Credentials:
-    """Read the mounted Secret; a folder or key that is not there is no credential. Surrounding white space is dropped."""
+    """Read the mounted Secret; a folder or key that is not there is no credential. Surrounding white space is dropped.
+
+    Raises `FetchError` (CredentialsRejected) for a key that cannot be a credential; the message never shows it.
+    """
 
     def key(name: str) -> str | None:
         path = folder / name
-        return (path.read_text(encoding="utf-8").strip() or None) if path.is_file() else None
+        return _one_line_of_text(name, path.read_bytes()) if path.is_file() else None
 
     authority = folder / "ca.crt"
     return Credentials(
@@ -86,5 +118,20 @@ def read_credentials(folder: Path) -> Credentials:
         session_token=key("sessionToken"),
         region=key("region"),
         endpoint=(key("endpoint") or "").rstrip("/") or None,
+        token_host=(key("tokenHost") or "").rstrip("/") or None,
         ca_file=authority if authority.is_file() else None,
     )
+
+
+def _one_line_of_text(name: str, content: bytes) -> str | None:
+    try:
+        text = content.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        text = "\n"
+    # A line break in it would end the header that it goes into.
+    if not text.isprintable() or len(text) > _MAX_CREDENTIAL:
+        raise FetchError(
+            Reason.CREDENTIALS_REJECTED,
+            f"key {name} of the credentials: not one line of at most {_MAX_CREDENTIAL} characters; check the Secret",
+        ) from None
+    return text or None

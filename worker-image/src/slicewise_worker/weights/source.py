@@ -102,7 +102,8 @@ def _web(text: str, *, allow_private: bool) -> WebSource:
             f"{url.scheme}://…@{host}: an address must not hold a password; put it in the Secret of credentialsSecretRef",
         )
     if url.scheme == "http" and not allow_private:
-        raise FetchError(Reason.UNSUPPORTED, f"{label(text)}: plain http is for private addresses only; write https://")
+        raise FetchError(Reason.UNSUPPORTED, f"{label(text)}: plain http is refused; write https://, or allow private sources in the chart (worker.allowPrivateSources) "
+            "if this host is yours")
     return WebSource(url)
 
 

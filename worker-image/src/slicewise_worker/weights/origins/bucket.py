@@ -8,6 +8,7 @@ unsigned. obstore is never asked to find credentials: it would look for them at 
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from urllib.parse import quote
 from yarl import URL
 
 from slicewise_worker.weights.errors import FetchError, Reason
-from slicewise_worker.weights.origins.location import Location
+from slicewise_worker.weights.origins.location import Location, base_address
 from slicewise_worker.weights.settings import Credentials
 from slicewise_worker.weights.source import BucketSource
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _VALID_FOR = timedelta(hours=1)
 _DEFAULT_REGION = "us-east-1"
+_REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 class BucketOrigin:
@@ -38,7 +40,11 @@ class BucketOrigin:
         self._source = source
         self._credentials = credentials
         self._region = credentials.region or _DEFAULT_REGION
-        self._endpoint = credentials.endpoint or f"https://s3.{self._region}.amazonaws.com"
+        if not _REGION.fullmatch(self._region):  # it becomes part of a host name
+            raise FetchError(
+                Reason.UNSUPPORTED, "key region of the credentials: write a region's name, such as eu-west-1"
+            )
+        self._endpoint = base_address(credentials.endpoint or f"https://s3.{self._region}.amazonaws.com", "endpoint")
 
     async def locate(self) -> Location:
         """A freshly signed address, or the plain one where there are no keys."""

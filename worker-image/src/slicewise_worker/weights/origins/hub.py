@@ -14,12 +14,15 @@ import aiohttp
 from huggingface_hub import constants, hf_hub_url
 from yarl import URL
 
+from slicewise_worker.weights.answers import trouble
+from slicewise_worker.weights.bounded import whole_number
 from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, shown
-from slicewise_worker.weights.origins.location import Location, authorization
+from slicewise_worker.weights.origins.location import Location, authorization, base_address
 from slicewise_worker.weights.settings import Credentials
 from slicewise_worker.weights.source import HubSource
-from slicewise_worker.weights.transport import Transport, trouble
+from slicewise_worker.weights.transport import Transport
 
+_HUB = "https://huggingface.co"
 _SHA256 = re.compile(r'(?:W/)?"?([0-9a-f]{64})"?')
 _LINKED_ETAG = constants.HUGGINGFACE_HEADER_X_LINKED_ETAG
 _LINKED_SIZE = constants.HUGGINGFACE_HEADER_X_LINKED_SIZE
@@ -36,7 +39,9 @@ class HubOrigin:
     def __init__(self, source: HubSource, transport: Transport, credentials: Credentials) -> None:
         self._transport = transport
         self._auth = authorization(credentials)
-        address = hf_hub_url(source.repo, source.file, revision=source.revision, endpoint=credentials.endpoint)
+        # Named here, so that no HF_ENDPOINT of the environment sends the token elsewhere.
+        base = base_address(credentials.endpoint or _HUB, "endpoint")
+        address = hf_hub_url(source.repo, source.file, revision=source.revision, endpoint=base)
         self._url = URL(address, encoded=True)
 
     async def locate(self) -> Location:
@@ -53,7 +58,7 @@ class HubOrigin:
             self._url,
             self._auth,
             f"sha256:{match[1]}" if match else None,
-            int(size) if match and size.isdigit() else None,
+            whole_number(size) if match else None,
         )
 
 

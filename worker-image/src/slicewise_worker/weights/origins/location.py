@@ -9,6 +9,7 @@ from typing import Protocol
 
 from yarl import URL
 
+from slicewise_worker.weights.errors import FetchError, Reason
 from slicewise_worker.weights.settings import Credentials
 
 
@@ -30,11 +31,33 @@ class Origin(Protocol):
         ...
 
 
+def base_address(text: str, key: str) -> str:
+    """Return the base address that a key of the credentials names: `https://host`, with port and path or not, no slash at its end.
+
+    Credentials go to its origin, so it must be exactly what the user meant. Raises `FetchError` (Unsupported).
+    """
+    try:
+        url = URL(text)
+        usable = url.scheme in {"https", "http"} and bool(url.host) and url.user is None and not url.query_string
+    except ValueError:
+        usable = False
+    if not usable:
+        raise FetchError(
+            Reason.UNSUPPORTED, f"key {key} of the credentials: write https://host, without user and query"
+        )
+    return text.rstrip("/")
+
+
 def authorization(credentials: Credentials) -> dict[str, str]:
-    """The header for a bearer token, else for user and password, else none."""
+    """Return the header for a bearer token, else for user and password, else none."""
     if credentials.token:
         return {"Authorization": f"Bearer {credentials.token}"}
-    if credentials.username is not None and credentials.password is not None:
-        pair = f"{credentials.username}:{credentials.password}".encode()
-        return {"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}
-    return {}
+    return basic(credentials)
+
+
+def basic(credentials: Credentials) -> dict[str, str]:
+    """Return the header for user and password, none where one of them is missing."""
+    if credentials.username is None or credentials.password is None:
+        return {}
+    pair = f"{credentials.username}:{credentials.password}".encode()
+    return {"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}

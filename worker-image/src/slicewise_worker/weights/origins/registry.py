@@ -1,37 +1,40 @@
 """`oci://`: the GGUF layer of an artifact in an OCI registry (distribution specification 1.1, token authentication).
 
 The manifest is named by its digest and checked against it; the layer's digest in it is the model's. Nothing is trusted
-that the user did not name.
+that the user did not name: user and password go to the registry's own origin, and to a token server on another one only where
+the key `tokenHost` of the credentials names it.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import re
 import time
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 from yarl import URL
 
+from slicewise_worker.weights.answers import trouble
+from slicewise_worker.weights.bounded import read_object, read_small
 from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, shown
-from slicewise_worker.weights.origins.location import Location, authorization
+from slicewise_worker.weights.origins.location import Location, authorization, base_address, basic
 from slicewise_worker.weights.settings import Credentials
 from slicewise_worker.weights.source import RegistrySource
-from slicewise_worker.weights.transport import Transport, trouble
+from slicewise_worker.weights.transport import Transport
 
 _ACCEPT = (
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, "
     "application/vnd.oci.image.index.v1+json"
 )
 _MAX_MANIFEST = 4 * 1024**2
+_MAX_TOKEN_ANSWER = 64 * 1024
+_TOKEN = re.compile(r"[!-~]{1,16384}")
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 _MODEL_TYPES = frozenset({"application/vnd.ollama.image.model"})
 _NAMES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
 _ATTEMPTS = 3
+_MAX_LAYER = 2**60
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class RegistryOrigin:
     """One artifact. `endpoint` of the credentials replaces `https://<host>`, e.g. for a registry without TLS."""
 
     def __init__(self, source: RegistrySource, transport: Transport, credentials: Credentials) -> None:
-        base = credentials.endpoint or f"https://{source.host}"
+        base = base_address(credentials.endpoint, "endpoint") if credentials.endpoint else f"https://{source.host}"
         self._source = source
         self._transport = transport
         self._credentials = credentials
@@ -64,7 +67,8 @@ class RegistryOrigin:
             if self._wrong >= _ATTEMPTS:
                 raise FetchError(Reason.DIGEST_MISMATCH, f"{message}, {self._wrong} times; check the registry")
             raise TryAgain(Reason.DIGEST_MISMATCH, message)
-        layer = pick_layer(json.loads(body), shown(self._manifest_url))
+        where = shown(self._manifest_url)
+        layer = pick_layer(read_object(body, where), where)
         return Location(URL(f"{self._blobs_url}/{layer.digest}"), auth, layer.digest, layer.size)
 
     async def _manifest(self) -> tuple[bytes, dict[str, str]]:
@@ -72,40 +76,58 @@ class RegistryOrigin:
         for last in (False, True):
             async with self._transport.request(self._manifest_url, headers={"Accept": _ACCEPT}, auth=auth) as response:
                 if response.status == 200:
-                    return await _read_bounded(response), auth
-                if response.status != 401 or last:
+                    return await read_small(response, _MAX_MANIFEST), auth
+                # A host that a redirect leads to is not asked what credentials it would like.
+                elsewhere = response.url.origin() != self._manifest_url.origin()
+                if response.status != 401 or last or elsewhere:
                     raise await trouble(response, now=time.time(), first=self._manifest_url)
                 challenge = response.headers.get("WWW-Authenticate", "")
             auth = await self._answer(challenge)
         raise AssertionError("unreachable")
 
     async def _answer(self, challenge: str) -> dict[str, str]:
-        """The header that answers a 401: a token from the realm that it names, or user and password."""
+        """Return the header that answers a 401: a token from the realm that it names, or user and password."""
         if not challenge.lower().startswith("bearer") or self._credentials.token:
             return authorization(self._credentials)
         parameters = dict(_PARAMETER.findall(challenge))
+        realm = self._realm(parameters.get("realm", ""))
+        scope = parameters.get("scope") or f"repository:{self._source.repository}:pull"
+        url = realm.update_query({"service": parameters.get("service", ""), "scope": scope})
+        async with self._transport.request(url, auth=self._auth_for(realm)) as response:
+            if response.status != 200:
+                raise await trouble(response, now=time.time(), first=url)
+            answer = read_object(await read_small(response, _MAX_TOKEN_ANSWER), shown(url))
+        token = answer.get("token") or answer.get("access_token")
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise FetchError(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: answered without a token; check the registry")
+        return {"Authorization": f"Bearer {token}"}
+
+    def _realm(self, text: str) -> URL:
         try:
-            realm = URL(parameters.get("realm", ""))
+            realm = URL(text).with_user(None)
             realm.origin()
         except ValueError as error:
             raise FetchError(
                 Reason.SOURCE_UNREACHABLE,
                 f"{shown(self._manifest_url)}: asks for a token but names no realm; check the registry",
             ) from error
-        scope = parameters.get("scope") or f"repository:{self._source.repository}:pull"
-        url = realm.update_query({"service": parameters.get("service", ""), "scope": scope})
-        async with self._transport.request(url, auth=self._basic()) as response:
-            if response.status != 200:
-                raise await trouble(response, now=time.time(), first=url)
-            answer = json.loads(await _read_bounded(response))
-        token = answer.get("token") or answer.get("access_token") or ""
-        return {"Authorization": f"Bearer {token}"}
+        return realm
 
-    def _basic(self) -> dict[str, str]:
-        user, password = self._credentials.username, self._credentials.password
-        if user is None or password is None:
+    def _auth_for(self, realm: URL) -> dict[str, str]:
+        """Return the header with user and password for a token server that the user named; without a password, none."""
+        if not (auth := basic(self._credentials)):
             return {}
-        return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")}
+        named = self._credentials.token_host
+        if named and "://" not in named:
+            named = f"https://{named}"
+        allowed = {self._manifest_url.origin(), *([URL(base_address(named, "tokenHost")).origin()] if named else [])}
+        if realm.origin() not in allowed:
+            raise FetchError(
+                Reason.CREDENTIALS_REJECTED,
+                f"{shown(self._manifest_url)}: sends the password to {shown(realm.origin())}, which is not the registry; if "
+                f"that is its token server, add the key tokenHost with {realm.authority} to the Secret of credentialsSecretRef",
+            )
+        return auth
 
 
 def pick_layer(manifest: dict[str, Any], where: str) -> Layer:
@@ -115,9 +137,10 @@ def pick_layer(manifest: dict[str, Any], where: str) -> Layer:
     """
     if "manifests" in manifest:
         raise FetchError(Reason.UNSUPPORTED, f"{where}: is an index; name the digest of the one manifest in it")
-    layers = [layer for layer in manifest.get("layers", []) if isinstance(layer, dict)]
+    found = manifest.get("layers")
+    layers = [layer for layer in found if isinstance(layer, dict)] if isinstance(found, list) else []
     models = [layer for layer in layers if _is_model(layer)] or (layers if len(layers) == 1 else [])
-    names = ", ".join(_name(layer) or str(layer.get("mediaType")) for layer in layers) or "none"
+    names = ", ".join((_name(layer) or str(layer.get("mediaType")))[:80] for layer in layers[:20]) or "none"
     if len(models) != 1:
         raise FetchError(
             Reason.UNSUPPORTED,
@@ -128,9 +151,10 @@ def pick_layer(manifest: dict[str, Any], where: str) -> Layer:
         raise FetchError(
             Reason.UNSUPPORTED, f"{where}: the layer is a tar archive ({kind}); push the .gguf file as it is"
         )
-    if not isinstance(digest, str) or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest) or not isinstance(size, int):
+    named = isinstance(digest, str) and re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
+    if not named or type(size) is not int or not 0 < size <= _MAX_LAYER:
         raise FetchError(Reason.UNSUPPORTED, f"{where}: the layer has no sha256 digest and size")
-    return Layer(digest, size)
+    return Layer(str(digest), size)
 
 
 def _is_model(layer: dict[str, Any]) -> bool:
@@ -139,15 +163,9 @@ def _is_model(layer: dict[str, Any]) -> bool:
 
 
 def _name(layer: dict[str, Any]) -> str:
-    annotations = layer.get("annotations") or {}
-    return next((str(annotations[key]) for key in _NAMES if key in annotations), "")
-
-
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    """The body, which for a manifest or a token is small."""
-    body = await response.content.read(_MAX_MANIFEST + 1)
-    while body and len(body) <= _MAX_MANIFEST and (more := await response.content.read(_MAX_MANIFEST + 1)):
-        body += more
-    if len(body) > _MAX_MANIFEST:
-        raise FetchError(Reason.UNSUPPORTED, f"{shown(response.url)}: the answer is larger than {_MAX_MANIFEST} bytes")
-    return body
+    annotations = layer.get("annotations")
+    return (
+        next((str(annotations[key]) for key in _NAMES if key in annotations), "")
+        if isinstance(annotations, dict)
+        else ""
+    )

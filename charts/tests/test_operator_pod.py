@@ -63,6 +63,7 @@ def test_values_arrive_in_the_operator_as_they_were_written(render, monkeypatch)
             "image": {"repository": "here/worker", "digest": f"sha256:{'a' * 64}"},
             "resources": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"memory": "8Gi"}},
             "allowPrivateSources": True,
+            "proxy": {"https": "http://proxy.example:3128", "noProxy": ".svc,10.0.0.0/8"},
         },
         "imagePullSecrets": [{"name": "one"}, {"name": "two"}],
         "watchNamespaces": ["team-a"],
@@ -76,6 +77,10 @@ def test_values_arrive_in_the_operator_as_they_were_written(render, monkeypatch)
     assert settings.worker_image == f"here/worker@sha256:{'a' * 64}"
     assert settings.worker_resources == values["worker"]["resources"]
     assert settings.allow_private_sources is True
+    assert settings.worker_proxy.environment == {
+        "HTTPS_PROXY": "http://proxy.example:3128",
+        "NO_PROXY": ".svc,10.0.0.0/8",
+    }
     assert settings.image_pull_secrets == ("one", "two")
     assert settings.watch_namespaces == ("team-a",)
     assert (settings.lease_duration_seconds, settings.renew_seconds, settings.lease_retry_seconds) == (60, 12.5, 3)

@@ -20,6 +20,7 @@ MISTAKES = [
     ({"watchNamespaces": ["Team_A"]}, "/watchNamespaces/0"),
     ({"watchNamespaces": "team-a"}, "/watchNamespaces"),
     ({"worker": {"allowPrivateSources": "yes"}}, "/worker/allowPrivateSources"),
+    ({"worker": {"proxy": {"https": "socks5://proxy.example:1080"}}}, "/worker/proxy/https"),
     ({"leaderElection": {"leaseDurationSeconds": 0}}, "/leaderElection/leaseDurationSeconds"),
     ({"prometheus": {"serviceMonitor": {"interval": "half a minute"}}}, "/prometheus/serviceMonitor/interval"),
     ({"networkPolicy": {"apiServer": {"ports": [70000]}}}, "/networkPolicy/apiServer/ports/0"),

@@ -34,6 +34,18 @@ class PulledImage(Image):
     """When the kubelet pulls."""
 
 
+class Proxy(Group):
+    """The HTTP proxy that workers fetch weights through."""
+
+    https: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]+:[0-9]{1,5}/?)?$")] = ""
+    """`http://host:port` for sources with https (and hf, s3, oci); empty: none. A user and password in it can be read by who may
+    read pods."""
+    http: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]+:[0-9]{1,5}/?)?$")] = ""
+    """`http://host:port` for sources with plain http; empty: none."""
+    no_proxy: Annotated[str, StringConstraints(pattern=r"^[^\s]*$")] = ".svc,.cluster.local"
+    """Who is reached without it, separated by commas: domains with what is below them, addresses, networks such as `10.0.0.0/8`."""
+
+
 class Worker(Group):
     """What every worker gets unless its pool says otherwise."""
 
@@ -47,6 +59,9 @@ class Worker(Group):
     """Let workers fetch weights from private and loopback addresses (link-local ones, where clouds keep credentials,
     stay refused). Off, so that who may write a pool cannot make a worker read the network's inner services. Turn on
     for a hub or object store inside the cluster."""
+    proxy: Proxy = Proxy()
+    """The HTTP proxy for sources of weights. Part of each revision from its start: the next revision takes a change. The
+    addresses that are refused without a proxy are refused with one."""
 
 
 class Gateway(Group):

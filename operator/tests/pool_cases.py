@@ -35,7 +35,18 @@ def _source(rule: str, good: str, bad: str) -> Case:
         {"model": {"source": bad, "digest": DIGEST}},
         "spec.model.source",
         f"'{bad}' is not a source of weights: write hf://org/repo@revision/file.gguf, https://host/file.gguf, "
-        "s3://bucket/key, oci://host/repo@sha256:… or pvc://claim/path; passwords go to credentialsSecretRef",
+        "s3://bucket/key, oci://host/repo@sha256:… or pvc://claim/path, with special characters encoded as in %20; passwords "
+        "go to credentialsSecretRef",
+    )
+
+
+def _blank(good: str, bad: str) -> Case:
+    return Case(
+        f"source with a blank {bad.split(':', maxsplit=1)[0]}",
+        {"model": {"source": good, "digest": DIGEST}},
+        {"model": {"source": bad, "digest": DIGEST}},
+        "spec.model.source",
+        f"'{bad}' has a blank: write each as %20, {good}",
     )
 
 
@@ -114,6 +125,13 @@ _OWN = (
     _source("registry", OCI, "oci://registry.example.com/models/small:latest"),
     _source("claim", "pvc://weights/q8.gguf", "pvc://weights"),
     _source("scheme", HUB, "ftp://models.example.com/q8.gguf"),
+    _source("percent", "pvc://weights/100%25.gguf", "pvc://weights/100%.gguf"),
+    _source("control", "s3://models/a%7Eb.gguf", "s3://models/a%00b.gguf"),
+    _source("mark", "s3://models/What%3F.gguf", "s3://models/What?.gguf"),
+    _blank("pvc://weights/My%20Model%20(1).gguf", "pvc://weights/My Model (1).gguf"),
+    _blank("s3://models/My%20Model%20(1).gguf", "s3://models/My Model (1).gguf"),
+    _blank("hf://org/repo@main/My%20Model.gguf", "hf://org/repo@main/My Model.gguf"),
+    _blank("https://models.example/My%20Model.gguf", "https://models.example/My Model.gguf"),
     _digest_needed("on the web", {"source": "https://a.example/b", "digest": DIGEST}, "https://a.example/b"),
     _digest_needed("in a bucket", {"source": "s3://models/b", "digest": DIGEST}, "s3://models/b"),
     _digest_needed("on a claim", {"source": "pvc://weights/b", "digest": DIGEST}, "pvc://weights/b"),

@@ -35,6 +35,8 @@
   value: {{ $secrets | toJson | quote }}
 - name: SLICEWISE_ALLOW_PRIVATE_SOURCES
   value: {{ .Values.worker.allowPrivateSources | quote }}
+- name: SLICEWISE_WORKER_PROXY
+  value: {{ dict "https" .Values.worker.proxy.https "http" .Values.worker.proxy.http "noProxy" .Values.worker.proxy.noProxy | toJson | quote }}
 - name: SLICEWISE_LEASE_NAME
   value: {{ include "slicewise.operator" . | quote }}
 - name: SLICEWISE_LEASE_DURATION_SECONDS

@@ -8,8 +8,26 @@ from __future__ import annotations
 import socket
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class WorkerProxy(BaseModel):
+    """The HTTP proxy that workers fetch weights through."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="forbid")
+
+    https: str = Field(default="", repr=False)
+    http: str = Field(default="", repr=False)
+    no_proxy: str = Field(default=".svc,.cluster.local", alias="noProxy")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `slicewise-fetch` reads; nothing where there is no proxy."""
+        if not (self.https or self.http):
+            return {}
+        named = {"HTTPS_PROXY": self.https, "HTTP_PROXY": self.http, "NO_PROXY": self.no_proxy}
+        return {name: value for name, value in named.items() if value}
 
 
 class OperatorSettings(BaseSettings):
@@ -42,6 +60,7 @@ class OperatorSettings(BaseSettings):
     """Ports of the API server as the gateways' NetworkPolicies have to let them out."""
     image_pull_secrets: tuple[str, ...] = ()
     allow_private_sources: bool = False
+    worker_proxy: WorkerProxy = Field(default_factory=WorkerProxy)
 
     leader_election: bool = True
     """Off: this replica always acts. Only for a single operator run by hand."""

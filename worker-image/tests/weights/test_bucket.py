@@ -16,7 +16,7 @@ from slicewise_worker.weights.settings import Credentials
 
 MODEL = gguf(12 * MIB)
 KEY = "models/q8 é+1.gguf"
-SOURCE = f"s3://weights/{KEY}"
+SOURCE = "s3://weights/models/q8%20%C3%A9+1.gguf"
 REGION = "eu-test-1"
 
 

@@ -47,7 +47,17 @@ async def test_a_path_without_a_file_is_not_found(fetcher: Fetcher, claim: Path,
     assert failure.value.reason is Reason.SOURCE_NOT_FOUND
 
 
-@pytest.mark.parametrize("path", ["../secret.gguf", "chat/../../secret.gguf", "link.gguf", "/etc/hostname"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secret.gguf",
+        "chat/../../secret.gguf",
+        "%2E%2E/secret.gguf",
+        "chat/%2E%2E%2F%2E%2E%2Fsecret.gguf",
+        "link.gguf",
+        "/etc/hostname",
+    ],
+)
 async def test_no_path_leads_out_of_the_claim(fetcher: Fetcher, claim: Path, path: str) -> None:
     (fetcher.folder / "secret.gguf").write_bytes(MODEL)
     (claim / "link.gguf").symlink_to(fetcher.folder / "secret.gguf")
@@ -60,3 +70,9 @@ async def test_what_is_no_model_is_refused_before_it_is_hashed(fetcher: Fetcher,
     (claim / "page.gguf").write_bytes(b"<!DOCTYPE html>")
     with pytest.raises(FetchError, match="not a GGUF file"):
         await fetcher.fetch("pvc://models/page.gguf", digest=digest_of(b"<!DOCTYPE html>"))
+
+
+async def test_a_name_with_blanks_is_written_encoded(fetcher: Fetcher, claim: Path) -> None:
+    (claim / "My Model (1) 100%.gguf").write_bytes(MODEL)
+    result = await fetcher.fetch("pvc://models/My%20Model%20(1)%20100%25.gguf", digest=digest_of(MODEL))
+    assert result.path == str(claim / "My Model (1) 100%.gguf")

@@ -49,14 +49,6 @@ async def test_the_hubs_digest_is_used_when_none_was_set(fetcher: Fetcher, hub: 
     assert [method for method, _ in hub.answers] == ["HEAD", "HEAD", "GET"]
 
 
-async def test_the_endpoint_of_the_environment_is_used(
-    fetcher: Fetcher, hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", hub.url)
-    ended = await fetcher.run(SOURCE)
-    assert ended.code == 0, ended.log
-
-
 async def test_a_pinned_file_that_is_cached_needs_no_hub(fetcher: Fetcher, hub: Hub) -> None:
     first = await fetcher.fetch(SOURCE, Credentials(endpoint=hub.url))
     assert await fetcher.fetch(SOURCE, Credentials(endpoint="http://127.0.0.1:1"), patience_seconds=0) == first
@@ -128,3 +120,9 @@ async def test_a_file_without_a_sha256_needs_a_digest(fetcher: Fetcher, hub: Hub
         await fetcher.fetch(SOURCE, Credentials(endpoint=hub.url))
     result = await fetcher.fetch(SOURCE, Credentials(endpoint=hub.url), digest=hub.store.digest)
     assert result.bytes == len(hub.store.content)
+
+
+async def test_a_name_with_blanks_is_written_encoded(fetcher: Fetcher, web: WebServer) -> None:
+    async with Hub(web, file="My Model (1) 100%.gguf").serving() as hub:
+        source = f"hf://org/repo@{COMMIT}/My%20Model%20(1)%20100%25.gguf"
+        assert (await fetcher.fetch(source, Credentials(endpoint=hub.url))).digest == web.digest

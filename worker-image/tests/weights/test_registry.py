@@ -110,7 +110,7 @@ async def token_registry(tmp_path: Path) -> AsyncIterator[tuple[Registry, TokenS
 async def test_tokens(fetcher: Fetcher, token_registry: tuple[Registry, TokenServer]) -> None:
     server, tokens = token_registry
     manifest = await server.push("models/chat", WEIGHTS)
-    given = Credentials(endpoint=server.url, username="reader", password="s3cret")
+    given = Credentials(endpoint=server.url, username="reader", password="s3cret", token_host=tokens.url)
     await fetcher.fetch(source(manifest), given)
     assert {scope for _, scope in tokens.seen} == {"repository:models/chat:pull"}
     with pytest.raises(FetchError, match="UNAUTHORIZED") as failure:
@@ -125,7 +125,9 @@ async def test_each_try_asks_for_a_token_of_its_own(
     manifest = await server.push("models/chat", WEIGHTS)
     async with CuttingProxy(server.port).serving() as proxy:
         proxy.cuts = [5 * MIB]
-        given = Credentials(endpoint=f"http://127.0.0.1:{proxy.port}", username="reader", password="s3cret")
+        given = Credentials(
+            endpoint=f"http://127.0.0.1:{proxy.port}", username="reader", password="s3cret", token_host=tokens.url
+        )
         await fetcher.fetch(source(manifest), given, digest=digest_of(MODEL))
     assert fetcher.progress.retries == {"SourceUnreachable": 1}
     assert len(tokens.seen) == 2
@@ -138,7 +140,10 @@ async def test_a_token_that_the_registry_does_not_take_is_a_refusal(
     manifest = await server.push("models/chat", WEIGHTS)
     tokens.lasts = -3600
     with pytest.raises(FetchError) as failure:
-        await fetcher.fetch(source(manifest), Credentials(endpoint=server.url, username="reader", password="s3cret"))
+        await fetcher.fetch(
+            source(manifest),
+            Credentials(endpoint=server.url, username="reader", password="s3cret", token_host=tokens.url),
+        )
     assert failure.value.reason is Reason.CREDENTIALS_REJECTED
 
 

@@ -23,11 +23,14 @@ DIGEST = "sha256:" + "ab" * 32
 @pytest.mark.parametrize(
     ("text", "source", "pinned"),
     [
-        (f"hf://org/re.po-1@{COMMIT}/dir/q8 0.gguf", HubSource("org/re.po-1", COMMIT, "dir/q8 0.gguf"), True),
+        (f"hf://org/re.po-1@{COMMIT}/dir/q8%200.gguf", HubSource("org/re.po-1", COMMIT, "dir/q8 0.gguf"), True),
         ("hf://org/repo@main/q8.gguf", HubSource("org/repo", "main", "q8.gguf"), False),
         ("hf://org/repo@refs%2Fpr%2F1/q8.gguf", HubSource("org/repo", "refs/pr/1", "q8.gguf"), False),
         ("https://host.example/a/b.gguf?v=1", WebSource(URL("https://host.example/a/b.gguf?v=1")), False),
-        ("s3://my-bucket/a/b c.gguf", BucketSource("my-bucket", "a/b c.gguf"), False),
+        ("https://host.example/My%20Model%20(1).gguf", WebSource(URL("https://host.example/My Model (1).gguf")), False),
+        ("s3://my-bucket/a/b%20c%20(1)+2.gguf", BucketSource("my-bucket", "a/b c (1)+2.gguf"), False),
+        ("s3://my-bucket/%E6%A8%A1.gguf", BucketSource("my-bucket", "模.gguf"), False),
+        ("pvc://models/My%20Model%20100%25.gguf", ClaimSource("models", "My Model 100%.gguf"), False),
         (f"oci://host:5000/a/b@{DIGEST}", RegistrySource("host:5000", "a/b", DIGEST), True),
         (f"oci://host/a/b:v1@{DIGEST}", RegistrySource("host", "a/b", DIGEST), True),
         ("pvc://models/a/b.gguf", ClaimSource("models", "a/b.gguf"), False),
@@ -60,6 +63,10 @@ def test_every_form_is_understood(text: str, source: object, pinned: bool) -> No
         "https:///path",
         "http://host.example/m.gguf",
         "https://user:secret@host.example/m.gguf",
+        "pvc://models/100%.gguf",
+        "s3://my-bucket/a%0ab",
+        "hf://org/repo@main/%zz",
+        "https://host.example/a%",
     ],
 )
 def test_anything_else_is_refused_in_one_line_without_the_password(text: str) -> None:
@@ -74,3 +81,19 @@ def test_plain_http_names_the_setting_that_allows_it() -> None:
     with pytest.raises(FetchError, match=r"worker\.allowPrivateSources"):
         parse_source("http://models.models.svc/m.gguf", allow_private=False)
     assert parse_source("http://models.models.svc/m.gguf", allow_private=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoded"),
+    [
+        ("pvc://models/My Model.gguf", "pvc://models/My%20Model.gguf"),
+        ("s3://my-bucket/My Model (1).gguf", "s3://my-bucket/My%20Model%20(1).gguf"),
+        ("hf://org/repo@main/My Model.gguf", "hf://org/repo@main/My%20Model.gguf"),
+        ("https://host.example/My Model.gguf?token=s3cret", "https://host.example/My%20Model.gguf"),
+    ],
+)
+def test_a_blank_is_refused_with_the_form_that_works(text: str, encoded: str) -> None:
+    with pytest.raises(FetchError) as failure:
+        parse_source(text, allow_private=False)
+    assert failure.value.message.endswith(f"write each as %20, {encoded}")
+    assert isinstance(parse_source(encoded, allow_private=False), HubSource | WebSource | BucketSource | ClaimSource)

@@ -52,6 +52,7 @@ class Installation:
     image_pull_secrets: tuple[str, ...] = ()
     worker_resources: Mapping[str, Any] = field(default_factory=dict)
     allow_private_sources: bool = False
+    worker_proxy: Mapping[str, str] = field(default_factory=dict)
     operator_namespace: str = "slicewise-system"
     gateway: GatewayInstallation = field(default_factory=GatewayInstallation)
 
@@ -109,6 +110,7 @@ class Observer:
             image_pull_secrets=here.image_pull_secrets,
             worker_resources=here.worker_resources,
             allow_private_sources=here.allow_private_sources,
+            worker_proxy=here.worker_proxy,
             operator_namespace=here.operator_namespace,
             gateway=here.gateway,
             measured=offer(entry, stored.get("status") or {}),

@@ -202,6 +202,7 @@ class Operator:
             image_pull_secrets=here.image_pull_secrets,
             worker_resources=here.worker_resources,
             allow_private_sources=here.allow_private_sources,
+            worker_proxy=here.worker_proxy.environment,
             operator_namespace=here.namespace,
             gateway=_gateway_installation(here),
         )

@@ -36,6 +36,8 @@ class Installation:
     resources: Mapping[str, Any] = field(default_factory=dict)
     """CPU and memory of a worker on a GPU slice (`requests`, `limits`)."""
     allow_private_sources: bool = False
+    proxy: Mapping[str, str] = field(default_factory=dict)
+    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY for `slicewise-fetch`."""
 
 
 def build_pod_template(
@@ -100,6 +102,7 @@ def _fetch_container(pool: InferencePool, image: str, installation: Installation
         },
         "SLICEWISE_FETCH_",
     )
+    env += [{"name": name, "value": value} for name, value in sorted(installation.proxy.items())]
     return {
         "name": "fetch",
         "image": image,

@@ -197,5 +197,7 @@ class ObservedPool:
     """CPU and memory of a worker on a GPU slice (`{"requests": {…}, "limits": {…}}`), from the installation."""
     allow_private_sources: bool = False
     """Whether `slicewise-fetch` may reach private addresses (chart value; off by default)."""
+    worker_proxy: Mapping[str, str] = field(default_factory=dict)
+    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY of `slicewise-fetch`; empty: no proxy."""
     operator_namespace: str = "slicewise-system"
     gateway: GatewayInstallation = field(default_factory=GatewayInstallation)

@@ -155,6 +155,7 @@ def _render(pool: InferencePool, observed: ObservedPool, demand: Demand) -> Mapp
         pull_secrets=observed.image_pull_secrets,
         resources=observed.worker_resources,
         allow_private_sources=observed.allow_private_sources,
+        proxy=observed.worker_proxy,
     )
     template = build_pod_template(pool, demand.wanted, demand.profile.resource, installation)
     return {"inputs": demand.inputs, "resource": demand.profile.resource, "template": template}

@@ -8,6 +8,7 @@ import pytest
 from builders import make_observed, make_pool
 
 from slicewise.pool.plan import plan_pool
+from slicewise.settings import WorkerProxy
 from slicewise_worker.settings import WorkerSettings
 from slicewise_worker.weights.settings import FetchSettings
 
@@ -59,6 +60,22 @@ def test_the_fetcher_reads_everything_that_is_rendered(monkeypatch: pytest.Monke
     assert settings.cache_size_limit == 20 * 2**30
     assert (settings.pool, settings.allow_private) == ("default/chat", False)
     assert unknown(fetch, "SLICEWISE_FETCH_", FetchSettings) == set()
+
+
+def test_the_fetcher_takes_the_proxy_of_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = WorkerProxy(https="http://proxy.example:3128", noProxy=".svc").environment
+    plan = plan_pool(make_pool(replicas=3), make_observed(worker_proxy=given), 0.0)
+    deployment = next(item for item in plan.children or () if item["kind"] == "Deployment")
+    spec = deployment["spec"]["template"]["spec"]
+    environment(spec["initContainers"][0], monkeypatch)
+    proxies = FetchSettings().proxies  # type: ignore[call-arg]  # the environment gives the required ones
+    assert proxies.https
+    assert (str(proxies.https.url), proxies.http, proxies.exempt) == ("http://proxy.example:3128", None, (".svc",))
+    assert "PROXY" not in str(spec["containers"][0]["env"]), "who serves fetches nothing"
+
+
+def test_without_a_proxy_nothing_is_said_of_one() -> None:
+    assert WorkerProxy().environment == {}
 
 
 def test_every_path_that_is_rendered_is_mounted() -> None:

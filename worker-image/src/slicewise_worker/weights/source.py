@@ -54,13 +54,19 @@ class ClaimSource:
 
 Source = HubSource | WebSource | BucketSource | RegistrySource | ClaimSource
 
-_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)/(?P<file>[^?#]+)")
-_BUCKET = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>.+)")
+# A name as it is written in every form: printable ASCII, all else as % and two digits (`My%20Model.gguf`); no control character.
+_ENCODED = "%[2-9A-Fa-f][0-9A-Fa-f]"
+_NAME = f'(?:[!-"$&->@-~]|{_ENCODED})+'
+_HUB = re.compile(
+    rf"hf://(?P<repo>[A-Za-z0-9._-]+/[A-Za-z0-9._-]+)@(?P<revision>(?:[A-Za-z0-9._-]|{_ENCODED})+)/(?P<file>{_NAME})"
+)
+_BUCKET = re.compile(rf"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9])/(?P<key>{_NAME})")
+_WEB = re.compile(f"https?://(?:[!-$&-~]|{_ENCODED})+")
 _REGISTRY = re.compile(
     r"oci://(?P<host>[\w.-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?)/(?P<repository>[a-z0-9]+([._/-]+[a-z0-9]+)*)"
     r"(:[\w.-]+)?@(?P<digest>sha256:[0-9a-f]{64})"
 )
-_CLAIM = re.compile(r"pvc://(?P<claim>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)/(?P<path>.+)")
+_CLAIM = re.compile(rf"pvc://(?P<claim>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)/(?P<path>{_NAME})")
 
 
 def parse_source(text: str, *, allow_private: bool) -> Source:
@@ -71,20 +77,23 @@ def parse_source(text: str, *, allow_private: bool) -> Source:
     >>> parse_source("hf://org/repo@1f2e/q8.gguf", allow_private=False)
     HubSource(repo='org/repo', revision='1f2e', file='q8.gguf')
     """
+    if any(character.isspace() for character in text):
+        encoded = "".join("%20" if character.isspace() else character for character in label(text))
+        raise FetchError(Reason.UNSUPPORTED, f"{label(text)}: has a blank; write each as %20, {encoded}")
     if match := _HUB.fullmatch(text):
-        return HubSource(match["repo"], unquote(match["revision"]), match["file"])
+        return HubSource(match["repo"], unquote(match["revision"]), unquote(match["file"]))
     if match := _BUCKET.fullmatch(text):
-        return BucketSource(match["bucket"], match["key"])
+        return BucketSource(match["bucket"], unquote(match["key"]))
     if match := _REGISTRY.fullmatch(text):
         return RegistrySource(match["host"], match["repository"], match["digest"])
     if match := _CLAIM.fullmatch(text):
-        return ClaimSource(match["claim"], match["path"])
-    if text.startswith(("https://", "http://")):
+        return ClaimSource(match["claim"], unquote(match["path"]))
+    if _WEB.fullmatch(text):
         return _web(text, allow_private=allow_private)
     raise FetchError(
         Reason.UNSUPPORTED,
         f"{label(text)}: not a source; write hf://org/repo@commit/file.gguf, https://host/file.gguf, s3://bucket/key, "
-        "oci://host/repository@sha256:… or pvc://claim/path",
+        "oci://host/repository@sha256:… or pvc://claim/path, with special characters encoded as in %20",
     )
 
 
@@ -102,8 +111,11 @@ def _web(text: str, *, allow_private: bool) -> WebSource:
             f"{url.scheme}://…@{host}: an address must not hold a password; put it in the Secret of credentialsSecretRef",
         )
     if url.scheme == "http" and not allow_private:
-        raise FetchError(Reason.UNSUPPORTED, f"{label(text)}: plain http is refused; write https://, or allow private sources in the chart (worker.allowPrivateSources) "
-            "if this host is yours")
+        raise FetchError(
+            Reason.UNSUPPORTED,
+            f"{label(text)}: plain http is refused; write https://, or allow private sources in the chart "
+            "(worker.allowPrivateSources) if this host is yours",
+        )
     return WebSource(url)
 
 

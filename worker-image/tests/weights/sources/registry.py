@@ -125,8 +125,12 @@ class TokenServer:
         self.seen: list[tuple[str | None, str | None]] = []
         self.lasts = 300
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def configuration(self) -> dict[str, Any]:
-        realm = f"http://127.0.0.1:{self.port}/token"
+        realm = f"{self.url}/token"
         names = {"realm": realm, "issuer": self.issuer, "service": self.service, "rootcertbundle": str(self._bundle)}
         return {"token": {**names, "signingalgorithms": ["ES256"]}}
 

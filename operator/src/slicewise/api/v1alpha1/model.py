@@ -11,16 +11,41 @@ from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
 from slicewise.api.v1alpha1.scalars import text_rule
 
 _HOST: Final = r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
-_PATH: Final = "[!-~]+"
+# What stands for a character is % and two digits, in every form; control characters have none.
+_ENCODED: Final = "%[2-9A-Fa-f][0-9A-Fa-f]"
+_ADDRESS: Final = f"([!-$&-~]|{_ENCODED})+"
+_NAME: Final = f'([!-"$&->@-~]|{_ENCODED})+'
+"""The name of a file: printable, # and ? encoded."""
 _FORMS: Final = (
-    # The file of a hub: printable, without # and ?.
-    'hf://[A-Za-z0-9._-]{1,96}/[A-Za-z0-9._-]{1,96}@[A-Za-z0-9._%-]{1,100}/[!-"$->@-~]+',
-    f"https?://{_HOST}/{_PATH}",
-    f"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]/{_PATH}",
+    f"hf://[A-Za-z0-9._-]{{1,96}}/[A-Za-z0-9._-]{{1,96}}@([A-Za-z0-9._-]|{_ENCODED}){{1,100}}/{_NAME}",
+    f"https?://{_HOST}/{_ADDRESS}",
+    f"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]/{_NAME}",
     f"oci://{_HOST}/[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_.-]+)?@sha256:[0-9a-f]{{64}}",
-    f"pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/{_PATH}",
+    f"pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/{_NAME}",
 )
 _SOURCE: Final = f"^({'|'.join(_FORMS)})$"
+_INSTEAD: Final = (
+    "hf://org/repo@revision/file.gguf, https://host/file.gguf, s3://bucket/key, oci://host/repo@sha256:… or "
+    "pvc://claim/path, with special characters encoded as in %20; passwords go to credentialsSecretRef"
+)
+_is_source = matches(_SOURCE)
+
+_NO_BLANK: Final = Rule(
+    cel="!self.contains(' ')",
+    holds=lambda text: " " not in text,
+    message="'{value}' has a blank: write each as %20, {encoded}",
+    expects="no blanks: write each as %20",
+    values={
+        "value": ("self", lambda text: text),
+        "encoded": ("self.replace(' ', '%20')", lambda text: text.replace(" ", "%20")),
+    },
+)
+_FORM: Final = Rule(
+    cel=f"self.contains(' ') || {cel_matches(_SOURCE)}",
+    holds=lambda text: " " in text or _is_source(text),
+    message=f"'{{value}}' is not a source of weights: write {_INSTEAD}",
+    expects=f"a source of weights: {_INSTEAD}",
+)
 
 CONTENT_ADDRESSED: Final = "^(oci://.*@sha256:[0-9a-f]{64}|hf://[^@]*@[0-9a-f]{40}/.*)$"
 """Sources that can never name other bytes."""
@@ -47,15 +72,12 @@ class ModelSpec(ApiModel):
     source: Annotated[
         str,
         Field(max_length=2048),
-        text_rule(
-            _SOURCE,
-            "a source of weights",
-            "hf://org/repo@revision/file.gguf, https://host/file.gguf, "
-            "s3://bucket/key, oci://host/repo@sha256:… or pvc://claim/path; passwords go to credentialsSecretRef",
-        ),
+        _NO_BLANK,
+        _FORM,
     ]
     """Where the weights are: `hf://org/repo@revision/file.gguf`, `https://host/file.gguf`, `s3://bucket/key`,
-    `oci://host/repo@sha256:…` or `pvc://claim/path`."""
+    `oci://host/repo@sha256:…` or `pvc://claim/path`. Blanks and special characters are percent-encoded in all of them, as in
+    `pvc://models/My%20Model.gguf`."""
     digest: (
         Annotated[
             str,
@@ -72,7 +94,8 @@ class ModelSpec(ApiModel):
     content: `hf://` with a commit of 40 digits, or `oci://`."""
     credentials_secret_ref: LocalObjectReference | None = None
     """Secret in the pool's namespace with what the source asks for: `token` (hf, https); `username` and `password`
-    (https, oci); `accessKeyId`, `secretAccessKey`, `sessionToken`, `region` (s3); `endpoint` (s3, hf)."""
+    (https, oci); `accessKeyId`, `secretAccessKey`, `sessionToken`, `region` (s3); `endpoint` (s3, hf,
+    oci); `tokenHost` (oci), where the token server is not the registry; `ca.crt`, an authority to trust besides the public ones."""
 
     rules = (
         Rule(

@@ -12,7 +12,14 @@ from pool_cases import HUB
 
 FULL: tuple[dict[str, Any], ...] = (
     {
-        "model": {"name": "chat", "source": HUB, "digest": DIGEST, "credentialsSecretRef": {"name": "hf"}},
+        "model": {
+            "name": "chat",
+            "aliases": ["chat-1"],
+            "chat": True,
+            "source": HUB,
+            "digest": DIGEST,
+            "credentialsSecretRef": {"name": "hf"},
+        },
         "engine": {
             "contextTokens": 8192,
             "parallelSequences": 4,
@@ -55,7 +62,14 @@ FULL: tuple[dict[str, Any], ...] = (
                 "replicas": 1,
                 "cores": "2",
                 "memory": "4Gi",
-                "model": {"name": "chat", "source": HUB, "digest": DIGEST, "credentialsSecretRef": {"name": "hf"}},
+                "model": {
+                    "name": "chat",
+                    "aliases": ["chat-1"],
+                    "chat": True,
+                    "source": HUB,
+                    "digest": DIGEST,
+                    "credentialsSecretRef": {"name": "hf"},
+                },
             }
         },
         "gateway": {

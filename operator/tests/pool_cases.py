@@ -151,6 +151,21 @@ _OWN = (
         "'chat small' is not a model's name: write letters, digits and . _ : / -, such as chat-small",
         source=HUB,
     ),
+    Case(
+        "model.aliases",
+        {"model": {"source": HUB, "aliases": ["chat-1", "team/chat:old"]}},
+        {"model": {"source": HUB, "aliases": ["chat 1"]}},
+        "spec.model.aliases[0]",
+        "'chat 1' is not a model's name: write letters, digits and . _ : / -, such as chat-small",
+    ),
+    Case(
+        "model.source split",
+        {"model": {"source": f"hf://org/repo@{COMMIT}/q8-00001-of-00001.gguf"}},
+        {"model": {"source": f"hf://org/repo@{COMMIT}/q8-00001-of-00012.gguf"}},
+        "spec.model.source",
+        f"'hf://org/repo@{COMMIT}/q8-00001-of-00012.gguf' is one part of a split model, and split files are not supported "
+        "yet: merge them with llama-gguf-split --merge FIRST-PART MERGED, and name the merged file",
+    ),
     _value("model.credentialsSecretRef.name", "hf-token", "HF_TOKEN", f"'HF_TOKEN' {_NAME}", source=HUB),
     _value(
         "engine.promptChunkTokens",

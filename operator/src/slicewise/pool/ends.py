@@ -36,6 +36,7 @@ def refused_by_worker(pods: Iterable[ObservedPod]) -> tuple[Reason, str] | None:
     They are those of the last end, so they stay the same while the container waits, starts and ends again.
     """
     for pod in pods:
-        if pod.ended_reason in USER_MENDS and not pod.ready and not pod.terminating:
-            return USER_MENDS[pod.ended_reason], f"{pod.name}: {pod.ended_message or pod.ended_reason}"
+        reason = USER_MENDS.get(pod.ended_reason or "")
+        if reason is not None and not pod.ready and not pod.terminating:
+            return reason, f"{pod.name}: {pod.ended_message or pod.ended_reason}"
     return None

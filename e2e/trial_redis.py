@@ -17,7 +17,8 @@ class TrialRedis:
         self._story = story
         rendered = run(
             "helm", "template", RELEASE, ROOT / "charts/slicewise", "-n", story.namespace, "--show-only", "templates/redis.yaml",
-            "--set", "redis.enabled=true", "--set", "redis.image.repository=slicewise-redis", "--set", "redis.image.tag=e2e",
+            "--set", "redis.enabled=true",
+            "--set", "redis.image.repository=slicewise-redis", "--set", "redis.image.tag=e2e", "--set", "redis.image.digest=",
         )  # fmt: skip
         story.kubectl("apply", "-f", "-", stdin=rendered)
         address = f"redis://{NAME}.{story.namespace}.svc:6379/0"

@@ -8,6 +8,7 @@ from builders import make_observed, make_pool
 from slicewise.api import labels
 from slicewise.clients.gateways import AGENT_PORT, STATS_PORT
 from slicewise.clients.workers import FETCH_PORT, WORKER_PORT
+from slicewise.manifests.shape import plain
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import OperatorSettings
 
@@ -52,7 +53,7 @@ def test_every_variable_is_a_setting_and_every_setting_a_variable(render):
 
 def test_the_defaults_of_the_chart_are_those_of_the_operator(render, monkeypatch):
     settings = settings_from(render(), monkeypatch)
-    own = {"namespace", "pod_name", "worker_resources", "gateway_resources"}
+    own = {"namespace", "pod_name", "worker_defaults", "gateway_defaults", "pod_security_context"}
     defaults = OperatorSettings.model_construct()
     assert settings.model_dump(exclude=own) == defaults.model_dump(exclude=own)
 
@@ -75,7 +76,7 @@ def test_values_arrive_in_the_operator_as_they_were_written(render, monkeypatch)
     }
     settings = settings_from(render(values), monkeypatch)
     assert settings.worker_image == f"here/worker@sha256:{'a' * 64}"
-    assert settings.worker_resources == values["worker"]["resources"]
+    assert plain(settings.worker_defaults.resources) == values["worker"]["resources"]
     assert settings.allow_private_sources is True
     assert settings.worker_proxy.environment == {
         "HTTPS_PROXY": "http://proxy.example:3128",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from importlib.util import find_spec
@@ -54,7 +55,9 @@ def test_the_pod_meets_pod_security_restricted_and_has_no_token(render):
 
 
 def test_its_image_is_another_registry_s_or_one_digest_as_asked(render):
-    assert container_of(render(ON))["image"] == "redis:7.2"
+    assert re.fullmatch(r"redis@sha256:[0-9a-f]{64}", container_of(render(ON))["image"])
+    tagged = {"redis": {"enabled": True, "image": {"tag": "8.0", "digest": ""}}}
+    assert container_of(render(tagged))["image"] == "redis:8.0"
     digest = f"sha256:{'a' * 64}"
     mine = {"redis": {"enabled": True, "image": {"repository": "here/redis", "digest": digest}}}
     assert container_of(render(mine))["image"] == f"here/redis@{digest}"

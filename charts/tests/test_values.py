@@ -29,6 +29,10 @@ MISTAKES = [
     ({"redis": {"enable": True}}, "/redis"),
     ({"redis": {"maxMemory": "192Mi"}}, "/redis/maxMemory"),
     ({"redis": {"image": {"tag": ""}}}, "/redis/image/tag"),
+    ({"gateway": {"placement": {"containers": []}}}, "/gateway/placement"),
+    ({"gateway": {"placement": {"serviceAccountName": "x"}}}, "/gateway/placement"),
+    ({"worker": {"hostNetwork": True}}, "/worker"),
+    ({"worker": {"terminationGracePeriodSeconds": 5}}, "/worker/terminationGracePeriodSeconds"),
 ]
 
 

@@ -1,4 +1,5 @@
-"""Writes what is generated from the values models: values.yaml, values.schema.json, the table in the chart's README.
+"""Writes what is generated from the values models: values.yaml, values.schema.json, the table in the chart's README, and the template
+that fills in values which are missing (`helm upgrade --reuse-values` brings those of an older chart).
 
     python charts/tools/chart_files.py            write them
     python charts/tools/chart_files.py --check    exit 1 and name the files that are stale
@@ -36,12 +37,15 @@ def values_schema() -> dict[str, Any]:
 
 
 def _tidy(node: object) -> None:
-    """Remove what pydantic adds and no reader needs: titles, and defaults of whole maps, which repeat their fields'."""
+    """Remove what pydantic adds and the chart does not: titles, what is required, defaults of whole maps, which repeat their fields'."""
     if isinstance(node, dict):
         if isinstance(node.get("title"), str):
             del node["title"]
         if "$ref" in node:
             node.pop("default", None)
+        # Nothing is required: a value that is missing gets its default (`_fill.tpl`).
+        if isinstance(node.get("required"), list):
+            del node["required"]
         for child in node.values():
             _tidy(child)
     elif isinstance(node, list):
@@ -87,6 +91,48 @@ def _rows(group: Group, prefix: str) -> Iterator[tuple[str, str, str]]:
             yield prefix + name, description.replace("|", "\\|"), json.dumps(default)
 
 
+_FILL = """\
+{{/*
+Made by `make generate` from charts/tools. Do not edit.
+
+Values that an older chart did not have, and that `helm upgrade --reuse-values` therefore does not bring, get their default. Each template
+begins with it. What is there is left alone, so a null inside of a Kubernetes object stays a null.
+*/}}
+{{- define "slicewise.fill" -}}
+{{- range include "slicewise.defaults" . | fromJsonArray -}}
+{{- $at := $.Values -}}
+{{- range .path -}}
+{{- if not (kindIs "map" (get $at .)) -}}{{- $_ := set $at . dict -}}{{- end -}}
+{{- $at = get $at . -}}
+{{- end -}}
+{{- if not (hasKey $at .name) -}}{{- $_ := set $at .name .default -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "slicewise.defaults" -}}
+[
+%s
+]
+{{- end -}}
+"""
+
+
+def fill_template() -> str:
+    """Return the template with each default and its path."""
+    lines = [
+        json.dumps({"path": path, "name": name, "default": value}) for path, name, value in _leaves(ChartValues(), [])
+    ]
+    return _FILL % ",\n".join(lines)
+
+
+def _leaves(group: Group, path: list[str]) -> Iterator[tuple[list[str], str, Any]]:
+    for name, _, default in fields(group):
+        if isinstance(default, Group):
+            yield from _leaves(default, [*path, name])
+        elif default is not None:
+            yield path, name, default
+
+
 def generated() -> dict[Path, str]:
     """Return the text of each generated file. Raises ValueError when the README lost the markers of its table."""
     readme = CHART / "README.md"
@@ -97,6 +143,7 @@ def generated() -> dict[Path, str]:
     return {
         CHART / "values.yaml": values_yaml(),
         CHART / "values.schema.json": json.dumps(values_schema(), indent=2, ensure_ascii=False) + "\n",
+        CHART / "templates" / "_fill.tpl": fill_template(),
         readme: f"{head}{start}\n\n{values_table()}\n{end}{tail}",
     }
 

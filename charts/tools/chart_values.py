@@ -1,8 +1,8 @@
 """The values of the chart, as pydantic models: the only source of values.yaml, values.schema.json and the README's table.
 
-Written by hand, with `monitoring_values.py`; `chart_files.py` turns them into those files. Our own maps are closed, so that
-a typo fails the installation; where a Kubernetes object goes in, the map is open and the API server judges it. A docstring
-below a field is what users read beside the value, so it says what the value does, in which unit, and what happens without it.
+Written by hand, with `pod_values.py` and `monitoring_values.py`; `chart_files.py` turns them into those files. Our own maps are
+closed, so that a typo fails the installation; where a Kubernetes object goes in, the map is open and the API server judges it. A
+docstring below a field is what users read beside the value, so it says what the value does, in which unit, and what happens without it.
 """
 
 # ruff: noqa: RUF012 - pydantic copies a default for each object; ruff knows that of bases in the same file only
@@ -12,98 +12,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from monitoring_values import Prometheus
-from pydantic import Field, StringConstraints
+from pod_values import Gateway, PulledImage, TrialRedis, Worker
+from pydantic import Field
 from value_group import Group, KubernetesObject, Labels, Name, Namespace
-
-
-class Image(Group):
-    """Where an image comes from."""
-
-    repository: str = Field(min_length=1)
-    """Image name without tag; put your registry in front."""
-    tag: str = ""
-    """Tag; empty: the chart's appVersion."""
-    digest: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64})?$")
-    """`sha256:…`; wins over the tag."""
-
-
-class PulledImage(Image):
-    """The operator's image."""
-
-    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    """When the kubelet pulls."""
-
-
-class Proxy(Group):
-    """The HTTP proxy that workers fetch weights through."""
-
-    https: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]+:[0-9]{1,5}/?)?$")] = ""
-    """`http://host:port` for sources with https (and hf, s3, oci); empty: none. A user and password in it can be read by who may
-    read pods."""
-    http: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]+:[0-9]{1,5}/?)?$")] = ""
-    """`http://host:port` for sources with plain http; empty: none."""
-    no_proxy: Annotated[str, StringConstraints(pattern=r"^[^\s]*$")] = ".svc,.cluster.local"
-    """Who is reached without it, separated by commas: domains with what is below them, addresses, networks such as `10.0.0.0/8`."""
-
-
-class Worker(Group):
-    """What every worker gets unless its pool says otherwise."""
-
-    image: Image = Image(repository="slicewise-worker")
-    """Image of workers whose pool sets no `spec.engine.image`. Pinned into each revision when it is first rendered: an
-    upgrade of the chart restarts no worker, the next revision takes the new image."""
-    resources: KubernetesObject = {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
-    """CPU and memory (`requests`, `limits`) of a worker on a GPU slice; the slice itself is added. Pools on
-    `spec.slice.cpu` bring their own."""
-    allow_private_sources: bool = False
-    """Let workers fetch weights from private and loopback addresses (link-local ones, where clouds keep credentials,
-    stay refused). Off, so that who may write a pool cannot make a worker read the network's inner services. Turn on
-    for a hub or object store inside the cluster."""
-    proxy: Proxy = Proxy()
-    """The HTTP proxy for sources of weights. Part of each revision from its start: the next revision takes a change. The
-    addresses that are refused without a proxy are refused with one."""
-
-
-class Gateway(Group):
-    """The gateway that every pool has: Envoy, and an agent beside it."""
-
-    image: Image = Image(repository="slicewise-gateway")
-    """Image of the agent and of Envoy. A change replaces gateway pods one by one; requests that run end first."""
-    envoy_image: str = ""
-    """Another image to run Envoy from, such as `envoyproxy/envoy:v1.40.0` by digest; empty: `gateway.image`."""
-    resources: KubernetesObject = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
-    """CPU and memory of Envoy in a gateway pod. Its heap is bounded to four fifths of the memory limit; it has a thread for each
-    whole CPU, at least one."""
-    placement: KubernetesObject = {}
-    """`nodeSelector`, `tolerations`, `affinity`, `priorityClassName` of gateway pods, as a pod's spec has them."""
-    otlp: Annotated[str, StringConstraints(pattern=r"^(.+:[0-9]{1,5})?$")] = ""
-    """`host:port` of an OpenTelemetry collector (OTLP over gRPC) that gets a trace of each request; empty: none."""
-
-
-class RedisImage(Image):
-    """Where the image with `redis-server` in its path comes from."""
-
-    repository: str = Field(default="redis", min_length=1)
-    """Image name without tag; put your registry in front."""
-    tag: str = Field(default="7.2", min_length=1)
-    """Tag."""
-
-
-class TrialRedis(Group):
-    """A Redis for trying out response caches: one pod that keeps nothing when it goes."""
-
-    enabled: bool = False
-    """Make Deployment, Service and NetworkPolicy of a Redis. Pools use it by a Secret in their own namespace; the chart's notes
-    have the command."""
-    image: RedisImage = RedisImage()
-    """The Redis server; any that has `redis-server` in its path."""
-    password_secret: Name = ""
-    """Secret in the release's namespace with the password under the key `password`; empty: none, and the NetworkPolicy alone
-    keeps others than gateways away."""
-    max_memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(kb|mb|gb)$")] = "192mb"
-    """What answers may take before the ones unused for longest go. Leave a quarter of the memory limit for Redis itself."""
-    resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
-    """CPU and memory of the pod."""
 
 
 class LeaderElection(Group):
@@ -243,7 +154,8 @@ class ChartValues(Group):
         "fsGroup": 65532,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    """Security of the pod; the default meets Pod Security `restricted`."""
+    """Security of the pods of operator, workers and gateways; the default meets Pod Security `restricted`. Where the cluster gives
+    out users and groups, as OpenShift does, write null for `runAsUser`, `runAsGroup` and `fsGroup`."""
     container_security_context: KubernetesObject = {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,

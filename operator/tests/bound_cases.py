@@ -9,17 +9,11 @@ from typing import Any
 
 from builders import DIGEST, pool_object
 from pool_cases import HUB
+from shape_cases import FULL_PLACEMENT, FULL_WORKER
 
 FULL: tuple[dict[str, Any], ...] = (
     {
-        "model": {
-            "name": "chat",
-            "aliases": ["chat-1"],
-            "chat": True,
-            "source": HUB,
-            "digest": DIGEST,
-            "credentialsSecretRef": {"name": "hf"},
-        },
+        "model": {"name": "chat", "source": HUB, "digest": DIGEST, "credentialsSecretRef": {"name": "hf"}},
         "engine": {
             "contextTokens": 8192,
             "parallelSequences": 4,
@@ -29,6 +23,7 @@ FULL: tuple[dict[str, Any], ...] = (
             "image": "registry.example.com/worker:1.2",
         },
         "slice": {"resource": "nvidia.com/mig-1g.10gb"},
+        "worker": {**FULL_WORKER},
         "replicas": 3,
         "zones": {"topologyKey": "topology.kubernetes.io/zone", "names": ["a", "b", "c"], "minAvailable": 1},
         "cache": {"emptyDir": {"sizeLimit": "20Gi"}},
@@ -62,17 +57,11 @@ FULL: tuple[dict[str, Any], ...] = (
                 "replicas": 1,
                 "cores": "2",
                 "memory": "4Gi",
-                "model": {
-                    "name": "chat",
-                    "aliases": ["chat-1"],
-                    "chat": True,
-                    "source": HUB,
-                    "digest": DIGEST,
-                    "credentialsSecretRef": {"name": "hf"},
-                },
+                "model": {"name": "chat", "source": HUB, "digest": DIGEST, "credentialsSecretRef": {"name": "hf"}},
             }
         },
         "gateway": {
+            **FULL_PLACEMENT,
             "replicas": 1,
             "tenantKeysSecretRef": {"name": "keys"},
             "limits": {"maxBodyBytes": "1Mi", "requestTimeout": "90s", "perTenantRequestsPerMinute": 600},
@@ -120,7 +109,10 @@ def _walk(
     for rule, inside, beyond, api_says, parser_says in _bounds(schema, value) if path else ():
         good = None if inside is _NOTHING else _with(spec, path, inside)
         yield BoundCase(f"{field} {rule}", good, _with(spec, path, beyond), field, api_says, parser_says)
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "additionalProperties" in schema:
+        for name, child in value.items():
+            yield from _walk(schema["additionalProperties"], (*path, name), child, spec)
+    elif isinstance(value, dict):
         for name in schema.get("required", ()):
             missing = (*path, name)
             yield BoundCase(
@@ -174,6 +166,15 @@ def _bounds(schema: Mapping[str, Any], value: Any) -> Iterator[tuple[str, Any, A
             "most entries",
             _NOTHING,
             [value[0]] * (most + 1),
+            f"must have at most {most} items",
+            f"{most + 1} entries are too many: write at most {most}",
+        )
+    if "maxProperties" in schema:
+        most = schema["maxProperties"]
+        yield (
+            "most keys",
+            _NOTHING,
+            {f"key{number}": next(iter(value.values())) for number in range(most + 1)},
             f"must have at most {most} items",
             f"{most + 1} entries are too many: write at most {most}",
         )

@@ -40,7 +40,7 @@ def chart_template(crd: dict[str, Any]) -> str:
     body = crd_yaml(marked).replace("{{", '{{ "{{" }}')
     annotations = "  {{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n  {{- end }}\n"
     body = body.replace("  annotations: '@annotations@'\n", annotations)
-    return "{{- if .Values.crds.enabled }}\n" + HEADER + body + "{{- end }}\n"
+    return '{{- include "slicewise.fill" . -}}\n{{- if .Values.crds.enabled }}\n' + HEADER + body + "{{- end }}\n"
 
 
 def outputs() -> dict[Path, str]:

@@ -13,16 +13,22 @@
   value: {{ .Values.watchNamespaces | default list | toJson | quote }}
 - name: SLICEWISE_WORKER_IMAGE
   value: {{ include "slicewise.image" (dict "image" .Values.worker.image "root" $) | quote }}
-- name: SLICEWISE_WORKER_RESOURCES
-  value: {{ .Values.worker.resources | default dict | toJson | quote }}
+- name: SLICEWISE_WORKER_DEFAULTS
+  value: {{ include "slicewise.shape" (list (omit .Values.worker "image" "fetchResources" "allowPrivateSources" "proxy")) | quote }}
+- name: SLICEWISE_FETCH_RESOURCES
+  value: {{ .Values.worker.fetchResources | default dict | toJson | quote }}
+- name: SLICEWISE_POD_SECURITY_CONTEXT
+  value: {{ .Values.podSecurityContext | default dict | toJson | quote }}
 - name: SLICEWISE_GATEWAY_IMAGE
   value: {{ include "slicewise.image" (dict "image" .Values.gateway.image "root" $) | quote }}
 - name: SLICEWISE_GATEWAY_ENVOY_IMAGE
   value: {{ .Values.gateway.envoyImage | quote }}
-- name: SLICEWISE_GATEWAY_RESOURCES
-  value: {{ .Values.gateway.resources | default dict | toJson | quote }}
-- name: SLICEWISE_GATEWAY_PLACEMENT
-  value: {{ .Values.gateway.placement | default dict | toJson | quote }}
+- name: SLICEWISE_GATEWAY_DEFAULTS
+  value: {{ include "slicewise.shape" (list (pick .Values.gateway "resources" "labels" "annotations") .Values.gateway.placement) | quote }}
+- name: SLICEWISE_GATEWAY_AGENT_RESOURCES
+  value: {{ .Values.gateway.agentResources | default dict | toJson | quote }}
+- name: SLICEWISE_GATEWAY_EDGE_RESOURCES
+  value: {{ .Values.gateway.edgeResources | default dict | toJson | quote }}
 - name: SLICEWISE_GATEWAY_ROLE
   value: {{ include "slicewise.gatewayRole" . | quote }}
 - name: SLICEWISE_GATEWAY_OTLP
@@ -60,6 +66,15 @@
   value: {{ .Values.logLevel | quote }}
 - name: SLICEWISE_LOG_FORMAT
   value: {{ .Values.logFormat | quote }}
+{{- end -}}
+
+{{/* How pods look, as JSON: the maps of a list together, without what is empty. The operator reads it by the rules of spec.worker. */}}
+{{- define "slicewise.shape" -}}
+{{- $shape := dict -}}
+{{- range . -}}
+{{- range $name, $value := . -}}{{- if $value -}}{{- $_ := set $shape $name $value -}}{{- end -}}{{- end -}}
+{{- end -}}
+{{- toJson $shape -}}
 {{- end -}}
 
 {{/* Node selector, tolerations, and the preference for another node and zone per replica (never a demand: a cluster of

@@ -6,10 +6,18 @@ Lists and maps are JSON, as pydantic-settings reads them. The chart sets every o
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from slicewise.api.labels import ZONE_KEY
+from slicewise.api.v1alpha1.placement import PodPlacement
+from slicewise.api.v1alpha1.worker import WorkerSpec
+from slicewise.manifests.container import POD_SECURITY
+from slicewise.manifests.gateway_wish import AGENT_RESOURCES, EDGE_RESOURCES
+from slicewise.manifests.pod_template import FETCH_RESOURCES
 
 
 class WorkerProxy(BaseModel):
@@ -43,13 +51,19 @@ class OperatorSettings(BaseSettings):
     """Namespaces whose pools are served. Empty: all."""
 
     worker_image: str = "slicewise-worker:0.1.0"
-    worker_resources: dict[str, Any] = Field(default_factory=dict)
+    worker_defaults: WorkerSpec = Field(default_factory=WorkerSpec)
+    """How workers look where their pool does not say otherwise, as `spec.worker` says it."""
+    fetch_resources: dict[str, Any] = Field(default_factory=lambda: dict(FETCH_RESOURCES))
+    """CPU and memory of the container that fetches the weights."""
+    pod_security_context: dict[str, Any] = Field(default_factory=lambda: dict(POD_SECURITY))
+    """Security context of the pods of workers and gateways."""
     gateway_image: str = "slicewise-gateway:0.1.0"
     gateway_envoy_image: str = ""
     """Image to run the gateways' Envoy from; empty: the gateway's own."""
-    gateway_resources: dict[str, Any] = Field(default_factory=dict)
-    gateway_placement: dict[str, Any] = Field(default_factory=dict)
-    """`nodeSelector`, `tolerations`, `affinity`, … of the gateways' pods."""
+    gateway_defaults: PodPlacement = Field(default_factory=PodPlacement)
+    """How gateways look where their pool does not say otherwise; `resources` are Envoy's."""
+    gateway_agent_resources: dict[str, Any] = Field(default_factory=lambda: dict(AGENT_RESOURCES))
+    gateway_edge_resources: dict[str, Any] = Field(default_factory=lambda: dict(EDGE_RESOURCES))
     gateway_role: str = "slicewise-gateway"
     """ClusterRole that the gateways' agents get in their namespaces."""
     gateway_otlp: str = Field(default="", pattern=r"^(.+:[0-9]{1,5})?$")
@@ -88,6 +102,30 @@ class OperatorSettings(BaseSettings):
     server: str | None = None
     """Takes the place of the API server's address, so that all traffic can go through a proxy."""
 
+    @field_validator("worker_defaults", "gateway_defaults", mode="after")
+    @classmethod
+    def _no_claim_on_zones(cls, shape: PodPlacement) -> PodPlacement:
+        """Whatever a pool's topology key is, the zone is the operator's."""
+        if isinstance(shape, WorkerSpec) and any(
+            item.topology_key == ZONE_KEY for item in shape.topology_spread_constraints or ()
+        ):
+            raise ValueError(f"worker.topologySpreadConstraints: {ZONE_KEY} is the zones' label; write another label")
+        return shape
+
+    @field_validator("worker_defaults", "gateway_defaults", mode="before")
+    @classmethod
+    def _nothing_unknown(cls, given: Any, info: ValidationInfo) -> Any:
+        """A misspelt field of an installation must not be ignored; the API server does that for a pool's."""
+        if not isinstance(given, Mapping):
+            return given
+        model = WorkerSpec if info.field_name == "worker_defaults" else PodPlacement
+        lost = _lost(given, model.model_validate(given).model_dump(mode="json", by_alias=True, exclude_none=True))
+        if lost:
+            raise ValueError(
+                f"{', '.join(lost)}: no such field of {'spec.worker' if model is WorkerSpec else 'spec.gateway'}"
+            )
+        return given
+
     @model_validator(mode="after")
     def _renewal_leaves_room(self) -> Self:
         if self.renew_seconds > self.lease_duration_seconds / 2:
@@ -101,3 +139,18 @@ class OperatorSettings(BaseSettings):
     def renew_seconds(self) -> float:
         """Seconds between two renewals of the lease."""
         return self.lease_renew_seconds or self.lease_duration_seconds / 3
+
+
+def _lost(given: Any, kept: Any, path: str = "") -> list[str]:
+    """Return the paths of what was given and is not in what was understood."""
+    if isinstance(given, Mapping) and isinstance(kept, Mapping):
+        return [
+            found
+            for key, value in given.items()
+            if value is not None
+            for found in ([f"{path}{key}"] if key not in kept else _lost(value, kept[key], f"{path}{key}."))
+        ]
+    if isinstance(given, Sequence) and isinstance(kept, Sequence) and not isinstance(given, str):
+        pairs = enumerate(zip(given, kept, strict=False))
+        return [found for index, (value, other) in pairs for found in _lost(value, other, f"{path}{index}.")]
+    return []

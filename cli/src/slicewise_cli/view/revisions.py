@@ -13,7 +13,7 @@ from slicewise.pool.rollout.state import Phase
 from slicewise_cli.view.request import Refusal
 from slicewise_cli.view.rollout import read_rollout
 
-_FIELDS = ("model", "engine", "slice")
+_FIELDS = ("model", "engine", "slice", "worker")
 """The parts of the spec that a revision is made of."""
 
 
@@ -101,7 +101,8 @@ def plan_undo(pool: Mapping[str, Any], history: tuple[Kept, ...], to: int | None
     changes = tuple(_differences(present, target.inputs, "spec"))
     if not changes:
         return Refusal(f"pool {name}: the spec already asks for revision {target.number} ({target.hash})")
-    spec = {key: _patch(present.get(key), target.inputs.get(key)) for key in _FIELDS}
+    # An absent part counts as an empty one: labels and annotations of spec.worker belong to no revision and stay.
+    spec = {key: _patch(present.get(key, {}), target.inputs.get(key, {})) for key in _FIELDS}
     patch = {
         "metadata": {"resourceVersion": pool["metadata"]["resourceVersion"]},
         "spec": {key: value for key, value in spec.items() if value != {}},

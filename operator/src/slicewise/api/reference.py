@@ -28,7 +28,8 @@ spec:
 ```
 
 An object that breaks a rule is refused with a message that names the field and says what to write instead. A change of
-`spec.model`, `spec.engine` or `spec.slice` starts a new revision; a change of anything else does not.
+`spec.model`, `spec.engine`, `spec.slice` or `spec.worker` starts a new revision, but for `labels` and `annotations`; a change of
+anything else does not.
 """
 
 
@@ -48,9 +49,9 @@ def reference_page(crd: Mapping[str, Any]) -> str:
 def _objects(path: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield path, node
     for name, child in node["properties"].items():
-        if child.get("type") == "object":
+        if "properties" in child:
             yield from _objects(f"{path}.{name}", child)
-        elif child.get("type") == "array" and child["items"].get("type") == "object":
+        elif child.get("type") == "array" and "properties" in child["items"]:
             yield from _objects(f"{path}.{name}[]", child["items"])
 
 
@@ -72,6 +73,8 @@ def _object_section(path: str, node: Mapping[str, Any]) -> str:
 def _type(node: Mapping[str, Any]) -> str:
     if "x-kubernetes-int-or-string" in node:
         return "quantity"
+    if "additionalProperties" in node:
+        return f"map of {_type(node['additionalProperties'])}"
     if node.get("type") == "array":
         return f"list of {_type(node['items'])}"
     return str(node.get("format") if node.get("format") == "date-time" else node["type"])
@@ -96,7 +99,9 @@ def _bounds(node: Mapping[str, Any]) -> str:
         bounds.append(f"≤ {node['maxLength']} characters")
     if "maxItems" in node:
         bounds.append(f"≤ {node['maxItems']} entries")
-    if node.get("type") != "object":
+    if "maxProperties" in node:
+        bounds.append(f"≤ {node['maxProperties']} entries")
+    if node.get("type") != "object" or "additionalProperties" in node:
         bounds += _rule_texts(node)
     return "; ".join(bounds)
 

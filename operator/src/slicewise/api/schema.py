@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-_DROPPED: Final = frozenset({"title", "$defs", "additionalProperties"})
+_DROPPED: Final = frozenset({"title", "$defs"})
 _ORDER: Final[tuple[str, ...]] = ("description", "type", "format", "default", "enum")
 """Keys that come first, so that a person reads what a field is before its bounds."""
 
@@ -27,7 +27,11 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict
     for key, value in merged.items():
         if key in _DROPPED or (key == "default" and value is None):
             continue
-        if key == "properties":
+        if key == "additionalProperties":
+            # A map has the schema of its values here; a model merely says whether it is closed.
+            if isinstance(value, Mapping):
+                result[key] = _structural(value, definitions)
+        elif key == "properties":
             result[key] = {name: _structural(child, definitions) for name, child in value.items()}
         elif key == "items":
             result[key] = _structural(value, definitions)
@@ -35,6 +39,8 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict
             result[key] = " ".join(value.split())
         else:
             result[key] = value
+    if result.get("type") == "array":
+        result.setdefault("x-kubernetes-list-type", "atomic")  # what Kubernetes takes it for anyway, said
     first = {key: result[key] for key in _ORDER if key in result}
     return {**first, **{key: value for key, value in sorted(result.items()) if key not in first}}
 

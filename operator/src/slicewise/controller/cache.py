@@ -28,7 +28,6 @@ class Cache:
     def __init__(self) -> None:
         self.pools: dict[Key, PoolEntry] = {}
         self.nodes: dict[str, ObservedNode] = {}
-        self.node_labels: dict[str, Mapping[str, str]] = {}
         self._node_uids: dict[str, tuple[str, int]] = {}
         self.holdings: Counter[tuple[str, str]] = Counter()
         """(Node, extended resource) → slices that worker pods of all pools hold there."""
@@ -149,16 +148,14 @@ class Cache:
         if deleted:
             if known_uid != uid:
                 return set()
-            del self.nodes[name], self._node_uids[name], self.node_labels[name]
+            del self.nodes[name], self._node_uids[name]
             return self._concerned(before, None)
         if uid == known_uid and version_of(body) <= known_version:
             return set()
         after = read_node(body)
-        marks = dict(body["metadata"].get("labels") or {})
-        same = before == after and self.node_labels.get(name) == marks
         self._node_uids[name] = (uid, version_of(body))
-        self.nodes[name], self.node_labels[name] = after, marks
-        return set() if same else self._concerned(before, after)
+        self.nodes[name] = after
+        return set() if before == after else self._concerned(before, after)
 
     def _concerned(self, before: ObservedNode | None, after: ObservedNode | None) -> set[Key]:
         """Pools that a change of a node may matter to: they wait, or have a pod there, or take slices offered there."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from slicewise.api.labels import ZONE_KEY
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.gateways import Gateways
@@ -25,7 +26,9 @@ from slicewise.controller.gateway_pods import ask, observed_gateway
 from slicewise.controller.measure import measure, offer
 from slicewise.controller.pods import PodRecord
 from slicewise.controller.records import PoolEntry, read_revision
+from slicewise.manifests.container import POD_SECURITY
 from slicewise.manifests.gateway_wish import GatewayInstallation
+from slicewise.manifests.pod_template import FETCH_RESOURCES
 from slicewise.pool.observed import (
     FetchProgress,
     ObservedDeployment,
@@ -50,7 +53,9 @@ class Installation:
 
     default_image: str = "slicewise-worker:0.1.0"
     image_pull_secrets: tuple[str, ...] = ()
-    worker_resources: Mapping[str, Any] = field(default_factory=dict)
+    worker_defaults: WorkerSpec = field(default_factory=WorkerSpec)
+    fetch_resources: Mapping[str, Any] = field(default_factory=lambda: FETCH_RESOURCES)
+    pod_security: Mapping[str, Any] = field(default_factory=lambda: POD_SECURITY)
     allow_private_sources: bool = False
     worker_proxy: Mapping[str, str] = field(default_factory=dict)
     operator_namespace: str = "slicewise-system"
@@ -108,7 +113,9 @@ class Observer:
             status=stored.get("status") or {},
             default_image=here.default_image,
             image_pull_secrets=here.image_pull_secrets,
-            worker_resources=here.worker_resources,
+            worker_defaults=here.worker_defaults,
+            fetch_resources=here.fetch_resources,
+            pod_security=here.pod_security,
             allow_private_sources=here.allow_private_sources,
             worker_proxy=here.worker_proxy,
             operator_namespace=here.operator_namespace,
@@ -144,7 +151,7 @@ class Observer:
         nodes = (self._cache.nodes[name] for name in sorted(self._cache.nodes))
         if topology == ZONE_KEY:
             return tuple(nodes)
-        return tuple(replace(node, zone=self._cache.node_labels[node.name].get(topology, "")) for node in nodes)
+        return tuple(replace(node, zone=node.labels.get(topology, "")) for node in nodes)
 
     def _offering(self, entry: PoolEntry) -> list[str]:
         """Nodes whose foreign pods matter to the pool: those that offer its slice, or any slice while it is not known."""

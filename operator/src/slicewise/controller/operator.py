@@ -200,7 +200,9 @@ class Operator:
         installation = Installation(
             default_image=here.worker_image,
             image_pull_secrets=here.image_pull_secrets,
-            worker_resources=here.worker_resources,
+            worker_defaults=here.worker_defaults,
+            fetch_resources=here.fetch_resources,
+            pod_security=here.pod_security_context,
             allow_private_sources=here.allow_private_sources,
             worker_proxy=here.worker_proxy.environment,
             operator_namespace=here.namespace,
@@ -261,8 +263,10 @@ def _gateway_installation(here: OperatorSettings) -> GatewayInstallation:
     return GatewayInstallation(
         image=here.gateway_image,
         envoy_image=here.gateway_envoy_image,
-        resources=here.gateway_resources,
-        placement=here.gateway_placement,
+        shape=here.gateway_defaults,
+        agent_resources=here.gateway_agent_resources,
+        edge_resources=here.gateway_edge_resources,
+        pod_security=here.pod_security_context,
         role=here.gateway_role,
         metrics_from=here.metrics_from,
         api_server_ports=here.api_server_ports,

@@ -10,7 +10,8 @@ from typing import Any, Final
 from slicewise.api import labels
 from slicewise.api.bounds import count, json_object, line, word
 from slicewise.api.quantity import Bytes, parse_quantity
-from slicewise.pool.observed import FetchProgress, ObservedNode, ObservedPod, WorkerInfo
+from slicewise.pool.observed import FetchProgress, ObservedNode, ObservedPod, Taint, WorkerInfo
+from slicewise.pool.placement import read_placement, untolerated
 
 FETCH_CONTAINER: Final = "fetch"
 WORKER_CONTAINER: Final = "worker"
@@ -19,6 +20,8 @@ _MOST_SLICES: Final = 1_000_000
 """Slices of one kind that a node or a pod is taken to have at most."""
 _SHARED: Final[dict[str, str]] = {}
 _MOST_SHARED: Final = 20_000
+_ANY_WORKER: Final = read_placement({})
+"""What a worker of a pool that says nothing about nodes tolerates."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,8 +55,6 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
     reason, message = waiting_of(status, (init, worker))
     ready = is_ready(status)
     fetching = "running" in (init.get("state") or {})
-    ended = _ended(worker)
-    ended_reason, ended_message = _said(ended) if ended else (None, "")
     observed = ObservedPod(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -69,8 +70,7 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
         waiting_reason=reason,
         waiting_message=message,
         restarts=count(worker.get("restartCount")) or 0,
-        ended_reason=ended_reason,
-        ended_message=ended_message,
+        ended_reason=_said(_ended(worker))[0] if _ended(worker) else None,
         fetch=None if fetching else _fetch_outcome(init),
     )
     return PodRecord(
@@ -106,6 +106,7 @@ def read_node(body: Mapping[str, Any]) -> ObservedNode:
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     marks: Mapping[str, str] = metadata.get("labels") or {}
     allocatable = _extended(status.get("allocatable"))
+    taints = tuple(_taint(taint) for taint in spec.get("taints") or () if not _of_the_cluster(taint))
     return ObservedNode(
         name=metadata["name"],
         zone=marks.get(labels.ZONE_KEY, ""),
@@ -113,7 +114,9 @@ def read_node(body: Mapping[str, Any]) -> ObservedNode:
         slice_memory=_slice_memory(allocatable, marks),
         cordoned=bool(spec.get("unschedulable")) or "deletionTimestamp" in metadata,
         ready=is_ready(status),
-        tainted=any(_repels(taint) for taint in spec.get("taints") or ()),
+        tainted=bool(untolerated(_ANY_WORKER, taints)),
+        taints=taints,
+        labels=marks,
     )
 
 
@@ -149,12 +152,15 @@ def _slice_memory(allocatable: Iterable[str], marks: Mapping[str, str]) -> dict[
     return found
 
 
-def _repels(taint: Mapping[str, Any]) -> bool:
-    """Whether a taint keeps workers away: all do but the kubelet's own and the mark of GPU nodes, which they tolerate."""
-    key, effect = str(taint.get("key", "")), taint.get("effect")
-    if key.startswith("node.kubernetes.io/") or (key == "nvidia.com/gpu" and effect == "NoSchedule"):
-        return False
-    return effect in {"NoSchedule", "NoExecute"}
+def _of_the_cluster(taint: Mapping[str, Any]) -> bool:
+    """Whether it is one of the cluster's own, which say what `cordoned` and `ready` say."""
+    return str(taint.get("key", "")).startswith("node.kubernetes.io/")
+
+
+def _taint(taint: Mapping[str, Any]) -> Taint:
+    return Taint(
+        shared(str(taint.get("key", ""))), shared(str(taint.get("value") or "")), shared(str(taint.get("effect", "")))
+    )
 
 
 def is_ready(status: Mapping[str, Any]) -> bool:

@@ -3,7 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+from slicewise.api.v1alpha1.worker import PodSecurity
+
+WORKER_UID: Final = 65532
+POD_SECURITY: Final[Mapping[str, Any]] = {
+    "runAsUser": WORKER_UID,
+    "runAsGroup": WORKER_UID,
+    "fsGroup": WORKER_UID,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""Security context of a pod, where the installation does not say otherwise."""
+
+
+def pod_security(installation: Mapping[str, Any], pool: PodSecurity | None = None) -> dict[str, Any]:
+    """Return the security context of a pod: what the installation says (without users and groups, where the cluster gives them,
+    as on OpenShift), the pool's fields over it, and never root."""
+    chosen = pool.model_dump(mode="json", by_alias=True, exclude_none=True) if pool is not None else {}
+    return {"fsGroupChangePolicy": "OnRootMismatch", **installation, **chosen, "runAsNonRoot": True}
 
 
 def locked_down() -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from slicewise.api.labels import LABEL_REVISION, zone_selector
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import deployment_name, object_meta, revision_labels, zone_labels
+
+_REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 def build_deployment(
@@ -16,16 +18,22 @@ def build_deployment(
     """Return the Deployment that runs `replicas` workers of `revision` in `zone`.
 
     `template`: the pod template as it is stored with the revision, without anything of the zone. A rolling update never
-    surges, because a surge would ask for a slice beyond the plan; the template changes only with the topology key.
+    surges, because a surge would ask for a slice beyond the plan; the template changes only with the topology key. Labels and
+    annotations that the pool gives its workers are on the Deployment at once; on pods they are as their revision was rendered.
     """
     labels = {**revision_labels(revision), **zone_labels(zone)}
     marks = {**template["metadata"], "labels": {**template["metadata"].get("labels", {}), **zone_labels(zone)}}
-    affinity = {"nodeAffinity": _in_zone(pool.spec.zones.topology_key, zone)}
+    affinity = _in_zone(template["spec"].get("affinity") or {}, pool.spec.zones.topology_key, zone)
     pod = {**template, "metadata": marks, "spec": {**template["spec"], "affinity": affinity}}
+    own = (pool.spec.worker.labels if pool.spec.worker else None) or {}
+    metadata = object_meta(pool, deployment_name(pool.metadata.name, zone, revision), "worker", {**labels})
+    metadata["labels"] = {**own, **metadata["labels"]}
+    if pool.spec.worker is not None and pool.spec.worker.annotations:
+        metadata["annotations"] = dict(pool.spec.worker.annotations)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": object_meta(pool, deployment_name(pool.metadata.name, zone, revision), "worker", labels),
+        "metadata": metadata,
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 1,
@@ -36,11 +44,13 @@ def build_deployment(
     }
 
 
-def _in_zone(topology_key: str, zone: str) -> dict[str, Any]:
-    """Required node affinity for the zone; the zone `""` is that of the nodes without the label."""
+def _in_zone(affinity: Mapping[str, Any], topology_key: str, zone: str) -> dict[str, Any]:
+    """Return the pool's affinity with the zone in each term that is required; the zone `""` is that of the nodes without the label."""
     if zone == "":
         expression: dict[str, Any] = {"key": topology_key, "operator": "DoesNotExist"}
     else:
         expression = {"key": topology_key, "operator": "In", "values": [zone]}
-    term = {"matchExpressions": [expression]}
-    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    nodes = affinity.get("nodeAffinity") or {}
+    terms = (nodes.get(_REQUIRED) or {}).get("nodeSelectorTerms") or [{}]
+    in_zone = [{**term, "matchExpressions": [*term.get("matchExpressions", ()), expression]} for term in terms]
+    return {**affinity, "nodeAffinity": {**nodes, _REQUIRED: {"nodeSelectorTerms": in_zone}}}

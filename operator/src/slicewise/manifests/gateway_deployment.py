@@ -17,14 +17,15 @@ from slicewise.api.labels import (
     gateway_selector,
 )
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.placement import PodPlacement, TopologySpread, Unsatisfiable
 from slicewise.gateway import envoy_arguments
-from slicewise.manifests.container import environment, from_field, http_probe, locked_down
+from slicewise.manifests.container import environment, from_field, http_probe, locked_down, pod_security
 from slicewise.manifests.gateway_access import AGENT_PORT
 from slicewise.manifests.gateway_edge import SETTINGS_PREFIX, build_edge
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_name, object_meta
-from slicewise.manifests.pod_template import WORKER_UID
 from slicewise.manifests.service import REVISION_COMPONENT
+from slicewise.manifests.shape import plain, spread_over
 
 SUCCESSOR_SECONDS: Final = 60
 """How long a gateway that was told to stop waits for another one to serve: a pool may have but one."""
@@ -43,8 +44,10 @@ def drain_seconds(wish: GatewayWish) -> int:
 def build_gateway_deployment(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
     """Return the Deployment. A pod is replaced by one that is ready before it goes; it goes when its requests are done."""
     name = pool.metadata.name
-    labels = {**common_labels(name, "gateway"), LABEL_ROLE: ROLE_GATEWAY}
+    shape = wish.installation.shape
+    labels = {**(shape.labels or {}), **common_labels(name, "gateway"), LABEL_ROLE: ROLE_GATEWAY}
     annotations = {
+        **(shape.annotations or {}),
         ANNOTATION_START: wish.start_version,
         "kubectl.kubernetes.io/default-container": "agent",
     }
@@ -71,30 +74,34 @@ def _pod(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
         + DRAIN_DELAY_SECONDS
         + drain_seconds(wish)
         + _MARGIN_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": WORKER_UID,
-            "runAsGroup": WORKER_UID,
-            "fsGroup": WORKER_UID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "topologySpreadConstraints": _spread(pool),
+        "securityContext": pod_security(wish.installation.pod_security),
+        **_placement(pool, wish.installation.shape),
         "initContainers": [_seed(pool, wish), _envoy(wish), build_edge(pool, wish)],
         "containers": [_agent(pool, wish)],
         "volumes": _volumes(pool, wish),
     }
     if wish.pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in wish.pull_secrets]
-    return {**spec, **wish.installation.placement}
+    return spec
 
 
-def _spread(pool: InferencePool) -> list[dict[str, Any]]:
-    """Over zones first, then over nodes; a preference, for a cluster of one node runs them all."""
-    selector = {"matchLabels": gateway_selector(pool.metadata.name)}
-    return [
-        {"topologyKey": key, "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector}
-        for key in (pool.spec.zones.topology_key, "kubernetes.io/hostname")
-    ]
+def _placement(pool: InferencePool, shape: PodPlacement) -> dict[str, Any]:
+    """Where the pod may run. Spread over zones first, then over nodes, unless it is said otherwise; a preference, for a cluster of
+    one node runs them all."""
+    key = pool.spec.zones.topology_key
+    spread = shape.topology_spread_constraints or (_anywhere(key), _anywhere("kubernetes.io/hostname"))
+    fields = {
+        "topologySpreadConstraints": spread_over(spread, gateway_selector(pool.metadata.name)),
+        "nodeSelector": dict(shape.node_selector or {}),
+        "tolerations": [plain(item) for item in shape.tolerations or ()],
+        "affinity": plain(shape.affinity) if shape.affinity else {},
+        "priorityClassName": shape.priority_class_name,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _anywhere(key: str) -> TopologySpread:
+    return TopologySpread(max_skew=1, topology_key=key, when_unsatisfiable=Unsatisfiable.SCHEDULE_ANYWAY)
 
 
 def _seed(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
@@ -103,7 +110,7 @@ def _seed(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
         "image": wish.installation.image,
         "args": ["slicewise-gateway", "seed"],  # not `command`: the image's init process is in front
         "env": _environment(pool, wish),
-        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}},
+        "resources": dict(wish.installation.agent_resources),
         "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [_files(wish), {"name": "config", "mountPath": _CONFIG, "readOnly": True}, *_keys(wish)],
@@ -122,7 +129,7 @@ def _envoy(wish: GatewayWish) -> dict[str, Any]:
             {"name": "http", "containerPort": ports.http, "protocol": "TCP"},
             {"name": "stats", "containerPort": ports.stats, "protocol": "TCP"},
         ],
-        "resources": dict(wish.installation.resources),
+        "resources": wish.installation.envoy_resources,
         "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{**_files(wish), "readOnly": True}],
@@ -136,7 +143,7 @@ def _agent(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
         "args": ["slicewise-gateway", "agent"],
         "env": _environment(pool, wish),
         "ports": [{"name": "agent", "containerPort": AGENT_PORT, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}},
+        "resources": dict(wish.installation.agent_resources),
         "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "readinessProbe": http_probe("/readyz", AGENT_PORT, period=2, failures=2),

@@ -31,7 +31,7 @@ def build_edge(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
         "args": ["slicewise-gateway", "edge"],  # not `command`: the image's init process is in front
         "env": _environment(pool, wish),
         "ports": [{"name": "edge", "containerPort": EDGE_METRICS_PORT, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+        "resources": dict(wish.installation.edge_resources),
         "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "livenessProbe": http_probe("/healthz", EDGE_METRICS_PORT, period=10, failures=6),

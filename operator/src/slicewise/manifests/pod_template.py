@@ -5,21 +5,21 @@ What is rendered here is read by `slicewise-fetch` and `slicewise-worker`; a con
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from slicewise.api.labels import common_labels
+from slicewise.api.labels import common_labels, worker_selector
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.manifests.container import environment, from_field, http_probe, locked_down
+from slicewise.api.v1alpha1.worker import WorkerSpec
+from slicewise.manifests.container import POD_SECURITY, environment, from_field, http_probe, locked_down, pod_security
 from slicewise.manifests.metadata import revision_labels, worker_account_name
 from slicewise.manifests.pod_volumes import pod_volumes, weights_path_mounts
+from slicewise.manifests.shape import merge, placed, plain, spread_over
 
 WORKER_PORT: Final = 8080
 FETCH_PORT: Final = 9091
-WORKER_UID: Final = 65532
 DRAIN_DELAY_SECONDS: Final = 10
 """How long a worker goes on taking requests after SIGTERM, while load balancers learn of it."""
 MAX_ANSWER_SECONDS: Final = 90
@@ -28,14 +28,21 @@ STARTUP_SECONDS: Final = 1800
 """How long loading may take before the kubelet starts the worker again."""
 
 
+FETCH_RESOURCES: Final[Mapping[str, Any]] = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
+"""Of the container that fetches the weights, where the installation does not say otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """What the installation, not the pool, decides about workers."""
 
     image: str
     pull_secrets: tuple[str, ...] = ()
-    resources: Mapping[str, Any] = field(default_factory=dict)
-    """CPU and memory of a worker on a GPU slice (`requests`, `limits`)."""
+    worker: WorkerSpec = field(default_factory=WorkerSpec)
+    """How workers look where their pool does not say otherwise. `resources` are those of a worker on a GPU slice."""
+    fetch_resources: Mapping[str, Any] = field(default_factory=lambda: FETCH_RESOURCES)
+    pod_security: Mapping[str, Any] = field(default_factory=lambda: POD_SECURITY)
+    """Security context of every pod; what a pool writes goes over it."""
     allow_private_sources: bool = False
     proxy: Mapping[str, str] = field(default_factory=dict)
     """HTTPS_PROXY, HTTP_PROXY and NO_PROXY for `slicewise-fetch`."""
@@ -49,37 +56,54 @@ def build_pod_template(
     `resource`: extended resource of which each worker takes one; None for CPU slices.
     """
     image = pool.spec.engine.image or installation.image
+    shape = merge(installation.worker, pool.spec.worker)
     spec: dict[str, Any] = {
-        "serviceAccountName": worker_account_name(pool.metadata.name),
+        "serviceAccountName": shape.service_account_name or worker_account_name(pool.metadata.name),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": MAX_ANSWER_SECONDS + DRAIN_DELAY_SECONDS + 20,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": WORKER_UID,
-            "runAsGroup": WORKER_UID,
-            "fsGroup": WORKER_UID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "tolerations": _tolerations(),
+        "securityContext": pod_security(installation.pod_security, shape.pod_security_context),
+        **placed(shape),
+        **_chosen(shape),
         "initContainers": [_fetch_container(pool, image, installation)],
         "containers": [_worker_container(pool, revision, image, resource, installation)],
-        "volumes": pod_volumes(pool),
+        "volumes": [*pod_volumes(pool), *map(plain, shape.volumes or ())],
     }
-    if installation.pull_secrets:
-        spec["imagePullSecrets"] = [{"name": name} for name in installation.pull_secrets]
-    labels = {**common_labels(pool.metadata.name, "worker"), **revision_labels(revision)}
-    return {"metadata": {"labels": labels}, "spec": spec}
+    for container in (*spec["initContainers"], *spec["containers"]):
+        _shape_container(container, shape)
+    if shape.topology_spread_constraints:
+        spec["topologySpreadConstraints"] = spread_over(
+            shape.topology_spread_constraints, worker_selector(pool.metadata.name)
+        )
+    secrets = dict.fromkeys([*installation.pull_secrets, *(item.name for item in shape.image_pull_secrets or ())])
+    if secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in secrets]
+    labels = {**(shape.labels or {}), **common_labels(pool.metadata.name, "worker"), **revision_labels(revision)}
+    annotations = {"annotations": dict(shape.annotations)} if shape.annotations else {}
+    return {"metadata": {"labels": labels, **annotations}, "spec": spec}
 
 
-def _tolerations() -> list[dict[str, Any]]:
-    """GPU nodes are commonly tainted; a lost node gives up its workers after 30 s instead of 300."""
-    return [
-        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
-        {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30},
-        {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30},
-    ]
+def _chosen(shape: WorkerSpec) -> dict[str, Any]:
+    """Fields of the pod that are taken over as they are; one that nobody chose is left out."""
+    fields = {
+        "runtimeClassName": shape.runtime_class_name,
+        "schedulerName": shape.scheduler_name,
+        "priorityClassName": shape.priority_class_name,
+        "terminationGracePeriodSeconds": shape.termination_grace_period_seconds,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _shape_container(container: dict[str, Any], shape: WorkerSpec) -> None:
+    """Add what the pool or the installation says about both containers. A variable of ours that it may name (a proxy) gives way."""
+    chosen = [plain(item) for item in shape.env or ()]
+    named = {item["name"] for item in chosen}
+    container["env"] = [*chosen, *(item for item in container["env"] if item["name"] not in named)]
+    if shape.env_from:
+        container["envFrom"] = [plain(item) for item in shape.env_from]
+    container["volumeMounts"] += [{**plain(item), "readOnly": True} for item in shape.volume_mounts or ()]
+    if shape.container_security_context is not None:
+        container["securityContext"] = {**container["securityContext"], **plain(shape.container_security_context)}
 
 
 def _fetch_container(pool: InferencePool, image: str, installation: Installation) -> dict[str, Any]:
@@ -110,7 +134,7 @@ def _fetch_container(pool: InferencePool, image: str, installation: Installation
         "args": ["slicewise-fetch"],  # not `command`: see _worker_container
         "env": env,
         "ports": [{"name": "fetch", "containerPort": FETCH_PORT, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        "resources": dict(installation.fetch_resources),
         "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": weights_path_mounts(pool, fetching=True),
@@ -124,8 +148,6 @@ def _worker_container(
     env = environment(
         {
             "MODEL_NAME": pool.model_name,
-            "MODEL_ALIASES": json.dumps(list(pool.spec.model.aliases)) if pool.spec.model.aliases else None,
-            "CHAT": None if pool.spec.model.chat else "false",
             "POOL": f"{pool.metadata.namespace}/{pool.metadata.name}",
             "REVISION": revision,
             "WEIGHTS_FILE": "/run/slicewise/weights.json",
@@ -162,12 +184,14 @@ def _worker_container(
 
 def worker_resources(pool: InferencePool, resource: str | None, installation: Installation) -> dict[str, Any]:
     """Return the resources of the worker container: exactly one slice, or the CPU and memory that a CPU slice names."""
-    if resource is None:
-        cpu = pool.spec.slice.cpu
-        amount = {} if cpu is None else {"cpu": cpu.cores, "memory": cpu.memory}
-        return {"requests": dict(amount), "limits": dict(amount)}
-    given = installation.resources
-    return {
-        "requests": {**given.get("requests", {}), resource: "1"},
-        "limits": {**given.get("limits", {}), resource: "1"},
+    shape = merge(installation.worker, pool.spec.worker)
+    given = plain(shape.resources) if shape.resources else {}
+    sides = {side: dict(given.get(side, {})) for side in ("requests", "limits")}
+    if resource is not None:
+        return {side: {**amounts, resource: "1"} for side, amounts in sides.items()}
+    cpu = pool.spec.slice.cpu
+    amount = {} if cpu is None else {"cpu": cpu.cores, "memory": cpu.memory}
+    scratch = {
+        side: {k: v for k, v in amounts.items() if k not in {"cpu", "memory"}} for side, amounts in sides.items()
     }
+    return {side: {**amounts, **amount} for side, amounts in scratch.items()}

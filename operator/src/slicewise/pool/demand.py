@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.pool.observed import ObservedPool, ObservedRevision
+from slicewise.manifests.shape import merge, placed
+from slicewise.pool.observed import ObservedNode, ObservedPool, ObservedRevision
+from slicewise.pool.placement import Placement, placed_nodes, read_placement
 from slicewise.pool.revision import find_revision, revision_hash, revision_inputs
 from slicewise.pool.rollout.state import Phase, RolloutState
 from slicewise.pool.slices import (
@@ -39,37 +41,75 @@ class Demand:
     stable_slices: tuple[ZoneSlices, ...]
     targets: tuple[ZoneTarget, ...]
     workers: Workers
+    placement: Placement
+    """Where workers of the wanted revision may be."""
+    nodes: tuple[ObservedNode, ...]
+    """The nodes as that placement sees them."""
+    same_nodes: bool
+    """Whether the wanted revision may run on every node that the stable one may run on."""
 
     @property
     def exchangeable(self) -> bool:
         """Whether a slice that a stable worker leaves fits the wanted revision."""
-        return self.profile.resource == self.stable_profile.resource
+        return self.profile.resource == self.stable_profile.resource and self.same_nodes
 
 
 def read_demand(pool: InferencePool, observed: ObservedPool, state: RolloutState) -> Demand | NoProfile:
     """Return the demand of `pool`, or why no profile can be named for the revision it asks for."""
     inputs = revision_inputs(pool.spec)
     wanted = revision_hash(inputs)
-    profile = _profile_of(find_revision(observed.revisions, wanted), pool, observed)
+    kept_wanted = find_revision(observed.revisions, wanted)
+    profile = _profile_of(kept_wanted, pool, observed)
     if isinstance(profile, NoProfile):
         return profile
-    stable_profile = profile
+    placement = _placement_of(kept_wanted, pool, observed)
+    stable_profile, stable_placement = profile, placement
     stable = find_revision(observed.revisions, state.stable)
     if stable is not None:
         kept = _profile_of(stable, pool, observed)
         stable_profile = profile if isinstance(kept, NoProfile) else kept
+        stable_placement = _placement_of(stable, pool, observed)
     alive = frozenset(node.name for node in observed.nodes if node.ready)
     workers = Workers(living(observed.pods), observed.deployments, alive)
-    rules = stable_profile if state.phase is not Phase.PROMOTING else profile
-    zones = _zones(pool, rules, observed)
-    slices = count_slices(profile, zones, observed.nodes, workers.pods, observed.held_by_others)
+    nodes = placed_nodes(placement, observed.nodes)
+    stable_nodes = nodes if stable_placement == placement else placed_nodes(stable_placement, observed.nodes)
+    new_rules = state.phase is Phase.PROMOTING
+    zones = _zones(pool, profile if new_rules else stable_profile, observed, nodes if new_rules else stable_nodes)
+    slices = count_slices(profile, zones, nodes, workers.pods, observed.held_by_others)
     stable_slices = (
         slices
-        if stable_profile == profile
-        else count_slices(stable_profile, zones, observed.nodes, workers.pods, observed.held_by_others)
+        if (stable_profile, stable_placement) == (profile, placement)
+        else count_slices(stable_profile, zones, stable_nodes, workers.pods, observed.held_by_others)
     )
-    targets = spread(pool.spec, slices if rules is profile else stable_slices, workers.present())
-    return Demand(inputs, wanted, profile, stable_profile, zones, slices, stable_slices, targets, workers)
+    targets = spread(pool.spec, slices if new_rules else stable_slices, workers.present())
+    return Demand(
+        inputs,
+        wanted,
+        profile,
+        stable_profile,
+        zones,
+        slices,
+        stable_slices,
+        targets,
+        workers,
+        placement=placement,
+        nodes=nodes,
+        same_nodes=_reaches(nodes, stable_nodes),
+    )
+
+
+def _placement_of(revision: ObservedRevision | None, pool: InferencePool, observed: ObservedPool) -> Placement:
+    """A stored revision keeps the placement it was rendered with; a new one gets what the spec and the installation say today."""
+    if revision is None:
+        return read_placement(placed(merge(observed.worker_defaults, pool.spec.worker)))
+    template = revision.data.get("template") or {}
+    return read_placement(template.get("spec") or {})
+
+
+def _reaches(nodes: Iterable[ObservedNode], stable_nodes: Iterable[ObservedNode]) -> bool:
+    """Whether the wanted revision may run on every node that the stable one may run on."""
+    open_nodes = {node.name for node in nodes if not (node.tainted or node.excluded)}
+    return all(node.name in open_nodes for node in stable_nodes if not (node.tainted or node.excluded))
 
 
 def _profile_of(revision: ObservedRevision | None, pool: InferencePool, observed: ObservedPool) -> Profile | NoProfile:
@@ -82,9 +122,12 @@ def _profile_of(revision: ObservedRevision | None, pool: InferencePool, observed
     return Profile(resource=str(resource), memory=slice_memory(str(resource), observed.nodes))
 
 
-def _zones(pool: InferencePool, profile: Profile, observed: ObservedPool) -> tuple[str, ...]:
+def _zones(
+    pool: InferencePool, profile: Profile, observed: ObservedPool, nodes: tuple[ObservedNode, ...]
+) -> tuple[str, ...]:
     """The zones that the spec names, else those that offer the slice, else those in which workers already are."""
     if pool.spec.zones.names:
         return tuple(pool.spec.zones.names)
-    offering = zones_offering(profile, observed.nodes)
+    occupied = {item.zone for item in observed.deployments if item.replicas}
+    offering = zones_offering(profile, nodes, occupied)
     return offering or tuple(sorted({item.zone for item in observed.deployments}))

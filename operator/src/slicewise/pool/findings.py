@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from slicewise.api.v1alpha1 import Reason
-from slicewise.pool.ends import refused_by_worker
+from slicewise.manifests.metadata import worker_account_name
 from slicewise.pool.facts import Facts
 from slicewise.pool.observed import ObservedPod
 from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.state import Phase
+from slicewise.pool.shape_words import next_step, no_node_is_chosen, unplaced_by, why_not_free
 from slicewise.pool.workers import told_end
 
 Status = Literal["True", "False", "Unknown"]
@@ -51,7 +52,7 @@ def find_capacity(facts: Facts) -> Finding:
             f"no node{where} offers {what} (spec.slice): check the device plugin and the nodes' partitioning, "
             "or name a slice that the nodes offer (kubectl describe node shows them under Allocatable)"
         )
-        return Finding("False", Reason.NO_NODE_WITH_PROFILE, message)
+        return Finding("False", Reason.NO_NODE_WITH_PROFILE, no_node_is_chosen(facts, what) or message)
     if facts.observed.held_by_others is None:
         return Finding("Unknown", Reason.UNKNOWN, "the pods that hold slices could not be listed; trying again")
     if facts.missing:
@@ -85,10 +86,11 @@ def _missing_message(facts: Facts, what: str) -> str:
     spare = [(entry.zone, entry.free) for entry in slices if entry.free > 0 and entry.zone not in facts.missing]
     free = "; free elsewhere: " + ", ".join(f"{zone or repr('')} {count}" for zone, count in spare) if spare else ""
     fits = facts.desired - lacking
-    return (
-        f"{lacking} of {facts.desired} slices {what} are missing: {where}{free}. "
-        f"Lower spec.replicas to {fits}, free slices there, or add nodes"
-    )
+    missing = f"{lacking} of {facts.desired} slices {what} are missing: {where}{free}"
+    reached = why_not_free(facts, facts.missing)
+    if reached:
+        return f"{missing}{reached}. Or lower spec.replicas to {fits}"
+    return f"{missing}. Lower spec.replicas to {fits}, free slices there, or add nodes"
 
 
 def _unschedulable(facts: Facts) -> ObservedPod | None:
@@ -142,9 +144,8 @@ def find_weights(facts: Facts) -> Finding | None:
     for pod in pods:
         if pod.fetch is not None and pod.fetch.reason and not pod.fetch.done:
             return Finding("False", _fetch_reason(pod.fetch.reason), f"{pod.name}: {pod.fetch.message}")
-    unusable = refused_by_worker(pods)
-    if unusable is not None and unusable[0] is not Reason.BAD_SETTINGS:
-        return Finding("False", *unusable)
+        if pod.ended_reason in _UNUSABLE and not pod.ready:
+            return Finding("False", _UNUSABLE[pod.ended_reason], f"{pod.name}: {pod.waiting_message}")
     loading = [pod for pod in pods if pod.fetch is not None and not pod.fetch.done]
     if loading:
         return Finding("False", Reason.DOWNLOADING, _progress(loading))
@@ -160,6 +161,14 @@ def _not_begun(facts: Facts, wanted: str | None) -> str:
     if not others:
         return "no worker has started to fetch the weights yet"
     return f"no worker of revision {wanted} has started to fetch its weights yet; revision {', '.join(others)} serves"
+
+
+_UNUSABLE = {
+    "ModelTooLarge": Reason.MODEL_TOO_LARGE,
+    "ModelCorrupt": Reason.UNSUPPORTED,
+    "ModelUnusable": Reason.UNSUPPORTED,
+}
+"""What the worker says of weights that arrived whole and still cannot be served."""
 
 
 def _absent_reference(facts: Facts) -> Finding | None:
@@ -216,7 +225,9 @@ def find_workers(facts: Facts) -> Finding:
     if _unschedulable(facts) is not None:
         return Finding("False", Reason.UNSCHEDULABLE, f"{count}; CapacityAvailable says what the others wait for")
     if facts.zones_short:
-        return Finding("False", Reason.STARTING, f"{count}; starting in {zone_names(list(facts.zones_short))}")
+        return Finding(
+            "False", Reason.STARTING, f"{count}; starting in {zone_names(list(facts.zones_short))}{unplaced_by(facts)}"
+        )
     return Finding("False", Reason.PENDING, f"{count}; no worker has been started yet")
 
 
@@ -232,10 +243,6 @@ def _trouble(facts: Facts, count: str) -> Finding | None:
                 Reason.IMAGE_NOT_PULLABLE,
                 f"{count}; {pod.name}: {pod.waiting_message or pod.waiting_reason}. Check spec.engine.image and the pull secrets",
             )
-    refusing = refused_by_worker(facts.workers)
-    if refusing is not None:
-        own = refusing[0] is Reason.BAD_SETTINGS
-        return Finding("False", Reason.BAD_SETTINGS if own else Reason.CRASH_LOOPING, f"{count}; {refusing[1]}")
     for pod in facts.workers:
         if pod.waiting_reason == "CrashLoopBackOff" or (pod.restarts > 2 and not pod.ready):
             return Finding("False", Reason.CRASH_LOOPING, f"{count}; {told_end(pod)}")
@@ -261,7 +268,8 @@ def find_refusal(facts: Facts) -> Finding | None:
             return Finding(
                 "False",
                 Reason.QUOTA_EXCEEDED if quota else Reason.PODS_FORBIDDEN,
-                f"pods of {deployment.name} are refused: {deployment.failure}",
+                f"pods of {deployment.name} are refused: {deployment.failure}"
+                + next_step(deployment.failure, "spec.worker", worker_account_name(facts.pool.metadata.name)),
             )
     return None
 

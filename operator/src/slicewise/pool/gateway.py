@@ -18,6 +18,7 @@ from slicewise.api.duration import duration_seconds
 from slicewise.api.quantity import Bytes, parse_quantity
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec
+from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.gateway import (
     CONNECTION_BYTES,
     MAX_CONNECTIONS,
@@ -32,6 +33,7 @@ from slicewise.gateway import (
 )
 from slicewise.manifests.gateway_wish import GatewayInstallation, GatewayWish
 from slicewise.manifests.metadata import revision_service_name
+from slicewise.manifests.shape import merge
 from slicewise.pool.observed import ObservedPool
 from slicewise.pool.revision import find_revision
 
@@ -51,13 +53,15 @@ def gateway_wish(
     """
     cache = pool.spec.gateway.response_cache if pool.spec.gateway else None
     answers = {revision: _answers(observed, revision) for revision in shares} if cache else {}
-    model = _model(pool, observed.gateway, shares, answers)
+    own = PodPlacement.model_validate(pool.spec.gateway.model_dump()) if pool.spec.gateway else None
+    here = replace(observed.gateway, shape=merge(observed.gateway.shape, own))
+    model = _model(pool, here, shares, answers)
     if has_workers:
         model = replace(model, edge=EdgeEndpoint(), cache=ResponseCache(duration_seconds(cache.ttl)) if cache else None)
     return GatewayWish(
         model,
         _render(model),
-        observed.gateway,
+        here,
         observed.operator_namespace,
         pull_secrets=observed.image_pull_secrets,
         redis_secret=cache.redis_secret_ref.name if cache else None,
@@ -95,7 +99,7 @@ def _model(
         tenant_keys=None if keys is None else TenantKeys(keys.name),
         p95_seconds=duration_seconds(canary.p95) if canary is not None and canary.p95 is not None else None,
         otlp=_collector(here.otlp),
-        **_size(here.resources),
+        **_size(here.envoy_resources),
     )
 
 

@@ -14,6 +14,7 @@ from slicewise.pool.facts import Facts
 from slicewise.pool.findings import IMAGE_TROUBLE, Finding
 from slicewise.pool.observed import ApplyFailure, ObservedGatewayPod
 from slicewise.pool.rollout.state import Phase
+from slicewise.pool.shape_words import next_step
 
 _REST = {Phase.IDLE, Phase.ROLLED_BACK}
 
@@ -53,7 +54,8 @@ def _refused(facts: Facts) -> Finding | None:
         text = f"{first.kind} {first.name} was refused ({first.code}): {first.message}"
         return Finding("False", _sort(first.message, Reason.APPLY_FAILED), text)
     if failure:
-        return Finding("False", _sort(failure, Reason.PODS_FORBIDDEN), f"gateway pods are refused: {failure}")
+        step = next_step(failure, "spec.gateway", gateway_name(facts.pool.metadata.name))
+        return Finding("False", _sort(failure, Reason.PODS_FORBIDDEN), f"gateway pods are refused: {failure}{step}")
     return None
 
 

@@ -11,8 +11,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slicewise.api.quantity import Bytes
+from slicewise.api.v1alpha1.worker import WorkerSpec
+from slicewise.manifests.container import POD_SECURITY
 from slicewise.manifests.gateway_wish import GatewayInstallation
+from slicewise.manifests.pod_template import FETCH_RESOURCES
 from slicewise.pool.rollout.judgement import Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """A taint of a node, but for the cluster's own (`node.kubernetes.io/…`), which `cordoned` and `ready` say."""
+
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +44,16 @@ class ObservedNode:
     cordoned: bool = False
     ready: bool = True
     tainted: bool = False
-    """Carries a NoSchedule or NoExecute taint that workers do not tolerate (`node.kubernetes.io/…` taints left aside:
-    `cordoned` and `ready` say those)."""
+    """Carries a NoSchedule or NoExecute taint that workers do not tolerate; of the pool's workers in what `placed_nodes` returns."""
+    excluded: bool = False
+    """The pool's selector or node affinity keeps its workers away; only in what `placed_nodes` returns."""
+    taints: tuple[Taint, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
         """Whether a new worker could be placed here."""
-        return self.ready and not self.cordoned and not self.tainted
+        return self.ready and not self.cordoned and not self.tainted and not self.excluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +101,6 @@ class ObservedPod:
     restarts: int = 0
     ended_reason: str | None = None
     """CamelCase cause that the worker gave when it last ended (`DigestMismatch`, `ModelTooLarge`, …); None if it never did."""
-    ended_message: str = ""
-    """Its words when it last ended; kept while it is started again."""
     fetch: FetchProgress | None = None
     worker: WorkerInfo | None = None
 
@@ -195,8 +211,11 @@ class ObservedPool:
     default_image: str = "slicewise-worker:0.1.0"
     """Worker image of this installation; a revision pins it when it is first rendered."""
     image_pull_secrets: tuple[str, ...] = ()
-    worker_resources: Mapping[str, Any] = field(default_factory=dict)
-    """CPU and memory of a worker on a GPU slice (`{"requests": {…}, "limits": {…}}`), from the installation."""
+    worker_defaults: WorkerSpec = field(default_factory=WorkerSpec)
+    """How workers look where their pool does not say otherwise, from the installation."""
+    fetch_resources: Mapping[str, Any] = field(default_factory=lambda: FETCH_RESOURCES)
+    pod_security: Mapping[str, Any] = field(default_factory=lambda: POD_SECURITY)
+    """Security context of pods, from the installation."""
     allow_private_sources: bool = False
     """Whether `slicewise-fetch` may reach private addresses (chart value; off by default)."""
     worker_proxy: Mapping[str, str] = field(default_factory=dict)

@@ -153,7 +153,9 @@ def _render(pool: InferencePool, observed: ObservedPool, demand: Demand) -> Mapp
     installation = Installation(
         image=observed.default_image,
         pull_secrets=observed.image_pull_secrets,
-        resources=observed.worker_resources,
+        worker=observed.worker_defaults,
+        fetch_resources=observed.fetch_resources,
+        pod_security=observed.pod_security,
         allow_private_sources=observed.allow_private_sources,
         proxy=observed.worker_proxy,
     )

@@ -1,8 +1,8 @@
 """Revisions: what makes one, how it is named, which are kept.
 
-A revision is a function of `spec.model`, `spec.engine` and `spec.slice` to the letter, so going back to an old spec gives
-back the old revision. The rendered pod template is stored with it (ControllerRevision), so an operator of another version
-restarts no worker. Called by `plan_pool`; pure.
+A revision is a function of `spec.model`, `spec.engine`, `spec.slice` and `spec.worker` to the letter, so going back to an old spec
+gives back the old revision. Labels and annotations of workers are no part of it: they start none. The rendered pod template is
+stored with it (ControllerRevision), so an operator of another version restarts no worker. Called by `plan_pool`; pure.
 """
 
 from __future__ import annotations
@@ -10,25 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from slicewise.api.v1alpha1 import PoolSpec
 from slicewise.pool.observed import ObservedRevision
 
 HASH_LENGTH = 8
 
-_LATER: Final[tuple[tuple[str, str, object], ...]] = (("model", "chat", True), ("model", "aliases", []))
-"""Fields that came after the first release, with the value that means what was before them. Left out, so that a new version of the
-operator finds the revisions of the old one."""
-
 
 def revision_inputs(spec: PoolSpec) -> dict[str, Any]:
     """Return the part of the spec that a revision is made of, as plain JSON with unset fields dropped."""
-    dumped = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include={"model", "engine", "slice"})
-    for part, field, value in _LATER:
-        if dumped[part].get(field) == value:
-            del dumped[part][field]
-    return {key: dumped[key] for key in ("engine", "model", "slice") if key in dumped}
+    parts: Any = {"model": True, "engine": True, "slice": True, "worker": True}
+    dumped = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=parts)
+    worker = {key: value for key, value in dumped.pop("worker", {}).items() if key not in {"labels", "annotations"}}
+    return {**{key: dumped[key] for key in ("engine", "model", "slice")}, **({"worker": worker} if worker else {})}
 
 
 def revision_hash(inputs: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ Counted from what the kubelets offer (allocatable) less what pods hold. Called b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,15 +103,21 @@ def slice_memory(resource: str, nodes: Iterable[ObservedNode]) -> Bytes | None:
     return min((node.slice_memory[resource] for node in nodes if resource in node.slice_memory), default=None)
 
 
-def zones_offering(profile: Profile, nodes: Iterable[ObservedNode]) -> tuple[str, ...]:
-    """Return the zones in which workers of this profile can be, sorted.
+def zones_offering(profile: Profile, nodes: Iterable[ObservedNode], occupied: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the zones in which workers of this profile can be, sorted. `nodes`: as the placement sees them.
+
+    A zone whose nodes all have a taint that workers do not tolerate is none for them, unless some are there already
+    (`occupied`: a taint for an hour must not move them) or there is no other, so that the condition can name the taint.
 
     A node whose device plugin is away offers 0 but keeps the resource's name, and its zone still counts: a restart of a
     kubelet must not move workers out of a zone.
     """
     if profile.resource is None:
-        return tuple(sorted({node.zone for node in nodes if not node.tainted}))
-    return tuple(sorted({node.zone for node in nodes if profile.resource in node.allocatable}))
+        return tuple(sorted({node.zone for node in nodes if not node.tainted and not node.excluded}))
+    offering = [node for node in nodes if profile.resource in node.allocatable and not node.excluded]
+    open_to_workers = {node.zone for node in offering if not node.tainted}
+    kept = {node.zone for node in offering if node.zone in occupied}
+    return tuple(sorted(open_to_workers | kept or {node.zone for node in offering}))
 
 
 def count_slices(
@@ -147,7 +153,7 @@ def _count_zone(
         return ZoneSlices(zone, free=UNBOUNDED, own=len(mine), offered=UNBOUNDED)
     free = offered = 0
     for node in nodes:
-        if node.zone != zone or profile.resource not in node.allocatable:
+        if node.zone != zone or profile.resource not in node.allocatable or node.excluded:
             continue
         offers = node.allocatable[profile.resource]
         offered += offers

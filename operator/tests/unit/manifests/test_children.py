@@ -10,6 +10,8 @@ from builders import MIG, make_observed, make_pool
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slicewise.api.v1alpha1.resources import Resources
+from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.metadata import zone_slug
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.plan import plan_pool
@@ -71,7 +73,8 @@ def test_a_budget_is_an_integer_over_both_revisions_of_one_zone() -> None:
 
 def test_a_worker_takes_exactly_one_slice_and_nothing_it_does_not_need() -> None:
     resources = {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}}
-    pod = child(planned({"worker_resources": resources}, replicas=3), "Deployment")["spec"]["template"]["spec"]
+    shape = WorkerSpec(resources=Resources(**resources))
+    pod = child(planned({"worker_defaults": shape}, replicas=3), "Deployment")["spec"]["template"]["spec"]
     worker, fetch = pod["containers"][0], pod["initContainers"][0]
     assert worker["resources"] == {"requests": {"cpu": "100m", MIG: "1"}, "limits": {"memory": "512Mi", MIG: "1"}}
     assert MIG not in json.dumps(fetch["resources"])

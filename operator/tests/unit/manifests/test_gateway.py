@@ -7,6 +7,7 @@ from typing import Any
 
 from builders import make_observed, make_pod, make_pool
 
+from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.clients.gateways import AGENT_PORT as ASKED_AT
 from slicewise.clients.gateways import STATS_PORT
 from slicewise.manifests.gateway_access import AGENT_PORT
@@ -169,8 +170,12 @@ def test_the_installation_says_image_size_place_and_collector() -> None:
     here = GatewayInstallation(
         image="here/gateway:1",
         envoy_image="here/envoy:1",
-        resources={"requests": {"cpu": "2500m"}, "limits": {"memory": "1Gi"}},
-        placement={"nodeSelector": {"role": "edge"}, "tolerations": [{"operator": "Exists"}]},
+        shape=PodPlacement.model_validate(
+            {
+                "resources": {"requests": {"cpu": "2500m"}, "limits": {"memory": "1Gi"}},
+                "nodeSelector": {"role": "edge"},
+            }
+        ),
         otlp="collector.tracing:4317",
     )
     observed = make_observed(gateway=here, image_pull_secrets=("pull",))

@@ -40,8 +40,6 @@ class Worker:
         device = self.state.device
         return {
             "model": self.settings.model_name,
-            "aliases": list(self.settings.model_aliases),
-            "chat": self.settings.chat,
             "digest": self.state.digest,
             "digest_verified": bool(self.state.digest),
             "pool": self.settings.pool,
@@ -124,19 +122,17 @@ def build_app(worker: Worker) -> Starlette:
 
 def _facts(worker: Worker) -> list[Route]:
     """Return the routes that only tell: models, the worker, metrics."""
-    names = (worker.settings.model_name, *worker.settings.model_aliases)
-    described = {
-        name: {"id": name, "object": "model", "created": worker.created, "owned_by": "slicewise"} for name in names
-    }
+    name = worker.settings.model_name
+    described = {"id": name, "object": "model", "created": worker.created, "owned_by": "slicewise"}
 
     async def models(_request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": list(described.values())})
+        return JSONResponse({"object": "list", "data": [described]})
 
     async def model(request: Request) -> Response:
         asked = request.path_params["name"]
-        if asked not in described:
+        if asked != name:
             raise ApiError(404, f"The model '{asked}' does not exist here.", code="model_not_found", param="model")
-        return JSONResponse(described[asked])
+        return JSONResponse(described)
 
     async def facts(_request: Request) -> Response:
         return JSONResponse(worker.facts())

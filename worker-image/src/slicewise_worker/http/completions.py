@@ -34,9 +34,6 @@ class Served:
     """What the endpoints serve: one model on one engine."""
 
     model_name: str
-    """The name in answers."""
-    names: frozenset[str]
-    """What clients may send as `model`: the name and its aliases."""
     engine: Engine
     template: ChatTemplate
     max_body_bytes: int
@@ -87,7 +84,7 @@ async def completion(request: Request, served: Served) -> Response:
 
 
 def _check_model(name: str, served: Served) -> None:
-    if name not in served.names:
+    if name != served.model_name:
         message = f"The model '{name}' does not exist here; this worker serves '{served.model_name}'."
         raise ApiError(404, message, code="model_not_found", param="model")
 

@@ -30,6 +30,8 @@ class ApiModel(BaseModel):
 
     rules: ClassVar[tuple[Rule, ...]] = ()
     """Rules on several fields at once."""
+    kubernetes: ClassVar[bool] = False
+    """Whether it is a type of Kubernetes' own, which a user knows: it then goes without a description, for the schema's size."""
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -42,6 +44,8 @@ class ApiModel(BaseModel):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Add the object's rules to its schema."""
         result = handler.resolve_ref_schema(handler(schema))
+        if cls.kubernetes:
+            result.pop("description", None)
         if cls.rules:
             result[VALIDATIONS] = [rule.schema() for rule in cls.rules]
         return result

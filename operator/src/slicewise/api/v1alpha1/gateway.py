@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
+from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.scalars import BodySize, Minutes, Seconds, WholeNumber
 
 
@@ -31,8 +32,9 @@ class ResponseCache(ApiModel):
     and nothing is kept."""
 
 
-class GatewaySpec(ApiModel):
-    """The door in front of the workers: every pool has one, also without this field."""
+class GatewaySpec(PodPlacement):
+    """The door in front of the workers: every pool has one, also without this field. How its pods look (`resources` are Envoy's) goes
+    over the installation's `gateway` values; a change of that replaces them one by one."""
 
     replicas: Annotated[WholeNumber, Field(ge=1, le=20)] = 1
     """Gateway pods."""

@@ -38,6 +38,7 @@ _SAYINGS: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], str]]] = {
     "float_type": lambda value, _limits: f"{value!r} is not a number: write one without quotation marks",
     "bool_type": lambda value, _limits: f"{value!r} is neither true nor false: write one of them",
     "tuple_type": lambda _value, _limits: "is not a list: begin each entry with '- '",
+    "dict_type": lambda value, _limits: f"{value!r} is not an object: write its fields below it",
     "model_type": lambda value, _limits: f"{value!r} is not an object: write its fields below it",
 }
 

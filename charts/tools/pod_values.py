@@ -1,0 +1,164 @@
+"""The values under `worker`, `gateway` and `redis`: how pods of workers and gateways look; a part of `chart_values.py`."""
+
+# ruff: noqa: RUF012 - pydantic copies a default for each object; ruff knows that of bases in the same file only
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+from value_group import Group, KubernetesObject, Labels, Name
+
+
+class Image(Group):
+    """Where an image comes from."""
+
+    repository: str = Field(min_length=1)
+    """Image name without tag; put your registry in front."""
+    tag: str = ""
+    """Tag; empty: the chart's appVersion."""
+    digest: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64})?$")
+    """`sha256:…`; wins over the tag."""
+
+
+class PulledImage(Image):
+    """The operator's image."""
+
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When the kubelet pulls."""
+
+
+class Proxy(Group):
+    """The HTTP proxy that workers fetch weights through."""
+
+    https: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]+:[0-9]{1,5}/?)?$")] = ""
+    """`http://host:port` for sources with https (and hf, s3, oci); empty: none. A user and password in it can be read by who may
+    read pods."""
+    http: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]+:[0-9]{1,5}/?)?$")] = ""
+    """`http://host:port` for sources with plain http; empty: none."""
+    no_proxy: Annotated[str, StringConstraints(pattern=r"^[^\s]*$")] = ".svc,.cluster.local"
+    """Who is reached without it, separated by commas: domains with what is below them, addresses, networks such as `10.0.0.0/8`."""
+
+
+class Worker(Group):
+    """What every worker gets unless its pool says otherwise."""
+
+    image: Image = Image(repository="slicewise-worker")
+    """Image of workers whose pool sets no `spec.engine.image`. Pinned into each revision when it is first rendered: an
+    upgrade of the chart restarts no worker, the next revision takes the new image. The same holds for all that follows."""
+    resources: KubernetesObject = {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
+    """CPU and memory (`requests`, `limits`) of a worker on a GPU slice; the slice itself is added. Pools on
+    `spec.slice.cpu` bring their own."""
+    fetch_resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
+    """CPU and memory of the container that fetches the weights before the worker starts."""
+    node_selector: Labels = {}
+    """Labels of the nodes that workers may run on. A slice on another node does not count."""
+    tolerations: list[KubernetesObject] = []
+    """Taints that workers tolerate, besides `nvidia.com/gpu` and, for 30 s, a node that is lost."""
+    affinity: KubernetesObject = {}
+    """Affinity of workers; the zone is added."""
+    topology_spread_constraints: list[KubernetesObject] = []
+    """`topologyKey`, `maxSkew` and `whenUnsatisfiable` of each spread, but not over zones."""
+    runtime_class_name: Name = ""
+    """RuntimeClass of workers, such as `nvidia`."""
+    priority_class_name: Name = ""
+    """PriorityClass of workers."""
+    scheduler_name: Name = ""
+    """The scheduler that places workers; empty: the cluster's own."""
+    service_account_name: Name = ""
+    """A ServiceAccount that is in each pool's namespace; empty: one for each pool, without rights. Its token is never mounted."""
+    labels: Labels = {}
+    """Labels of workers' pods."""
+    annotations: Labels = {}
+    """Annotations of workers' pods."""
+    env: list[KubernetesObject] = []
+    """Variables of both containers of a worker, such as `HTTPS_PROXY`."""
+    env_from: list[KubernetesObject] = []
+    """Secrets and ConfigMaps of the pool's namespace whose entries become variables."""
+    volumes: list[KubernetesObject] = []
+    """Secrets and ConfigMaps of the pool's namespace as files."""
+    volume_mounts: list[KubernetesObject] = []
+    """Where they are, read-only."""
+    pod_security_context: KubernetesObject = {}
+    """`runAsUser`, `runAsGroup`, `fsGroup`, `fsGroupChangePolicy` and `supplementalGroups` of workers, over `podSecurityContext`."""
+    container_security_context: KubernetesObject = {}
+    """`readOnlyRootFilesystem`, `runAsUser` and `runAsGroup` of both containers."""
+    termination_grace_period_seconds: int | None = Field(default=None, ge=30, le=7200)
+    """How long a worker may take to end; null: as long as its longest answer."""
+    allow_private_sources: bool = False
+    """Let workers fetch weights from private and loopback addresses (link-local ones, where clouds keep credentials,
+    stay refused). Off, so that who may write a pool cannot make a worker read the network's inner services. Turn on
+    for a hub or object store inside the cluster."""
+    proxy: Proxy = Proxy()
+    """The HTTP proxy for sources of weights. Part of each revision from its start: the next revision takes a change. The
+    addresses that are refused without a proxy are refused with one."""
+
+
+class GatewayPlacement(Group):
+    """Where gateway pods run."""
+
+    node_selector: Labels = {}
+    """Labels of the nodes that gateways may run on."""
+    tolerations: list[KubernetesObject] = []
+    """Taints that gateways tolerate."""
+    affinity: KubernetesObject = {}
+    """Affinity of gateways."""
+    topology_spread_constraints: list[KubernetesObject] = []
+    """`topologyKey`, `maxSkew` and `whenUnsatisfiable` of each spread; empty: over zones and nodes, where that can be had."""
+    priority_class_name: Name = ""
+    """PriorityClass of gateways."""
+
+
+class Gateway(Group):
+    """The gateway that every pool has: Envoy, and an agent beside it."""
+
+    image: Image = Image(repository="slicewise-gateway")
+    """Image of the agent and of Envoy. A change replaces gateway pods one by one; requests that run end first."""
+    envoy_image: str = ""
+    """Another image to run Envoy from, such as `envoyproxy/envoy:v1.40.0` by digest; empty: `gateway.image`."""
+    resources: KubernetesObject = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+    """CPU and memory of Envoy in a gateway pod. Its heap is bounded to four fifths of the memory limit; it has a thread for each
+    whole CPU, at least one."""
+    agent_resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}}
+    """CPU and memory of the agent, and of the container that writes Envoy's first files."""
+    edge_resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+    """CPU and memory of the edge, which holds requests and keeps answers."""
+    placement: GatewayPlacement = GatewayPlacement()
+    """Where gateway pods run, unless their pool's `spec.gateway` says otherwise."""
+    labels: Labels = {}
+    """Labels of gateway pods."""
+    annotations: Labels = {}
+    """Annotations of gateway pods."""
+    otlp: Annotated[str, StringConstraints(pattern=r"^(.+:[0-9]{1,5})?$")] = ""
+    """`host:port` of an OpenTelemetry collector (OTLP over gRPC) that gets a trace of each request; empty: none."""
+
+
+class RedisImage(Image):
+    """Where the image with `redis-server` in its path comes from."""
+
+    repository: str = Field(default="redis", min_length=1)
+    """Image name without tag; put your registry in front."""
+    tag: str = Field(default="7.2", min_length=1)
+    """Tag."""
+    digest: str = Field(
+        default="sha256:0637954999d01b7c9ce9167db2da50656e2590d3b884f1c600c5f63bb6e6773c",
+        pattern=r"^(sha256:[0-9a-f]{64})?$",
+    )
+    """`sha256:…`; wins over the tag. With another tag write its digest, or an empty one."""
+
+
+class TrialRedis(Group):
+    """A Redis for trying out response caches: one pod that keeps nothing when it goes."""
+
+    enabled: bool = False
+    """Make Deployment, Service and NetworkPolicy of a Redis. Pools use it by a Secret in their own namespace; the chart's notes
+    have the command."""
+    image: RedisImage = RedisImage()
+    """The Redis server; any that has `redis-server` in its path."""
+    password_secret: Name = ""
+    """Secret in the release's namespace with the password under the key `password`; empty: none, and the NetworkPolicy alone
+    keeps others than gateways away."""
+    max_memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(kb|mb|gb)$")] = "192mb"
+    """What answers may take before the ones unused for longest go. Leave a quarter of the memory limit for Redis itself."""
+    resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+    """CPU and memory of the pod."""

@@ -102,8 +102,12 @@ async def test_keys_follow_the_secret_and_no_key_is_in_what_the_agent_says(
             return (await pod.rig.ask(Authorization=f"Bearer {key}"))[0]
 
         assert await status("secret-key-one") == 401, "no Secret, no entry"
-        pod.keys(acme="secret-key-one\n", twin="shared-key-x", other="shared-key-x", empty="")
-        await pod.said(programmed=True, tenants=1, complaints=["empty: empty", "other, twin: the same key"])
+        pod.keys(acme="secret-key-one\n", twin="shared-key-x", other="shared-key-x", empty="", five="12345")
+        complaints = ("empty: empty", "five: a key shorter than 8 characters", "other, twin: the same key")
+        await pod.said(programmed=True, tenants=1, keyed=True, complaints=list(complaints))
+        told = await HttpGateways(pod.rig.session, agent_port=pod.port).info("127.0.0.1")
+        assert isinstance(told, GatewayInfo)
+        assert (told.keyed, told.complaints) == (True, complaints)
         assert (await status("secret-key-one"), await status("shared-key-x")) == (200, 401)
         pod.keys(acme="secret-key-two")
 

@@ -89,6 +89,15 @@ async def test_who_decides_whether_a_cached_answer_will_do(tmp_path: Path, start
         assert "x-slicewise-cache" not in workers[0].headers
 
 
+async def test_a_wish_that_is_none_is_refused_in_openai_s_shape(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}) as pod:
+        answer = await pod.ask(headers={"x-slicewise-cache": "no-store"})
+        assert (answer.status, answer.code) == (400, "invalid_header")
+        assert "write use or bypass" in json.loads(answer.body)["error"]["message"]
+        assert workers[0].requests == 0
+
+
 async def test_a_stream_is_given_again_byte_for_byte(tmp_path: Path, start_workers: StartWorkers) -> None:
     (worker,) = await start_workers(1)
     worker.mode, worker.last = "stream", b'data: {"x": "\xc3\xa4"}\n\ndata: [DONE]\n\n'

@@ -11,9 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slicewise.gateway import EdgeEndpoint, GatewayModel, ResponseCache, RevisionRoute, render_gateway
+from slicewise_gateway.edge.body import Body, Budget
 from slicewise_gateway.edge.breaker import Breaker
-from slicewise_gateway.edge.flight import Flight, Flights, Head, TooSlowError
-from slicewise_gateway.edge.request import Scope, cache_key, canonical, read_fields
+from slicewise_gateway.edge.flight import Flight, Flights, Head, Reader, TooSlowError
+from slicewise_gateway.edge.request import (
+    Scope,
+    WishError,
+    cache_key,
+    cacheable,
+    canonical,
+    check,
+    read_fields,
+    read_wish,
+)
 from slicewise_gateway.edge.shares import Shares, SharesFile, parse_shares
 from slicewise_gateway.edge.workers import count_healthy
 
@@ -126,7 +136,7 @@ async def test_an_answer_too_large_to_keep_is_read_whole_by_those_who_were_there
             await flight.write(part)
         flight.end()
 
-    flights = Flights(keep_bytes=300_000)
+    flights = Flights(keep_bytes=300_000, all_bytes=1 << 30)
     flight, first, mine = flights.join("key", fly)
     _, second, shared = flights.join("key", fly)
     assert (mine, shared) == (True, False)
@@ -152,9 +162,76 @@ async def test_a_reader_who_has_stopped_holds_up_the_others_for_a_while_only(mon
             await flight.write(part)
         flight.end()
 
-    flights = Flights(keep_bytes=1)
+    flights = Flights(keep_bytes=1, all_bytes=1 << 30)
     flight, reader, _ = flights.join("key", fly)
     stopped = flight.join()
     assert sum([len(found) async for found in flight.read(reader)]) == 10 * len(part)
     with pytest.raises(TooSlowError):
         await anext(flight.read(stopped))
+
+
+async def test_many_answers_together_are_bounded_too() -> None:
+    go = asyncio.Event()
+
+    async def fly(flight: Flight) -> None:
+        flight.begin(Head(200, {}, "miss"))
+        await flight.write(b"x" * 300_000)
+        await go.wait()
+        flight.end()
+
+    flights = Flights(keep_bytes=400_000, all_bytes=700_000)
+    joined = [flights.join(str(number), fly) for number in range(4)]
+    await asyncio.gather(*(flight.started() for flight, _, _ in joined))
+    assert [flight.is_open for flight, _, _ in joined] == [True, True, False, False]
+    read = [asyncio.ensure_future(_all_of(flight, reader)) for flight, reader, _ in joined]
+    go.set()
+    assert await asyncio.gather(*read) == [300_000] * 4, "all are passed on"
+    await flights.close()
+
+
+async def _all_of(flight: Flight, reader: Reader) -> int:
+    return sum([len(found) async for found in flight.read(reader)])
+
+
+@pytest.mark.parametrize("text", [None, "", "use", " Bypass "])
+def test_a_wish_about_the_cache_is_one_of_two_words(text: str | None) -> None:
+    assert read_wish(text) is {None: None, "": None, "use": True, " Bypass ": False}[text]
+
+
+@pytest.mark.parametrize("text", ["no-store", "yes", "use, bypass", "x" * 9000])
+def test_another_wish_is_refused_in_words(text: str) -> None:
+    with pytest.raises(WishError, match="write use or bypass") as failure:
+        read_wish(text)
+    assert len(str(failure.value)) < 200
+
+
+def test_a_body_with_more_parts_than_a_question_has_is_not_parsed() -> None:
+    many = b'{"temperature": 0, "x": [' + b",".join([b"{}"] * 200_000) + b"]}"
+    assert cacheable(many, None) is None
+    check(many)
+    check(b"{" * 200_000)
+    text = b'{"temperature": 0, "prompt": "' + b"Lorem ipsum dolor, sit amet; " * 30_000 + b'"}'
+    assert cacheable(text, None) is not None, "long texts are questions"
+
+
+async def test_bodies_wait_for_room_in_the_order_in_which_they_came() -> None:
+    budget = Budget(10)
+    first = await budget.take(8)
+    order: list[int] = []
+
+    async def wants(size: int) -> None:
+        share = await budget.take(size)
+        order.append(size)
+        share.shrink(0)
+
+    waiting = [asyncio.create_task(wants(size)) for size in (9, 1, 99)]
+    await asyncio.sleep(0)
+    assert order == [], "a small one does not overtake"
+    gives_up = asyncio.create_task(wants(5))
+    await asyncio.sleep(0)
+    gives_up.cancel()
+    await asyncio.gather(gives_up, return_exceptions=True)
+    Body(b"x" * 8, first).let_go()
+    await asyncio.gather(*waiting)
+    assert order == [9, 1, 99], "what is larger than all of it takes all of it"
+    assert budget.taken == 0

@@ -35,6 +35,20 @@ async def test_a_gateway_that_is_the_only_one_goes_on_until_the_next_one_serves(
         assert await asyncio.to_thread(pod.process.wait, 10) == 0
 
 
+async def test_in_a_namespace_that_is_deleted_nobody_is_waited_for(
+    tmp_path: Path, control: ApiServer, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with serving_pod(tmp_path, control, ONE, workers) as pod:
+        pod.restart_with(SUCCESSOR_SECONDS="3600")
+        await pod.said(programmed=True)
+        pod.cluster.gateways({POD: True, "chat-gateway-1": False})
+        pod.cluster.delete_namespace()
+        pod.terminate()
+        assert pod.process is not None
+        assert await asyncio.to_thread(pod.process.wait, 120) == 0
+
+
 @pytest.mark.parametrize(
     ("slices", "served"),
     [

@@ -55,8 +55,11 @@ Server-side apply is the verb `patch`, and `create` besides where the object did
   verbs: [get]
 {{- end -}}
 
-{{/* What a gateway's agent follows, in the namespace of its pool. */}}
+{{/* What a gateway's agent follows, in the namespace of its pool; and that namespace itself, to learn that it is being deleted. */}}
 {{- define "slicewise.rules.gateway" -}}
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [list, watch]

@@ -21,6 +21,7 @@ from slicewise_gateway.agent.metrics import AgentMetrics
 from slicewise_gateway.agent.server import build_app
 from slicewise_gateway.agent.successor import successor
 from slicewise_gateway.agent.writer import OPTIONAL_FILES, STATIC_FILES, UnusableError, keys_file, read_plan
+from slicewise_gateway.bounded import HEADERS
 from slicewise_gateway.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,10 @@ async def run_agent(settings: GatewaySettings) -> None:
     server = ApiServer(settings.server, settings.token_file, settings.ca_file)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with aiohttp.ClientSession() as session:
+    # Asks Envoy of this pod.
+    async with aiohttp.ClientSession(
+        auto_decompress=False, headers={"Accept-Encoding": "identity"}, max_headers=HEADERS
+    ) as session:
         envoy = EnvoyAdmin(settings.envoy_admin, session)
         agent = Agent(settings, server, envoy, metrics)
         runner = web.AppRunner(build_app(settings.pool, agent, envoy, metrics, stop.is_set), access_log=None)

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from slicewise_gateway.edge.address import follow_address
-from slicewise_gateway.edge.cache import Cache
+from slicewise_gateway.edge.cache import Bounds, Cache
 from slicewise_gateway.edge.hold import Hold
 from slicewise_gateway.edge.metrics import EdgeMetrics
 from slicewise_gateway.edge.server import Handler, build_door, build_numbers
@@ -46,13 +46,16 @@ async def run_edge(settings: EdgeSettings) -> None:
 
         room = WaitingRoom(settings.max_held_requests, settings.max_held_bytes, is_open)
         stack.push_async_callback(room.close)
-        doors: list[tuple[Handler, int]] = [(Hold(room, hold_seconds, upstream, metrics).handle, settings.hold_port)]
+        doors: list[tuple[Handler, int]] = [
+            (Hold(room, hold_seconds, upstream, metrics, settings.max_body_bytes).handle, settings.hold_port)
+        ]
         if settings.redis_url_file is not None:
             store = Store(settings.redis_timeout_seconds, settings.max_entry_bytes, metrics)
             stack.push_async_callback(store.close)
             following = asyncio.create_task(follow_address(settings.redis_url_file, store))
             stack.callback(following.cancel)
-            cache = Cache(f"{settings.namespace}/{settings.pool}", shares, store, upstream, metrics)
+            bounds = Bounds(settings.max_body_bytes, settings.max_cached_request_bytes)
+            cache = Cache(f"{settings.namespace}/{settings.pool}", shares, store, upstream, metrics, bounds)
             stack.push_async_callback(cache.close)
             doors.append((cache.handle, settings.cache_port))
         for handle, port in doors:

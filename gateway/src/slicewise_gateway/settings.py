@@ -87,6 +87,9 @@ class EdgeSettings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1)] = 64 << 20
     """A last bound: Envoy keeps the pool's own, and keeps it first."""
 
+    max_cached_request_bytes: Annotated[int, Field(ge=1)] = 32 << 20
+    """Bodies in memory at a time, of requests that the response cache looks at; the next ones wait, unread."""
+
     hold_seconds: Annotated[float, Field(ge=0)] = 60
     """How long a request waits for a worker; less where the operator says so beside the shares."""
     max_held_requests: Annotated[int, Field(ge=0)] = 256

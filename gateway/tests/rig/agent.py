@@ -67,6 +67,11 @@ class Cluster:
         }
         self._put(path, body)
 
+    def delete_namespace(self) -> None:
+        """As in a cluster that deletes its pods first: all that is in it stays."""
+        status, answer = self.server.request("DELETE", f"/api/v1/namespaces/{self.namespace}")
+        assert status in {200, 202}, answer
+
     def _put(self, path: str, body: dict[str, Any]) -> None:
         body["metadata"].pop("resourceVersion", None)
         status, answer = self.server.request("POST", path, body)
@@ -147,6 +152,12 @@ class AgentRig:
     def kill(self) -> None:
         assert self.process is not None
         end(self.process, kill=True)
+
+    def restart_with(self, **settings: str) -> None:
+        """Start the agent anew with other settings."""
+        self.kill()
+        self._environment |= {f"SLICEWISE_GATEWAY_{name}": value for name, value in settings.items()}
+        self.start()
 
     def terminate(self) -> None:
         assert self.process is not None

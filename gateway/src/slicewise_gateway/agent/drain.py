@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
-from slicewise_gateway.agent.envoy import EnvoyAdmin, EnvoyError
+from slicewise_gateway.agent.envoy import EnvoyAdmin, EnvoyError, EnvoyGoneError
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.1
+_QUIT_SECONDS = 5.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,39 @@ class Bounds:
 
 
 async def drain(envoy: EnvoyAdmin, successor: Awaitable[None], bounds: Bounds) -> None:
-    """Drain Envoy and end it. `successor` returns once another pod serves."""
+    """Drain Envoy and end it. `successor` returns once another pod serves.
+
+    An Envoy that answers late is asked again: its main thread is busy, and its workers go on serving. Only one that refuses the
+    connection has ended.
+    """
     try:
         await _relieved(successor, bounds.successor)
         log.info("draining: taking requests for another %g s", bounds.delay)
         await asyncio.sleep(bounds.delay)
-        await envoy.fail_health_check()
-        await envoy.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(bounds.running):
-                while (running := (await envoy.state()).active_requests) > 0:  # noqa: ASYNC110 - Envoy tells only who asks
+                await _insist(envoy.fail_health_check)
+                await _insist(envoy.drain)
+                while (running := (await _insist(envoy.state)).active_requests) > 0:  # noqa: ASYNC110 - Envoy tells only who asks
                     await asyncio.sleep(_LOOK_SECONDS)
                 log.info("draining: %d requests run", running)
-        await envoy.quit()
-    except EnvoyError as error:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_QUIT_SECONDS):
+                await _insist(envoy.quit)
+    except EnvoyGoneError as error:
         log.warning("Envoy is gone already: %s", error)
+
+
+async def _insist(ask: Callable[[], Awaitable[T]]) -> T:
+    """Return what Envoy answers, however often it has to be asked. Raises EnvoyGoneError."""
+    while True:
+        try:
+            return await ask()
+        except EnvoyGoneError:
+            raise
+        except EnvoyError as error:
+            log.info("draining: asking Envoy again: %s", error)
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _relieved(successor: Awaitable[None], limit_seconds: float) -> None:

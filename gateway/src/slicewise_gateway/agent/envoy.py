@@ -9,6 +9,7 @@ from typing import Final
 import aiohttp
 
 from slicewise_gateway.agent.keys import KEYS_FILE
+from slicewise_gateway.bounded import SMALL_BYTES, read_whole
 
 EDS_PREFIX: Final = "eds-"
 _SCOPES: Final = {
@@ -40,7 +41,11 @@ class EnvoyState:
 
 
 class EnvoyError(Exception):
-    """Envoy does not answer, or not what was asked."""
+    """Envoy does not answer, or not what was asked. It may still serve clients: its admin port waits for its main thread."""
+
+
+class EnvoyGoneError(EnvoyError):
+    """Nobody listens on Envoy's admin port: the process has ended."""
 
 
 class EnvoyAdmin:
@@ -84,17 +89,22 @@ class EnvoyAdmin:
     async def _ask(self, method: str, path: str, **query: str) -> str:
         try:
             async with self._session.request(
-                method, self._url + path, params=query, timeout=aiohttp.ClientTimeout(total=2)
+                method, self._url + path, params=query, timeout=aiohttp.ClientTimeout(total=2), allow_redirects=False
             ) as response:
-                text = await response.text()
+                text = (await read_whole(response, SMALL_BYTES)).decode("utf-8", "replace")
                 if response.status != 200:
                     raise EnvoyError(f"{path}: {response.status} {text.strip()[:100]}")
                 return text
+        except aiohttp.ClientConnectorError as error:
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            raise (EnvoyGoneError if refused else EnvoyError)(f"{path}: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise EnvoyError(f"{path}: {type(error).__name__}: {error}") from error
 
 
 def _state(text: str) -> EnvoyState:
+    if not text.strip():
+        raise EnvoyError("/stats: an empty answer")  # not the same as: nothing runs
     values = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     scopes = {scope: name for name, scope in _SCOPES.items()}
     versions: dict[str, str] = {}
@@ -109,10 +119,16 @@ def _state(text: str) -> EnvoyState:
         if stat == "version_text":
             versions[name] = value.strip('"')
         elif stat in _TROUBLE:
-            refusals[name] = refusals.get(name, 0) + int(value)
+            refusals[name] = refusals.get(name, 0) + _count(value)
     return EnvoyState(
         versions,
         refusals,
-        int(values.get("cluster_manager.warming_clusters", 0)),
-        int(values.get("http.pool.downstream_rq_active", 0)),
+        _count(values.get("cluster_manager.warming_clusters", "0")),
+        _count(values.get("http.pool.downstream_rq_active", "0")),
     )
+
+
+def _count(text: str) -> int:
+    if len(text) > 18 or not text.isdecimal():
+        raise EnvoyError(f"/stats: {text[:40]!r} is no count")
+    return int(text)

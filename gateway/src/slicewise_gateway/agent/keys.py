@@ -15,6 +15,8 @@ from slicewise_gateway.agent.discovery import Json, response
 KEYS_FILE: Final = "ecds-keys.json"
 _MIN_LENGTH: Final = 8
 """Shorter keys could be guessed, or are what is left of a slip."""
+_MAX_LENGTH: Final = 4096
+"""Longer ones would not fit a request's headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ def read_keys(entries: Mapping[str, bytes]) -> TenantKeys:
         for key in lines:
             if len(key) < _MIN_LENGTH or not key.isprintable():
                 complaints.append(f"{tenant}: a key shorter than {_MIN_LENGTH} characters")
+            elif len(key) > _MAX_LENGTH:
+                complaints.append(f"{tenant}: a key longer than {_MAX_LENGTH} characters")
             else:
                 owners.setdefault(key, set()).add(tenant)
     shared = sorted({", ".join(sorted(who)) for who in owners.values() if len(who) > 1})

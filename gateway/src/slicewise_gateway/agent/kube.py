@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import aiohttp
 
+from slicewise_gateway.bounded import HEADERS, LIST_BYTES, read_whole
+
 Objects = Mapping[str, Mapping[str, Any]]
 """Name to object."""
 
@@ -25,6 +27,8 @@ _LIST_SECONDS: Final = 15
 _WATCH_SECONDS: Final = 240
 _SILENCE_SECONDS: Final = 90
 """The server sends a bookmark about once a minute; longer silence is a dead connection."""
+_EVENT_BYTES: Final = 8 << 20
+"""Of one event: several times what the API server stores of an object."""
 _BACKOFF: Final = (0.2, 5.0)
 
 
@@ -39,26 +43,41 @@ class ApiServer:
     def session(self) -> aiohttp.ClientSession:
         """Return a session for it; the caller closes it."""
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls or True), headers={"User-Agent": "slicewise-gateway"}
+            connector=aiohttp.TCPConnector(ssl=self._tls or True),
+            headers={"User-Agent": "slicewise-gateway", "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_headers=HEADERS,
         )
 
     def authorization(self) -> dict[str, str]:
         """Return the header for one request."""
         return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"}
 
-    async def list(
+    async def get(
         self, session: aiohttp.ClientSession, url: str, selector: Mapping[str, str], seconds: float
     ) -> dict[str, Any]:
-        """Return the list behind a URL of it, within so many seconds. Raises aiohttp.ClientError, TimeoutError, OSError, ValueError."""
+        """Return the object or list behind a URL of it, in time. Raises aiohttp.ClientError, TimeoutError, OSError, ValueError."""
         async with session.get(
             url,
             params=selector,
             headers=self.authorization(),
             timeout=aiohttp.ClientTimeout(total=seconds),
+            # The token is for the API server alone.
+            allow_redirects=False,
         ) as response:
-            response.raise_for_status()
-            found: dict[str, Any] = await response.json()
+            _check(response)
+            found = json.loads(await read_whole(response, LIST_BYTES))
+            if not isinstance(found, dict):
+                raise ValueError(f"{response.url.path}: not an object")  # noqa: TRY004 - the callers know ValueError
             return found
+
+
+def _check(response: aiohttp.ClientResponse) -> None:
+    """Raise for anything but an answer; a redirect is none, for the token is for the API server alone."""
+    response.raise_for_status()
+    if response.status != 200:
+        raise ValueError(f"{response.url.path}: answered {response.status}")
 
 
 class _StartAgainError(Exception):
@@ -100,7 +119,7 @@ class Collection:
                 wait = min(wait * 2, _BACKOFF[1])
 
     async def _list(self, session: aiohttp.ClientSession) -> str:
-        found = await self._server.list(session, self._url, self.selector, _LIST_SECONDS)
+        found = await self._server.get(session, self._url, self.selector, _LIST_SECONDS)
         self._objects = {item["metadata"]["name"]: item for item in found.get("items") or ()}
         self.in_touch = True
         self._tell()
@@ -117,15 +136,20 @@ class Collection:
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_SILENCE_SECONDS)
         async with session.get(
-            self._url, params=params, headers=self._server.authorization(), timeout=timeout
+            self._url, params=params, headers=self._server.authorization(), timeout=timeout, allow_redirects=False
         ) as response:
-            response.raise_for_status()
-            rest = b""
+            _check(response)
+            rest = bytearray()
             async for data in response.content.iter_any():
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    version = self._take(json.loads(line)) or version
-                self._tell()
+                rest += data
+                if b"\n" in data:
+                    *lines, tail = rest.split(b"\n")
+                    for line in lines:
+                        version = self._take(json.loads(line)) or version
+                    rest = bytearray(tail)
+                    self._tell()
+                elif len(rest) > _EVENT_BYTES:
+                    raise _StartAgainError(f"an event of more than {_EVENT_BYTES} bytes")
         return version
 
     def _take(self, event: Mapping[str, Any]) -> str | None:

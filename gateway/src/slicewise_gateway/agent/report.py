@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from slicewise_gateway.agent.envoy import EnvoyState
+
+_COMPLAINTS: Final = 20
+"""A Secret may hold thousands of entries that are wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Wanted:
     """File name to how often Envoy had refused it when it was written."""
     clusters: Mapping[str, int]
     """Cluster to how many endpoints may take requests."""
+    keyed: bool
+    """Whether tenants are let in by their keys."""
     tenants: int
     complaints: tuple[str, ...]
 
@@ -46,8 +51,9 @@ class Report:
             "message": self.message,
             "refused": list(self.refused),
             "clusters": dict(wanted.clusters) if wanted else {},
+            "keyed": wanted.keyed if wanted else False,
             "tenants": wanted.tenants if wanted else 0,
-            "complaints": list(wanted.complaints) if wanted else [],
+            "complaints": list(wanted.complaints[:_COMPLAINTS]) if wanted else [],
             "inTouch": in_touch,
             "draining": draining,
         }

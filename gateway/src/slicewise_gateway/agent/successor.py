@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -33,14 +34,23 @@ def is_served(slices: Iterable[Mapping[str, Any]], pod: str) -> bool:
     )
 
 
+def is_ending(namespace: Mapping[str, Any]) -> bool:
+    """Whether a namespace is being deleted. Its pods go first, and rights and Services with the last of them: nobody is to come."""
+    return bool((namespace.get("metadata") or {}).get("deletionTimestamp"))
+
+
 async def successor(server: ApiServer, namespace: str, service: str, pod: str) -> None:
     """Return once another pod serves, or nobody is to come. An API server that does not answer is asked again."""
+    home = f"{server.url}/api/v1/namespaces/{namespace}"
     url = f"{server.url}/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
     selector = {"labelSelector": f"{SERVICE_LABEL}={service}"}
     async with server.session() as session:
         while True:
             try:
-                found = await server.list(session, url, selector, _ANSWER_SECONDS)
+                if is_ending(await _namespace(server, session, home)):
+                    log.info("the namespace is being deleted: no other gateway pod is to come")
+                    return
+                found = await server.get(session, url, selector, _ANSWER_SECONDS)
                 if is_served(found.get("items") or (), pod):
                     return
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -48,3 +58,13 @@ async def successor(server: ApiServer, namespace: str, service: str, pod: str) -
                     return
                 log.debug("who else serves is not known: %s: %s", type(error).__name__, error)
             await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _namespace(server: ApiServer, session: aiohttp.ClientSession, url: str) -> Mapping[str, Any]:
+    """Return the namespace; nothing of it where an older role of the installation does not let this agent read it."""
+    try:
+        return await server.get(session, url, {}, _ANSWER_SECONDS)
+    except aiohttp.ClientResponseError as error:
+        if error.status == HTTPStatus.FORBIDDEN:
+            return {}
+        raise

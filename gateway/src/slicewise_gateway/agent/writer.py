@@ -50,7 +50,8 @@ class FileSet:
     def wanted(self, refusals: Mapping[str, int]) -> Wanted:
         """Return what Envoy is to run; `refusals`: its counters before the writing."""
         versions = {name: version_of(text) for name, text in self.texts.items()}
-        return Wanted(self.plan.version, versions, refusals, self.clusters, self.tenants, self.complaints)
+        keyed = self.plan.keys_secret is not None
+        return Wanted(self.plan.version, versions, refusals, self.clusters, keyed, self.tenants, self.complaints)
 
 
 def read_plan(config: Mapping[str, str]) -> AgentPlan:

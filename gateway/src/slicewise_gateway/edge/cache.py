@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 
+from slicewise_gateway.edge.body import Body, Budget, read_shared
 from slicewise_gateway.edge.entry import Entry, is_whole
 from slicewise_gateway.edge.errors import error_response
 from slicewise_gateway.edge.flight import BrokenError, Flight, Flights, Head, Reader
@@ -23,10 +24,11 @@ from slicewise_gateway.edge.request import (
     TENANT_HEADER,
     MalformedError,
     Scope,
+    WishError,
     cache_key,
-    canonical,
-    read_fields,
-    wants_cache,
+    cacheable,
+    digest_of,
+    read_wish,
 )
 from slicewise_gateway.edge.shares import Shares, SharesFile
 from slicewise_gateway.edge.store import Store, Unavailable
@@ -34,6 +36,9 @@ from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_head
 
 _FLIGHTS: Final = 2
 """How many answers a request waits for that others began and that failed; so a crowd never asks more often than this."""
+
+_KEPT_BYTES: Final = 64 << 20
+"""Of all answers that are on their way: beyond that one is passed on and neither shared nor stored."""
 
 _SMALL_BYTES: Final = 1024
 """A request may become longer than its client wrote it (1e5 is 100000.0) up to this, which every pool takes."""
@@ -45,7 +50,9 @@ class _Asked:
 
     path: str
     headers: Mapping[str, str]
-    body: bytes
+    body: Body
+    digest: bytes
+    """Of the body, which is let go once it was sent."""
     scope: Scope
     revision: str
     """The one that it was looked up for; who answers is Envoy's choice."""
@@ -54,50 +61,71 @@ class _Asked:
     def key(self, revision: str) -> str | None:
         """Return the key of this revision's answer; None for a revision whose answers cannot be told apart."""
         answers = self.shares.answers.get(revision)
-        return None if answers is None else cache_key(self.scope, revision, answers, self.path, self.body)
+        return None if answers is None else cache_key(self.scope, revision, answers, self.path, self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the cache may hold of requests, in bytes: of one, and of all together."""
+
+    max_body_bytes: int
+    max_bytes: int
 
 
 class Cache:
     """Handles the requests that Envoy sends here first. `pool`: namespace and name."""
 
-    def __init__(self, pool: str, shares: SharesFile, store: Store, upstream: Upstream, metrics: EdgeMetrics) -> None:
+    def __init__(
+        self, pool: str, shares: SharesFile, store: Store, upstream: Upstream, metrics: EdgeMetrics, bounds: Bounds
+    ) -> None:
         self._pool = pool
         self._shares = shares
         self._store = store
         self._upstream = upstream
         self._metrics = metrics
-        self._flights = Flights(store.max_bytes)
+        self._max_body_bytes = bounds.max_body_bytes
+        self._budget = Budget(bounds.max_bytes)
+        self._flights = Flights(store.max_bytes, _KEPT_BYTES)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
-        body = await request.read()
         try:
-            fields = read_fields(body)
-        except MalformedError as error:
-            self._metrics.malformed.inc()
-            return error_response(400, "invalid_json", str(error), {CACHE_HEADER: "bypass"})
-        asked = None
-        if not request.query_string and wants_cache(fields, request.headers.get(CACHE_HEADER)):
-            asked = self._asked(request, canonical(fields), len(body))
-        if asked is None:
+            wish = read_wish(request.headers.get(CACHE_HEADER))
+        except WishError as error:
+            return self._refuse("invalid_header", error)
+        body = await read_shared(request, self._budget, self._max_body_bytes)
+        try:
+            form = None if request.query_string else cacheable(body.data, wish)
+            asked = None if form is None else self._asked(request, body, form)
+            if asked is not None:
+                return await self._from_flight(request, asked)
             self._metrics.answers.labels("bypass").inc()
             return await relay(request, self._upstream, body, {CACHE_HEADER: "bypass"})
-        return await self._from_flight(request, asked)
+        except MalformedError as error:
+            return self._refuse("invalid_json", error)
+        finally:
+            body.let_go()
+
+    def _refuse(self, code: str, error: Exception) -> web.Response:
+        self._metrics.malformed.inc()
+        return error_response(400, code, str(error), {CACHE_HEADER: "bypass"})
 
     async def close(self) -> None:
         """Give up what runs."""
         await self._flights.close()
 
-    def _asked(self, request: web.Request, body: bytes | None, size: int) -> _Asked | None:
+    def _asked(self, request: web.Request, body: Body, form: bytes) -> _Asked | None:
+        """Return what is looked up, and let the body become its canonical form; None where nothing is looked up."""
         shares = self._shares.current()
         # Spreads load; nobody gains from foreseeing it.
         revision = shares.draw(random.random())  # noqa: S311
         if revision is None or shares.ttl_seconds is None or revision not in shares.answers:
             return None
-        if body is None or len(body) > max(size, _SMALL_BYTES):
+        if len(form) > max(len(body.data), _SMALL_BYTES):
             return None
+        body.become(form)
         scope = Scope(self._pool, request.headers.get(TENANT_HEADER))
-        return _Asked(request.path, request.headers, body, scope, revision, shares)
+        return _Asked(request.path, request.headers, body, digest_of(form), scope, revision, shares)
 
     async def _from_flight(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
         key = asked.key(asked.revision)
@@ -107,6 +135,7 @@ class Cache:
             try:
                 head = await flight.started()
                 if mine or turn == _FLIGHTS or head.status < 500:
+                    asked.body.let_go()
                     self._metrics.answers.labels(head.outcome if mine else "shared").inc()
                     return await _answer(request, flight, reader, head, mine=mine)
             except (BrokenError, *SEND_ERRORS):

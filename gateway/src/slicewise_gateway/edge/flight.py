@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _BEHIND_BYTES: Final = 1 << 20
-"""So far may a reader be behind once an answer is too large to be kept whole."""
+"""A reader may be so far behind once an answer is too large to be kept whole."""
 
 _PATIENCE_SECONDS: Final = 5.0
 """So long does one reader hold up the others."""
@@ -48,12 +48,13 @@ class Reader:
 class Flight:
     """Filled by one task, read by many. Everything happens on one event loop."""
 
-    def __init__(self, keep_bytes: int) -> None:
+    def __init__(self, keep_bytes: int, may_keep: Callable[[int], bool] = lambda _: True) -> None:
         self._keep_bytes = keep_bytes
+        self._may_keep = may_keep
         self._chunks: deque[bytes] = deque()
         self._first = 0
         """Number of the first chunk that is still held."""
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._readers: set[Reader] = set()
         self._changed = asyncio.Event()
         self._moved = asyncio.Event()
@@ -72,9 +73,9 @@ class Flight:
     async def write(self, chunk: bytes) -> None:
         """Take in a part; waits while a reader is far behind, then goes on without it if there are others."""
         self._chunks.append(chunk)
-        self._held_bytes += len(chunk)
+        self.held_bytes += len(chunk)
         self._tell()
-        if self._held_bytes > self._keep_bytes:
+        if self.held_bytes > self._keep_bytes or not self._may_keep(len(chunk)):
             self.is_open = False
         while not self.is_open and self._trim() > _BEHIND_BYTES and self._readers:
             try:
@@ -141,9 +142,9 @@ class Flight:
         """Let go of what all have read; return the bytes that are left."""
         slowest = min((reader.position for reader in self._readers), default=self._first + len(self._chunks))
         while self._first < slowest and self._chunks:
-            self._held_bytes -= len(self._chunks.popleft())
+            self.held_bytes -= len(self._chunks.popleft())
             self._first += 1
-        return self._held_bytes
+        return self.held_bytes
 
     def _cut_slowest(self) -> None:
         slowest = min(self._readers, key=lambda reader: reader.position)
@@ -153,10 +154,11 @@ class Flight:
 
 
 class Flights:
-    """All answers that are on their way, by their key."""
+    """All answers that are on their way, by their key. `all_bytes`: what is kept of all of them together."""
 
-    def __init__(self, keep_bytes: int) -> None:
+    def __init__(self, keep_bytes: int, all_bytes: int) -> None:
         self._keep_bytes = keep_bytes
+        self._all_bytes = all_bytes
         self._running: dict[str, Flight] = {}
 
     def join(self, key: str, fly: Callable[[Flight], Awaitable[None]]) -> tuple[Flight, Reader, bool]:
@@ -168,11 +170,14 @@ class Flights:
         flight = self._running.get(key)
         if flight is not None and flight.is_open and flight.error is None:
             return flight, flight.join(), False
-        flight = Flight(self._keep_bytes)
+        flight = Flight(self._keep_bytes, self._may_keep)
         self._running[key] = flight
         reader = flight.join()
         flight.task = asyncio.create_task(self._run(key, flight, fly))
         return flight, reader, True
+
+    def _may_keep(self, _more: int) -> bool:
+        return sum(flight.held_bytes for flight in self._running.values()) <= self._all_bytes
 
     async def _run(self, key: str, flight: Flight, fly: Callable[[Flight], Awaitable[None]]) -> None:
         try:

@@ -13,10 +13,11 @@ from typing import Final
 
 from aiohttp import web
 
+from slicewise_gateway.edge.body import Body, read_bytes
 from slicewise_gateway.edge.errors import error_response
 from slicewise_gateway.edge.metrics import EdgeMetrics
 from slicewise_gateway.edge.relay import stream, unreachable
-from slicewise_gateway.edge.request import HELD_HEADER, NOT_STARTED_HEADER, MalformedError, read_fields
+from slicewise_gateway.edge.request import HELD_HEADER, NOT_STARTED_HEADER, MalformedError, check
 from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_headers
 from slicewise_gateway.edge.waiting import FullError, WaitingRoom
 
@@ -29,8 +30,14 @@ class Hold:
     """Handles the requests that found no worker. `seconds`: how long one waits at most, now."""
 
     def __init__(
-        self, room: WaitingRoom, seconds: Callable[[], float], upstream: Upstream, metrics: EdgeMetrics
+        self,
+        room: WaitingRoom,
+        seconds: Callable[[], float],
+        upstream: Upstream,
+        metrics: EdgeMetrics,
+        max_body_bytes: int,
     ) -> None:
+        self._max_body_bytes = max_body_bytes
         self._room = room
         self._seconds = seconds
         self._upstream = upstream
@@ -41,16 +48,18 @@ class Hold:
         """Answer one request."""
         if RESENT_HEADER in request.headers:
             return _no_worker(0, {NOT_STARTED_HEADER: "1"})
-        body = await request.read()
-        try:
-            read_fields(body)
-        except MalformedError as error:
-            self._metrics.malformed.inc()
-            return error_response(400, "invalid_json", str(error), {HELD_HEADER: "0"})
         started = asyncio.get_running_loop().time()
         outcome = "left"
         try:
-            with self._room.place(len(body)):
+            with self._room.place(request.content_length or 0) as place:
+                grow = place.grow if request.content_length is None else _known
+                body = Body(await read_bytes(request, self._max_body_bytes, grow))
+                try:
+                    check(body.data)
+                except MalformedError as error:
+                    outcome = "malformed"
+                    self._metrics.malformed.inc()
+                    return error_response(400, "invalid_json", str(error), {HELD_HEADER: "0"})
                 response, outcome = await self._wait(request, body, started)
         except FullError:
             outcome = "full"
@@ -58,9 +67,10 @@ class Hold:
         else:
             return response
         finally:
-            self._metrics.held.labels(outcome).inc()
+            if outcome != "malformed":
+                self._metrics.held.labels(outcome).inc()
 
-    async def _wait(self, request: web.Request, body: bytes, started: float) -> tuple[web.StreamResponse, str]:
+    async def _wait(self, request: web.Request, body: Body, started: float) -> tuple[web.StreamResponse, str]:
         clock = asyncio.get_running_loop().time
         pause, longest = _PAUSE_SECONDS
         end = started + self._seconds()
@@ -70,6 +80,7 @@ class Hold:
                     request.path_qs, request.headers, body, x_slicewise_resent="1"
                 ) as answer:
                     if answer.status != 503 or NOT_STARTED_HEADER not in answer.headers:
+                        body.let_go()
                         held = clock() - started
                         self._metrics.held_seconds.observe(held)
                         headers = response_headers(answer)
@@ -83,6 +94,10 @@ class Hold:
         held = clock() - started
         self._metrics.held_seconds.observe(held)
         return _no_worker(held), "expired"
+
+
+def _known(_size: int) -> None:
+    """The place was taken for the whole length."""
 
 
 def _no_worker(held: float, more: dict[str, str] | None = None) -> web.Response:

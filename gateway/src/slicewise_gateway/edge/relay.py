@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Mapping
 from aiohttp import web
 from multidict import CIMultiDict
 
+from slicewise_gateway.edge.body import Body
 from slicewise_gateway.edge.errors import error_response
 from slicewise_gateway.edge.flight import BrokenError
 from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_headers
 
 
-async def relay(request: web.Request, upstream: Upstream, body: bytes, more: Mapping[str, str]) -> web.StreamResponse:
+async def relay(request: web.Request, upstream: Upstream, body: Body, more: Mapping[str, str]) -> web.StreamResponse:
     """Send a request on as it is and pass the answer on as it comes, with `more` headers."""
     try:
         async with upstream.send(request.path_qs, request.headers, body) as answer:
+            body.let_go()
             headers = response_headers(answer)
             headers.update(more)
             return await stream(request, answer.status, headers, answer.content.iter_any())

@@ -20,7 +20,14 @@ HELD_HEADER: Final = "x-slicewise-held"
 NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
 """The operator's `gateway/model.py` has the same names."""
 
-_LAYOUT: Final = "1"
+_WISHES: Final[Mapping[str, bool | None]] = {"": None, "use": True, "bypass": False}
+
+_PARSED_BYTES: Final = 2 << 20
+_PARSED_PARTS: Final = 100_000
+"""What is parsed at most. In Python an empty object of two characters takes thirty times as much: a body with more parts than
+any question has is sent on as it came, for the worker to judge."""
+
+_LAYOUT: Final = "2"
 """Part of each key: entries of another layout are never found."""
 
 Fields = dict[str, Any]
@@ -55,20 +62,54 @@ def read_fields(body: bytes) -> Fields:
     return found
 
 
+def is_small(body: bytes) -> bool:
+    """Whether a body may be parsed here."""
+    return len(body) <= _PARSED_BYTES and sum(map(body.count, (b",", b":", b"[", b"{"))) <= _PARSED_PARTS
+
+
+def check(body: bytes) -> None:
+    """Raise MalformedError for what is no JSON object, as far as that can be told at a small cost. Nothing parsed is kept."""
+    if is_small(body):
+        read_fields(body)
+
+
+def cacheable(body: bytes, wish: bool | None) -> bytes | None:
+    """Return the canonical form of a request that may be answered from the cache; None for another. Nothing parsed is kept.
+
+    `wish`: from `read_wish`. Raises MalformedError.
+    """
+    if not is_small(body):
+        return None
+    fields = read_fields(body)
+    return canonical(fields) if wants_cache(fields, wish) else None
+
+
 def is_deterministic(fields: Mapping[str, Any]) -> bool:
     """Whether the request asks for the likeliest token each time."""
     temperature = fields.get("temperature")
     return isinstance(temperature, int | float) and not isinstance(temperature, bool) and temperature == 0
 
 
-def wants_cache(fields: Mapping[str, Any], wish: str | None) -> bool:
-    """Whether a cached answer will do. `wish`: the client's `x-slicewise-cache`: `use`, `bypass`, or nothing."""
-    match (wish or "").strip().lower():
-        case "use":
-            return True
-        case "bypass":
-            return False
-    return is_deterministic(fields)
+class WishError(Exception):
+    """A client's wish about the cache is none that there is; the sentence is for the client."""
+
+
+def read_wish(text: str | None) -> bool | None:
+    """Return what a client's `x-slicewise-cache` asks for: whether a cached answer will do, None where it does not say.
+
+    Raises WishError.
+    """
+    word = (text or "").strip().lower()
+    if word not in _WISHES:
+        raise WishError(
+            f"{CACHE_HEADER}: {word[:40]!r} is not a wish about the cache; write use or bypass, or leave it out."
+        )
+    return _WISHES[word]
+
+
+def wants_cache(fields: Mapping[str, Any], wish: bool | None) -> bool:
+    """Whether a cached answer will do. `wish`: from `read_wish`."""
+    return is_deterministic(fields) if wish is None else wish
 
 
 def canonical(fields: Mapping[str, Any]) -> bytes | None:
@@ -83,8 +124,13 @@ def canonical(fields: Mapping[str, Any]) -> bytes | None:
         return None
 
 
+def digest_of(body: bytes) -> bytes:
+    """Return what stands for a body in keys, so that it need not be kept until its answer is stored."""
+    return hashlib.sha256(body).digest()
+
+
 def cache_key(scope: Scope, revision: str, answers: str, path: str, body: bytes) -> str:
-    """Return the key of an answer. `answers`: digest of the revision's model, template and engine; `body`: from `canonical`."""
+    """Return the key of an answer. `answers`: digest of the revision's model, template and engine; `body`: from `digest_of`."""
     whole = hashlib.sha256()
     # Each part with its length: no two different lists of parts give the same bytes.
     for part in (scope.pool, "" if scope.tenant is None else f"tenant {scope.tenant}", revision, answers, path):

@@ -9,6 +9,8 @@ from typing import Final
 import aiohttp
 from multidict import CIMultiDict
 
+from slicewise_gateway.bounded import HEADERS
+from slicewise_gateway.edge.body import Body
 from slicewise_gateway.edge.request import CACHE_HEADER, NOT_STARTED_HEADER
 
 _HOP: Final = frozenset(
@@ -42,13 +44,16 @@ class Upstream:
 
     @asynccontextmanager
     async def send(
-        self, path: str, headers: Mapping[str, str], body: bytes, **more: str
+        self, path: str, headers: Mapping[str, str], body: Body, **more: str
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request on, with `more` headers; leaving the block early ends it. Raises SEND_ERRORS."""
+        """Send a request on, with `more` headers; leaving the block early ends it. Raises SEND_ERRORS.
+
+        The body may be let go once the block is entered.
+        """
         passed = CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _NOT_SENT)
         passed.update({name.replace("_", "-"): value for name, value in more.items()})
         async with self._session.post(
-            self._url + path, data=body, headers=passed, allow_redirects=False, timeout=_NO_LIMIT
+            self._url + path, data=body.data, headers=passed, allow_redirects=False, timeout=_NO_LIMIT
         ) as answer:
             yield answer
 
@@ -65,6 +70,7 @@ def new_session() -> aiohttp.ClientSession:
         auto_decompress=False,
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         cookie_jar=aiohttp.DummyCookieJar(),
+        max_headers=HEADERS,
     )
 
 

@@ -15,6 +15,19 @@ class FullError(Exception):
     """There is no place for another request."""
 
 
+class Place:
+    """Room for one request."""
+
+    def __init__(self, room: WaitingRoom, size: int) -> None:
+        self._room = room
+        self.size = size
+
+    def grow(self, more: int) -> None:
+        """Take room for so many bytes more, where a request did not say how long it is. Raises FullError."""
+        self._room.add(more)
+        self.size += more
+
+
 class WaitingRoom:
     """`is_open`: whether workers are there. All of a room that opens go at once; the workers' queues say who was too many."""
 
@@ -29,17 +42,24 @@ class WaitingRoom:
         self._looking: asyncio.Task[None] | None = None
 
     @contextmanager
-    def place(self, size: int) -> Iterator[None]:
+    def place(self, size: int) -> Iterator[Place]:
         """Hold a place for a request of so many bytes. Raises FullError."""
-        if self.requests >= self._max_requests or self._bytes + size > self._max_bytes:
+        if self.requests >= self._max_requests:
             raise FullError
+        self.add(size)
         self.requests += 1
-        self._bytes += size
+        place = Place(self, size)
         try:
-            yield
+            yield place
         finally:
             self.requests -= 1
-            self._bytes -= size
+            self._bytes -= place.size
+
+    def add(self, size: int) -> None:
+        """Take so many bytes. Raises FullError."""
+        if self._bytes + size > self._max_bytes:
+            raise FullError
+        self._bytes += size
 
     async def opens(self, seconds: float) -> bool:
         """Wait until workers are there, at most so long; return whether they are."""

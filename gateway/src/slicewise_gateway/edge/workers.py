@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import aiohttp
 
+from slicewise_gateway.bounded import SMALL_BYTES, read_whole
+
 _CLUSTER: Final = "rev-"
 _WELL: Final = (None, "HEALTHY", "UNKNOWN")
 
@@ -24,10 +26,10 @@ class WorkersOfEnvoy:
         """Return the healthy workers of each revision; nothing where Envoy does not answer."""
         try:
             async with self._session.get(
-                self._url, params={"format": "json"}, timeout=aiohttp.ClientTimeout(total=2)
+                self._url, params={"format": "json"}, timeout=aiohttp.ClientTimeout(total=2), allow_redirects=False
             ) as answer:
-                return count_healthy(json.loads(await answer.read()), self._edge_port)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+                return count_healthy(json.loads(await read_whole(answer, SMALL_BYTES)), self._edge_port)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, LookupError, TypeError, AttributeError):
             return {}
 
 

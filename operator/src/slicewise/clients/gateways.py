@@ -20,6 +20,9 @@ AGENT_PORT: Final = 9092
 _LIMIT: Final = 256 * 1024
 """Bytes read of an answer; the counters of a revision are about 5 KiB, and four revisions at most are known at a time."""
 
+_COMPLAINTS: Final = 20
+_COMPLAINT_LENGTH: Final = 160
+
 
 class Gateways(Protocol):
     """What the observing step asks of gateway pods. `address`: the pod's IP address."""
@@ -66,6 +69,8 @@ class HttpGateways:
             programmed=answer["programmed"] is True,
             reason=word(answer["reason"]) or "",
             message=line(answer["message"]),
+            keyed=answer.get("keyed") is True,
+            complaints=_complaints(answer.get("complaints")),
         )
 
     async def _get(self, url: URL) -> str | NoData:
@@ -75,6 +80,12 @@ class HttpGateways:
 
 def _url(address: str, port: int, path: str) -> URL:
     return URL.build(scheme="http", host=address, port=port, path=path)
+
+
+def _complaints(value: object) -> tuple[str, ...]:
+    """Return the first few complaints, each as a line of bounded length."""
+    found = value[:_COMPLAINTS] if isinstance(value, list) else []
+    return tuple(text for one in found if (text := line(one, _COMPLAINT_LENGTH)))
 
 
 def _version(value: object) -> str | None:

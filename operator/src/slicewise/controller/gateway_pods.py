@@ -1,7 +1,8 @@
 """The gateway's pods as the cache keeps them, and when their agents are asked what Envoy runs.
 
 An agent is asked while it runs another version than is wanted: soon after a change, then ever less often. Once all of them run
-it nobody is asked any more, until the wanted version changes or a container starts anew.
+it nobody is asked any more, until the wanted version changes or a container starts anew. Agents that let tenants in by keys are
+asked once a minute: a changed Secret reaches them by the kubelet, and they alone know what is wrong with it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from slicewise.pool.observed import GatewayInfo, ObservedGatewayPod
 
 FIRST_SECONDS: Final = 0.2
 LONGEST_SECONDS: Final = 30.0
+KEYS_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -41,10 +43,10 @@ class GatewayRecord:
     """The wanted version that `tries` and `due` are about."""
 
     def lacks(self, wanted: str | None) -> bool:
-        """Whether it is not known to run the wanted version."""
+        """Whether it is not known to run the wanted version, or its keys may have changed since it was asked."""
         if not self.container or not self.address or wanted is None:
             return False
-        return self.info_of != self.container or self.info is None or self.info.running != wanted
+        return self.info_of != self.container or self.info is None or self.info.running != wanted or self.info.keyed
 
     def is_due(self, wanted: str | None, now: float) -> bool:
         """Whether it is to be asked now."""
@@ -101,3 +103,5 @@ async def ask(record: GatewayRecord, gateways: Gateways, wanted: str | None, now
     answer = await gateways.info(record.address)
     record.info = None if isinstance(answer, NoData) else answer
     record.info_of = container
+    if record.info is not None and record.info.running == wanted:
+        record.due, record.tries = now + KEYS_SECONDS, 0

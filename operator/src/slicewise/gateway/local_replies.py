@@ -13,7 +13,11 @@ _SERVER: Final = "server_error"
 _REPLIES: Final[dict[int, tuple[str, str, str]]] = {
     400: (_INVALID, "bad_request", "The request is not valid HTTP."),
     401: ("authentication_error", "invalid_api_key", "No valid API key was given: send it as 'Authorization: Bearer'."),
-    404: (_INVALID, "not_found", "There is no such path. This gateway serves /v1/chat/completions and /v1/models."),
+    404: (
+        _INVALID,
+        "not_found",
+        "There is no such path. This gateway serves /v1/chat/completions, /v1/completions and /v1/models.",
+    ),
     408: (_INVALID, "request_timeout", "The request did not arrive in time."),
     413: (_INVALID, "request_too_large", "The request's body is larger than this pool allows."),
     429: ("rate_limit_error", "rate_limit_exceeded", "Too many requests for this tenant; try again later."),

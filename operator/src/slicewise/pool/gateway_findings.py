@@ -7,6 +7,8 @@ shares, each pod must run the very version that is wanted.
 
 from __future__ import annotations
 
+from typing import Final
+
 from slicewise.api.v1alpha1 import Reason
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name
@@ -16,6 +18,7 @@ from slicewise.pool.observed import ApplyFailure, ObservedGatewayPod
 from slicewise.pool.rollout.state import Phase
 from slicewise.pool.shape_words import next_step
 
+_NAMED: Final = 5
 _REST = {Phase.IDLE, Phase.ROLLED_BACK}
 
 
@@ -41,7 +44,7 @@ def find_gateway(facts: Facts) -> Finding | None:
     unheard = _not_programmed(ready, wish, at_rest=facts.state.phase in _REST and facts.arrived)
     if unheard is not None:
         return unheard
-    programmed = f"{count} and run the pool's configuration{_without_redis(facts, wish)}"
+    programmed = f"{count} and run the pool's configuration{_unusable_keys(ready, wish)}{_without_redis(facts, wish)}"
     return _without_keys(facts, wish) or Finding("True", Reason.PROGRAMMED, programmed)
 
 
@@ -108,6 +111,18 @@ def _without_keys(facts: Facts, wish: GatewayWish) -> Finding | None:
         "every request is answered with 401: create it, with one entry a tenant; the gateway takes it up by itself"
     )
     return Finding("False", Reason.SECRET_MISSING, message)
+
+
+def _unusable_keys(pods: list[ObservedGatewayPod], wish: GatewayWish) -> str:
+    """What is wrong with some tenants' keys: the gateway serves the others all the same. Names tenants, never a key."""
+    found = sorted({text for pod in pods if pod.info is not None for text in pod.info.complaints})
+    if wish.model.tenant_keys is None or not found:
+        return ""
+    named = "; ".join(found[:_NAMED]) + (f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    return (
+        f"; some entries of Secret {wish.model.tenant_keys.secret!r} (spec.gateway.tenantKeysSecretRef) let nobody in: {named}. Give each "
+        "tenant keys of its own, of 8 characters or more, one a line"
+    )
 
 
 def _without_redis(facts: Facts, wish: GatewayWish) -> str:

@@ -126,6 +126,10 @@ class GatewayInfo:
     programmed: bool
     reason: str
     message: str
+    keyed: bool = False
+    """Whether it lets in tenants by their keys."""
+    complaints: tuple[str, ...] = ()
+    """What it could not use of the tenants' keys: names of tenants and why, never a key."""
 
 
 @dataclass(frozen=True, slots=True)

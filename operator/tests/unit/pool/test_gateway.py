@@ -108,6 +108,27 @@ def test_a_missing_secret_with_keys_is_told_with_what_it_means(run: Simulation) 
     assert found["WeightsCached"]["reason"] == "Cached"
 
 
+def test_keys_that_let_nobody_in_are_told_with_their_tenants_and_hold_up_nothing(run: Simulation) -> None:
+    run.pool = changed(run.pool, gateway={"replicas": 2, "tenantKeysSecretRef": {"name": "keys"}})
+    run.settle()
+    complaints = [f"t{number}: a key shorter than 8 characters" for number in range(6)] + ["other, twin: the same key"]
+    pods = tuple(
+        replace(pod, info=replace(pod.info, keyed=True, complaints=tuple(complaints)))
+        for pod in run.observed().gateway_pods
+        if pod.info is not None
+    )
+    found = conditions(run, gateway_pods=pods)
+    message = found["GatewayProgrammed"]["message"]
+    assert found["GatewayProgrammed"]["status"] == "True", "the other tenants are served"
+    assert (
+        "Secret 'keys' (spec.gateway.tenantKeysSecretRef) let nobody in: other, twin: the same key; t0: a key shorter"
+        in message
+    )
+    assert message.count("t0: ") == 1, "two pods say the same"
+    assert "and 2 more" in message
+    assert "let nobody in" not in run.condition("GatewayProgrammed")["message"]
+
+
 def test_a_cache_without_its_redis_is_said_and_holds_up_nothing() -> None:
     run = Simulation(make_pool(gateway={"responseCache": {"redisSecretRef": {"name": "redis"}}}))
     run.settle()

@@ -1,0 +1,118 @@
+"""The bodies of requests: how many bytes of them are in memory is bounded, and none is kept longer than it may be sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+
+READ_SECONDS: Final = 30.0
+"""Envoy has the whole body, or most of it, when it asks: longer than this is a client that drips."""
+
+
+class Share:
+    """Bytes of a budget that a body holds."""
+
+    def __init__(self, budget: Budget, size: int) -> None:
+        self._budget = budget
+        self._size = size
+
+    def shrink(self, size: int) -> None:
+        """Hold only so many bytes from now on."""
+        if size < self._size:
+            self._budget.give_back(self._size - size)
+            self._size = size
+
+
+class Budget:
+    """So many bytes for all bodies together. Who finds no room waits in a queue; unread bodies stay with Envoy meanwhile."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.taken = 0
+        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, size: int) -> Share:
+        """Wait for room; a body larger than all of it takes all of it."""
+        size = min(size, self._max_bytes)
+        if not self._queue and self.taken + size <= self._max_bytes:
+            self.taken += size
+            return Share(self, size)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give_back(size)
+            else:
+                self._queue.remove((size, turn))
+                self._call_next()
+            raise
+        return Share(self, size)
+
+    def give_back(self, size: int) -> None:
+        """Take back so many bytes, and let in who fits now, in order."""
+        self.taken -= size
+        self._call_next()
+
+    def _call_next(self) -> None:
+        while self._queue and self.taken + self._queue[0][0] <= self._max_bytes:
+            size, turn = self._queue.popleft()
+            if not turn.done():
+                self.taken += size
+                turn.set_result(None)
+
+
+class Body:
+    """The body of one request, until it is let go."""
+
+    def __init__(self, data: bytes, share: Share | None = None) -> None:
+        self.data = data
+        self._share = share
+
+    def become(self, data: bytes) -> None:
+        """Keep these bytes, which say the same, in place of those that came."""
+        self.data = data
+
+    def let_go(self) -> None:
+        """Keep nothing: it was sent, and is not sent again."""
+        self.data = b""
+        if self._share is not None:
+            self._share.shrink(0)
+
+
+async def read_shared(request: web.Request, budget: Budget, max_bytes: int) -> Body:
+    """Read a request's body within a budget. Raises HTTPRequestEntityTooLarge, HTTPRequestTimeout."""
+    length = request.content_length
+    share = await budget.take(max_bytes if length is None else min(length, max_bytes))
+    try:
+        data = await read_bytes(request, max_bytes, lambda _: None)
+    except BaseException:
+        share.shrink(0)
+        raise
+    share.shrink(len(data))
+    return Body(data, share)
+
+
+async def read_bytes(request: web.Request, max_bytes: int, grow: Callable[[int], None]) -> bytes:
+    """Read a request's body; `grow` hears of each part before it is kept. Raises HTTPRequestEntityTooLarge, HTTPRequestTimeout.
+
+    Not `request.read()`: the request would keep it for as long as the answer runs.
+    """
+    if (request.content_length or 0) > max_bytes:
+        raise web.HTTPRequestEntityTooLarge(max_bytes, request.content_length or 0)
+    data = bytearray()
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for part in request.content.iter_any():
+                if len(data) + len(part) > max_bytes:
+                    raise web.HTTPRequestEntityTooLarge(max_bytes, len(data) + len(part))
+                grow(len(part))
+                data += part
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    return bytes(data)

@@ -14,7 +14,8 @@ from math import log
 import numpy as np
 from benchmarks.gate.worlds import Floats, Ints, World
 
-from slicewise.pool.rollout.gate import Policy, Samples, Tally, Verdict, assess
+from slicewise.pool.rollout.gate import Policy, Verdict, assess
+from slicewise.pool.rollout.tally import Samples, Tally
 
 HORIZON = 40_000
 """Canary requests up to which the figures go."""
@@ -27,6 +28,11 @@ class Edges:
 
     aborts: Ints
     passes: Ints
+
+
+def settled(requests: int, failed: int, slow: int) -> Samples:
+    """Return samples of requests that have all ended, the last of them longer ago than the limit."""
+    return Samples(requests=requests, failed=failed, timed=requests, slow=slow, settled=requests, settled_here=requests)
 
 
 @lru_cache(maxsize=8)
@@ -42,7 +48,8 @@ def edges(share: str, horizon: int, policy: Policy = POLICY) -> Edges:
     )
 
     def verdict(requests: int, bad: int) -> Verdict:
-        seen = Samples(requests, bad, requests, 0) if share == "failed" else Samples(requests, 0, requests, bad)
+        failed, slow = (bad, 0) if share == "failed" else (0, bad)
+        seen = settled(requests, failed, slow)
         return assess(Tally(canary=seen), alone, window_over=True).verdict
 
     aborts, passes = np.ones(horizon + 1, np.int64), np.full(horizon + 1, -1, np.int64)

@@ -1,4 +1,4 @@
-"""`log_ratios_worse` for many pairs of versions at once. A test holds it against the gate's own, number by number."""
+"""The gate's comparisons with stable for many pairs of versions at once. A test holds it against the gate's own, number by number."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ def _log_sum_exp(values: Floats) -> Floats:
     top = values.max(axis=1)
     result: Floats = top + np.log(np.exp(values - top[:, None]).sum(axis=1))
     return result
+
+
+def log_ratios_likelier(ours: Ints, theirs: Ints, share: float) -> Floats:
+    """Return one row of log likelihood ratios for each pair of counts of bad requests. The canary's share is between 0 and 1."""
+    return np.outer(ours, _LOG_ODDS) - np.outer(ours + theirs, np.log(np.array(ODDS) * share + 1 - share))
 
 
 def log_mean(sums: Floats) -> Floats:

@@ -9,9 +9,10 @@ from benchmarks.gate.worlds import FAILING, GOOD, INSIDE, MAX_ERRORS, NEAR, SLOW
 from benchmarks.report import Figure
 
 from slicewise.pool.rollout.evidence import wald_bound
-from slicewise.pool.rollout.gate import SLOW_ALLOWED, Policy
+from slicewise.pool.rollout.gate import ERRORS, LATENCY, SLOW_ALLOWED, Policy, to_abort
 
-ALPHA = Policy().alpha
+RISK = {"slow": 1 / to_abort(Policy(), LATENCY), "failed": 1 / to_abort(Policy(), ERRORS)}
+"""The chance with which each share may abort a version that is on its limit."""
 LIMITS = {"slow": SLOW_ALLOWED, "failed": MAX_ERRORS}
 _COURSE = 4000
 ANY = f"exact, looked at after each of {HORIZON:,} requests: the most at any traffic and any interval of reads"
@@ -51,10 +52,10 @@ def exact() -> Iterable[Figure]:
 
 def _to_abort(world: World, share: str) -> Iterable[Figure]:
     true, limit = getattr(world, share), LIMITS[share]
-    bound = wald_bound(true, limit, ALPHA / 2)
+    bound = wald_bound(true, limit, RISK[share])
     reached = ever_at_least(true, edges(share, HORIZON).aborts)
     ours, thrice = median(reached), int(3 * bound)
-    knowing = clairvoyant(true, limit, ALPHA / 2, thrice)
+    knowing = clairvoyant(true, limit, RISK[share], thrice)
     yield Figure(
         f"median to abort / Wald's bound, {world.name}",
         ours / bound,

@@ -8,9 +8,11 @@ from html import escape
 from math import log10
 from pathlib import Path
 
+from benchmarks.gate.chain import settled
 from benchmarks.gate.worlds import FAILING, GOOD, NEAR, SLOW, World, slow_share
 
-from slicewise.pool.rollout.gate import Assessment, Policy, Samples, Tally, Verdict, assess
+from slicewise.pool.rollout.gate import ERRORS, Assessment, Policy, Verdict, assess, to_abort, to_pass
+from slicewise.pool.rollout.tally import Tally
 
 PATH = "docs/images/gate-evidence.svg"
 POLICY = Policy()
@@ -67,7 +69,7 @@ def _rollout(line: Line) -> list[Point]:
             share = slow_share(500, 3.0) if hit else version.slow
             slow = sum(draw.random() < share for _ in range(of))
             failed = sum(draw.random() < version.failed for _ in range(of))
-            counts.append(Samples(of, failed, of, slow))
+            counts.append(settled(of, failed, slow))
         tally = tally.plus(counts[0], counts[1])
         found = assess(tally, POLICY, window_over=requests >= 60)
         seen = found.evidence
@@ -147,7 +149,7 @@ def _line(line: Line) -> list[str]:
 
 def draw() -> str:
     """Return the picture as SVG, the same to the byte each time."""
-    one, two = 2 / POLICY.alpha, 1 / POLICY.alpha
+    one, two = to_abort(POLICY, ERRORS), to_pass(POLICY)
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 700" font-family="sans-serif" font-size="12" fill="#222">',
         "<title>Evidence of the canary gate over the canary's requests</title>",

@@ -13,11 +13,11 @@ from typing import Final
 
 import numpy as np
 from benchmarks.gate.chain import HORIZON, POLICY, edges
-from benchmarks.gate.compare import log_mean, log_ratios
+from benchmarks.gate.compare import log_mean, log_ratios, log_ratios_likelier
 from benchmarks.gate.worlds import Flags, Floats, Ints, World
 
 from slicewise.pool.rollout.evidence import ODDS
-from slicewise.pool.rollout.gate import Policy
+from slicewise.pool.rollout.gate import ERRORS, LATENCY, Policy, to_abort
 
 Shares = Callable[[int], tuple[Floats, Floats, Floats, Floats]]
 """Second → canary's slow and failed, stable's slow and failed share, each (parts of the second, rollouts), or (1, 1) for all."""
@@ -80,7 +80,7 @@ def play(
     slow, failed = edges("slow", setting.horizon), edges("failed", setting.horizon)
     played = Played(*(np.zeros(rollouts, np.int64) for _ in range(3)))
     alive, sums, weight = np.arange(rollouts), np.zeros((4, rollouts), np.int64), setting.weight
-    comparison = _Comparison(rollouts, setting.deadline, log(2 / policy.alpha)) if policy.compare_with_stable else None
+    comparison = _Comparison(rollouts, setting.deadline, policy) if policy.compare_with_stable else None
     for second in range(1, setting.deadline + 1):
         counts = _second(shares(second), setting.rate, weight, alive, draw)
         tell((alive, counts))
@@ -89,7 +89,7 @@ def play(
         at = np.minimum(requests, setting.horizon)
         over_slow, over_failed = bad_slow >= slow.aborts[at], bad_failed >= failed.aborts[at]
         if comparison:
-            comparison.record(counts, alive)
+            comparison.record(counts, alive, weight)
             over_slow &= comparison.confirms("slow", alive, over_slow) | (others == 0)
             over_failed &= comparison.confirms("failed", alive, over_failed) | (others == 0)
         fails = (over_slow | over_failed) & (requests > 0)
@@ -132,14 +132,16 @@ class _Comparison:
 
     _COLUMNS: Final = {"slow": (0, 1, 3, 4), "failed": (0, 2, 3, 5)}
 
-    def __init__(self, rollouts: int, seconds: int, needed: float) -> None:
-        self._needed = needed
+    def __init__(self, rollouts: int, seconds: int, policy: Policy) -> None:
+        self._needed = {"slow": log(to_abort(policy, LATENCY)), "failed": log(to_abort(policy, ERRORS))}
+        self._weights: list[float] = []
         self._past, self._now = np.zeros((seconds, rollouts, 6), np.int16), 0
         self._done = {which: np.zeros(rollouts, np.int64) for which in self._COLUMNS}
         self._ratios = {which: np.zeros((rollouts, len(ODDS))) for which in self._COLUMNS}
 
-    def record(self, counts: Ints, alive: Ints) -> None:
+    def record(self, counts: Ints, alive: Ints, weight: float) -> None:
         """Remember one second."""
+        self._weights.append(weight)
         self._past[self._now, alive] = counts.T
         self._now += 1
 
@@ -153,7 +155,7 @@ class _Comparison:
         self._catch_up(which, rows[lately])
         self._catch_up(which, rows[~lately])
         over = over.copy()
-        over[over] = log_mean(self._ratios[which][rows]) >= self._needed
+        over[over] = log_mean(self._ratios[which][rows]) >= self._needed[which]
         return over
 
     def _catch_up(self, which: str, rows: Ints) -> None:
@@ -165,5 +167,13 @@ class _Comparison:
         past[np.arange(first, self._now)[:, None] < done[rows]] = 0
         second, whose = np.nonzero(past[:, :, 1] + past[:, :, 3])
         quad = past[second, whose].T
-        np.add.at(self._ratios[which], rows[whose], log_ratios(quad[0], quad[1], quad[2], quad[3]))
+        if which == "slow":
+            found = log_ratios(quad[0], quad[1], quad[2], quad[3])
+        else:
+            found = np.zeros((len(whose), len(ODDS)))
+            weights = np.array(self._weights[first:])[second]
+            for weight in np.unique(weights):
+                at = weights == weight
+                found[at] = log_ratios_likelier(quad[1][at], quad[3][at], float(weight))
+        np.add.at(self._ratios[which], rows[whose], found)
         done[rows] = self._now

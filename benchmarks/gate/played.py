@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from benchmarks.gate.disturbed import KINDS, disturbed
-from benchmarks.gate.exact import ALPHA, LIMITS, most_aborted, most_promoted
+from benchmarks.gate.exact import LIMITS, RISK, most_aborted, most_promoted
 from benchmarks.gate.play import Played, Setting, play, steady
 from benchmarks.gate.rivals import WINDOW, Aborts, aborts
 from benchmarks.gate.worlds import FAILING, GOOD, INSIDE, NEAR, OUTSIDE, RATES, SLOW, TWICE, World
@@ -80,7 +80,7 @@ def compared(rollouts: int) -> Iterable[Figure]:
     for stable, goal in ((GOOD, 1.25), (NEAR, None)):
         for world in (*SLOW, *FAILING):
             share = "slow" if world in SLOW else "failed"
-            bound = wald_bound(getattr(world, share), LIMITS[share], ALPHA / 2)
+            bound = wald_bound(getattr(world, share), LIMITS[share], RISK[share])
             setting = Setting(20, grow=False, window=10**6, deadline=int(4 * bound) + 60)
             played = play(
                 steady(world, stable), setting, Policy(), rollouts, seeded("compared", stable.name, world.name)

@@ -22,6 +22,9 @@ class Quality:
 
     failed: float = 0.0
     slow: float = 0.0
+    refused: float = 0.0
+    hangs: float = 0.0
+    """They cross the limit and never end."""
 
 
 @dataclass
@@ -31,6 +34,8 @@ class CountingGateway:
     rate: float = 10.0
     quality: dict[str, Quality] = field(default_factory=dict)
     """Revision → how it is; others are without fault."""
+    only: str = ""
+    """The revision that all requests go to, whatever the weights are: those for another one never come."""
     unreadable: bool = False
     seed: int = 0
     counts: dict[str, Counts] = field(default_factory=dict)
@@ -78,7 +83,7 @@ class CountingGateway:
         sent = dict.fromkeys(self.weights, 0)
         for _ in range(self._arrivals()):
             revision = self.random.choices(list(self.weights), list(self.weights.values()))[0] if self.weights else None
-            if revision is None:
+            if revision is None or self.only not in {"", revision}:
                 continue
             sent[revision] += 1
             self.counts[revision] = self.counts[revision] + self._answer(revision, serving)
@@ -87,8 +92,12 @@ class CountingGateway:
     def _answer(self, revision: str, serving: Mapping[str, int]) -> Counts:
         how = self.quality.get(revision, Quality())
         if not serving.get(revision) or self.random.random() < how.failed:
-            return Counts(requests=1, failed=1)
-        return Counts(requests=1, timed=1, slow=int(self.random.random() < how.slow))
+            return Counts(tries=1, failed=1)
+        if self.random.random() < how.refused:
+            return Counts(tries=1, refused=1)
+        if self.random.random() < how.hangs:
+            return Counts(tries=1, timed=1, slow=1, pending=1)
+        return Counts(tries=1, timed=1, slow=int(self.random.random() < how.slow))
 
     def _arrivals(self) -> int:
         whole = int(self.rate)

@@ -40,7 +40,7 @@ def test_the_same_numbers_come_as_data() -> None:
         "requests": 288,
         "seconds": 144.0,
     }
-    assert data["evidenceToAbort"] == 200
+    assert data["evidenceToAbort"] == 250
 
 
 def test_without_traffic_nothing_is_ever_found() -> None:

@@ -68,9 +68,10 @@ chat  namespace team-a, model chat-small, http://chat.team-a.svc
 ├── rollout  Analysing, step 1 of 2, 5 % of the requests, for 1 min
 │   ├── gate  undecided: 31 requests so far, about 260 more needed; at 2 requests/s and 25 % that takes about 9 minutes
 │   ├── requests  canary 31, stable 590, 2 a second together
-│   ├── p95  1 of 30 are above 600ms (3.3 %); at most 5 % may be above 600ms; evidence against 0.41 of 400, for 2.9 of 100
-│   ├── errors  0 of 31 failed (0 %); at most 1 % may; evidence against 0.87 of 400, for 1.3 of 100
-│   ├── stable  evidence that the canary is worse 0.8 of 400
+│   ├── p95  1 of 30 are above 600ms (3.3 %); at most 5 % may be above 600ms; 1 still running beyond it; evidence against 0.41 of 500, for 2.9 of 100
+│   ├── errors  0 of 31 failed (0 %); at most 1 % may; evidence against 0.87 of 250, for 1.3 of 100
+│   ├── stable  evidence that the canary is worse 0.8 of 250
+│   ├── not counted  2 refused with a 4xx (stable 40), 1 left by their clients (stable 9); evidence that it refuses more 1.2 of 500
 │   └── left  about 8 min 50 s, 260 more requests
 ├── revision 91bd0200  canary, 5 % of the requests
 │   └── a  node-a  chat-a-91bd0200-y  ImagePullBackOff: no such image
@@ -248,7 +249,14 @@ def test_data_has_the_same_numbers_in_both_forms() -> None:
     pool = read_pool(samples.rolling(verdict=samples.VERDICT), samples.workers())
     data = json.loads(dump(pool, Form.JSON))
     assert data == yaml.safe_load(dump(pool, Form.YAML))
-    assert data["rollout"]["verdict"]["canary"] == {"requests": 31, "failed": 0, "timed": 30, "slow": 1}
+    assert data["rollout"]["verdict"]["canary"] == {
+        "requests": 31,
+        "failed": 0,
+        "timed": 30,
+        "slow": 1,
+        "refused": 2,
+        "left": 1,
+    }
     assert data["rollout"]["startedAt"] == samples.STARTED
     assert [revision["role"] for revision in data["revisions"]] == ["canary", "stable"]
     assert [revision["weight"] for revision in data["revisions"]] == [5, 95]

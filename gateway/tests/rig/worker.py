@@ -18,12 +18,13 @@ def own_address() -> str:
         return str(probe.getsockname()[0])
 
 
-Mode = Literal["ok", "full", "fail", "die", "stream"]
+Mode = Literal["ok", "full", "fail", "die", "stream", "refuse"]
 
 
 class Worker:
     """`mode`: ok; full (503, not started); fail (500); die (reset before an answer); stream (a byte, then on `go` the rest or, with
-    `break_stream`, a reset). With `waits` it does none of that before `go`."""
+    `break_stream`, a reset); refuse (4xx: `refusal`). With `waits` it does none of that before `go`, with `hangs` only for each
+    request of which the number is divisible by that."""
 
     def __init__(self, address: str, port: int) -> None:
         self.address, self.port = address, port
@@ -33,6 +34,8 @@ class Worker:
         self.requests = 0
         self.delay = 0.0
         self.waits = False
+        self.hangs = 0
+        self.refusal = 404
         self.break_stream = False
         self.last = b"data: last\n\n"
         self.running = 0
@@ -63,7 +66,7 @@ class Worker:
         self.body = body = await request.read()
         self.running += 1
         try:
-            if self.waits:
+            if self.waits or (self.hangs and self.requests % self.hangs == 0):
                 await self.go.wait()
             if self.delay:
                 await asyncio.sleep(self.delay)
@@ -80,6 +83,8 @@ class Worker:
             case "die":
                 if request.transport is not None:
                     request.transport.abort()
+            case "refuse":
+                return web.json_response({}, status=self.refusal)
             case "stream":
                 return await self._stream(request)
         return web.json_response({"worker": self.name, "bytes": len(body)}, headers={"x-slicewise-revision": "forged"})

@@ -1,6 +1,6 @@
 """A gateway's pod for tests with a real API server: follows the pool's ConfigMap, sends requests by its weights, tells of them as Envoy.
 
-The text is what Envoy 1.36 writes, recorded from `gateway/tests/rig`; the agent's answer is that of `/v1/gateway`.
+The text is what Envoy 1.40 writes, recorded from `gateway/tests/rig`; the agent's answer is that of `/v1/gateway`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,13 @@ from typing import Any
 from aiohttp import web
 from wiring.operator_process import Cluster
 
-from slicewise.gateway.bootstrap import LATENCY_EDGES_MS
-
 COUNTERS = """# TYPE envoy_cluster_upstream_rq_total counter
 envoy_cluster_upstream_rq_total{{envoy_cluster_name="rev-{revision}"}} {requests}
 # TYPE envoy_slicewise_failed counter
 envoy_slicewise_failed{{slicewise_cluster="rev-{revision}"}} {failed}
-# TYPE envoy_slicewise_requests counter
-envoy_slicewise_requests{{slicewise_cluster="rev-{revision}"}} {requests}
-# TYPE envoy_cluster_upstream_rq_time histogram
+# TYPE envoy_slicewise_fast counter
+envoy_slicewise_fast{{slicewise_cluster="rev-{revision}",slicewise_limit_ms="{limit_ms}"}} {requests}
 """
-BUCKET = 'envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="rev-{revision}",le="{edge}"}} {count}\n'
-COUNT = 'envoy_cluster_upstream_rq_time_count{{envoy_cluster_name="rev-{revision}"}} {count}\n'
 
 
 @dataclass
@@ -74,12 +69,12 @@ class CountingGatewayPod:
             requests = int(sent)
             parts.append(
                 COUNTERS.format(
-                    revision=revision, requests=requests, failed=int(requests * self.failing.get(revision, 0))
+                    revision=revision,
+                    requests=requests,
+                    failed=int(requests * self.failing.get(revision, 0)),
+                    limit_ms=self.limit_ms,
                 )
             )
-            edges = [*sorted({*map(int, LATENCY_EDGES_MS), self.limit_ms}), "+Inf"]
-            parts += [BUCKET.format(revision=revision, edge=edge, count=requests) for edge in edges]
-            parts.append(COUNT.format(revision=revision, count=requests))
         return "".join(parts)
 
     async def stats(self, _: web.Request) -> web.Response:

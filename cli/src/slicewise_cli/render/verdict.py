@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.text import Text
 
-from slicewise.pool.rollout.gate import SLOW_ALLOWED, Policy, to_abort, to_pass
+from slicewise.pool.rollout.gate import ERRORS, LATENCY, REFUSALS, SLOW_ALLOWED, Policy, to_abort, to_pass
 from slicewise.pool.rollout.times import read_time
 from slicewise_cli.render.words import duration, number, percent
 from slicewise_cli.view.rollout import Verdict
@@ -21,7 +21,11 @@ def verdict_lines(verdict: Verdict, now: float, *, judging: bool) -> list[Text]:
     if verdict.message and not said:
         says.append(f": {verdict.message}")
     lines = [says, _requests(verdict)]
-    lines += [line for line in (_slow(verdict), _failed(verdict), _compared(verdict)) if line is not None]
+    lines += [
+        line
+        for line in (_slow(verdict), _failed(verdict), _compared(verdict), _counted_out(verdict))
+        if line is not None
+    ]
     if judging and verdict.remaining_seconds is not None:
         left = verdict.remaining_seconds - max(0.0, now - (read_time(verdict.at) or now))
         more = f", {verdict.needed_requests:,} more requests" if verdict.needed_requests else ""
@@ -44,7 +48,9 @@ def _slow(verdict: Verdict) -> Text | None:
     seen = verdict.canary
     allowed = f"at most {SLOW_ALLOWED:.0%} may be above {limit}".replace("%", " %")
     line = Text(f"p95  {seen.slow:,} of {seen.timed:,} are above {limit} ({percent(seen.slow, seen.timed)}); {allowed}")
-    return _with_evidence(line, verdict, "slow")
+    if verdict.pending:
+        line.append(f"; {verdict.pending:,} still running beyond it")
+    return _with_evidence(line, verdict, "slow", LATENCY)
 
 
 def _failed(verdict: Verdict) -> Text | None:
@@ -56,14 +62,14 @@ def _failed(verdict: Verdict) -> Text | None:
     line = Text(
         f"errors  {seen.failed:,} of {seen.requests:,} failed ({percent(seen.failed, seen.requests)}); {allowed} may"
     )
-    return _with_evidence(line, verdict, "failed")
+    return _with_evidence(line, verdict, "failed", ERRORS)
 
 
-def _with_evidence(line: Text, verdict: Verdict, what: str) -> Text:
+def _with_evidence(line: Text, verdict: Verdict, what: str, cause: str) -> Text:
     """Evidence is a number that has to reach a bound, to abort or to pass: said as "so much of so much"."""
     above, below, policy = verdict.evidence.get(f"{what}Above"), verdict.evidence.get(f"{what}Below"), _policy(verdict)
     if policy and above is not None and below is not None:
-        line.append(f"; evidence against {number(above)} of {number(to_abort(policy))}", "dim")
+        line.append(f"; evidence against {number(above)} of {number(to_abort(policy, cause))}", "dim")
         line.append(f", for {number(below)} of {number(to_pass(policy))}", "dim")
     return line
 
@@ -77,4 +83,23 @@ def _compared(verdict: Verdict) -> Text | None:
     worse, policy = verdict.evidence.get("worseThanStable"), _policy(verdict)
     if worse is None or policy is None or not verdict.stable.requests:
         return None
-    return Text(f"stable  evidence that the canary is worse {number(worse)} of {number(to_abort(policy))}", "dim")
+    return Text(
+        f"stable  evidence that the canary is worse {number(worse)} of {number(to_abort(policy, ERRORS))}", "dim"
+    )
+
+
+def _counted_out(verdict: Verdict) -> Text | None:
+    """What says nothing of failures and latency; refusals are compared with stable's."""
+    seen, beside, policy = verdict.canary, verdict.stable, _policy(verdict)
+    if not (seen.refused or seen.left):
+        return None
+    parts = []
+    if seen.refused:
+        parts.append(f"{seen.refused:,} refused with a 4xx (stable {beside.refused:,})")
+    if seen.left:
+        parts.append(f"{seen.left:,} left by their clients (stable {beside.left:,})")
+    line = Text(f"not counted  {', '.join(parts)}")
+    more = verdict.evidence.get("refusedMore")
+    if seen.refused and more is not None and policy:
+        line.append(f"; evidence that it refuses more {number(more)} of {number(to_abort(policy, REFUSALS))}", "dim")
+    return line

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1 import CanarySpec
-from slicewise.pool.rollout.gate import to_abort, to_pass
+from slicewise.pool.rollout.gate import ERRORS, to_abort, to_pass
 from slicewise.pool.rollout.judge import policy_of, steps_of
 from slicewise.pool.rollout.power import Answer, Share, gate_power
 from slicewise.pool.rollout.words import outlook_words
@@ -95,7 +95,7 @@ def find_power(canary: CanarySpec, requests_per_second: float, most: float) -> G
             "confidence": canary.confidence,
             "tolerance": canary.tolerance,
         },
-        evidence_to_abort=to_abort(policy),
+        evidence_to_abort=to_abort(policy, ERRORS),
         evidence_to_pass=to_pass(policy),
         findings=tuple(findings),
         outlook=outlook_words(requests_per_second, share, policy, canary, deadline),

@@ -14,13 +14,18 @@ MOVING = frozenset({Phase.PLACING, Phase.WARMING, Phase.ANALYSING, Phase.PROMOTI
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Requests of one revision since the step began."""
+    """Requests of one revision: those of latency since the step began, all others since the attempt began."""
 
     requests: int = 0
+    """Given to it, and neither refused nor left."""
     failed: int = 0
     timed: int = 0
-    """Those whose answer came whole; `slow` are among them."""
+    """Those of which it is known whether they were slow; `slow` are among them."""
     slow: int = 0
+    refused: int = 0
+    """Answered with a 4xx."""
+    left: int = 0
+    """Left by the client before the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class Verdict:
     limits: Mapping[str, Any] = field(default_factory=dict)
     requests_per_second: float | None = None
     """Of both revisions together."""
+    pending: int = 0
+    """Requests of the canary that run and are over the limit."""
     needed_requests: int | None = None
     remaining_seconds: int | None = None
     at: str = ""
@@ -119,6 +126,7 @@ def _read_verdict(told: Mapping[str, Any] | None, steps: int) -> Verdict | None:
         evidence=dict(told.get("evidence") or {}),
         limits=dict(told.get("limits") or {}),
         requests_per_second=told.get("requestsPerSecond"),
+        pending=int(told.get("pending") or 0),
         needed_requests=told.get("neededRequests"),
         remaining_seconds=told.get("remainingSeconds"),
         at=told.get("at") or "",
@@ -127,4 +135,5 @@ def _read_verdict(told: Mapping[str, Any] | None, steps: int) -> Verdict | None:
 
 
 def _read_counts(told: Mapping[str, Any] | None) -> Counts:
-    return Counts(**{name: int((told or {}).get(name) or 0) for name in ("requests", "failed", "timed", "slow")})
+    names = ("requests", "failed", "timed", "slow", "refused", "left")
+    return Counts(**{name: max(0, int((told or {}).get(name) or 0)) for name in names})

@@ -7,19 +7,20 @@ from typing import Any, Final
 
 from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec
+from slicewise.api.v1alpha1.rollout import CanarySpec
 from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.gateways import Gateways
 from slicewise.controller.meter import Meter, about_of
 from slicewise.controller.records import PoolEntry
+from slicewise.gateway.outcomes import limit_seconds
 from slicewise.pool.rollout.judgement import Measured
 
 LOOK_SECONDS: Final = 0.8
 """The least time between two looks; a pass a second asks for one."""
 _ASKED_AT_ONCE: Final = 16
 """Gateway pods of one pool that are read at the same time, which bounds the memory that their answers take."""
-_NO_LIMIT_SECONDS: Final = 60.0
-"""An edge that every histogram has, for a canary that is judged by errors alone."""
 
 
 def offer(entry: PoolEntry, status: Mapping[str, Any]) -> Measured:
@@ -39,7 +40,16 @@ async def measure(entry: PoolEntry, pool: InferencePool, gateways: Gateways, clo
         return
     if meter.looked_at is not None and clock.monotonic() - meter.looked_at < LOOK_SECONDS:
         return
-    limit = duration_seconds(canary.p95) if canary.p95 is not None else _NO_LIMIT_SECONDS
+    limit = _limit(pool, canary)
     pods = {uid: pod.address for uid, pod in entry.gateway_pods.items() if pod.container and pod.address}
+    asked = clock.monotonic()
     answers = await at_most(_ASKED_AT_ONCE, [gateways.counters(address, limit) for address in pods.values()])
-    meter.add(dict(zip(pods, answers, strict=True)), revisions["stable"], revisions["canary"], clock.monotonic())
+    said = dict(zip(pods, answers, strict=True))
+    meter.add(said, revisions["stable"], revisions["canary"], clock.monotonic(), asked=asked, limit=limit)
+
+
+def _limit(pool: InferencePool, canary: CanarySpec) -> float:
+    """Return the limit that the gateway was told to count by."""
+    p95 = duration_seconds(canary.p95) if canary.p95 is not None else None
+    limits = (pool.spec.gateway or GatewaySpec()).limits or GatewayLimits()
+    return limit_seconds(p95, duration_seconds(limits.request_timeout))

@@ -8,12 +8,11 @@ from slicewise.gateway.clusters import OTLP_CLUSTER
 from slicewise.gateway.discovery import LISTENER, TYPE, Json, from_file, response, seconds, typed
 from slicewise.gateway.local_replies import build_local_replies
 from slicewise.gateway.model import CACHE_HEADER, HELD_HEADER, TENANT_HEADER, GatewayModel
-from slicewise.gateway.overload import is_overload
+from slicewise.gateway.outcomes import downstream_counters, limit_of, upstream_log
 from slicewise.gateway.routes import INTERNAL_ROUTE_NAME, ROUTE_NAME
 from slicewise.gateway.tenants import tenant_filters
 
 ADMIN_CLUSTER: Final = "admin"
-OUTCOME_TAG: Final = "slicewise_cluster"
 _OURS: Final = "x-slicewise-"
 _FIRST_LINE: Final = "5s"
 """How long a client may take from connecting to the end of its first line."""
@@ -96,8 +95,8 @@ def _clients(model: GatewayModel) -> Json:
         "request_timeout": "30s",
         "stream_idle_timeout": seconds(model.timeouts.gateway + 5),
         "local_reply_config": build_local_replies(),
-        "access_log": [_access_log(), *_outcomes()],
-        "http_filters": [*tenant_filters(model), _whole_bodies(model), _router()],
+        "access_log": [_access_log(), *downstream_counters(limit_of(model))],
+        "http_filters": [*tenant_filters(model), _whole_bodies(model), _router(**upstream_log(limit_of(model)))],
     }
     if model.otlp is not None:
         manager["tracing"] = _tracing(model)
@@ -130,8 +129,8 @@ def _internal(model: GatewayModel) -> Json:
         "max_request_headers_kb": 64,
         "stream_idle_timeout": seconds(model.timeouts.gateway + 5),
         "local_reply_config": build_local_replies(),
-        "access_log": [_access_log(), *_outcomes()],
-        "http_filters": [_whole_bodies(model), _router()],
+        "access_log": [_access_log(), *downstream_counters(limit_of(model))],
+        "http_filters": [_whole_bodies(model), _router(**upstream_log(limit_of(model)))],
     }
     if model.otlp is not None:
         manager["tracing"] = _tracing(model)
@@ -184,8 +183,8 @@ def _whole_bodies(model: GatewayModel) -> Json:
     )
 
 
-def _router() -> Json:
-    return typed("envoy.filters.http.router", _ROUTER, suppress_envoy_headers=True)
+def _router(**more: Json) -> Json:
+    return typed("envoy.filters.http.router", _ROUTER, suppress_envoy_headers=True, **more)
 
 
 def _access_log() -> Json:
@@ -194,46 +193,6 @@ def _access_log() -> Json:
         "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
         log_format={"json_format": dict(_ACCESS_LOG), "omit_empty_values": False},
     )
-
-
-def _outcomes() -> list[Json]:
-    """Count, for each cluster, the requests that have ended and those of them that failed; what clients did wrong in neither.
-
-    Envoy's own counters take a status for the outcome, so an answer that broke after its first byte is a success to them. These
-    count at the end of a request, both at the same moment.
-    """
-    answered = {"or_filter": {"filters": [_all(_status("GE", 200), _status("LE", 399)), _status("GE", 500)]}}
-    # Reset, gone, malformed, too late; not: left by the client.
-    broken = {"response_flag_filter": {"flags": ["UC", "UR", "UPE", "LR", "UT", "SI"]}}
-    # The edge took it, because the revision had no worker: whoever answered it in the end, this revision did not.
-    held = {
-        "extension_filter": typed(
-            "envoy.access_loggers.extension_filters.cel",
-            "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-            expression=f"'{HELD_HEADER}' in response.headers",
-        )
-    }
-    failed = {"or_filter": {"filters": [_status("GE", 500), broken, held]}}
-    # The gateway's own memory says nothing about a revision.
-    judged = _all(answered, is_overload(otherwise=True))
-    return [_counter("requests", judged), _counter("failed", _all(judged, failed))]
-
-
-def _counter(name: str, condition: Json) -> Json:
-    tag = {"name": OUTCOME_TAG, "value_format": "%UPSTREAM_CLUSTER_RAW%"}
-    kind = "envoy.extensions.access_loggers.stats.v3.Config"
-    counter = {"stat": {"name": name, "tags": [tag]}, "value_fixed": 1}
-    logger = typed("envoy.access_loggers.stats", kind, stat_prefix="slicewise", counters=[counter])
-    return {"filter": condition, **logger}
-
-
-def _all(*filters: Json) -> Json:
-    return {"and_filter": {"filters": list(filters)}}
-
-
-def _status(op: str, status: int) -> Json:
-    value = {"default_value": status, "runtime_key": f"slicewise.unused.status_{status}"}
-    return {"status_code_filter": {"comparison": {"op": op, "value": value}}}
 
 
 def _tracing(model: GatewayModel) -> Json:

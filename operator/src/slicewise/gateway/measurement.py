@@ -3,33 +3,37 @@
 Called with the text of `/stats/prometheus`. A number that cannot be read is `NoData` with its reason, never 0: an absent
 counter means 0 only where Envoy shows that it knows the revision's cluster.
 
-"Slow" is a count, because the histogram has an edge exactly at the limit. It and the total come from the same histogram: a
-histogram is merged with a delay that counters do not have, so a bucket against a counter would be wrong by what lies between.
+"Slow" is a count, told at the limit itself: of a request that ended later (`late`), or was seen to run on beyond it (`crossed`).
+Each such request is in both once it has ended, if Envoy looked in time; so the greater of the two is how many have been slow for
+certain, and none is counted twice, neither when it ends after it was seen nor by another read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
 from typing import Final
 
 from slicewise.api.bounds import count
-from slicewise.gateway.bootstrap import edge_ms
-from slicewise.gateway.listener import OUTCOME_TAG
 from slicewise.gateway.model import revision_of
+from slicewise.gateway.outcomes import LIMIT_TAG, OUTCOME_TAG, limit_ms
 
+_TIMED: Final = ("crossed", "fast", "late", "gone", "left")
+_TOLD: Final = ("failed", "refused")
+_TRIES: Final = ("rq_total", "rq_pending_failure_eject", "rq_pending_overflow", "cx_none_healthy")
+"""What becomes of a try: a worker gets it, cannot be reached, has too much to do, or there is none."""
 STATS_FILTER: Final = (
-    r"^(cluster\.rev-[-a-z0-9]+\.upstream_rq_(total|time)|server\.uptime"
-    rf"|slicewise\.(requests|failed)\.{OUTCOME_TAG}\.rev-[-a-z0-9]+)$"
+    rf"^(cluster\.rev-[-a-z0-9]+\.upstream_({'|'.join(_TRIES)}|rq_retry|rq_active)|server\.uptime"
+    rf"|slicewise\.({'|'.join((*_TIMED, *_TOLD))})\.{OUTCOME_TAG}\.rev-[-a-z0-9]+(\.{LIMIT_TAG}\.[0-9]+)?)$"
 )
 """Envoy's own names of what `parse_stats` reads; as the query `filter` it keeps the answer small."""
 
 _LINE: Final = re.compile(r"^(envoy_[a-z_]+)(?:\{(.*)\})? (\S+)$")
 _LABEL: Final = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
-_EDGE: Final = re.compile(r"[0-9]{1,12}([.][0-9]{1,12})?(e[+-]?[0-9]{1,2})?")
 _CLUSTER: Final = "envoy_cluster_name"
-_TIME: Final = "envoy_cluster_upstream_rq_time"
+_OURS: Final = "envoy_slicewise_"
+_ENVOYS: Final = "envoy_cluster_upstream_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +47,48 @@ class NoData:
 class Counts:
     """Requests of one revision. In a reading since Envoy started, in an interval between two readings.
 
-    `slow` are among `timed`: answers that came whole. `failed` are among `requests`: those that ended, without what clients made
-    wrong (4xx) or left; an answer that broke off is a failure. What was tried again elsewhere counts once, with its last outcome.
+    What was tried again elsewhere counts once, with its last outcome. What Envoy answered before a worker was asked is in none.
     """
 
-    requests: int = 0
+    tries: int = 0
+    """Requests that the revision got, each try for itself, whether a worker could be asked or not."""
+    retried: int = 0
+    """Tries that were not the first one."""
     failed: int = 0
+    """Requests that ended in an error, in time-out or in an answer that broke off."""
+    refused: int = 0
+    """Requests that a worker answered with a 4xx."""
+    left: int = 0
+    """Requests that the client left before the limit."""
     timed: int = 0
+    """Requests of which it is known whether they were slow: answered before the limit, or over it."""
     slow: int = 0
+    """Of these, the ones over the limit, whether they have ended or not."""
+    pending: int = 0
+    """Requests that run at the moment and are over the limit. No sum over time."""
+
+    @property
+    def started(self) -> int:
+        """Requests that the revision got."""
+        return self.tries - self.retried
+
+    @property
+    def requests(self) -> int:
+        """Requests that the revision got and that are not counted out: neither refused nor left by the client."""
+        return self.started - self.refused - self.left
 
     def __add__(self, other: Counts) -> Counts:
         """Return both together, as for two gateway pods."""
-        return Counts(
-            self.requests + other.requests,
-            self.failed + other.failed,
-            self.timed + other.timed,
-            self.slow + other.slow,
-        )
+        return _made([ours + theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True)])
+
+    def since(self, before: Counts) -> Counts | NoData:
+        """Return what came after `before`, or why that cannot be told."""
+        *deltas, _ = (now - then for now, then in zip(astuple(self), astuple(before), strict=True))
+        return NoData("a counter went back") if min(deltas) < 0 else _made([*deltas, self.pending])
+
+
+def _made(numbers: Iterable[int]) -> Counts:
+    return Counts(*numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +100,11 @@ class Reading:
     revisions: Mapping[str, Counts | NoData]
 
 
-def parse_stats(text: str, p95_seconds: float) -> Reading | NoData:
-    """Return what Envoy counted, from its Prometheus text; slow means longer than `p95_seconds`."""
+def parse_stats(text: str, limit: float) -> Reading | NoData:
+    """Return what Envoy counted, from its Prometheus text; slow means longer than `limit` seconds."""
     uptime: int | None = None
     clusters: dict[str, dict[str, int]] = {}
+    others: set[str] = set()
     for line in text.splitlines():
         if line.startswith("#") or not line:
             continue
@@ -85,11 +115,16 @@ def parse_stats(text: str, p95_seconds: float) -> Reading | NoData:
         if name == "envoy_server_uptime":
             uptime = value
         elif cluster := labels.get(_CLUSTER) or labels.get(OUTCOME_TAG):
-            clusters.setdefault(cluster, {})[_key(name, labels)] = value
+            if labels.get(LIMIT_TAG, str(limit_ms(limit))) == str(limit_ms(limit)):
+                clusters.setdefault(cluster, {})[name.removeprefix(_OURS)] = value
+            else:
+                others.add(cluster)
     if uptime is None:
         return NoData("the answer does not hold Envoy's counters")
-    known = ((revision_of(cluster), found) for cluster, found in clusters.items())
-    return Reading(uptime, {revision: _counts(found, p95_seconds) for revision, found in known if revision})
+    known = ((revision_of(cluster), cluster, found) for cluster, found in clusters.items())
+    return Reading(
+        uptime, {revision: _counts(found, limit, cluster in others) for revision, cluster, found in known if revision}
+    )
 
 
 def between(before: Reading, after: Reading, revision: str) -> Counts | NoData:
@@ -103,12 +138,7 @@ def between(before: Reading, after: Reading, revision: str) -> Counts | NoData:
         return last
     if isinstance(first, NoData):
         return first
-    delta = Counts(
-        last.requests - first.requests, last.failed - first.failed, last.timed - first.timed, last.slow - first.slow
-    )
-    if min(delta.requests, delta.failed, delta.timed, delta.slow) < 0:
-        return NoData("a counter went back")
-    return delta
+    return last.since(first)
 
 
 def _sample(line: str) -> tuple[str, dict[str, str], int] | None:
@@ -123,22 +153,22 @@ def _sample(line: str) -> tuple[str, dict[str, str], int] | None:
     return None if bounded is None else (match[1], dict(_LABEL.findall(match[2] or "")), bounded)
 
 
-def _key(name: str, labels: Mapping[str, str]) -> str:
-    if name == f"{_TIME}_bucket":
-        le = labels.get("le", "")
-        return f"le {float(le):g}" if _EDGE.fullmatch(le) else f"le {le}"
-    return name
-
-
-def _counts(found: Mapping[str, int], p95_seconds: float) -> Counts | NoData:
-    if "envoy_cluster_upstream_rq_total" not in found:
+def _counts(found: Mapping[str, int], limit: float, by_another_limit: bool) -> Counts | NoData:
+    if f"{_ENVOYS}rq_total" not in found:
         return NoData("Envoy does not say how many requests the revision had")
     # Envoy names a counter of ours with its first event.
-    requests, failed = found.get("envoy_slicewise_requests", 0), found.get("envoy_slicewise_failed", 0)
-    if f"{_TIME}_count" not in found:
-        return Counts(requests, failed)
-    edge = f"le {edge_ms(p95_seconds):g}"
-    if edge not in found or "le +Inf" not in found:
-        return NoData(f"the histogram has no edge at {p95_seconds:g} s: the gateway was started with another limit")
-    total = found["le +Inf"]
-    return Counts(requests, failed, total, total - found[edge])
+    crossed, fast, late, gone, left = (found.get(name, 0) for name in _TIMED)
+    failed, refused = (found.get(name, 0) for name in _TOLD)
+    if by_another_limit and not any((crossed, fast, late, left)):
+        return NoData(f"the gateway was started with another limit than {limit:g} s")
+    slow = max(late, crossed)
+    return Counts(
+        tries=sum(found.get(f"{_ENVOYS}{name}", 0) for name in _TRIES),
+        retried=found.get(f"{_ENVOYS}rq_retry", 0),
+        failed=failed,
+        refused=refused,
+        left=left,
+        timed=fast + slow,
+        slow=slow,
+        pending=min(found.get(f"{_ENVOYS}rq_active", 0), max(0, crossed - gone)),
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,8 +20,9 @@ def status(reads: int = 0, **rollout: Any) -> dict[str, Any]:
     return {"rollout": {"phase": "Analysing", "target": CANARY, "step": 0, "verdict": verdict, **rollout}}
 
 
-def reading(canary: int, stable: int = 0, *, failed: int = 0, uptime: int = 100) -> Reading:
-    return Reading(uptime, {CANARY: Counts(canary, failed, canary, 0), STABLE: Counts(stable, 0, stable, 0)})
+def reading(canary: int, stable: int = 0, *, slow: int = 0, uptime: int = 100, **more: int) -> Reading:
+    counts = Counts(tries=canary, timed=canary, slow=slow, **more)
+    return Reading(uptime, {CANARY: counts, STABLE: Counts(tries=stable, timed=stable)})
 
 
 def looked(*looks: Mapping[str, Reading | NoData]) -> Meter:
@@ -42,14 +45,14 @@ def test_nobody_is_judged_outside_an_analysis() -> None:
     assert about_of(status()) is not None
 
 
-def test_the_first_two_readings_of_a_pod_are_only_a_base() -> None:
+def test_the_first_reading_of_a_pod_is_only_a_base() -> None:
     meter = looked({"a": reading(1000, 5000)}, {"a": reading(1001, 5009)}, {"a": reading(1003, 5019)})
-    assert counted(meter) == (2, 10)
+    assert counted(meter) == (3, 19)
     assert meter.offer(status()).seconds == 2
     assert meter.offer(status()).trouble == ""
 
 
-def test_pods_are_added_up_and_one_that_comes_later_counts_from_its_third_look_on() -> None:
+def test_pods_are_added_up_and_one_that_comes_later_counts_from_its_second_look_on() -> None:
     meter = looked(
         {"a": reading(0)},
         {"a": reading(0)},
@@ -84,14 +87,14 @@ def test_counters_that_went_back_void_their_interval(broken: Reading) -> None:
 
 
 def test_an_interval_of_which_half_is_unknown_is_void_as_a_whole() -> None:
-    half = Reading(100, {CANARY: Counts(5, 0, 5, 0), STABLE: NoData("the histogram has no edge")})
+    half = Reading(100, {CANARY: Counts(tries=5, timed=5), STABLE: NoData("another limit")})
     meter = looked({"a": reading(0)}, {"a": reading(0)}, {"a": half})
     assert counted(meter) == (0, 0)
-    assert meter.offer(status()).trouble == "the histogram has no edge"
+    assert meter.offer(status()).trouble == "another limit"
 
 
 def test_counts_that_cannot_be_are_said_and_not_counted() -> None:
-    meter = looked({"a": reading(0)}, {"a": reading(0)}, {"a": reading(1, failed=2)})
+    meter = looked({"a": reading(0)}, {"a": reading(0)}, {"a": reading(1, slow=2)})
     assert counted(meter) == (0, 0)
     assert "contradict" in meter.offer(status()).trouble
 
@@ -115,3 +118,88 @@ def test_another_step_or_attempt_begins_with_a_new_base() -> None:
     assert meter.offer(status(0, step=1)).trouble == NOT_LOOKED
     meter.add({"a": reading(50)}, STABLE, CANARY, 3)
     assert meter.offer(status(0, step=1)).tally.canary.requests == 0
+
+
+def test_a_request_that_is_tried_again_counts_once() -> None:
+    meter = looked({"a": reading(0)}, {"a": reading(10, retried=3)})
+    assert counted(meter) == (7, 0)
+
+
+def test_what_is_refused_or_left_is_counted_apart() -> None:
+    canary = looked({"a": reading(0)}, {"a": reading(10, refused=3, left=2)}).offer(status()).tally.canary
+    assert (canary.requests, canary.refused, canary.left) == (5, 3, 2)
+
+
+def test_a_request_has_settled_when_the_limit_has_passed_between_the_end_of_one_look_and_the_beginning_of_another() -> (
+    None
+):
+    meter = Meter()
+    meter.offer(status())
+    settled = []
+    for second, begun in enumerate([0, 10, 20, 30, 40]):
+        meter.add({"a": reading(begun)}, STABLE, CANARY, second + 0.3, asked=float(second), limit=2.0)
+        settled.append(meter.offer(status()).tally.canary.settled)
+    assert settled == [0, 0, 0, 0, 10], "of those begun by 1.3 it is known at 4.0, not at 3.0"
+
+
+def test_what_had_not_settled_when_a_pod_started_anew_never_does() -> None:
+    meter = looked({"a": reading(0)}, {"a": reading(50)}, {"a": reading(0, uptime=1)}, {"a": reading(8, uptime=2)})
+    assert meter.offer(status()).tally.canary.settled == 58
+    late = Meter()
+    late.offer(status())
+    for second, (begun, uptime) in enumerate([(0, 9), (50, 10), (0, 1), (8, 2), (8, 3), (8, 4)]):
+        late.add({"a": reading(begun, uptime=uptime)}, STABLE, CANARY, float(second), limit=2.0)
+    assert late.offer(status()).tally.canary.settled == 8
+
+
+def test_what_runs_beyond_the_limit_is_as_of_the_latest_look_and_of_all_pods() -> None:
+    meter = looked({"a": reading(9), "b": reading(9)}, {"a": reading(9, pending=3), "b": reading(9, pending=4)})
+    assert meter.offer(status()).pending == 7
+    meter.add({"a": reading(9, pending=1), "b": reading(9)}, STABLE, CANARY, 3)
+    assert meter.offer(status()).pending == 1
+
+
+def test_refusals_are_compared_by_the_share_that_was_asked_for_or_more_if_more_came() -> None:
+    def evidence(weight: int, canary: int, stable: int) -> float:
+        meter = Meter()
+        meter.offer(status(weight=weight))
+        meter.add({"a": reading(0)}, STABLE, CANARY, 0)
+        meter.add({"a": reading(canary, stable, refused=1)}, STABLE, CANARY, 1)
+        return max(meter.offer(status(weight=weight)).tally.refused_ratios)
+
+    assert evidence(5, 5, 95) > evidence(25, 5, 95) > evidence(5, 80, 20) > 0
+    assert evidence(5, 5, 0) == 0, "nobody to compare with"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_request_is_counted_twice_however_it_is_read(seed: int) -> None:
+    """Two pods, restarts, lost reads: what the tally has is never more than what happened."""
+    draw = random.Random(seed)
+    truth = {"begun": 0, "slow": 0, "refused": 0}
+    pods = {uid: {"begun": 0, "slow": 0, "refused": 0, "uptime": 0, "was": 0} for uid in "ab"}
+    meter = Meter()
+    meter.offer(status())
+    last = (0, 0, 0)
+    for second in range(200):
+        answers: dict[str, Reading | NoData] = {}
+        for uid, pod in pods.items():
+            pod["uptime"] += 1
+            if draw.random() < 0.05:
+                pod.update(begun=0, slow=0, refused=0, uptime=0, was=0)
+            for name in ("begun", "slow", "refused"):
+                more = draw.randrange(4)
+                pod[name] += more
+                truth[name] += more
+            pod["begun"] += pod["slow"] - pod["was"]
+            truth["begun"] += pod["slow"] - pod["was"]
+            pod["was"] = pod["slow"]
+            numbers = reading(pod["begun"] + pod["refused"], 100 * second, slow=pod["slow"], refused=pod["refused"])
+            answers[uid] = replace(numbers, uptime=pod["uptime"]) if draw.random() < 0.9 else NoData("silent")
+        meter.add(answers, STABLE, CANARY, float(second), limit=draw.choice([0.0, 3.0]))
+        seen = meter.offer(status()).tally.canary
+        now = (seen.timed, seen.slow, seen.refused)
+        assert all(after >= before for after, before in zip(now, last, strict=True))
+        assert seen.slow <= truth["slow"]
+        assert seen.refused <= truth["refused"]
+        assert seen.settled <= seen.requests <= truth["begun"]
+        last = now

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.gate import picture
-from benchmarks.gate.chain import course, edges, ever_at_least, ever_at_most, median
+from benchmarks.gate.chain import course, edges, ever_at_least, ever_at_most, median, settled
 from benchmarks.gate.compare import log_ratios
 from benchmarks.gate.play import Setting, play, steady
 from benchmarks.gate.worlds import FAILING, GOOD, INSIDE, SLOW, TWICE_FAILED, TWICE_SLOW, World
 
 from slicewise.pool.rollout.evidence import log_ratios_worse
-from slicewise.pool.rollout.gate import Policy, Samples, Tally, Verdict, assess
+from slicewise.pool.rollout.gate import Policy, Verdict, assess
+from slicewise.pool.rollout.tally import Tally
 
 VERDICTS = {Verdict.PASS: 1, Verdict.FAIL: -1, Verdict.UNDECIDED: 0, Verdict.NO_DATA: 0}
 ROOT = Path(__file__).parents[4]
@@ -35,7 +36,7 @@ def test_the_edges_are_where_the_verdict_turns(requests: int) -> None:
 
     def verdict(bad_slow: int, bad_failed: int) -> Verdict:
         bad_slow, bad_failed = (min(requests, max(0, bad)) for bad in (bad_slow, bad_failed))
-        return assess(Tally(Samples(requests, bad_failed, requests, bad_slow)), policy, window_over=True).verdict
+        return assess(Tally(settled(requests, bad_failed, bad_slow)), policy, window_over=True).verdict
 
     most_slow, most_failed = int(slow.passes[requests]), int(failed.passes[requests])
     passes = most_slow >= 0 and most_failed >= 0
@@ -58,16 +59,16 @@ def test_a_played_rollout_ends_as_the_gate_itself_ends_it(world: World, compare:
     played = play(steady(world, INSIDE[1]), setting, policy, rollouts, np.random.default_rng(5), seen.append)
     for one in range(rollouts):
         tally = Tally()
-        verdict, second = 0, setting.deadline
+        verdict, second, weight = 0, setting.deadline, setting.weight
         for now, (alive, counts) in enumerate(seen, 1):
             requests, slow, failed, others, other_slow, other_failed = map(int, counts[:, list(alive).index(one)])
-            tally = tally.plus(
-                Samples(requests, failed, requests, slow), Samples(others, other_failed, others, other_slow)
-            )
+            tally = tally.plus(settled(requests, failed, slow), settled(others, other_failed, other_slow), weight)
             verdict = VERDICTS[assess(tally, policy, window_over=now >= setting.window).verdict]
             if verdict:
                 second = now
                 break
+            if now % setting.window == 0:
+                weight = min(setting.highest_weight, 2 * weight)
         assert (played.verdict[one], played.seconds[one]) == (verdict, second)
         assert played.requests[one] == tally.canary.requests
 

@@ -32,7 +32,7 @@ def test_a_failing_canary_loses_its_requests_in_seconds_and_then_its_worker() ->
     assert run.status["rollout"]["abortReason"] == "TooManyErrors"
     message = run.status["rollout"]["message"]
     assert re.search(r"too many failures: \d+ of \d+ requests failed \(maxErrors 1%\), ", message)
-    assert re.search(r"evidence \S+, that it is worse than stable \S+, and 200 aborts", message)
+    assert re.search(r"evidence \S+, that it is worse than stable \S+, and 250 aborts", message)
     bad = wanted(run)
     assert run.gateway is not None
     runs(run, 2)

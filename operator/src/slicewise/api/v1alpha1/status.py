@@ -63,22 +63,37 @@ class RevisionsStatus(ApiModel):
 
 
 class CountsStatus(ApiModel):
-    """Requests since the step began: `failed` are among those that ended, `slow` among those whose answer came whole."""
+    """Requests of a revision: those of latency since the step began, all others since the attempt began."""
 
     requests: int | None = None
+    """Given to the revision, and neither refused nor left."""
     failed: int | None = None
     timed: int | None = None
+    """Of which it is known whether they were slow."""
     slow: int | None = None
+    """Of these, the ones over `p95`, whether they have ended or not."""
+    refused: int | None = None
+    """Answered by a worker with a 4xx. Compared with the other revision's only."""
+    left: int | None = None
+    """Left by the client before `p95`."""
+    settled: int | None = None
+    """Of `requests`, those that began longer ago than `p95`: a pass rests on them."""
+    settled_here: int | None = None
+    """The same since the step began."""
 
 
 class EvidenceStatus(ApiModel):
-    """Evidence against "within the limit" (above), "`tolerance` times the limit" (below), "no worse than stable"; 1 says nothing."""
+    """Evidence against "within the limit" (above), "`tolerance` times the limit" (below), "no worse", "refuses no more" and "is left no
+    more than stable"; 1 says nothing.
+    """
 
     slow_above: float | None = None
     failed_above: float | None = None
     slow_below: float | None = None
     failed_below: float | None = None
     worse_than_stable: float | None = None
+    refused_more: float | None = None
+    left_more: float | None = None
 
 
 class LimitsStatus(ApiModel):
@@ -97,7 +112,7 @@ class VerdictStatus(ApiModel):
     verdict: Short | None = None
     """Pass, Fail, Undecided or NoData."""
     cause: Short | None = None
-    """`latency` or `errors` with Fail, `unreadable` with NoData."""
+    """`errors`, `latency` or `refusals` with Fail, `left` with Undecided, `unreadable` with NoData."""
     message: Sentence | None = None
     outlook: Sentence | None = None
     """What the gate can tell at this traffic."""
@@ -105,7 +120,9 @@ class VerdictStatus(ApiModel):
     stable: CountsStatus | None = None
     evidence: EvidenceStatus | None = None
     comparison: Annotated[str, Field(max_length=1024)] | None = None
-    """The running comparison with stable, in logarithms, so that a new leader goes on."""
+    """The running comparisons with stable, in logarithms, so that a new leader goes on."""
+    pending: int | None = None
+    """Requests of the canary that run and are over `p95`: what becomes of them is not known."""
     limits: LimitsStatus | None = None
     requests_per_second: float | None = None
     """Of both revisions together."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from slicewise.api.v1alpha1.rollout import CanarySpec, OnUndecided
-from slicewise.pool.rollout.gate import Verdict
+from slicewise.pool.rollout.gate import ERRORS, LATENCY, REFUSALS, Verdict
 from slicewise.pool.rollout.judge import Course, fresh, judge, steps_of
 from slicewise.pool.rollout.judgement import Judgement
 from slicewise.pool.rollout.request import Action, Request
@@ -22,7 +22,9 @@ WRITE_SECONDS: Final = 5.0
 """How often the numbers of a verdict are written while nothing follows from them."""
 LOOK_SECONDS: Final = 1.0
 """How often the counters are looked at."""
-_REASONS: Final = {"errors": "TooManyErrors", "latency": "TooSlow"}
+_REASONS: Final = {ERRORS: "TooManyErrors", LATENCY: "TooSlow", REFUSALS: "RefusesRequests"}
+_SUSPECT: Final = 10.0
+"""Evidence of more refusals than stable's from which on a canary gets no larger share."""
 
 
 def begin(state: RolloutState, gate: CanarySpec | None, now: float) -> RolloutState:
@@ -134,10 +136,16 @@ def _extended(state: RolloutState, judgement: Judgement, course: Course, view: R
     """The window is over and says nothing yet: another one, at twice the share where that helps."""
     further = replace(judgement, window_from=judgement.watched)
     grown = min(2 * course.weight, course.most)
-    if not course.canary.grow or view.measured.trouble or grown <= course.weight:
+    if not course.canary.grow or view.measured.trouble or grown <= course.weight or _refuses(judgement):
         return _recorded(state, further, course, now)
     message = f"{judgement.message}; the share grows from {course.weight} % to {grown} %"
     return replace(state, judgement=further, weight=grown, message=_at(course, message))
+
+
+def _refuses(judgement: Judgement) -> bool:
+    """Whether more of what clients ask would be refused at a larger share, as far as can be seen."""
+    seen = judgement.tally.canary
+    return judgement.evidence.refused_more >= _SUSPECT or (seen.refused > 0 and seen.requests <= 0)
 
 
 def _recorded(state: RolloutState, judgement: Judgement, course: Course, now: float) -> RolloutState:
@@ -153,7 +161,6 @@ def _at_step(state: RolloutState, gate: CanarySpec, index: int, now: float, why:
     """A step begins. Its share is never less than the one before grew to."""
     steps = steps_of(gate)
     weight = max(state.weight or 0, steps[index].weight)
-    outlook = state.judgement.outlook if state.judgement is not None else ""
     return replace(
         state,
         step=index,
@@ -161,7 +168,7 @@ def _at_step(state: RolloutState, gate: CanarySpec, index: int, now: float, why:
         weight=weight,
         step_since=now,
         held=False,
-        judgement=fresh(gate, now, outlook=outlook),
+        judgement=fresh(gate, now, before=state.judgement),
         message=f"{why}; step {index + 1} of {len(steps)} begins, with {weight} % of the requests for {steps[index].window}",
     )
 

@@ -79,6 +79,21 @@ def log_ratios_worse(total: int, bad: int, other_total: int, other_bad: int) -> 
     )
 
 
+def log_ratios_likelier(ours: int, theirs: int, share: float) -> tuple[float, ...]:
+    """Return, for each of `ODDS`, the log likelihood ratio of some bad requests against "one of ours is no likelier to be bad".
+
+    `ours`, `theirs`: bad requests of either version; `share`: the most that our part of all requests was. Which version a request
+    goes to is drawn for each anew, so where both are alike a bad one is ours with a chance of `share` at most, however many there
+    are, however they come together, and however long after its beginning a request turns out to be bad. That is why this needs
+    no count of good ones. With a share of 1 there is nobody to compare with, and it says nothing.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"no such share: {share}")
+    if share == 1.0 or ours + theirs == 0:
+        return (0.0,) * len(ODDS)
+    return tuple(ours * log(odds) - (ours + theirs) * log(odds * share + 1 - share) for odds in ODDS)
+
+
 def _log_sum_exp(values: Sequence[float]) -> float:
     top = max(values)
     return top if top == -inf else top + log(sum(exp(value - top) for value in values))

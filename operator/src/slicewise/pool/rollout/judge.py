@@ -14,7 +14,14 @@ from slicewise.api.v1alpha1.rollout import CanarySpec, CanaryStep, GateRule
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
 from slicewise.pool.rollout.judgement import UNREADABLE, Judgement, Measured
 from slicewise.pool.rollout.power import Share, more_to_pass, seconds_for
-from slicewise.pool.rollout.words import NO_TRAFFIC, counted, duration, outlook_words, undecided_words, verdict_words
+from slicewise.pool.rollout.words import (
+    NO_TRAFFIC,
+    counted,
+    nothing_told,
+    outlook_words,
+    undecided_words,
+    verdict_words,
+)
 
 DEFAULT_STEPS: Final = (CanaryStep(weight=5, window="60s"),)
 OUTLOOK_SECONDS: Final = 10.0
@@ -85,11 +92,16 @@ def limits_of(canary: CanarySpec) -> dict[str, Any]:
     return {name: value for name, value in limits.items() if value is not None}
 
 
-def fresh(canary: CanarySpec, now: float, *, outlook: str = "") -> Judgement:
-    """Return what is known of a canary when a step begins: nothing."""
-    return Judgement(
-        message="no request has been counted yet", limits=limits_of(canary), outlook=outlook, since=now, at=now
-    )
+def fresh(canary: CanarySpec, now: float, *, before: Judgement | None = None) -> Judgement:
+    """Return what is known of a canary when a step begins.
+
+    `before`: what was known when the step before it ended. Failures and refusals are of the same version at each share, so they
+    count on; latency changes with the load, so it is counted anew.
+    """
+    known = Judgement(message="no request has been counted yet", limits=limits_of(canary), since=now, at=now)
+    if before is None:
+        return known
+    return replace(known, tally=before.tally.at_next_step(), outlook=before.outlook, rate=before.rate)
 
 
 def judge(before: Judgement, course: Course, measured: Measured, now: float) -> Judgement:
@@ -101,11 +113,12 @@ def judge(before: Judgement, course: Course, measured: Measured, now: float) -> 
         watched=watched,
         rate=_rate(before, measured),
         reads=before.reads + measured.reads,
+        pending=measured.pending if measured.reads else before.pending,
         limits=limits_of(course.canary),
         at=now,
     )
     policy = policy_of(course.canary)
-    found = assess(judgement.tally, policy, window_over=watched >= course.window)
+    found = assess(judgement.tally, policy, window_over=watched >= course.window, pending=judgement.pending)
     judgement = replace(judgement, verdict=found.verdict, cause=found.cause, evidence=found.evidence)
     if found.verdict is not Verdict.FAIL and (measured.trouble or found.verdict is Verdict.NO_DATA):
         return _without_data(judgement, course, measured)
@@ -123,20 +136,22 @@ def _without_data(judgement: Judgement, course: Course, measured: Measured) -> J
     if measured.trouble:
         message = f"no data: {measured.trouble}; until then {so_far}"
     else:
-        message = f"no data: not one request of the canary in {duration(judgement.watched)} at {course.weight} % of the traffic"
+        message = f"no data: {nothing_told(judgement, course.weight)}"
         judgement = _with_outlook(judgement, course, policy_of(course.canary))
     return replace(judgement, verdict=Verdict.NO_DATA, cause=cause, message=message, needed=None, remaining=None)
 
 
 def _undecided(judgement: Judgement, course: Course, policy: Policy) -> Judgement:
     seen = judgement.tally.canary
-    needed = more_to_pass(seen.requests, seen.failed, seen.timed, seen.slow, policy)
+    needed = more_to_pass(
+        max(0, seen.requests), seen.failed + judgement.pending, seen.timed, seen.slow + judgement.pending, policy
+    )
     left = max(0.0, course.window - judgement.watched)
     seconds = max(left, seconds_for(needed, judgement.rate or 0.0, course.share))
     grown = max(course.weight, course.most) if course.canary.grow else course.weight
     return replace(
         judgement,
-        message=undecided_words(seen, needed, judgement.rate, seconds, grown),
+        message=undecided_words(judgement, needed, seconds, grown),
         needed=None if needed == inf else int(needed),
         remaining=None if seconds == inf else seconds,
     )
@@ -155,7 +170,8 @@ def _rate(before: Judgement, measured: Measured) -> float | None:
     if measured.seconds <= 0:
         return before.rate
     counts = measured.tally
-    latest = (counts.canary.requests + counts.stable.requests) / measured.seconds
+    given = sum(max(0, one.requests + one.counted_out) for one in (counts.canary, counts.stable))
+    latest = given / measured.seconds
     known = before.rate if before.rate is not None else latest
     share = max(measured.seconds / _REMEMBERED_SECONDS, measured.seconds / (before.watched + measured.seconds))
     return known + (latest - known) * min(1.0, share)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Final
 
 from slicewise.pool.rollout.evidence import ODDS
-from slicewise.pool.rollout.gate import Evidence, Samples, Tally, Verdict
+from slicewise.pool.rollout.gate import Evidence, Verdict
+from slicewise.pool.rollout.tally import Samples, Tally
 from slicewise.pool.rollout.times import format_time, read_time
 
 UNREADABLE: Final = "unreadable"
-"""Cause of `NoData` where the counters cannot be read; without a cause not one request came."""
+"""Cause of `NoData` where the counters cannot be read; without a cause no request came that says anything."""
 NOTHING: Final = (0.0,) * len(ODDS)
 
 
@@ -28,6 +30,8 @@ class Measured:
     reads: int = 0
     trouble: str = ""
     """Why the latest look does not tell all; empty where every gateway pod was read."""
+    pending: int = 0
+    """Requests of the canary that were running at the latest look and over the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Judgement:
     evidence: Evidence = field(default_factory=Evidence)
     limits: Mapping[str, Any] = field(default_factory=dict)
     """As `status.rollout.verdict.limits`."""
+    pending: int = 0
+    """Requests of the canary that run and are over the limit; what becomes of them is not known."""
     rate: float | None = None
     """Requests per second of both revisions together."""
     needed: int | None = None
@@ -79,10 +85,11 @@ def write_judgement(judgement: Judgement | None) -> dict[str, Any] | None:
             "slowBelow": evidence.slow_below,
             "failedBelow": evidence.failed_below,
             "worseThanStable": evidence.worse_than_stable,
+            "refusedMore": evidence.refused_more,
+            "leftMore": evidence.left_more,
         },
-        "comparison": " ".join(
-            f"{value:.6g}" for value in (*judgement.tally.slow_ratios, *judgement.tally.failed_ratios)
-        ),
+        "comparison": " ".join(f"{value:.6g}" for ratios in _ratios(judgement.tally) for value in ratios),
+        "pending": judgement.pending or None,
         "limits": dict(judgement.limits) or None,
         "requestsPerSecond": None if judgement.rate is None else round(judgement.rate, 3),
         "neededRequests": judgement.needed,
@@ -101,22 +108,25 @@ def read_judgement(stored: object) -> Judgement | None:
     if not isinstance(stored, Mapping):
         return None
     evidence: Mapping[str, Any] = stored.get("evidence") or {}
-    slow, failed = _read_comparison(str(stored.get("comparison") or ""))
+    ratios = _read_comparison(str(stored.get("comparison") or ""))
     name = stored.get("verdict")
     return Judgement(
         verdict=Verdict(name) if name in set(Verdict) else Verdict.NO_DATA,
         cause=stored.get("cause", ""),
         message=stored.get("message", ""),
         outlook=stored.get("outlook", ""),
-        tally=Tally(_read_samples(stored.get("canary")), _read_samples(stored.get("stable")), slow, failed),
+        tally=Tally(_read_samples(stored.get("canary")), _read_samples(stored.get("stable")), *ratios),
         evidence=Evidence(
             slow_above=float(evidence.get("slowAbove", 1.0)),
             failed_above=float(evidence.get("failedAbove", 1.0)),
             slow_below=float(evidence.get("slowBelow", 1.0)),
             failed_below=float(evidence.get("failedBelow", 1.0)),
             worse_than_stable=float(evidence.get("worseThanStable", 1.0)),
+            refused_more=float(evidence.get("refusedMore", 1.0)),
+            left_more=float(evidence.get("leftMore", 1.0)),
         ),
         limits=stored.get("limits") or {},
+        pending=int(stored.get("pending", 0)),
         rate=stored.get("requestsPerSecond"),
         needed=stored.get("neededRequests"),
         remaining=stored.get("remainingSeconds"),
@@ -128,23 +138,40 @@ def read_judgement(stored: object) -> Judgement | None:
     )
 
 
+def _ratios(tally: Tally) -> tuple[tuple[float, ...], ...]:
+    return tally.slow_ratios, tally.failed_ratios, tally.refused_ratios, tally.left_ratios
+
+
+_COUNTS: Final = {
+    "requests": "requests",
+    "failed": "failed",
+    "timed": "timed",
+    "slow": "slow",
+    "refused": "refused",
+    "left": "left",
+    "settled": "settled",
+    "settledHere": "settled_here",
+}
+"""Name in the status → field of `Samples`."""
+
+
 def _write_samples(samples: Samples) -> dict[str, int]:
-    return {"requests": samples.requests, "failed": samples.failed, "timed": samples.timed, "slow": samples.slow}
+    return {name: getattr(samples, field_name) for name, field_name in _COUNTS.items()}
 
 
 def _read_samples(stored: object) -> Samples:
     counts = stored if isinstance(stored, Mapping) else {}
-    requests, failed, timed, slow = (int(counts.get(name, 0)) for name in ("requests", "failed", "timed", "slow"))
-    if not (0 <= failed <= requests and 0 <= slow <= timed):
-        return Samples()
-    return Samples(requests, failed, timed, slow)
+    read = Samples(**{field_name: int(counts.get(name, 0)) for name, field_name in _COUNTS.items()})
+    return read if 0 <= read.slow <= read.timed and min(read.failed, read.refused, read.left) >= 0 else Samples()
 
 
-def _read_comparison(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _read_comparison(text: str) -> tuple[tuple[float, ...], ...]:
+    """What an earlier version of the operator wrote, with fewer comparisons, is no use to this one: they begin anew."""
+    nothing = (NOTHING,) * len(_ratios(Tally()))
     try:
         values: Sequence[float] = [float(part) for part in text.split()]
     except ValueError:
-        values = ()
-    if len(values) != 2 * len(NOTHING):
-        return NOTHING, NOTHING
-    return tuple(values[: len(NOTHING)]), tuple(values[len(NOTHING) :])
+        return nothing
+    if len(values) != len(nothing) * len(NOTHING) or not all(map(isfinite, values)):
+        return nothing
+    return tuple(tuple(values[start : start + len(NOTHING)]) for start in range(0, len(values), len(NOTHING)))

@@ -14,13 +14,13 @@ from math import ceil, inf, log
 from typing import Final
 
 from slicewise.pool.rollout.evidence import log_evidence_above, log_evidence_below
-from slicewise.pool.rollout.gate import SLOW_ALLOWED, Policy, bound, to_abort, to_pass
+from slicewise.pool.rollout.gate import ERRORS, LATENCY, SLOW_ALLOWED, Policy, bound, to_abort, to_pass
 
 GOOD: Final = 0.2
 """A good version, in what is said of the traffic: it has a fifth of the bad requests that are allowed."""
 BAD: Final = (2.0, 5.0, 20.0)
 """Bad ones: so many times what is allowed."""
-_SOONER: Final = 0.9
+_SOONER: Final = 0.89
 _MOST_BAD: Final = 500
 """Bad requests after which looking further is given up: the gate would take that share for allowed, or not, for ever."""
 
@@ -67,8 +67,8 @@ def gate_power(requests_per_second: float, share: Share, policy: Policy) -> Powe
     errors, slow = policy.max_errors, SLOW_ALLOWED if policy.judge_latency else None
     return Power(
         good_passes=answer(passes, share.window),
-        errors_found={} if errors is None else _found(errors, policy, answer),
-        slow_found={} if slow is None else _found(slow, policy, answer),
+        errors_found={} if errors is None else _found(errors, policy, ERRORS, answer),
+        slow_found={} if slow is None else _found(slow, policy, LATENCY, answer),
     )
 
 
@@ -76,9 +76,9 @@ def more_to_pass(requests: int, failed: int, timed: int, slow: int, policy: Poli
     """Return how many more requests of the canary it takes to pass if it is a good version from now on; `inf`: too many."""
     needed = [max(0.0, policy.min_samples - requests)]
     if policy.max_errors is not None:
-        needed.append(_to_pass(requests, failed, policy.max_errors, policy))
+        needed.append(_to_pass(max(requests, failed), failed, policy.max_errors, policy))
     if policy.judge_latency:
-        needed += [_to_pass(timed, slow, SLOW_ALLOWED, policy), policy.min_samples - timed]
+        needed += [_to_pass(max(timed, slow), slow, SLOW_ALLOWED, policy), policy.min_samples - timed]
     return max(needed)
 
 
@@ -102,10 +102,10 @@ def _limits(policy: Policy) -> list[float]:
     ]
 
 
-def _found(limit: float, policy: Policy, answer: Callable[[float], Answer]) -> dict[float, Answer]:
+def _found(limit: float, policy: Policy, cause: str, answer: Callable[[float], Answer]) -> dict[float, Answer]:
     if policy.plain:
         return {times: answer(policy.min_samples) for times in BAD if times * limit < 1}
-    return {times: answer(_to_abort(limit, times * limit, policy)) for times in BAD if times * limit < 1}
+    return {times: answer(_to_abort(limit, times * limit, policy, cause)) for times in BAD if times * limit < 1}
 
 
 def _to_pass(total: int, bad: int, limit: float, policy: Policy) -> float:
@@ -124,9 +124,9 @@ def _to_pass(total: int, bad: int, limit: float, policy: Policy) -> float:
     return inf
 
 
-def _to_abort(limit: float, share: float, policy: Policy) -> float:
+def _to_abort(limit: float, share: float, policy: Policy, cause: str) -> float:
     """Requests until the evidence above the limit is there, with that share of bad ones."""
-    needed = log(to_abort(policy))
+    needed = log(to_abort(policy, cause))
     for bad in range(1, _MOST_BAD):
         total = max(bad, ceil(_median_at(bad, share)))
         if log_evidence_above(total, bad, limit) >= needed:

@@ -6,9 +6,20 @@ from math import inf
 from typing import Final
 
 from slicewise.api.v1alpha1.rollout import CanarySpec, OnUndecided
-from slicewise.pool.rollout.gate import SLOW_ALLOWED, Policy, Samples, Verdict, to_abort, to_pass
+from slicewise.pool.rollout.gate import (
+    ERRORS,
+    LATENCY,
+    LEFT,
+    REFUSALS,
+    SLOW_ALLOWED,
+    Policy,
+    Verdict,
+    to_abort,
+    to_pass,
+)
 from slicewise.pool.rollout.judgement import Judgement
 from slicewise.pool.rollout.power import Answer, Share, gate_power
+from slicewise.pool.rollout.tally import Samples
 
 TOO_LITTLE: Final = "too little traffic"
 NO_TRAFFIC: Final = f"{TOO_LITTLE}: no request has come so far, and without any the gate cannot tell anything"
@@ -36,11 +47,42 @@ def rate(requests_per_second: float) -> str:
 
 
 def counted(samples: Samples, canary: CanarySpec) -> str:
-    """Return what was counted, each number with its limit."""
-    parts = [f"{samples.failed} of {samples.requests} requests failed (maxErrors {canary.max_errors})"]
+    """Return what was counted, each number with its limit; what was counted out is said to be that."""
+    parts = [f"{samples.failed} of {max(0, samples.requests)} requests failed (maxErrors {canary.max_errors})"]
     if canary.p95 is not None:
         parts.append(f"{samples.slow} of {samples.timed} were slower than {canary.p95} ({MAY_BE_SLOW} may be)")
+    if samples.counted_out:
+        parts.append(f"not counted: {counted_out(samples)}")
     return ", ".join(parts)
+
+
+def counted_out(samples: Samples) -> str:
+    """Return how many requests say nothing of failures and latency, and why; empty where none."""
+    parts = []
+    if samples.refused:
+        parts.append(f"{samples.refused} refused by it (4xx)")
+    if samples.left:
+        parts.append(f"{samples.left} left by their clients")
+    return ", ".join(parts)
+
+
+def nothing_told(judgement: Judgement, weight: int) -> str:
+    """Return why nothing is known of a canary."""
+    seen = judgement.tally.canary
+    where = f"in {duration(judgement.watched)} at {weight} % of the traffic"
+    if not seen.counted_out:
+        return f"not one request of the canary {where}"
+    text = f"all {_requests(seen.counted_out)} of the canary {where} were counted out: {counted_out(seen)}"
+    if not seen.refused:
+        return text
+    theirs = judgement.tally.stable
+    given = max(0, theirs.requests + theirs.counted_out)
+    beside = f"stable refused {theirs.refused} of {given}" if given else "no request of stable to compare it with"
+    return f"{text}; {beside}"
+
+
+def _requests(count: int) -> str:
+    return f"{count} request{'s' if count != 1 else ''}"
 
 
 def verdict_words(judgement: Judgement, canary: CanarySpec, policy: Policy, weight: int) -> str:
@@ -48,36 +90,48 @@ def verdict_words(judgement: Judgement, canary: CanarySpec, policy: Policy, weig
     evidence = judgement.evidence
     what = f"{counted(judgement.tally.canary, canary)} in {duration(judgement.watched)} at {weight} % of the traffic"
     if judgement.verdict is Verdict.FAIL:
-        if policy.plain:
-            return f"too many {_named(judgement.cause)}: {what}; rule Plain"
-        found = evidence.failed_above if judgement.cause == "errors" else evidence.slow_above
-        beside = f", that it is worse than stable {evidence.worse_than_stable:g}" if policy.compare_with_stable else ""
-        return (
-            f"too many {_named(judgement.cause)}: {what}; evidence {found:g}{beside}, and {to_abort(policy):g} aborts"
-        )
+        return _too_many(judgement, policy, what)
     if policy.plain:
         return f"within its limits: {what}; rule Plain"
     proofs = [evidence.failed_below, *([evidence.slow_below] if canary.p95 is not None else [])]
     return f"good enough: {what}; evidence {min(proofs):g}, and {to_pass(policy):g} passes"
 
 
-def _named(cause: str) -> str:
-    return "failures" if cause == "errors" else "slow answers"
+def _too_many(judgement: Judgement, policy: Policy, what: str) -> str:
+    evidence, needed = judgement.evidence, to_abort(policy, judgement.cause)
+    named = {ERRORS: "failures", LATENCY: "slow answers", REFUSALS: "refusals"}[judgement.cause]
+    if judgement.cause == REFUSALS:
+        seen = [f"{_refused(judgement.tally.canary)} by it", f"{_refused(judgement.tally.stable)} by stable"]
+        return (
+            f"too many {named}: {seen[0]}, {seen[1]}; evidence {evidence.refused_more:g}, and {needed:g} aborts; {what}"
+        )
+    if policy.plain:
+        return f"too many {named}: {what}; rule Plain"
+    found = evidence.failed_above if judgement.cause == ERRORS else evidence.slow_above
+    beside = f", that it is worse than stable {evidence.worse_than_stable:g}" if policy.compare_with_stable else ""
+    return f"too many {named}: {what}; evidence {found:g}{beside}, and {needed:g} aborts"
 
 
-def undecided_words(
-    samples: Samples, needed: float, requests_per_second: float | None, seconds: float, weight: float
-) -> str:
+def _refused(samples: Samples) -> str:
+    given = max(0, samples.requests + samples.counted_out)
+    return f"{samples.refused} of {_requests(given)} refused (4xx)"
+
+
+def undecided_words(judgement: Judgement, needed: float, seconds: float, weight: float) -> str:
     """Return how far it is, and how long it takes. `weight`: per cent to which the canary's share grows."""
-    so_far = f"undecided: {samples.requests} request{'s' if samples.requests != 1 else ''} so far"
+    seen = judgement.tally.canary
+    out = f" ({counted_out(seen)} not counted)" if seen.counted_out else ""
+    so_far = f"undecided: {_requests(max(0, seen.requests))} so far{out}"
+    if judgement.cause == LEFT:
+        return f"{so_far}; good enough, but clients leave it sooner than they leave stable, before it is known what they would get"
     if needed == inf:
         return f"{so_far}; a good version would need very many more, for these are not good"
     if needed <= 0:
-        return f"{so_far}, enough of them; the window is not over"
+        return f"{so_far}, enough of them; the window is not over, or the latest have still to be answered"
     more = f"{so_far}, about {_rounded(needed)} more needed"
-    if not requests_per_second or seconds == inf:
+    if not judgement.rate or seconds == inf:
         return f"{more}; at present no request comes"
-    return f"{more}; at {rate(requests_per_second)} and {weight:g} % that takes about {duration(seconds)}"
+    return f"{more}; at {rate(judgement.rate)} and {weight:g} % that takes about {duration(seconds)}"
 
 
 def _rounded(count: float) -> int:

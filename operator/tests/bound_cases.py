@@ -13,7 +13,14 @@ from shape_cases import FULL_PLACEMENT, FULL_WORKER
 
 FULL: tuple[dict[str, Any], ...] = (
     {
-        "model": {"name": "chat", "source": HUB, "digest": DIGEST, "credentialsSecretRef": {"name": "hf"}},
+        "model": {
+            "name": "chat",
+            "aliases": ["chat-1"],
+            "chat": True,
+            "source": HUB,
+            "digest": DIGEST,
+            "credentialsSecretRef": {"name": "hf"},
+        },
         "engine": {
             "contextTokens": 8192,
             "parallelSequences": 4,
@@ -57,7 +64,14 @@ FULL: tuple[dict[str, Any], ...] = (
                 "replicas": 1,
                 "cores": "2",
                 "memory": "4Gi",
-                "model": {"name": "chat", "source": HUB, "digest": DIGEST, "credentialsSecretRef": {"name": "hf"}},
+                "model": {
+                    "name": "chat",
+                    "aliases": ["chat-1"],
+                    "chat": True,
+                    "source": HUB,
+                    "digest": DIGEST,
+                    "credentialsSecretRef": {"name": "hf"},
+                },
             }
         },
         "gateway": {

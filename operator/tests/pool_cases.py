@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from builders import DIGEST
@@ -114,6 +114,8 @@ def _steps(*weights: int) -> list[dict[str, Any]]:
 
 
 _NAME = "is not a name of an object: write lower-case letters, digits, '-' and '.', such as team-secret"
+_MODEL_NAME = "is not a model's name: write letters, digits and . _ : / -, such as chat-small"
+_PART = HUB.replace("q8", "q8-00001-of-00012")
 _CPU_WORDS = "is not an amount of CPU: write cores or thousandths of one, such as 2 or 500m"
 _FALLBACK: dict[str, Any] = {"cpu": {"cores": "2", "memory": "4Gi"}}
 _REDIS = {"responseCache": {"redisSecretRef": {"name": "redis"}}}
@@ -144,13 +146,16 @@ _OWN = (
         "'SHA256:ABC' is not a digest: write sha256: and the 64 small hexadecimal digits that sha256sum prints",
         source=HUB,
     ),
+    _value("model.name", "meta/chat-small:1.0", "chat small", f"'chat small' {_MODEL_NAME}", source=HUB),
     _value(
-        "model.name",
-        "meta/chat-small:1.0",
-        "chat small",
-        "'chat small' is not a model's name: write letters, digits and . _ : / -, such as chat-small",
-        source=HUB,
+        "model.source",
+        HUB.replace("q8", "q8-00001-of-00001"),
+        _PART,
+        f"'{_PART}' is one part of a split model, and split files are not supported yet: merge them with llama-gguf-split "
+        "--merge FIRST-PART MERGED, and name the merged file",
+        rule="split",
     ),
+    replace(_value("model.aliases", ["a"], ["a b"], f"'a b' {_MODEL_NAME}", source=HUB), field="spec.model.aliases[0]"),
     _value("model.credentialsSecretRef.name", "hf-token", "HF_TOKEN", f"'HF_TOKEN' {_NAME}", source=HUB),
     _value(
         "engine.promptChunkTokens",

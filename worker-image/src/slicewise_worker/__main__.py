@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from slicewise_worker import logs
+from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.server import EngineFailedError, serve
 from slicewise_worker.settings import WorkerSettings, termination_log
 from slicewise_worker.startup import StartError
@@ -39,14 +40,14 @@ def main() -> None:
         wrong = "; ".join(
             f"SLICEWISE_WORKER_{fault['loc'][0]!s}".upper() + f": {fault['msg']}" for fault in error.errors()
         )
-        sys.exit(_give_up("BadSettings", wrong, termination_log()))
+        sys.exit(_give_up(EndReason.BAD_SETTINGS, wrong, termination_log()))
     logs.configure(settings.log_level, settings.log_format)
     try:
         asyncio.run(serve(settings))
     except StartError as error:
         sys.exit(_give_up(error.reason, str(error), settings.termination_log))
     except EngineFailedError as error:
-        sys.exit(_give_up("EngineFailed", str(error), settings.termination_log))
+        sys.exit(_give_up(EndReason.ENGINE_FAILED, str(error), settings.termination_log))
 
 
 if __name__ == "__main__":

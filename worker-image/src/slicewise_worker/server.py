@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Phase, WorkerState
@@ -77,6 +78,7 @@ async def serve(settings: WorkerSettings) -> None:
         await serving
         if worker.served is not None:
             await asyncio.to_thread(worker.served.engine.stop)
+            await asyncio.to_thread(worker.served.template.close)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -89,7 +91,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=both)
     except OSError as error:
         raise StartError(
-            "PortUnusable", f"cannot listen on {host or 'any address'}, port {port}: {error.strerror}"
+            EndReason.PORT_UNUSABLE, f"cannot listen on {host or 'any address'}, port {port}: {error.strerror}"
         ) from error
 
 
@@ -114,13 +116,14 @@ async def _start(worker: Worker, signals: _Signals) -> Engine | None:
     notify = deliver_into(asyncio.get_running_loop())
     settings = worker.settings
     try:
-        engine = await asyncio.to_thread(bring_up, settings, worker.state, worker.metrics, notify, signals.stopping)
+        started = await asyncio.to_thread(bring_up, settings, worker.state, worker.metrics, notify, signals.stopping)
     except StartInterruptedError:
         log.info("told to stop before the model was loaded")
         return None
-    template = ChatTemplate(engine.model.chat_template, engine.model.bos, engine.model.eos)
-    worker.served = Served(settings.model_name, engine, template, settings.max_body_bytes)
-    return engine
+    template = ChatTemplate(started.chat, settings.model_name)
+    names = frozenset({settings.model_name, *settings.model_aliases})
+    worker.served = Served(settings.model_name, names, started.engine, template, settings.max_body_bytes)
+    return started.engine
 
 
 async def _until_told(engine: Engine, signals: _Signals, serving: asyncio.Task[None]) -> None:

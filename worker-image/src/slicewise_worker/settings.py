@@ -25,6 +25,10 @@ class WorkerSettings(BaseSettings):
 
     model_name: Annotated[str, Field(min_length=1)]
     """What clients send as `model`."""
+    model_aliases: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Other names that clients may send; a JSON list."""
+    chat: bool = True
+    """Whether `/v1/chat/completions` is served, and so a chat template needed."""
     pool: str = ""
     revision: str = ""
     zone: str = ""

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import dataclass
 from importlib.metadata import version
 
+from slicewise_worker.chat.prove import Chat, start_chat
+from slicewise_worker.chat.renderer import RENDERER_BYTES, TemplateBrokenError
 from slicewise_worker.engine.cgroup import default_threads, memory_limit, resident_bytes
-from slicewise_worker.engine.fit import Needs, UnusableError, measure
+from slicewise_worker.engine.ends import EndReason
+from slicewise_worker.engine.fit import UnusableError, measure
 from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, LoadCancelledError, Model, start_backend
 from slicewise_worker.engine.loop import Engine, Notify
 from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits, Sampling
-from slicewise_worker.engine.weights import WeightsError, WeightsFile, read_result, verify
+from slicewise_worker.engine.weights import WeightsError, WeightsFile, inspect, read_result, verify
 from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
+from slicewise_worker.health.room import Shape, breakdown, no_room
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.settings import WorkerSettings
 from slicewise_worker.weights import hold
@@ -24,7 +29,6 @@ from slicewise_worker.weights import hold
 log = logging.getLogger(__name__)
 
 _FIRST_TOKEN_SECONDS = 300
-_MIB = 1 << 20
 
 
 class StartError(Exception):
@@ -37,6 +41,14 @@ class StartError(Exception):
 
 class StartInterruptedError(Exception):
     """The worker was told to stop before it served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What serves: an engine that has generated a token, and the chat template, None for a model without chat."""
+
+    engine: Engine
+    chat: Chat | None
 
 
 def context_shape(settings: WorkerSettings) -> ContextShape:
@@ -53,12 +65,13 @@ def context_shape(settings: WorkerSettings) -> ContextShape:
 
 def bring_up(
     settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics, notify: Notify, stopping: threading.Event
-) -> Engine:
+) -> Started:
     """Return an engine that has generated a token; raises `StartError`, or `StartInterruptedError` after `stopping`."""
     try:
         weights = read_result(settings.weights_file)
         _hold(weights)
         _verify(weights, state, stopping)
+        inspect(weights.path)
         start_backend()
         state.device = choose_device(settings.device)
         if state.device.reason:
@@ -66,6 +79,7 @@ def bring_up(
         shape = context_shape(settings)
         _check_fit(weights, shape, settings, state)
         model, context = _load(weights, shape, state, stopping)
+        chat = _start_chat(model, settings)
     except WeightsError as error:
         if stopping.is_set():
             raise StartInterruptedError from error
@@ -77,7 +91,20 @@ def bring_up(
     _describe(engine, settings, state, metrics)
     state.phase = Phase.SERVING
     log.info("serving %s on %s with %d threads", settings.model_name, state.device.name, shape.threads)
-    return engine
+    return Started(engine, chat)
+
+
+def _start_chat(model: Model, settings: WorkerSettings) -> Chat | None:
+    """Return the model's chat template once it has rendered a plain conversation."""
+    if not settings.chat:
+        return None
+    otherwise = "take a file with a chat template that works, or set spec.model.chat: false to serve completions only"
+    if not model.chat_template:
+        raise StartError(EndReason.CHAT_TEMPLATE_MISSING, f"the model file has no chat template: {otherwise}")
+    try:
+        return start_chat(model.chat_template, {"bos_token": model.bos, "eos_token": model.eos})
+    except TemplateBrokenError as error:
+        raise StartError(EndReason.CHAT_TEMPLATE_BROKEN, f"the chat template {error}; {otherwise}") from error
 
 
 def _hold(weights: WeightsFile) -> None:
@@ -85,7 +112,9 @@ def _hold(weights: WeightsFile) -> None:
     try:
         hold(weights.path)
     except OSError as error:
-        raise WeightsError("WeightsMissing", f"cannot hold {weights.path}: {error.strerror or error}") from error
+        raise WeightsError(
+            EndReason.WEIGHTS_MISSING, f"cannot hold {weights.path}: {error.strerror or error}"
+        ) from error
 
 
 def _verify(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -> None:
@@ -106,37 +135,23 @@ def _check_fit(weights: WeightsFile, shape: ContextShape, settings: WorkerSettin
     try:
         needs = measure(weights.path, shape, gpu=device.on_gpu)
     except UnusableError as error:
-        raise StartError("ModelUnusable", f"{weights.path}: {error}") from error
+        raise StartError(EndReason.MODEL_UNUSABLE, f"{weights.path}: {error}") from error
+    if needs.trained_context <= 0:
+        message = f"{weights.path}: it says that the model was trained for a context of {needs.trained_context} tokens"
+        raise StartError(EndReason.MODEL_UNUSABLE, message)
     if settings.context_tokens > needs.trained_context:
         message = (
             f"contextTokens is {settings.context_tokens}, and the model was trained for {needs.trained_context}: "
             f"set contextTokens to {needs.trained_context} or less"
         )
-        raise StartError("ContextTooLong", message)
-    check_room(needs, device, memory_limit())
-
-
-def check_room(needs: Needs, device: Device, limit: int | None) -> None:
-    """Raise `StartError` when `needs` is more than the GPU has free or than the container's `limit` in bytes."""
-    if device.on_gpu:
-        own, room, where = 0, device.free_bytes, "the GPU has free"
-    else:
-        own, room, where = resident_bytes(), limit, "the container's memory limit is"
-    text = (
-        f"weights {_mib(needs.weights)}, KV cache {_mib(needs.cache)}, buffers {_mib(needs.compute)}"
-        f"{f', the process itself {_mib(own)}' if own else ''}: {_mib(needs.total + own)} in all"
+        raise StartError(EndReason.CONTEXT_TOO_LONG, message)
+    own = 0 if device.on_gpu else resident_bytes() + (RENDERER_BYTES if settings.chat else 0)
+    log.info("memory needed: %s", breakdown(needs, own))
+    asked = Shape(
+        settings.context_tokens, settings.parallel_sequences, settings.kv_cache_type, settings.prompt_chunk_tokens
     )
-    log.info("memory needed: %s", text)
-    if room is not None and needs.total + own > room:
-        message = (
-            f"the model does not fit: {text}, and {where} {_mib(room)}; "
-            "take a larger slice, or lower contextTokens, parallelSequences or the precision of kvCacheType"
-        )
-        raise StartError("ModelTooLarge", message)
-
-
-def _mib(size: int) -> str:
-    return f"{-(-size // _MIB)}Mi"
+    if (trouble := no_room(needs, asked, device, own, memory_limit())) is not None:
+        raise StartError(EndReason.MODEL_TOO_LARGE, trouble)
 
 
 def _load(
@@ -154,7 +169,7 @@ def _load(
     except LoadCancelledError as error:
         raise StartInterruptedError from error
     except LlamaError as error:
-        raise StartError("ModelUnusable", f"{weights.path}: llama.cpp could not load it: {error}") from error
+        raise StartError(EndReason.MODEL_UNUSABLE, f"{weights.path}: llama.cpp could not load it: {error}") from error
 
 
 def _limits(settings: WorkerSettings) -> Limits:
@@ -181,9 +196,9 @@ def _warm_up(engine: Engine, state: WorkerState) -> None:
     prompt = tuple(engine.model.tokenize("Hello")) or (0,)
     engine.submit([Generation(prompt, 1, Sampling(temperature=0))], [on_event])
     if not ended.wait(_FIRST_TOKEN_SECONDS):
-        raise StartError("NoToken", f"no token came out within {_FIRST_TOKEN_SECONDS} s")
+        raise StartError(EndReason.NO_TOKEN, f"no token came out within {_FIRST_TOKEN_SECONDS} s")
     if isinstance(last[-1], Broken):
-        raise StartError("NoToken", f"no token came out: {last[-1].message}")
+        raise StartError(EndReason.NO_TOKEN, f"no token came out: {last[-1].message}")
 
 
 def _describe(engine: Engine, settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from retell import retell
 
 from slicewise_worker.engine.fit import Needs, UnusableError, measure
 from slicewise_worker.engine.llama import ContextShape, Model, start_backend
@@ -65,3 +66,24 @@ def test_a_damaged_model_is_told_without_a_crash(tiny: Path, tmp_path: Path, dam
 
 def test_needs_add_up() -> None:
     assert Needs(weights=1, cache=2, compute=3, trained_context=4).total == 6
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ({"llama__block_count": 0}, r"header: llama-model.cpp:\d+: GGML_ASSERT\(hparams.n_layer"),
+        ({"llama__block_count": 2**31}, "GGML_ASSERT"),
+        ({"llama__expert_count": 2**31}, r"GGML_ASSERT\(hparams.n_expert"),
+        ({"llama__embedding_length": 2**31}, "wrong shape"),
+        ({"llama__attention__head_count": 0}, "wrong shape"),
+        ({"llama__block_count": "two"}, "wrong type"),
+        ({"general__alignment": 3}, "failed to load"),
+        ({"tokenizer__ggml__model": "nope"}, "unknown tokenizer"),
+    ],
+    ids=str,
+)
+def test_a_header_with_absurd_numbers_is_told_without_a_crash(
+    tiny: Path, tmp_path: Path, says: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UnusableError, match=words):
+        measure(retell(tiny, tmp_path / "m.gguf", **says), SHAPE, gpu=False)

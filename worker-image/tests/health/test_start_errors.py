@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from retell import TEMPLATE, retell, small
 
 
 def ended(worker) -> dict[str, str]:
@@ -44,7 +45,7 @@ def test_a_file_that_is_corrupt_though_its_digest_is_right(
     corrupt = tmp_path / "model.gguf"
     corrupt.write_bytes(tiny.read_bytes()[:cut])
     verdict = ended(start_worker(tiny, ready=False, weights_file=weights_file(corrupt)))
-    assert verdict["reason"] == "ModelUnusable"
+    assert verdict["reason"] == "ModelCorrupt"
     assert str(corrupt) in verdict["message"]
 
 
@@ -52,6 +53,64 @@ def test_a_context_longer_than_the_model_was_trained_for(start_worker, tiny) -> 
     verdict = ended(start_worker(tiny, ready=False, context_tokens=40_000))
     assert verdict["reason"] == "ContextTooLong"
     assert "set contextTokens to 32768 or less" in verdict["message"]
+
+
+def test_a_model_that_was_trained_for_no_context(start_worker, tiny, tmp_path: Path) -> None:
+    model = retell(tiny, tmp_path / "m.gguf", llama__context_length=0)
+    verdict = ended(start_worker(model, ready=False))
+    assert verdict["reason"] == "ModelUnusable"
+    assert "trained for a context of 0 tokens" in verdict["message"]
+
+
+def test_a_file_of_another_kind_is_refused_before_it_is_loaded(start_worker, tiny, tmp_path: Path) -> None:
+    verdict = ended(start_worker(small(tmp_path / "bert.gguf", "bert"), ready=False))
+    assert verdict["reason"] == "ModelUnsupported"
+    assert "an embedding model" in verdict["message"]
+
+
+def test_a_cache_that_does_not_fit_is_blamed(start_worker, tiny) -> None:
+    before = "import slicewise_worker.startup as startup; startup.memory_limit = lambda: 300 << 20"
+    sizes = {"context_tokens": 32768, "parallel_sequences": 64}
+    verdict = ended(start_worker(tiny, ready=False, before=before, **sizes))
+    assert verdict["reason"] == "ModelTooLarge"
+    assert "The largest part is the context of parallelSequences 64 x contextTokens 32768: KV" in verdict["message"]
+    assert "lower contextTokens or parallelSequences, " in verdict["message"]
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{% if %}", "does not compile: line 1"),
+        ("{{ messages[0].content.x.y }}", "fails for a single message"),
+    ],
+)
+def test_a_chat_template_that_cannot_render_a_plain_conversation(
+    start_worker, tiny, tmp_path: Path, template: str, words: str
+) -> None:
+    model = retell(tiny, tmp_path / "m.gguf", **{TEMPLATE: template})
+    verdict = ended(start_worker(model, ready=False))
+    assert verdict["reason"] == "ChatTemplateBroken"
+    assert words in verdict["message"]
+    assert "or set spec.model.chat: false to serve completions only" in verdict["message"]
+
+
+def test_a_file_without_a_chat_template(start_worker, tiny, tmp_path: Path) -> None:
+    verdict = ended(start_worker(retell(tiny, tmp_path / "m.gguf", without=(TEMPLATE,)), ready=False))
+    assert verdict["reason"] == "ChatTemplateMissing"
+    assert "spec.model.chat: false" in verdict["message"]
+
+
+@pytest.mark.parametrize("template", [None, "{% if %}"])
+def test_a_model_for_completions_only_needs_no_chat_template(
+    start_worker, tiny, tmp_path: Path, template: str | None
+) -> None:
+    says = {TEMPLATE: template} if template else {}
+    model = retell(tiny, tmp_path / "m.gguf", without=() if template else (TEMPLATE,), **says)
+    worker = start_worker(model, chat="false")
+    assert worker.post("/v1/completions", {"model": "chat", "prompt": "Hi", "max_tokens": 2}).status_code == 200
+    refused = worker.post("/v1/chat/completions", {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["code"] == "chat_not_supported"
 
 
 def test_settings_that_are_wrong(start_worker, tiny) -> None:

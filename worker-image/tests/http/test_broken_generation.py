@@ -50,7 +50,7 @@ async def broken_app(tiny: Path) -> AsyncIterator[Callable[[int], Starlette]]:
         engine = Engine(model, context, limits, deliver_into(asyncio.get_running_loop()))
         engines.append(engine)
         engine.start()
-        served = Served("chat", engine, ChatTemplate(model.chat_template, model.bos, model.eos), 1 << 20)
+        served = Served("chat", frozenset({"chat"}), engine, ChatTemplate(None, "chat"), 1 << 20)
         state = WorkerState(phase=Phase.SERVING)
         return build_app(Worker(WorkerSettings(model_name="chat"), state, WorkerMetrics(), created=0, served=served))
 

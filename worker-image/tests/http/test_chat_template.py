@@ -1,64 +1,62 @@
-"""Chat templates come with model files, so they are not trusted."""
+"""What a client is told when the chat template does not take its messages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
+from slicewise_worker.chat.prove import start_chat
 from slicewise_worker.http.chat_template import ChatTemplate
 from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.schema import Message
 
 MESSAGES = [Message(role="developer", content="Be brief."), Message(role="user", content="Hi")]
+ALL = "{% for m in messages %}[{{ m.role }}]{{ m['content'] }}{{ eos_token }}{% endfor %}"
 
 
-def render(source: str | None, messages: Sequence[Message] = MESSAGES) -> str:
-    return ChatTemplate(source, "<s>", "</s>").render(messages)
+@contextmanager
+def template(source: str) -> Iterator[ChatTemplate]:
+    made = ChatTemplate(start_chat(source, {"bos_token": "<s>", "eos_token": "</s>"}), "chat")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def refusal(source: str, messages: Sequence[Message] = MESSAGES) -> ApiError:
+    with template(source) as made, pytest.raises(ApiError) as error:
+        made.render(messages)
+    return error.value
 
 
 def test_the_template_sees_messages_and_tokens() -> None:
-    source = (
-        "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m['content'] }}{{ eos_token }}{% endfor %}"
-        "{% if add_generation_prompt %}>{% endif %}"
-    )
-    assert render(source) == "<s>[system]Be brief.</s>[user]Hi</s>>"
+    with template("{{ bos_token }}" + ALL + "{% if add_generation_prompt %}>{% endif %}") as made:
+        assert made.render(MESSAGES) == "<s>[system]Be brief.</s>[user]Hi</s>>"
 
 
-def test_what_common_templates_use_is_there() -> None:
-    assert render("{{ messages | tojson }}").startswith('[{"role": "system"')
-    assert render("{% for m in messages %}{% break %}{% endfor %}x") == "x"
-    assert len(render("{{ strftime_now('%Y') }}")) == 4
+def test_a_refused_system_message_is_a_400_in_the_templates_own_words() -> None:
+    source = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + ALL
+    error = refusal(source)
+    assert (error.status, error.code, error.param) == (400, "invalid_value", "messages")
+    assert error.message.endswith("refuses them: System role not supported")
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-        "{{ messages.__init__.__globals__ }}",
-        "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
-        "{% for m in messages %}{{ messages.append(m) }}{% endfor %}",
-        "{{ raise_exception.__globals__['__builtins__'] }}",
-    ],
-)
-def test_a_template_that_reaches_out_of_the_sandbox_is_stopped(source: str) -> None:
-    with pytest.raises(ApiError, match="chat template") as error:
-        render(source)
-    assert error.value.status == 500
+def test_a_conversation_that_takes_too_much_is_a_400_that_says_what() -> None:
+    error = refusal("{% if messages|length > 1 %}{{ 'x' * 10**10 * messages|length }}{% endif %}" + ALL)
+    assert (error.status, error.code) == (400, "chat_template_limit")
+    assert "took more than 256 MiB of memory" in error.message
 
 
-def test_a_template_that_would_run_for_ever_is_stopped() -> None:
-    with pytest.raises(ApiError, match="template failed"):
-        render("{% for i in range(99999999) %}x{% endfor %}")
+def test_a_template_that_fails_at_a_conversation_is_a_500_with_its_words() -> None:
+    error = refusal("{% if messages|length > 1 %}{{ messages.x.y }}{% endif %}" + ALL)
+    assert (error.status, error.code) == (500, "bad_template")
+    assert "has no attribute" in error.message
 
 
-def test_a_template_may_refuse_a_conversation_in_its_own_words() -> None:
-    with pytest.raises(ApiError, match="roles must alternate") as error:
-        render("{{ raise_exception('roles must alternate') }}")
-    assert (error.value.status, error.value.param) == (400, "messages")
-
-
-@pytest.mark.parametrize(("source", "words"), [(None, "carries no chat template"), ("{% if %}", "is broken")])
-def test_without_a_usable_template_the_message_says_where_to_go(source: str | None, words: str) -> None:
-    with pytest.raises(ApiError, match=f"{words}.*use /v1/completions"):
-        render(source)
+def test_a_model_for_completions_only_says_so_and_where_to_go() -> None:
+    with pytest.raises(ApiError) as error:
+        ChatTemplate(None, "base").render(MESSAGES)
+    assert (error.value.status, error.value.code) == (400, "chat_not_supported")
+    assert "'base' is for completions only (spec.model.chat is false): use /v1/completions" in error.value.message

@@ -55,6 +55,8 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
     reason, message = waiting_of(status, (init, worker))
     ready = is_ready(status)
     fetching = "running" in (init.get("state") or {})
+    ended = _ended(worker)
+    ended_reason, ended_message = _said(ended) if ended else (None, "")
     observed = ObservedPod(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -70,7 +72,8 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
         waiting_reason=reason,
         waiting_message=message,
         restarts=count(worker.get("restartCount")) or 0,
-        ended_reason=_said(_ended(worker))[0] if _ended(worker) else None,
+        ended_reason=ended_reason,
+        ended_message=ended_message,
         fetch=None if fetching else _fetch_outcome(init),
     )
     return PodRecord(

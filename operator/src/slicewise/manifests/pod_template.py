@@ -5,6 +5,7 @@ What is rendered here is read by `slicewise-fetch` and `slicewise-worker`; a con
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -148,6 +149,8 @@ def _worker_container(
     env = environment(
         {
             "MODEL_NAME": pool.model_name,
+            "MODEL_ALIASES": json.dumps(list(pool.spec.model.aliases)) if pool.spec.model.aliases else None,
+            "CHAT": None if pool.spec.model.chat else "false",
             "POOL": f"{pool.metadata.namespace}/{pool.metadata.name}",
             "REVISION": revision,
             "WEIGHTS_FILE": "/run/slicewise/weights.json",

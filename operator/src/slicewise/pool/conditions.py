@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slicewise.api.v1alpha1 import ConditionType, Reason
+from slicewise.pool.ends import USER_MENDS
 from slicewise.pool.facts import Facts
 from slicewise.pool.findings import (
     Finding,
@@ -33,8 +34,8 @@ _NEEDS_SOMEBODY = {
     Reason.CREDENTIALS_REJECTED,
     Reason.PRIVATE_ADDRESS,
     Reason.CACHE_FULL,
+    *USER_MENDS.values(),
     Reason.UNSUPPORTED,
-    Reason.MODEL_TOO_LARGE,
 }
 """Causes that time does not cure."""
 
@@ -201,6 +202,7 @@ def _stalled(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding | 
         Reason.PODS_FORBIDDEN,
         Reason.NAMESPACE_TERMINATING,
         Reason.APPLY_FAILED,
+        Reason.BAD_SETTINGS,
     }:
         return Finding("True", workers.reason, workers.message)
     gateway = found.get(ConditionType.GATEWAY_PROGRAMMED)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from slicewise.api.v1alpha1 import Reason
 from slicewise.manifests.metadata import worker_account_name
+from slicewise.pool.ends import refused_by_worker
 from slicewise.pool.facts import Facts
 from slicewise.pool.observed import ObservedPod
 from slicewise.pool.releasing import waits_for_release
@@ -144,8 +145,9 @@ def find_weights(facts: Facts) -> Finding | None:
     for pod in pods:
         if pod.fetch is not None and pod.fetch.reason and not pod.fetch.done:
             return Finding("False", _fetch_reason(pod.fetch.reason), f"{pod.name}: {pod.fetch.message}")
-        if pod.ended_reason in _UNUSABLE and not pod.ready:
-            return Finding("False", _UNUSABLE[pod.ended_reason], f"{pod.name}: {pod.waiting_message}")
+    unusable = refused_by_worker(pods)
+    if unusable is not None and unusable[0] is not Reason.BAD_SETTINGS:
+        return Finding("False", *unusable)
     loading = [pod for pod in pods if pod.fetch is not None and not pod.fetch.done]
     if loading:
         return Finding("False", Reason.DOWNLOADING, _progress(loading))
@@ -161,14 +163,6 @@ def _not_begun(facts: Facts, wanted: str | None) -> str:
     if not others:
         return "no worker has started to fetch the weights yet"
     return f"no worker of revision {wanted} has started to fetch its weights yet; revision {', '.join(others)} serves"
-
-
-_UNUSABLE = {
-    "ModelTooLarge": Reason.MODEL_TOO_LARGE,
-    "ModelCorrupt": Reason.UNSUPPORTED,
-    "ModelUnusable": Reason.UNSUPPORTED,
-}
-"""What the worker says of weights that arrived whole and still cannot be served."""
 
 
 def _absent_reference(facts: Facts) -> Finding | None:
@@ -243,6 +237,10 @@ def _trouble(facts: Facts, count: str) -> Finding | None:
                 Reason.IMAGE_NOT_PULLABLE,
                 f"{count}; {pod.name}: {pod.waiting_message or pod.waiting_reason}. Check spec.engine.image and the pull secrets",
             )
+    refusing = refused_by_worker(facts.workers)
+    if refusing is not None:
+        own = refusing[0] is Reason.BAD_SETTINGS
+        return Finding("False", Reason.BAD_SETTINGS if own else Reason.CRASH_LOOPING, f"{count}; {refusing[1]}")
     for pod in facts.workers:
         if pod.waiting_reason == "CrashLoopBackOff" or (pod.restarts > 2 and not pod.ready):
             return Finding("False", Reason.CRASH_LOOPING, f"{count}; {told_end(pod)}")

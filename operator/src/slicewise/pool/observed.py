@@ -101,6 +101,8 @@ class ObservedPod:
     restarts: int = 0
     ended_reason: str | None = None
     """CamelCase cause that the worker gave when it last ended (`DigestMismatch`, `ModelTooLarge`, …); None if it never did."""
+    ended_message: str = ""
+    """Its words when it last ended; kept while it is started again."""
     fetch: FetchProgress | None = None
     worker: WorkerInfo | None = None
 

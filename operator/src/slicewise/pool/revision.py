@@ -10,18 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from slicewise.api.v1alpha1 import PoolSpec
 from slicewise.pool.observed import ObservedRevision
 
 HASH_LENGTH = 8
 
+_LATER: Final[tuple[tuple[str, str, object], ...]] = (("model", "chat", True), ("model", "aliases", []))
+"""Fields that came after the first release, with the value that means what was before them. Left out, so that a new version of the
+operator finds the revisions of the old one."""
+
 
 def revision_inputs(spec: PoolSpec) -> dict[str, Any]:
     """Return the part of the spec that a revision is made of, as plain JSON with unset fields dropped."""
     parts: Any = {"model": True, "engine": True, "slice": True, "worker": True}
     dumped = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=parts)
+    for part, field, value in _LATER:
+        if dumped[part].get(field) == value:
+            del dumped[part][field]
     worker = {key: value for key, value in dumped.pop("worker", {}).items() if key not in {"labels", "annotations"}}
     return {**{key: dumped[key] for key in ("engine", "model", "slice")}, **({"worker": worker} if worker else {})}
 

@@ -127,4 +127,5 @@ def living(pods: Iterable[ObservedPod]) -> tuple[ObservedPod, ...]:
 def told_end(pod: ObservedPod) -> str:
     """Return how often a worker has ended, and its last words."""
     often = f" {pod.restarts} times" if pod.restarts > 1 else ""
-    return f"{pod.name} ended{often}" + (f": {pod.waiting_message}" if pod.waiting_message else "")
+    words = pod.ended_message or pod.waiting_message
+    return f"{pod.name} ended{often}" + (f": {words}" if words else "")

@@ -49,6 +49,17 @@ def test_the_worker_reads_everything_that_is_rendered(monkeypatch: pytest.Monkey
     assert unknown(worker, "SLICEWISE_WORKER_", WorkerSettings) == set()
 
 
+def test_aliases_and_a_model_without_chat_reach_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_pool().spec.model.model_dump(by_alias=True, exclude_none=True)
+    plain = pod_spec(replicas=3)["containers"][0]
+    assert not {"SLICEWISE_WORKER_CHAT", "SLICEWISE_WORKER_MODEL_ALIASES"} & {item["name"] for item in plain["env"]}
+    worker = pod_spec(replicas=3, model=model | {"aliases": ["old", "team/older:1"], "chat": False})["containers"][0]
+    environment(worker, monkeypatch)
+    settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    assert (settings.model_aliases, settings.chat) == (("old", "team/older:1"), False)
+    assert unknown(worker, "SLICEWISE_WORKER_", WorkerSettings) == set()
+
+
 def test_the_fetcher_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_pool().spec.model.model_dump(by_alias=True, exclude_none=True) | {
         "credentialsSecretRef": {"name": "k"}

@@ -130,7 +130,7 @@ def test_a_model_larger_than_the_slice_is_said_and_stalls() -> None:
         pod,
         ended_reason="ModelTooLarge",
         waiting_reason="CrashLoopBackOff",
-        waiting_message=words,
+        ended_message=words,
         fetch=FetchProgress(done=True),
     )
     run.operate()

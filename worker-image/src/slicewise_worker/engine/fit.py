@@ -7,6 +7,7 @@ and reads no weights, and a header that makes it abort kills the child, not the 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -47,6 +48,8 @@ def measure(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
     try:
         child = subprocess.run(
             [sys.executable, "-m", "slicewise_worker.engine.fit", question],
+            # Without it a crash starts a debugger for a trace of the stack, which takes seconds and tells users nothing.
+            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_SECONDS,
@@ -55,8 +58,9 @@ def measure(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
     except subprocess.TimeoutExpired as error:
         raise UnusableError(f"llama.cpp did not get through the file's header in {_TIMEOUT_SECONDS} s") from error
     if child.returncode < 0:
-        last = child.stderr.strip().rsplit("\n", 1)[-1]
-        raise UnusableError(f"llama.cpp crashed (signal {-child.returncode}) on the file's header: {last}")
+        raise UnusableError(
+            f"llama.cpp crashed (signal {-child.returncode}) on the file's header: {_last_words(child.stderr)}"
+        )
     try:
         answer = json.loads(child.stdout)
     except ValueError as error:
@@ -64,6 +68,13 @@ def measure(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
     if "error" in answer:
         raise UnusableError(answer["error"])
     return Needs(**answer)
+
+
+def _last_words(errors: str) -> str:
+    """Return the assertion that ended llama.cpp; behind it comes a trace of the stack."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    told = [line for line in lines if "GGML_ASSERT" in line or "error" in line.lower() or "what():" in line]
+    return re.sub(r"^/\S*/", "", (told or lines or ["it said nothing"])[0])[:300]
 
 
 def _sum_mib(pattern: re.Pattern[str]) -> int:

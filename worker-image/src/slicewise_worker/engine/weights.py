@@ -15,6 +15,10 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from slicewise_worker.engine.ends import EndReason
+from slicewise_worker.engine.gguf_header import HeaderError, read_header
+from slicewise_worker.engine.model_kind import unsupported
+
 GGUF_MAGIC: Final = b"GGUF"
 _CHUNK: Final = 4 << 20
 
@@ -43,9 +47,11 @@ def read_result(path: Path) -> WeightsFile:
         return WeightsFile.model_validate(json.loads(path.read_bytes()))
     except OSError as error:
         message = f"no result of the fetch at {path} ({error.strerror}): did the init container run?"
-        raise WeightsError("WeightsMissing", message) from error
+        raise WeightsError(EndReason.WEIGHTS_MISSING, message) from error
     except (ValueError, ValidationError) as error:
-        raise WeightsError("WeightsMissing", f"the result of the fetch at {path} cannot be read: {error}") from error
+        raise WeightsError(
+            EndReason.WEIGHTS_MISSING, f"the result of the fetch at {path} cannot be read: {error}"
+        ) from error
 
 
 def verify(weights: WeightsFile, progress: Callable[[int], bool]) -> None:
@@ -65,10 +71,23 @@ def verify(weights: WeightsFile, progress: Callable[[int], bool]) -> None:
                 if not progress(done):
                     raise WeightsError("Interrupted", "told to stop while the digest was counted")
     except OSError as error:
-        raise WeightsError("WeightsMissing", f"cannot read {weights.path}: {error.strerror}") from error
+        raise WeightsError(EndReason.WEIGHTS_MISSING, f"cannot read {weights.path}: {error.strerror}") from error
     found = f"sha256:{digest.hexdigest()}"
     if not hmac.compare_digest(found, weights.digest):
         message = f"{weights.path} has digest {found}, it must be {weights.digest}: the cached file is damaged"
-        raise WeightsError("DigestMismatch", message)
+        raise WeightsError(EndReason.DIGEST_MISMATCH, message)
     if magic != GGUF_MAGIC:
-        raise WeightsError("ModelCorrupt", f"{weights.path} is no GGUF file: it does not begin with 'GGUF'")
+        raise WeightsError(EndReason.MODEL_CORRUPT, f"{weights.path} is no GGUF file: it does not begin with 'GGUF'")
+
+
+def inspect(path: Path) -> None:
+    """Raise `WeightsError` when the file at `path` is none that can be served, by what its header says."""
+    try:
+        trouble = unsupported(read_header(path))
+    except HeaderError as error:
+        message = f"{path} is no whole GGUF file: {error}"
+        raise WeightsError(EndReason.MODEL_CORRUPT, message) from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(EndReason.WEIGHTS_MISSING, f"cannot read {path}: {error}") from error
+    if trouble is not None:
+        raise WeightsError(EndReason.MODEL_UNSUPPORTED, f"the model file cannot be served: {trouble}")

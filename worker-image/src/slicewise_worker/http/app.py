@@ -40,6 +40,8 @@ class Worker:
         device = self.state.device
         return {
             "model": self.settings.model_name,
+            "aliases": list(self.settings.model_aliases),
+            "chat": self.settings.chat,
             "digest": self.state.digest,
             "digest_verified": bool(self.state.digest),
             "pool": self.settings.pool,
@@ -122,17 +124,19 @@ def build_app(worker: Worker) -> Starlette:
 
 def _facts(worker: Worker) -> list[Route]:
     """Return the routes that only tell: models, the worker, metrics."""
-    name = worker.settings.model_name
-    described = {"id": name, "object": "model", "created": worker.created, "owned_by": "slicewise"}
+    names = (worker.settings.model_name, *worker.settings.model_aliases)
+    described = {
+        name: {"id": name, "object": "model", "created": worker.created, "owned_by": "slicewise"} for name in names
+    }
 
     async def models(_request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [described]})
+        return JSONResponse({"object": "list", "data": list(described.values())})
 
     async def model(request: Request) -> Response:
         asked = request.path_params["name"]
-        if asked != name:
+        if asked not in described:
             raise ApiError(404, f"The model '{asked}' does not exist here.", code="model_not_found", param="model")
-        return JSONResponse(described)
+        return JSONResponse(described[asked])
 
     async def facts(_request: Request) -> Response:
         return JSONResponse(worker.facts())

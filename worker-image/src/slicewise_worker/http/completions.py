@@ -34,6 +34,9 @@ class Served:
     """What the endpoints serve: one model on one engine."""
 
     model_name: str
+    """The name in answers."""
+    names: frozenset[str]
+    """What clients may send as `model`: the name and its aliases."""
     engine: Engine
     template: ChatTemplate
     max_body_bytes: int
@@ -84,7 +87,7 @@ async def completion(request: Request, served: Served) -> Response:
 
 
 def _check_model(name: str, served: Served) -> None:
-    if name != served.model_name:
+    if name not in served.names:
         message = f"The model '{name}' does not exist here; this worker serves '{served.model_name}'."
         raise ApiError(404, message, code="model_not_found", param="model")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from slicewise.api.rules import Rule, cel_matches, matches
+from slicewise.api.rules import Rule, broken, cel_matches, matches
 from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
-from slicewise.api.v1alpha1.scalars import text_rule
+from slicewise.api.v1alpha1.scalars import Flag, text_rule
 
 _HOST: Final = r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
 # What stands for a character is % and two digits, in every form; control characters have none.
@@ -53,22 +53,47 @@ CONTENT_ADDRESSED: Final = "^(oci://.*@sha256:[0-9a-f]{64}|hf://[^@]*@[0-9a-f]{4
 _is_content_addressed = matches(CONTENT_ADDRESSED)
 
 
+ModelName = Annotated[
+    str,
+    Field(max_length=128),
+    text_rule(
+        "^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
+        "a model's name",
+        "letters, digits and . _ : / -, such as chat-small",
+    ),
+]
+
+SPLIT: Final = ".*-[0-9]{5}-of-([1-9][0-9]{4}|0[1-9][0-9]{3}|00[1-9][0-9]{2}|000[1-9][0-9]|0000[2-9])[.]gguf([?].*)?"
+"""Sources that name one part of a split model."""
+
+_is_split = matches(SPLIT)
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The API server does this by the list's type."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise broken([("", f"'{twice[0]}' is there twice: write each name once")])
+    return names
+
+
 class ModelSpec(ApiModel):
     """The model that the pool serves. A change starts a new revision."""
 
-    name: (
+    name: ModelName | None = None
+    """What clients send as `model`. Default: the pool's name."""
+    aliases: (
         Annotated[
-            str,
-            Field(max_length=128),
-            text_rule(
-                "^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
-                "a model's name",
-                "letters, digits and . _ : / -, such as chat-small",
-            ),
+            tuple[ModelName, ...],
+            Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
+            AfterValidator(_once),
         ]
         | None
     ) = None
-    """What clients send as `model`. Default: the pool's name."""
+    """Other names that clients may send as `model`; answers carry `name`. For a change of names without a failed request."""
+    chat: Flag = True
+    """Whether `/v1/chat/completions` is served. The model file then needs a chat template that works. `false` is for models meant for
+    completions only."""
     source: Annotated[
         str,
         Field(max_length=2048),
@@ -106,5 +131,14 @@ class ModelSpec(ApiModel):
             expects="digest, or a source that is addressed by its content",
             values={"source": ("self.source", lambda model: model.source)},
             field="digest",
+        ),
+        Rule(
+            cel=f"!{cel_matches(f'^{SPLIT}$', 'self.source')}",
+            holds=lambda model: not _is_split(model.source),
+            message="'{source}' is one part of a split model, and split files are not supported yet: merge them with "
+            "llama-gguf-split --merge FIRST-PART MERGED, and name the merged file",
+            expects="one whole file: merge split files with llama-gguf-split --merge",
+            values={"source": ("self.source", lambda model: model.source)},
+            field="source",
         ),
     )

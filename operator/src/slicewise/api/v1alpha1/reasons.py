@@ -77,13 +77,26 @@ class Reason(StrEnum):
     SECRET_MISSING = "SecretMissing", "A Secret that the spec names does not exist; the message names it."
     CLAIM_MISSING = "ClaimMissing", "The claim that the spec names does not exist."
     CLAIM_PENDING = "ClaimPending", "The claim has no volume yet."
-    MODEL_TOO_LARGE = "ModelTooLarge", "The weights alone are larger than the slice's memory."
-    UNSUPPORTED = "Unsupported", "This form of source cannot be fetched, or the file is no GGUF."
+    MODEL_TOO_LARGE = (
+        "ModelTooLarge",
+        "Weights, KV cache and buffers need more memory than the worker has; the message names the largest part.",
+    )
+    UNSUPPORTED = (
+        "Unsupported",
+        "This form of source cannot be fetched, or the file is not one model that generates text, as GGUF.",
+    )
+    CONTEXT_TOO_LONG = "ContextTooLong", "`spec.engine.contextTokens` is more than the model was trained for."
+    CHAT_TEMPLATE_MISSING = (
+        "ChatTemplateMissing",
+        "The model file has no chat template, and `spec.model.chat` is not false.",
+    )
+    CHAT_TEMPLATE_BROKEN = "ChatTemplateBroken", "The model's chat template cannot render a plain conversation."
 
     # WorkersReady
     ALL_READY = "AllReady", "Every worker is ready."
     STARTING = "Starting", "Pods are starting."
     IMAGE_NOT_PULLABLE = "ImageNotPullable", "A node cannot pull a pod's image."
+    BAD_SETTINGS = "BadSettings", "The worker image does not understand the settings of this version."
     CRASH_LOOPING = "CrashLooping", "A pod's program ends again and again; the message has its last words."
     PODS_FORBIDDEN = "PodsForbidden", "The namespace's policy does not let the pool's pods in."
     NAMESPACE_TERMINATING = "NamespaceTerminating", "The namespace is being deleted, so nothing new can start in it."

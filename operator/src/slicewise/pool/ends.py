@@ -1,0 +1,42 @@
+"""Why workers end without serving, as their termination logs say it, and whether anybody but the user can mend it. Pure.
+
+The worker's `engine/ends.py` has the same words; a contract test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from slicewise.api.v1alpha1 import Reason
+from slicewise.pool.observed import ObservedPod
+
+USER_MENDS: Final[Mapping[str, Reason]] = MappingProxyType(
+    {
+        "ModelCorrupt": Reason.UNSUPPORTED,
+        "ModelUnsupported": Reason.UNSUPPORTED,
+        "ModelUnusable": Reason.UNSUPPORTED,
+        "ModelTooLarge": Reason.MODEL_TOO_LARGE,
+        "ContextTooLong": Reason.CONTEXT_TOO_LONG,
+        "ChatTemplateMissing": Reason.CHAT_TEMPLATE_MISSING,
+        "ChatTemplateBroken": Reason.CHAT_TEMPLATE_BROKEN,
+        "BadSettings": Reason.BAD_SETTINGS,
+    }
+)
+"""What no restart cures: the spec, the file or the image has to change. Each makes the pool Stalled, with the worker's words."""
+
+NOT_THE_USER: Final = frozenset({"WeightsMissing", "DigestMismatch", "NoToken", "PortUnusable", "EngineFailed"})
+"""What a restart or a new pod may cure."""
+
+
+def refused_by_worker(pods: Iterable[ObservedPod]) -> tuple[Reason, str] | None:
+    """Return the reason and words of the first of `pods` that ended for what only the user can mend, None if none did.
+
+    They are those of the last end, so they stay the same while the container waits, starts and ends again.
+    """
+    for pod in pods:
+        reason = USER_MENDS.get(pod.ended_reason or "")
+        if reason is not None and not pod.ready and not pod.terminating:
+            return reason, f"{pod.name}: {pod.ended_message or pod.ended_reason}"
+    return None

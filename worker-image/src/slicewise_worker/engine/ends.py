@@ -1,0 +1,36 @@
+"""Why a worker ends without serving: the fixed words in its termination log. The operator's `pool/ends.py` has the same."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class EndReason(StrEnum):
+    """One word a cause. What follows it in the log says what to do."""
+
+    WEIGHTS_MISSING = "WeightsMissing"
+    """No result of the fetch, or no file where it says."""
+    DIGEST_MISMATCH = "DigestMismatch"
+    """The file in the cache is not what was fetched."""
+    MODEL_CORRUPT = "ModelCorrupt"
+    """No GGUF file, or one whose header does not hold together."""
+    MODEL_UNSUPPORTED = "ModelUnsupported"
+    """A file of a kind that generates no text, or one part of several."""
+    MODEL_UNUSABLE = "ModelUnusable"
+    """llama.cpp cannot read it or build its context."""
+    MODEL_TOO_LARGE = "ModelTooLarge"
+    """Weights, KV cache and buffers need more memory than there is."""
+    CONTEXT_TOO_LONG = "ContextTooLong"
+    """More context than the model was trained for."""
+    CHAT_TEMPLATE_MISSING = "ChatTemplateMissing"
+    """A model for chat whose file has no chat template."""
+    CHAT_TEMPLATE_BROKEN = "ChatTemplateBroken"
+    """A chat template that cannot render a plain conversation."""
+    NO_TOKEN = "NoToken"  # noqa: S105 - not a password
+    """The model loaded, but no token came out."""
+    BAD_SETTINGS = "BadSettings"
+    """An environment variable is wrong."""
+    PORT_UNUSABLE = "PortUnusable"
+    """The port is taken."""
+    ENGINE_FAILED = "EngineFailed"
+    """llama.cpp failed while the worker served."""

@@ -1,0 +1,187 @@
+"""What a GGUF file says of itself, read in bounded memory and time before llama.cpp sees it.
+
+A model file is untrusted input: a count, a length or a type that does not hold together is told with its key, not found out by
+an allocation. Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Reads the header only, never a weight.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MOST_HEADER_BYTES: Final = 256 << 20
+"""A vocabulary of 260,000 tokens with its merges takes 15 MiB."""
+MOST_KEYS: Final = 65_536
+MOST_TENSORS: Final = 1_000_000
+MOST_ELEMENTS: Final = 8_000_000
+"""Texts in one list; the largest vocabularies have 260,000."""
+MOST_KEPT: Final = 4 << 20
+"""Longest text that is kept, in bytes; some files carry a whole tokenizer as one text, which is passed over."""
+_LONGEST_KEY: Final = 65_535
+_MOST_DIMENSIONS: Final = 4
+_LEAST: Final = 24
+"""Magic, version and two counts."""
+
+_TEXT, _ARRAY = 8, 9
+_SCALARS: Final[Mapping[int, struct.Struct]] = {
+    number: struct.Struct(f"<{code}")
+    for number, code in {
+        0: "B",
+        1: "b",
+        2: "H",
+        3: "h",
+        4: "I",
+        5: "i",
+        6: "f",
+        7: "?",
+        10: "Q",
+        11: "q",
+        12: "d",
+    }.items()
+}
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+
+Value = int | float | bool | str
+
+
+class HeaderError(Exception):
+    """The header does not hold together; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The metadata of a GGUF file without its lists."""
+
+    values: Mapping[str, Value]
+    lists: Mapping[str, int]
+    """Key → elements, of the values that are lists or too long to keep."""
+    tensors: int
+
+    def text(self, key: str) -> str:
+        """Return a text, empty where there is none."""
+        value = self.values.get(key)
+        return value if isinstance(value, str) else ""
+
+    def number(self, key: str) -> int | None:
+        """Return a whole number or truth value, None where there is none."""
+        value = self.values.get(key)
+        return int(value) if isinstance(value, int) else None
+
+
+def read_header(path: Path) -> Header:
+    """Return what the file says of itself; raises `HeaderError`, or `OSError` when it cannot be read."""
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        if size < _LEAST:
+            raise HeaderError(f"it has {size} bytes, less than a header")
+        with mmap.mmap(file.fileno(), min(size, MOST_HEADER_BYTES), access=mmap.ACCESS_READ) as data:
+            return _Reader(data, size).header()
+
+
+class _Reader:
+    """A position in the header; every step says what it is for, so that an error can."""
+
+    def __init__(self, data: mmap.mmap, size: int) -> None:
+        self._data, self._size, self._at = data, size, 0
+
+    def header(self) -> Header:
+        if self._take(4, "the magic") != b"GGUF":
+            raise HeaderError("it does not begin with 'GGUF'")
+        version = self._number(_U32, "the version")
+        if version not in {2, 3}:
+            swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
+            what = "is of a big-endian machine" if swapped in {2, 3} else f"has version {version} of GGUF"
+            raise HeaderError(f"it {what}, and versions 2 and 3, little-endian, are read")
+        tensors = self._count(_U64, "the number of tensors", MOST_TENSORS)
+        keys = self._count(_U64, "the number of metadata keys", MOST_KEYS)
+        values: dict[str, Value] = {}
+        lists: dict[str, int] = {}
+        for index in range(keys):
+            key = self._text(f"metadata key {index}", _LONGEST_KEY)
+            if key in values or key in lists:
+                raise HeaderError(f"metadata key {_short(key)} is there twice")
+            kind = self._number(_U32, f"the type of {_short(key)}")
+            if kind == _ARRAY:
+                lists[key] = self._skip_list(key)
+            elif (value := self._value(key, kind)) is not None:
+                values[key] = value
+            else:
+                lists[key] = 1
+        self._tensors(tensors)
+        return Header(values, lists, tensors)
+
+    def _value(self, key: str, kind: int) -> Value | None:
+        """Return a value; None for a text that is too long to keep."""
+        if kind == _TEXT:
+            size = self._number(_U64, f"the length of {_short(key)}")
+            if size > MOST_KEPT:
+                self._skip(size, f"{_short(key)}, a text of {size} bytes")
+                return None
+            return self._take(size, _short(key)).decode("utf-8", "replace")
+        if kind not in _SCALARS:
+            raise HeaderError(f"{_short(key)} is of type {kind}, which GGUF does not have")
+        form = _SCALARS[kind]
+        value: Value = form.unpack(self._take(form.size, _short(key)))[0]
+        return value
+
+    def _skip_list(self, key: str) -> int:
+        kind = self._number(_U32, f"the type of {_short(key)}")
+        count = self._number(_U64, f"the length of {_short(key)}")
+        if kind in _SCALARS:
+            self._skip(count * _SCALARS[kind].size, f"{_short(key)}, a list of {count}")
+        elif kind == _TEXT:
+            if count > MOST_ELEMENTS:
+                raise HeaderError(f"{_short(key)} is a list of {count} texts, and {MOST_ELEMENTS} is the most")
+            for _ in range(count):
+                self._skip(self._number(_U64, f"a text in {_short(key)}"), f"a text in {_short(key)}")
+        else:
+            raise HeaderError(f"{_short(key)} is a list of type {kind}, which GGUF does not have")
+        return count
+
+    def _tensors(self, count: int) -> None:
+        """Go through the list of tensors: where each begins must lie within the file."""
+        furthest = 0
+        for index in range(count):
+            name = _short(self._text(f"the name of tensor {index}", _LONGEST_KEY))
+            dimensions = self._number(_U32, f"the dimensions of {name}")
+            if dimensions > _MOST_DIMENSIONS:
+                raise HeaderError(f"tensor {name} has {dimensions} dimensions, and {_MOST_DIMENSIONS} is the most")
+            self._skip(8 * dimensions + 4, f"the shape of {name}")
+            furthest = max(furthest, self._number(_U64, f"the offset of {name}"))
+        if count and self._at + furthest >= self._size:
+            raise HeaderError(f"it ends before its last tensor: it has {self._size} bytes and is cut short")
+
+    def _text(self, what: str, most: int) -> str:
+        size = self._number(_U64, f"the length of {what}")
+        if size > most:
+            raise HeaderError(f"{what} is a text of {size} bytes, and {most} is the most")
+        return self._take(size, what).decode("utf-8", "replace")
+
+    def _count(self, form: struct.Struct, what: str, most: int) -> int:
+        count = self._number(form, what)
+        if count > most:
+            raise HeaderError(f"{what} is {count}, and {most} is the most")
+        return count
+
+    def _number(self, form: struct.Struct, what: str) -> int:
+        return int(form.unpack(self._take(form.size, what))[0])
+
+    def _take(self, size: int, what: str) -> bytes:
+        start = self._at
+        self._skip(size, what)
+        return self._data[start : self._at]
+
+    def _skip(self, size: int, what: str) -> None:
+        if size > len(self._data) - self._at:
+            if self._size > len(self._data):
+                raise HeaderError(f"its header is longer than {MOST_HEADER_BYTES >> 20} MiB (at {what})")
+            raise HeaderError(f"it has {self._size} bytes and ends within {what}")
+        self._at += size
+
+
+def _short(key: str) -> str:
+    return repr(key if len(key) <= 80 else f"{key[:77]}...")

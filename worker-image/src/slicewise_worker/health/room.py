@@ -1,0 +1,83 @@
+"""Whether a model fits the memory there is, and if not, which part is to blame and which setting makes it smaller. Pure.
+
+The words go to the pool's status at each start of the container, so they do not change with a few MiB: what the process itself
+takes and what a GPU has free are told in steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from slicewise_worker.engine.fit import Needs
+from slicewise_worker.engine.request import KvType
+from slicewise_worker.health.device import Device
+
+_MIB: Final = 1 << 20
+_STEP: Final = 32 * _MIB
+_SMALLER: Final[dict[KvType, str]] = {
+    "f16": "set kvCacheType to q8_0 or q4_0",
+    "q8_0": "set kvCacheType to q4_0",
+    "q4_0": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What `spec.engine` asks for."""
+
+    context_tokens: int
+    """Per sequence."""
+    sequences: int
+    kv_type: KvType
+    prompt_chunk_tokens: int
+
+
+def breakdown(needs: Needs, own: int) -> str:
+    """Return all parts with their sizes; `own`: bytes of the worker itself, 0 where they do not count."""
+    itself = f", the worker itself {_mib(-(-own // _STEP) * _STEP)}" if own else ""
+    return f"weights {_mib(needs.weights)}, KV cache {_mib(needs.cache)}, buffers {_mib(needs.compute)}{itself}"
+
+
+def no_room(needs: Needs, shape: Shape, device: Device, own: int, limit: int | None) -> str | None:
+    """Return why `needs` does not fit, None where it does.
+
+    `own`: bytes of the worker itself, on the CPU; `limit`: the container's, None where it has none.
+    """
+    if device.on_gpu:
+        own, room = 0, device.free_bytes
+        there = "the GPU slice has free"
+    else:
+        room = limit
+        there = "the container's memory limit is"
+    if room is None or needs.total + own <= room:
+        return None
+    if device.on_gpu:
+        room = room // _STEP * _STEP
+    total = needs.total + -(-own // _STEP) * _STEP
+    return (
+        f"the model does not fit: it needs {_mib(total)}, and {there} {_mib(room)}. "
+        f"{_largest(needs, shape, own, on_gpu=device.on_gpu)}. All parts: {breakdown(needs, own)}"
+    )
+
+
+def _largest(needs: Needs, shape: Shape, own: int, *, on_gpu: bool) -> str:
+    """The buffers count with the cache: what makes them large is the room for the same tokens, or the chunk of prompts."""
+    more = "take a larger slice" if on_gpu else "give the worker more memory"
+    context = needs.cache + needs.compute
+    if own >= max(needs.weights, context):
+        return f"The largest part is the worker itself with {_mib(own)}: {more}"
+    if needs.weights >= context:
+        return f"The largest part is the weights with {_mib(needs.weights)}: take a file with fewer bits a weight, or {more}"
+    ways = ["lower contextTokens or parallelSequences", _SMALLER[shape.kv_type], more]
+    if needs.compute > needs.cache:
+        ways.insert(1, "lower promptChunkTokens")
+    *others, last = filter(None, ways)
+    return (
+        f"The largest part is the context of parallelSequences {shape.sequences} x contextTokens {shape.context_tokens}: "
+        f"KV cache in {shape.kv_type} {_mib(needs.cache)}, buffers of a step {_mib(needs.compute)}: {', '.join(others)}, or {last}"
+    )
+
+
+def _mib(size: int) -> str:
+    return f"{-(-size // _MIB)}Mi"

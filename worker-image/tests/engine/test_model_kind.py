@@ -1,0 +1,78 @@
+"""A file that is no model for text is refused by what it is, from its header alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from retell import small
+
+from slicewise_worker.engine.gguf_header import read_header
+from slicewise_worker.engine.weights import WeightsError, inspect
+
+KINDS: list[tuple[str, dict[str, Any], str]] = [
+    ("bert", {}, "an embedding model, which makes vectors and no text (general.architecture 'bert')"),
+    ("nomic-bert", {}, "an embedding model"),
+    ("modern-bert", {}, "an embedding model"),
+    ("jina-bert-v2", {}, "an embedding model"),
+    ("gemma-embedding", {}, "an embedding model"),
+    ("t5encoder", {}, "an embedding model"),
+    ("qwen3", {"qwen3__pooling_type": 3}, "an embedding model"),
+    ("qwen3", {"qwen3__pooling_type": 4}, "a reranker"),
+    ("llama", {"llama__attention__causal": False}, "attention.causal is false"),
+    ("t5", {}, "an encoder-decoder model"),
+    ("clip", {}, "a projector for images or sound"),
+    ("qwen2vl", {"general__type": "mmproj"}, "a projector for images or sound"),
+    ("llama", {"general__type": "adapter", "adapter__type": "lora"}, "an adapter (LoRA)"),
+    ("llama", {"general__type": "imatrix"}, "an importance matrix"),
+    ("controlvector", {}, "a control vector"),
+    ("wavtokenizer-dec", {}, "a voice decoder"),
+    ("llada", {}, "a diffusion language model"),
+    ("flux", {"tokens": False}, "a model that makes pictures"),
+    ("llama", {"tensors": 0}, "a vocabulary without weights"),
+    ("llama", {"tokens": False}, "a model without a vocabulary"),
+]
+
+
+@pytest.mark.parametrize(("architecture", "says", "words"), KINDS, ids=[f"{kind[0]} {kind[2]}" for kind in KINDS])
+def test_a_file_is_refused_by_what_it_is(tmp_path: Path, architecture: str, says: dict[str, Any], words: str) -> None:
+    with pytest.raises(WeightsError) as error:
+        inspect(small(tmp_path / "m.gguf", architecture, **says))
+    assert error.value.reason == "ModelUnsupported"
+    assert words in str(error.value)
+    assert "take a GGUF file of a model that generates text" in str(error.value)
+
+
+def test_a_part_of_a_split_model_is_refused_with_how_to_merge_it(tmp_path: Path) -> None:
+    part = small(tmp_path / "m.gguf", "llama", split__no=1, split__count=3)
+    with pytest.raises(WeightsError, match=r"part 2 of 3 of a split model.*llama-gguf-split --merge") as error:
+        inspect(part)
+    assert error.value.reason == "ModelUnsupported"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "says"),
+    [
+        ("llama", {}),
+        ("llama", {"split__count": 1}),
+        ("llama", {"general__type": "model"}),
+        ("qwen3", {"qwen3__pooling_type": 0}),
+        ("a-new-one", {}),
+        ("llama", {"tokenizer__huggingface__json": "x" * (5 << 20)}),
+    ],
+)
+def test_a_model_for_text_passes_also_of_an_architecture_that_is_not_known_here(
+    tmp_path: Path, architecture: str, says: dict[str, Any]
+) -> None:
+    inspect(small(tmp_path / "m.gguf", architecture, **says))
+
+
+def test_the_made_models_pass_and_say_what_they_are(tiny: Path, wordy: Path) -> None:
+    for model in (tiny, wordy):
+        inspect(model)
+    header = read_header(tiny)
+    assert header.text("general.architecture") == "llama"
+    assert header.number("llama.context_length") == 32768
+    assert header.lists["tokenizer.ggml.tokens"] == 512
+    assert "messages" in header.text("tokenizer.chat_template")

@@ -199,6 +199,23 @@ quota gpus
 """)
 
 
+def test_a_model_that_does_not_fit_is_explained_by_its_largest_part_and_not_by_the_weights() -> None:
+    words = (
+        "chat-a-x: the model does not fit: it needs 1121Mi, and the container's memory limit is 300Mi. The largest part is the "
+        "context of parallelSequences 64 x contextTokens 32768: KV cache in f16 512Mi, buffers of a step 513Mi: lower contextTokens"
+    )
+    pool = samples.idle()
+    pool["status"]["conditions"] = [
+        samples.condition("Ready", "False", "WorkersNotReady", words),
+        samples.condition("Stalled", "True", "ModelTooLarge", words),
+    ]
+    text = printed(explanation_text(explain(read_pool(pool, None), Surroundings())))
+    assert "The largest part is the context of parallelSequences 64 x contextTokens 32768" in text
+    assert "the message names the largest part" in text
+    assert "- the setting that the message names beside the largest part, or a larger spec.slice" in text
+    assert not any(blame in text for blame in ("quantisation", "weights alone", "smaller model"))
+
+
 def test_why_a_rollout_does_not_go_on() -> None:
     pool = samples.rolling(
         verdict=samples.VERDICT | {"outlook": "at 2 requests/s a good version passes in about 11 minutes"}

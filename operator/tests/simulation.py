@@ -52,6 +52,8 @@ class Simulation:
     nodes: dict[str, ObservedNode] = field(default_factory=lambda: {node.name: node for node in three_zones()})
     others: dict[str, int] = field(default_factory=dict)
     """Node → slices that somebody else holds."""
+    dead: set[str] = field(default_factory=set)
+    """Pods whose device is dead in fact: they never get ready again."""
     broken: set[str] = field(default_factory=set)
     """Revisions whose workers never get ready."""
     gateway: CountingGateway | None = None
@@ -201,7 +203,7 @@ class Simulation:
 
     def _start(self) -> bool:
         for pod in self.pods.values():
-            able = pod.node and pod.revision not in self.broken and not pod.device_unhealthy
+            able = pod.node and pod.revision not in self.broken and pod.name not in self.dead
             if able and not pod.ready and not pod.terminating and pod.phase in {"Pending", "Running"}:
                 self.pods[pod.name] = replace(pod, phase="Running", ready=True, fetch=FetchProgress(done=True))
                 return True
@@ -228,6 +230,18 @@ class Simulation:
             return True
         return False
 
+    def report_unhealthy(self, pod: ObservedPod, *, dead: bool) -> None:
+        """The kubelet calls the device under a pod unhealthy and withdraws it; it is `dead` in fact, or works on."""
+        node = self.nodes[str(pod.node)]
+        self.nodes[node.name] = replace(node, allocatable={MIG: max(0, node.allocatable.get(MIG, 0) - 1)})
+        self.pods[pod.name] = replace(pod, device_unhealthy=True, ready=pod.ready and not dead)
+        if dead:
+            self.dead.add(pod.name)
+
+    def rename_zones(self, names: dict[str, str]) -> None:
+        """Give the zone label of the nodes other values."""
+        self.nodes = {key: replace(node, zone=names.get(node.zone, node.zone)) for key, node in self.nodes.items()}
+
     def ready(self) -> Counter[str]:
         """Zone → workers that serve."""
         return Counter(pod.zone for pod in self.pods.values() if pod.serving)
@@ -235,10 +249,12 @@ class Simulation:
     def _check_floor(self, before: Counter[str]) -> None:
         """A pass of ours never takes a serving worker away from a zone that has no more than its floor."""
         after = self.ready()
-        for zone in self.status.get("zones", []):
-            name, floor = zone["name"], zone["floor"]
+        floors = {zone["name"]: zone["floor"] for zone in self.status.get("zones", [])} | self.budgets
+        for name, floor in floors.items():
             if after[name] < before[name]:
                 assert after[name] >= floor, f"zone {name}: {before[name]} → {after[name]}, floor {floor}"
+        if self.status.get("desired") and sum(before.values()):
+            assert sum(after.values()), "a pass took the last worker that served"
 
     def _check_requests_first(self, served: Counter[str]) -> None:
         """No revision loses its last worker that serves while the gateway sends it requests and the other could take them."""

@@ -144,7 +144,7 @@ def _state(pod: ObservedPod) -> tuple[str, str]:
     if pod.terminating:
         return "terminating", ""
     if pod.device_unhealthy:
-        return "device died", ""
+        return ("device unhealthy", "still answers") if pod.serving else ("device died", "")
     if pod.phase in {"Failed", "Succeeded"}:
         return pod.phase.lower(), pod.ended_reason or ""
     if pod.serving:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slicewise.api.v1alpha1 import ConditionType, Reason
+from slicewise.pool.disruption_findings import find_drain, find_unhealthy_devices
 from slicewise.pool.ends import USER_MENDS
 from slicewise.pool.facts import Facts
 from slicewise.pool.findings import (
@@ -62,7 +63,7 @@ def find_all(facts: Facts) -> Findings:
         found[ConditionType.GATEWAY_PROGRAMMED] = find_gateway(facts)
         found[ConditionType.ROLLOUT_PROGRESSING] = _rollout(facts)
         found[ConditionType.SERVING_ON_GPU] = find_gpu(facts)
-        found[ConditionType.DRAIN_BLOCKED] = _drain(facts)
+        found[ConditionType.DRAIN_BLOCKED] = find_drain(facts)
         found[ConditionType.DEGRADED] = _degraded(facts)
     if facts.pool.spec.fallback is not None:
         message = "spec.fallback is not acted on by this version: nothing serves when no slice does"
@@ -132,19 +133,6 @@ def _rollout_goes_on(facts: Facts) -> str:
     return f"revision {state.target}: {state.message}{gets}"
 
 
-def _drain(facts: Facts) -> Finding:
-    if not facts.blocked_drains:
-        return Finding("False", Reason.NOT_BLOCKED, "no drain waits for this pool")
-    first = facts.blocked_drains[0]
-    others = f" (and {len(facts.blocked_drains) - 1} more)" if len(facts.blocked_drains) > 1 else ""
-    message = (
-        f"node {first.node}{others} is cordoned and its worker cannot go: zone {first.zone or repr('')} has "
-        f"{first.serving} ready, its floor is {first.floor}, and no slice is free there. "
-        "Free or add a slice in that zone, or lower spec.zones.minAvailable"
-    )
-    return Finding("True", Reason.NO_FREE_SLICE, message)
-
-
 def _degraded(facts: Facts) -> Finding:
     state = facts.state
     if state.phase is Phase.ROLLED_BACK:
@@ -154,11 +142,9 @@ def _degraded(facts: Facts) -> Finding:
             f"revision {state.target} was given up: {state.message}. Change the spec, or try it again with "
             f"`kubectl slicewise retry {facts.pool.metadata.name}`",
         )
-    dead = [pod.name for pod in facts.workers if pod.device_unhealthy]
-    if dead:
-        return Finding(
-            "True", Reason.DEVICE_UNHEALTHY, f"the device under {', '.join(dead)} died; the worker is being replaced"
-        )
+    unhealthy = find_unhealthy_devices(facts)
+    if unhealthy is not None:
+        return unhealthy
     left = sum(1 for item in facts.deletions if item.reason == "FailedLeftOver")
     if left and facts.zones_short:
         return Finding(

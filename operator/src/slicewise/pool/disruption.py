@@ -24,11 +24,12 @@ class BlockedDrain:
 
 
 def deletions(pods: Iterable[ObservedPod]) -> tuple[PodDeletion, ...]:
-    """Return the pods to remove at once.
+    """Return the pods to remove at once: none of them serves.
 
     `Failed` pods stay behind after a node restart (`UnexpectedAdmissionError`) or an eviction, and are no workers. A container
     on a dead device goes on running, so its pod is deleted; the dead device is no longer offered, so the replacement lands
     elsewhere. A worker that ended because its weights changed on disk would end so again: only a new pod fetches them anew.
+    Workers that still serve are left to `suspects_to_replace`.
     """
     result = []
     for pod in pods:
@@ -36,11 +37,46 @@ def deletions(pods: Iterable[ObservedPod]) -> tuple[PodDeletion, ...]:
             continue
         if pod.phase in {"Failed", "Succeeded"}:
             result.append(PodDeletion(pod.name, pod.uid, "FailedLeftOver"))
-        elif pod.device_unhealthy:
+        elif pod.device_unhealthy and not pod.serving:
             result.append(PodDeletion(pod.name, pod.uid, "DeviceUnhealthy"))
         elif pod.ended_reason == "DigestMismatch" and not pod.ready:
             result.append(PodDeletion(pod.name, pod.uid, "WeightsDamaged"))
     return tuple(result)
+
+
+def suspects_to_replace(
+    targets: Sequence[ZoneTarget],
+    slices: Sequence[ZoneSlices],
+    workers: Workers,
+    planned: Mapping[str, int],
+    floors: Mapping[str, int],
+) -> tuple[PodDeletion, ...]:
+    """Return the workers to remove that serve on a device that is called unhealthy: at most one a zone, never below its floor.
+
+    Where a slice is free a replacement serves first (`drain_surge` asks for it). Without one, one worker at a time goes,
+    above the floor and only while nothing else moves in the zone. Health checks err, and err on all devices at once (a
+    driver's update, a broken plugin), so no report alone takes a zone's last workers.
+    `planned`: zone → replicas over all revisions once this pass is carried out; `floors`: zone → floor of its budget.
+    """
+    free = {entry.zone: entry.free for entry in slices}
+    # Both may go in one pass: what a Deployment gives up when it shrinks is not for us to choose.
+    left = {zone: min(count, planned.get(zone, 0)) for zone, count in workers.serving().items()}
+    spare = sum(left.values()) - sum(target.desired for target in targets)
+    result = []
+    for zone in sorted({pod.zone for pod in workers.pods if pod.suspect}):
+        here = [pod for pod in workers.pods if pod.zone == zone]
+        idle = all(pod.serving for pod in here) and len(here) >= planned.get(zone, 0)
+        if left[zone] - 1 < floors.get(zone, 0) or not (spare > 0 or (idle and free.get(zone, 0) == 0)):
+            continue
+        spare -= 1
+        first = min((pod for pod in here if pod.suspect), key=lambda pod: pod.name)
+        result.append(PodDeletion(first.name, first.uid, "DeviceUnhealthy"))
+    return tuple(result)
+
+
+def _leaving(workers: Workers, nodes: Iterable[ObservedNode]) -> set[str]:
+    """Return the zones with a serving worker that is to go: on a cordoned node, or on a device called unhealthy."""
+    return {*_on_cordoned(workers, nodes), *(pod.zone for pod in workers.pods if pod.suspect)}
 
 
 def _on_cordoned(workers: Workers, nodes: Iterable[ObservedNode]) -> dict[str, Counter[str]]:
@@ -60,12 +96,12 @@ def drain_surge(
     workers: Workers,
     nodes: Iterable[ObservedNode],
 ) -> dict[str, int]:
-    """Return zone → replicas with one more where a worker stands on a cordoned node and a slice is free in its zone.
+    """Return zone → replicas with one more where a slice is free and a worker stands on a cordoned node or a suspect device.
 
     The new worker becomes ready first; then the budget lets the old one go, and with it the surge ends. A surge that is
     under way stays although it has taken the free slice.
     """
-    leaving = _on_cordoned(workers, nodes)
+    leaving = _leaving(workers, nodes)
     free = {entry.zone: entry.free for entry in slices}
     result = dict(steady)
     for zone in leaving:
@@ -77,15 +113,14 @@ def drain_surge(
 
 
 def blocked_drains(
-    targets: Sequence[ZoneTarget], slices: Sequence[ZoneSlices], workers: Workers, nodes: Iterable[ObservedNode]
+    floor: Mapping[str, int], slices: Sequence[ZoneSlices], workers: Workers, nodes: Iterable[ObservedNode]
 ) -> tuple[BlockedDrain, ...]:
     """Return the cordoned nodes that cannot be drained: the zone is at its floor and has no free slice.
 
-    Not blocked while a replacement of the zone is starting.
+    Not blocked while a replacement of the zone is starting. `floor`: zone → floor of its budget.
     """
     serving = workers.serving()
     free = {entry.zone: entry.free for entry in slices}
-    floor = {target.zone: target.floor for target in targets}
     cordoned = {node.name for node in nodes if node.cordoned}
     starting = {
         pod.zone

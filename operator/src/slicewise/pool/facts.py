@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from slicewise.api.v1alpha1 import InferencePool
@@ -32,6 +32,8 @@ class Facts:
     no_profile: NoProfile | None = None
     gateway: GatewayWish | None = None
     """What the gateway is to be; None where `demand` is."""
+    floors: Mapping[str, int] = field(default_factory=dict)
+    """Zone → floor of its budget; zones that the pool is leaving included."""
     blocked_drains: tuple[BlockedDrain, ...] = ()
     blocked_zones: tuple[str, ...] = ()
     """Zones in which a replacement waits for a slice."""

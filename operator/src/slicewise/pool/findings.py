@@ -17,7 +17,7 @@ from slicewise.pool.observed import ObservedPod
 from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.state import Phase
 from slicewise.pool.shape_words import next_step, no_node_is_chosen, unplaced_by, why_not_free
-from slicewise.pool.workers import told_end
+from slicewise.pool.workers import lost_nodes, told_end
 
 Status = Literal["True", "False", "Unknown"]
 
@@ -57,14 +57,13 @@ def find_capacity(facts: Facts) -> Finding:
     if facts.observed.held_by_others is None:
         return Finding("Unknown", Reason.UNKNOWN, "the pods that hold slices could not be listed; trying again")
     if facts.missing:
-        return Finding("False", Reason.NOT_ENOUGH_SLICES, _missing_message(facts, what))
+        return Finding("False", Reason.NOT_ENOUGH_SLICES, _missing_message(facts, what) + _unseen(facts))
     if facts.releasing:
         return Finding("True", Reason.SLICES_FREE, waits_for_release(facts.releasing))
     stuck = _unschedulable(facts)
     if stuck is not None:
-        return Finding(
-            "False", Reason.UNSCHEDULABLE, f"a slice is free, but {stuck.name} fits no node: {stuck.waiting_message}"
-        )
+        text = f"a slice is free, but {stuck.name} fits no node: {stuck.waiting_message}{_unseen(facts)}"
+        return Finding("False", Reason.UNSCHEDULABLE, text)
     return _capacity_is_there(facts, what)
 
 
@@ -86,12 +85,23 @@ def _missing_message(facts: Facts, what: str) -> str:
     slices = facts.demand.slices if facts.demand else ()
     spare = [(entry.zone, entry.free) for entry in slices if entry.free > 0 and entry.zone not in facts.missing]
     free = "; free elsewhere: " + ", ".join(f"{zone or repr('')} {count}" for zone, count in spare) if spare else ""
-    fits = facts.desired - lacking
-    missing = f"{lacking} of {facts.desired} slices {what} are missing: {where}{free}"
+    leaving = sorted(zone for zone in facts.serving if facts.demand and zone not in facts.demand.zones)
+    held = sum(facts.serving[zone] for zone in leaving)
+    # Workers of zones that the pool is leaving go one by one, as soon as more serve than are asked for.
+    fits = facts.desired - (max(1, lacking - held) if held else lacking)
+    others = f"; workers of zone {zone_names(leaving)}, which the pool is leaving, hold {held}" if held else ""
+    missing = f"{lacking} of {facts.desired} slices {what} are missing: {where}{free}{others}"
     reached = why_not_free(facts, facts.missing)
     if reached:
         return f"{missing}{reached}. Or lower spec.replicas to {fits}"
     return f"{missing}. Lower spec.replicas to {fits}, free slices there, or add nodes"
+
+
+def _unseen(facts: Facts) -> str:
+    """Say so where slices may be held by pods that this installation may not list."""
+    if facts.observed.sees_all_namespaces or facts.demand is None or facts.demand.profile.resource is None:
+        return ""
+    return ". Slices held by pods outside the watched namespaces are unknown and count as free (chart value watchNamespaces)"
 
 
 def _unschedulable(facts: Facts) -> ObservedPod | None:
@@ -122,7 +132,7 @@ def _capacity_is_there(facts: Facts, what: str) -> Finding:
     return Finding(
         "True",
         Reason.SLICES_FREE,
-        f"{facts.desired} of {facts.desired} workers have a slice or a free one ({what}).{unlabelled}",
+        f"{facts.desired} of {facts.desired} workers have a slice or a free one ({what}).{unlabelled}{_unseen(facts)}",
     )
 
 

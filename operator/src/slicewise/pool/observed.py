@@ -105,6 +105,8 @@ class ObservedPod:
     """Its words when it last ended; kept while it is started again."""
     fetch: FetchProgress | None = None
     worker: WorkerInfo | None = None
+    node_lost: bool = False
+    """It was ready, and its node is deleted or does not answer any more."""
 
     @property
     def holds_slice(self) -> bool:
@@ -113,8 +115,16 @@ class ObservedPod:
 
     @property
     def serving(self) -> bool:
-        """Whether it takes requests and will go on doing so."""
-        return self.ready and not self.terminating and self.phase == "Running" and not self.device_unhealthy
+        """Whether it takes requests and will go on doing so.
+
+        One whose device is called unhealthy does while it is ready: the report may be wrong, the requests are not.
+        """
+        return self.ready and not self.terminating and self.phase == "Running"
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it serves on a device that is called unhealthy."""
+        return self.serving and self.device_unhealthy
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +218,8 @@ class ObservedPool:
     nodes: tuple[ObservedNode, ...] = ()
     held_by_others: Mapping[str, Mapping[str, int]] | None = field(default_factory=dict)
     """Node name → extended resource → slices held by pods that are not this pool's. None: could not be read."""
+    sees_all_namespaces: bool = True
+    """Whether those pods were looked for in all namespaces; else slices may be held by pods that nobody counted."""
     measured: Measured = field(default_factory=Measured)
     """What the gateway counted for the canary and for stable since `status` was written."""
     references: References = References()

@@ -16,7 +16,7 @@ from slicewise.manifests.children import ChildrenInput, KeptRevision, build_chil
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.pod_template import Installation, build_pod_template
 from slicewise.pool.demand import Demand, read_demand
-from slicewise.pool.disruption import blocked_drains, deletions, drain_surge
+from slicewise.pool.disruption import blocked_drains, deletions, drain_surge, suspects_to_replace
 from slicewise.pool.facts import Facts
 from slicewise.pool.gateway import gateway_wish, is_programmed
 from slicewise.pool.observed import ObservedPool
@@ -33,7 +33,7 @@ from slicewise.pool.rollout.state import Phase, RolloutState, read_state
 from slicewise.pool.rollout.traffic import canary_share, has_arrived, traffic
 from slicewise.pool.rollout.view import RolloutView, Shares
 from slicewise.pool.slices import NoProfile
-from slicewise.pool.zones import hold_back_shrinking
+from slicewise.pool.zones import budget_floors, hold_back_shrinking
 
 FETCH_POLL_SECONDS = 5.0
 """How often progress is read while weights are being downloaded."""
@@ -60,7 +60,11 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     gateway = gateway_wish(pool, observed, traffic(state, _serving(demand, state)), has_workers=has_workers)
     arrived = has_arrived(state, is_programmed(observed, gateway), now)
     view = _view(pool, demand, state, observed.measured, arrived=arrived, gone=is_gone(state, now))
-    share = shares(state, view, _steady(demand, state, observed))
+    held = hold_back_shrinking(demand.targets, demand.workers.asked(state.stable), demand.workers.serving(state.stable))
+    share = shares(state, view, _with_surge(held, demand, state, observed))
+    planned = share.planned()
+    floors = budget_floors(pool.spec, demand.targets, planned if share.moves else share.stable)
+    suspects = suspects_to_replace(demand.targets, demand.stable_slices, demand.workers, planned, floors)
     after = advance(state, view, share, now)
     facts = Facts(
         pool,
@@ -68,13 +72,14 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         after,
         demand=demand,
         gateway=gateway,
-        blocked_drains=blocked_drains(demand.targets, demand.stable_slices, demand.workers, observed.nodes),
+        floors=floors,
+        blocked_drains=blocked_drains(floors, demand.stable_slices, demand.workers, observed.nodes),
         blocked_zones=share.step.blocked if share.step else (),
         releasing_zones=share.step.releasing if share.step else (),
         share=canary_share(after, _serving(demand, after)) if after.canary else None,
         waits_for=waits_for_gone(after, view, now),
         arrived=arrived,
-        deletions=deletions(observed.pods),
+        deletions=(*deletions(observed.pods), *suspects),
     )
     report = build_report(facts, now)
     children = build_children(_children_input(facts, state, share, gateway))
@@ -118,11 +123,9 @@ def _serving(demand: Demand, state: RolloutState) -> dict[str, int]:
     return {name: sum(demand.workers.serving(name).values()) for name in live}
 
 
-def _steady(demand: Demand, state: RolloutState, observed: ObservedPool) -> dict[str, int]:
-    """Zone → replicas of the stable revision while no rollout moves workers."""
-    asked = demand.workers.asked(state.stable)
-    held = hold_back_shrinking(demand.targets, asked, demand.workers.serving(state.stable))
-    return drain_surge(held, asked, demand.stable_slices, demand.workers, observed.nodes)
+def _with_surge(held: Mapping[str, int], demand: Demand, state: RolloutState, observed: ObservedPool) -> dict[str, int]:
+    """Zone → replicas of the stable revision while no rollout moves workers, from those without a surge."""
+    return drain_surge(held, demand.workers.asked(state.stable), demand.stable_slices, demand.workers, observed.nodes)
 
 
 def _children_input(facts: Facts, state: RolloutState, share: Shares, gateway: GatewayWish) -> ChildrenInput:
@@ -142,7 +145,7 @@ def _children_input(facts: Facts, state: RolloutState, share: Shares, gateway: G
         pool=pool,
         revisions=tuple(revisions),
         live=tuple(live),
-        floors={target.zone: target.floor for target in demand.targets},
+        floors=facts.floors,
         operator_namespace=observed.operator_namespace,
         gateway=gateway,
     )

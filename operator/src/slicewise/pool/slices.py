@@ -5,6 +5,7 @@ Counted from what the kubelets offer (allocatable) less what pods hold. Called b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -148,6 +149,10 @@ def _count_zone(
     mine = [
         pod for pod in pods if pod.zone == zone and pod.phase in {"Pending", "Running"} and not pod.device_unhealthy
     ]
+    # By node, not by the pod's zone: a node may have come to another zone while workers were on it.
+    holders = Counter(
+        pod.node for pod in pods if pod.holds_slice and pod.resource == profile.resource and not pod.device_unhealthy
+    )
     unbound = sum(1 for pod in mine if pod.node is None)
     if profile.resource is None:
         return ZoneSlices(zone, free=UNBOUNDED, own=len(mine), offered=UNBOUNDED)
@@ -160,7 +165,7 @@ def _count_zone(
         if not node.usable or held_by_others is None:
             continue
         others = held_by_others.get(node.name, {}).get(profile.resource, 0)
-        held = sum(1 for pod in mine if pod.node == node.name and pod.resource == profile.resource)
+        held = holders[node.name]
         free += max(0, offers - others - held)
     alive = {node.name for node in nodes if node.ready}
     taken = min(unbound, free)

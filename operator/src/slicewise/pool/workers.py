@@ -129,3 +129,11 @@ def told_end(pod: ObservedPod) -> str:
     often = f" {pod.restarts} times" if pod.restarts > 1 else ""
     words = pod.ended_message or pod.waiting_message
     return f"{pod.name} ended{often}" + (f": {words}" if words else "")
+
+
+def lost_nodes(pods: Iterable[ObservedPod]) -> str:
+    """Return what is said of nodes that are gone with workers that were ready there; empty where none is."""
+    lost = sorted({str(pod.node) for pod in pods if pod.node_lost})
+    if not lost:
+        return ""
+    return f"node {', '.join(lost)} is gone or does not answer, its workers are replaced where slices are free"

@@ -81,6 +81,21 @@ def spread(
     )
 
 
+def budget_floors(spec: PoolSpec, targets: Sequence[ZoneTarget], planned: Mapping[str, int]) -> dict[str, int]:
+    """Return zone → the floor of its budget, for the zones of the pool and for those that it is leaving.
+
+    `planned`: zone → replicas over all revisions once this pass is carried out. A zone that is to have nothing (it left
+    `spec.zones.names`, its nodes carry another name now, others have more room) keeps a floor as long as it has replicas: until
+    others have come up, evictions could take the last ready worker of the pool.
+    """
+    floors = {target.zone: target.floor for target in targets}
+    least = 1 if spec.zones.min_available is None else spec.zones.min_available
+    for zone, replicas in planned.items():
+        if replicas > 0:
+            floors[zone] = max(floors.get(zone, 0), min(least, replicas))
+    return floors
+
+
 def hold_back_shrinking(
     targets: Sequence[ZoneTarget], asked: Mapping[str, int], serving: Mapping[str, int]
 ) -> dict[str, int]:

@@ -98,17 +98,6 @@ def test_a_drain_without_a_free_slice_waits_and_says_so() -> None:
     assert "zone a has 1 ready, its floor is 1" in blocked["message"]
 
 
-def test_a_worker_on_a_dead_device_is_replaced_elsewhere() -> None:
-    run = Simulation(make_pool(replicas=3))
-    run.settle()
-    victim = next(pod for pod in run.pods.values() if pod.zone == "a")
-    run.nodes["node-a"] = replace(run.nodes["node-a"], allocatable={MIG: 1})
-    run.pods[victim.name] = replace(victim, device_unhealthy=True)
-    run.settle()
-    assert victim.name not in run.pods
-    assert run.ready() == {"a": 1, "b": 1, "c": 1}
-
-
 def test_a_worker_whose_weights_changed_on_disk_gets_a_new_pod_that_fetches_them_anew() -> None:
     run = Simulation(make_pool(replicas=3))
     run.settle()

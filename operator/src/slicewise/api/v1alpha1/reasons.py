@@ -145,7 +145,10 @@ class Reason(StrEnum):
 
     # Degraded
     FAILED_PODS_REMOVED = "FailedPodsRemoved", "Failed pods were removed; their replacements are not ready yet."
-    DEVICE_UNHEALTHY = "DeviceUnhealthy", "A device died under a worker, which is being replaced."
+    DEVICE_UNHEALTHY = (
+        "DeviceUnhealthy",
+        "The device under a worker is reported unhealthy: the worker is being replaced, or still answers and waits for a slice.",
+    )
     ROLLED_BACK = (
         "RolledBack",
         "The latest revision was taken back; nothing happens until the spec changes or a retry is requested.",

@@ -25,12 +25,12 @@ def shares(state: RolloutState, view: RolloutView, steady: Mapping[str, int]) ->
         step = replace_step(view.targets, view.canary)
         if stable_keeps_requests(state, view, step):
             return _as_it_is(view)
-        return Shares(stable=step.old, canary=step.new, step=step)
+        return Shares(stable=step.old, canary=step.new, step=step, moves=True)
     if state.phase is Phase.ROLLING_BACK:
         if canary_keeps_requests(state, view):
             return _as_it_is(view)
         step = replace_step(view.targets, view.stable)
-        return Shares(stable=step.new, canary=step.old, step=step)
+        return Shares(stable=step.new, canary=step.old, step=step, moves=True)
     if state.canary is None or state.zone is None or not any(target.desired for target in view.targets):
         return Shares(stable=steady, canary={})
     stable = steady if state.surge else give_place(state.zone, view, steady, gone=view.stable_gone)
@@ -53,4 +53,5 @@ def canary_keeps_requests(state: RolloutState, view: RolloutView) -> bool:
 
 def _as_it_is(view: RolloutView) -> Shares:
     held = view.canary
-    return Shares({zone: entry.old for zone, entry in held.items()}, {zone: entry.new for zone, entry in held.items()})
+    old, new = ({zone: getattr(entry, side) for zone, entry in held.items()} for side in ("old", "new"))
+    return Shares(old, new, moves=True)

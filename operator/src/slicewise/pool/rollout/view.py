@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -78,3 +79,9 @@ class Shares:
     canary: Mapping[str, int]
     step: Step | None = None
     """What was decided about the next worker; None where none moves."""
+    moves: bool = False
+    """Whether one revision is replacing the other, so that either's workers are the pool's."""
+
+    def planned(self) -> Counter[str]:
+        """Return zone → replicas of both revisions."""
+        return Counter(self.stable) + Counter(self.canary)

@@ -135,12 +135,19 @@ def worker_pods(deployment: Mapping[str, Any], node: str) -> list[Object]:
                 "name": f"{metadata['name']}-{index}",
                 "namespace": metadata["namespace"],
                 "labels": template["metadata"]["labels"],
+                "ownerReferences": [_replica_set(metadata["name"])],
             },
             "spec": {**template["spec"], "nodeName": node},
             "status": status,
         }
         for index in range(deployment["spec"]["replicas"])
     ]
+
+
+def _replica_set(deployment: str) -> Object:
+    """Return the owner of a worker pod: the operator tells its own pods by it."""
+    name, uid = f"{deployment}-0", "00000000-0000-0000-0000-0000000000ff"
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": uid, "controller": True}
 
 
 WORKER_ADDRESS = "127.77.0.1"

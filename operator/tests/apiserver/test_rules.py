@@ -149,3 +149,37 @@ def test_what_a_claim_can_change_is_accepted(api_server: ApiServer, namespace: s
     for template in ({"size": "20Gi"}, {"size": "20Gi", "accessModes": ["ReadWriteMany"]}, {"size": "30Gi"}):
         cache = {CLAIM: {"template": template}}
         api_server.kubectl("apply", "-f", "-", stdin=pool_object(namespace=namespace, cache=cache))
+
+
+RACK = {"topologyKey": "example.com/rack"}
+SAME = {"topologyKey": "topology.kubernetes.io/zone", "minAvailable": 1}
+
+
+def with_workers(server: ApiServer, namespace: str, count: int) -> None:
+    path = f"/apis/slicewise.dev/v1alpha1/namespaces/{namespace}/inferencepools/chat/status"
+    code, answer = server.request(
+        "PATCH", path, {"status": {"replicas": count}}, content_type="application/merge-patch+json"
+    )
+    assert code == 200, answer
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, RACK), (RACK, None), (SAME, RACK)])
+def test_the_topology_key_cannot_change_while_there_are_workers(
+    api_server: ApiServer, namespace: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> None:
+    """Its change would restart the only worker of each zone together."""
+    api_server.kubectl("apply", "-f", "-", stdin=pool_object(namespace=namespace, zones=before))
+    with_workers(api_server, namespace, 1)
+    changed = pool_object(namespace=namespace, zones=after)
+    refused = api_server.kubectl("apply", "-f", "-", stdin=changed, check=False)
+    assert "zones.topologyKey cannot change while the pool has workers" in refused.stderr
+    assert "set suspend: true" in refused.stderr
+    with_workers(api_server, namespace, 0)
+    api_server.kubectl("apply", "-f", "-", stdin=changed)
+
+
+def test_to_write_the_topology_key_that_is_the_default_is_no_change(api_server: ApiServer, namespace: str) -> None:
+    api_server.kubectl("apply", "-f", "-", stdin=pool_object(namespace=namespace))
+    with_workers(api_server, namespace, 3)
+    for zones in (SAME, None):
+        api_server.kubectl("apply", "-f", "-", stdin=pool_object(namespace=namespace, zones=zones))

@@ -35,7 +35,7 @@ CHILD_PATHS = (
 MANAGED = "?labelSelector=app.kubernetes.io/managed-by%3Dslicewise"
 
 
-async def eventually(check: Callable[[], T], what: str, seconds: float = 20) -> T:
+async def eventually(check: Callable[[], T], what: str, seconds: float = 120) -> T:
     """Return the first true answer of `check`. Past the deadline raises AssertionError."""
     deadline = time.monotonic() + seconds
     while not (answer := check()):
@@ -229,7 +229,7 @@ class Operators:
     async def start(self, **settings: object) -> OperatorProcess:
         """Start a replica and wait until its cache is complete."""
         replica = self.spawn(**settings)
-        await eventually(replica.ready, f"{replica.name} is ready", 30)
+        await eventually(replica.ready, f"{replica.name} is ready")
         return replica
 
 

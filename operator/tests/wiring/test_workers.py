@@ -18,7 +18,7 @@ from wiring.gateway_pod import gateway_at
 from wiring.kubelet import Kubelet, container
 from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -125,13 +125,26 @@ async def test_a_pod_left_behind_as_failed_is_removed(cluster: Cluster, replicas
     assert operator.metric('slicewise_pods_removed_total{reason="FailedLeftOver"}') == 1
 
 
-async def test_slices_that_foreign_pods_hold_are_not_free(cluster: Cluster, replicas: Operators) -> None:
+OURS = {"app.kubernetes.io/managed-by": "slicewise"}
+LOOKS_LIKE_A_WORKER = {
+    **OURS,
+    "slicewise.dev/pool": "chat",
+    "slicewise.dev/role": "worker",
+    "slicewise.dev/zone": "c",
+    "slicewise.dev/revision": "aa24964c",
+}
+
+
+@pytest.mark.parametrize("labels", [{}, OURS, LOOKS_LIKE_A_WORKER], ids=["none", "managed-by", "all of a worker's"])
+async def test_slices_that_foreign_pods_hold_are_not_free_whatever_their_labels_say(
+    cluster: Cluster, replicas: Operators, labels: dict[str, str]
+) -> None:
     limits = {MIG: "2"}
     for zone in "bc":
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": f"foreign-{zone}"},
+            "metadata": {"name": f"foreign-{zone}", "labels": labels},
             "spec": {
                 "nodeName": f"wiring-{zone}",
                 "containers": [{"name": "x", "image": "x", "resources": {"limits": limits, "requests": limits}}],
@@ -146,6 +159,43 @@ async def test_slices_that_foreign_pods_hold_are_not_free(cluster: Cluster, repl
     message = cluster.condition("CapacityAvailable")["message"]
     assert "2 of 3" in message
     assert MIG in message
+    assert "outside the watched namespaces are unknown" in message
+    for zone in "bc":
+        path = f"/api/v1/namespaces/{cluster.namespace}/pods/foreign-{zone}"
+        cluster.server.request("DELETE", path, {"gracePeriodSeconds": 0})
+
+
+async def test_a_worker_on_a_node_that_is_gone_is_not_ready_at_once(
+    cluster: Cluster, replicas: Operators, kubelet: Kubelet, api_server: ApiServer
+) -> None:
+    """In the API its pod stays Ready until the garbage collector takes it; nobody answers there."""
+    operator = await replicas.start()
+    cluster.create(pool_object(namespace=cluster.namespace, replicas=2, zones={"names": ["a", "b"]}))
+    await eventually(lambda: len(kubelet.pods()) == 2, "the Deployments have their pods")
+    for number, pod in enumerate(kubelet.pods()):
+        kubelet.bind(pod)
+        kubelet.ready(pod, f"127.77.1.{number}")
+    await eventually(lambda: (cluster.pool("chat").get("status") or {}).get("readyReplicas") == 2, operator.words())
+    path = "/api/v1/nodes/wiring-b"
+    _, node = api_server.request("GET", path)
+    api_server.request("DELETE", path)
+    try:
+        await eventually(lambda: (cluster.pool("chat").get("status") or {}).get("readyReplicas") == 1, operator.words())
+        assert "node wiring-b is gone or does not answer" in cluster.condition("WorkersReady")["message"]
+    finally:
+        status = node["status"]
+        node = {**node, "metadata": {key: node["metadata"][key] for key in ("name", "labels")}}
+        code, answer = api_server.request("POST", "/api/v1/nodes", node)
+        assert code == 201, answer
+        merge = "application/merge-patch+json"
+        code, answer = api_server.request("PATCH", f"{path}/status", {"status": status}, content_type=merge)
+        assert code == 200, answer
+    await eventually(lambda: (cluster.pool("chat").get("status") or {}).get("readyReplicas") == 2, operator.words())
+    silent = {"conditions": [{"type": "Ready", "status": "Unknown"}]}
+    api_server.request("PATCH", f"{path}/status", {"status": silent}, content_type=merge)
+    await eventually(lambda: (cluster.pool("chat").get("status") or {}).get("readyReplicas") == 1, operator.words())
+    api_server.request("PATCH", f"{path}/status", {"status": status}, content_type=merge)
+    await eventually(lambda: (cluster.pool("chat").get("status") or {}).get("readyReplicas") == 2, operator.words())
 
 
 async def test_a_secret_that_is_missing_is_named_and_its_coming_noticed(cluster: Cluster, replicas: Operators) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from slicewise.api.labels import GROUP, KIND, PLURAL, VERSION
-from slicewise.api.rules import Rule, matches
+from slicewise.api.labels import GROUP, KIND, PLURAL, VERSION, ZONE_KEY
+from slicewise.api.rules import Rule, Transition, matches
 from slicewise.api.schema import structural_schema
 from slicewise.api.v1alpha1.parse import NAME_LENGTH, NAME_MESSAGE, NAME_PATTERN
 from slicewise.api.v1alpha1.spec import PoolSpec
@@ -35,6 +35,21 @@ _NAME_RULE: Final = Rule(
     expects=f"a name of at most {NAME_LENGTH} small letters, digits and '-', beginning with a letter",
     values={"value": ("self.metadata.name", lambda pool: pool.metadata.name)},
 )
+
+
+def _topology_key(pool: str) -> str:
+    field = f"{pool}.spec.zones"
+    return f"(has({field}) && has({field}.topologyKey) ? {field}.topologyKey : '{ZONE_KEY}')"
+
+
+_TOPOLOGY_RULE: Final = Transition(
+    f"{_topology_key('self')} == {_topology_key('oldSelf')} || "
+    "!has(self.status) || !has(self.status.replicas) || self.status.replicas == 0",
+    "zones.topologyKey cannot change while the pool has workers, because it would restart the workers of each zone together: "
+    "write the old key, or set suspend: true, wait until status.replicas is 0, and change it then",
+    field=".spec.zones.topologyKey",
+)
+"""The key stands in the node affinity of workers, so its change rolls out a Deployment that may have a single worker."""
 
 
 def build_crd() -> dict[str, Any]:
@@ -96,5 +111,5 @@ def _schema() -> dict[str, Any]:
             "spec": structural_schema(PoolSpec),
             "status": status,
         },
-        "x-kubernetes-validations": [_NAME_RULE.schema()],
+        "x-kubernetes-validations": [_NAME_RULE.schema(), _TOPOLOGY_RULE.schema()],
     }

@@ -79,12 +79,17 @@ class Transition:
 
     cel: str
     message: str
+    field: str | None = None
+    """Path of the member that the message is about, where the rule stands at an object."""
+
+    def schema(self) -> dict[str, str]:
+        """Return the rule as one entry of `x-kubernetes-validations`."""
+        return {"rule": self.cel, "message": self.message} | ({"fieldPath": self.field} if self.field else {})
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Add the rule to the field's schema."""
         result = handler(schema)
-        entry = {"rule": self.cel, "message": self.message}
-        return {**result, VALIDATIONS: [*result.get(VALIDATIONS, ()), entry]}
+        return {**result, VALIDATIONS: [*result.get(VALIDATIONS, ()), self.schema()]}
 
 
 def broken(findings: list[tuple[str, str]]) -> PydanticCustomError:

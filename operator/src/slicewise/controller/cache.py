@@ -13,7 +13,7 @@ from typing import Any, Final
 from slicewise.clients.resources import NODES, PODS, POOLS, Resource
 from slicewise.controller.gateway_pods import is_gateway, read_gateway_pod
 from slicewise.controller.pods import PodRecord, read_node, read_pod
-from slicewise.controller.records import PoolEntry, keep_body, pack, pool_of, read_child, version_of
+from slicewise.controller.records import PoolEntry, is_worker, keep_body, pack, pool_of, read_child, version_of
 from slicewise.pool.observed import ObservedNode
 
 Key = tuple[str, str]
@@ -31,6 +31,8 @@ class Cache:
         self._node_uids: dict[str, tuple[str, int]] = {}
         self.holdings: Counter[tuple[str, str]] = Counter()
         """(Node, extended resource) → slices that worker pods of all pools hold there."""
+        self.workers: set[str] = set()
+        """Uids of the worker pods of all pools. Any other pod is somebody else's, whatever its labels say."""
         self.in_flight = 0
         """Own writes whose answers are on their way."""
         self._deleted: dict[str, None] = {}
@@ -57,10 +59,12 @@ class Cache:
             return set()
         if resource is NODES:
             return self._ingest_node(body, deleted)
-        namespace = body["metadata"]["namespace"]
+        namespace: str = body["metadata"]["namespace"]
         name = body["metadata"]["name"] if resource is POOLS else pool_of(body)
         if name is None:
             return set()
+        if resource is PODS and not is_gateway(body) and not is_worker(body, name):
+            deleted = True  # somebody else's, or no more ours: for this cache it is not there
         entry = self.pools.get((namespace, name))
         if entry is None:
             if deleted:
@@ -131,7 +135,13 @@ class Cache:
         return changed
 
     def _count(self, pod: PodRecord | None, step: int) -> None:
-        if pod is not None and pod.observed.holds_slice and pod.observed.resource is not None:
+        if pod is None:
+            return
+        if step > 0:
+            self.workers.add(pod.observed.uid)
+        else:
+            self.workers.discard(pod.observed.uid)
+        if pod.observed.holds_slice and pod.observed.resource is not None:
             place = (str(pod.observed.node), pod.observed.resource)
             self.holdings[place] += step
             if not self.holdings[place]:
@@ -170,6 +180,7 @@ class Cache:
                 or entry.resource is None
                 or entry.resource in offered
                 or any(pod.observed.node == name for pod in entry.pods.values())
+                or any(pod.node == name for pod in entry.gateway_pods.values())
             )
         }
 

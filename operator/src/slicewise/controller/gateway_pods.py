@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from slicewise.api import labels
 from slicewise.clients.gateways import Gateways
-from slicewise.controller.pods import container_of, is_ready, shared, waiting_of
+from slicewise.controller.pods import container_of, is_lost, is_ready, shared, waiting_of
 from slicewise.gateway.measurement import NoData
-from slicewise.pool.observed import GatewayInfo, ObservedGatewayPod
+from slicewise.pool.observed import GatewayInfo, ObservedGatewayPod, ObservedNode
 
 FIRST_SECONDS: Final = 0.2
 LONGEST_SECONDS: Final = 30.0
@@ -30,6 +30,7 @@ class GatewayRecord:
     observed: ObservedGatewayPod
     """Without `info`."""
     address: str = ""
+    node: str | None = None
     container: int = 0
     """Hash of the ids of agent and Envoy while the pod is ready, else 0."""
     info: GatewayInfo | None = None
@@ -75,17 +76,28 @@ def read_gateway_pod(body: Mapping[str, Any], version: int, known: GatewayRecord
     )
     asked = observed.ready and not observed.terminating
     identity = hash((agent.get("containerID"), envoy.get("containerID"))) or 1
-    record = GatewayRecord(version, observed, status.get("podIP") or "", identity if asked else 0)
+    node = (body.get("spec") or {}).get("nodeName")
+    record = GatewayRecord(
+        version,
+        observed,
+        status.get("podIP") or "",
+        shared(node) if node else None,
+        identity if asked else 0,
+    )
     if known is not None:
         record.info, record.info_of = known.info, known.info_of
         record.tries, record.due, record.asked_for = known.tries, known.due, known.asked_for
     return record
 
 
-def observed_gateway(records: Iterable[GatewayRecord]) -> tuple[ObservedGatewayPod, ...]:
-    """Return the pods with what their agents last said, by name. Left-overs of a node are none."""
+def observed_gateway(
+    records: Iterable[GatewayRecord], nodes: Mapping[str, ObservedNode]
+) -> tuple[ObservedGatewayPod, ...]:
+    """Return the pods with what their agents last said, by name. One on a node that is lost is not ready."""
     found = (
-        replace(record.observed, info=record.info)
+        replace(record.observed, ready=False)
+        if is_lost(record.node, nodes)
+        else replace(record.observed, info=record.info)
         if record.container and record.info_of == record.container
         else record.observed
         for record in records

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from slicewise.api.duration import duration_seconds
@@ -12,6 +12,7 @@ from slicewise.api.v1alpha1.rollout import CanarySpec
 from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.gateways import Gateways
+from slicewise.controller.gateway_pods import GatewayRecord
 from slicewise.controller.meter import Meter, about_of
 from slicewise.controller.records import PoolEntry
 from slicewise.gateway.outcomes import limit_seconds
@@ -33,15 +34,22 @@ def offer(entry: PoolEntry, status: Mapping[str, Any]) -> Measured:
     return entry.meter.offer(status)
 
 
-async def measure(entry: PoolEntry, pool: InferencePool, gateways: Gateways, clock: Clock) -> None:
-    """Read every ready pod of the gateway, if a canary is judged and nobody has looked a moment ago."""
+async def measure(
+    entry: PoolEntry,
+    pool: InferencePool,
+    gateways: Gateways,
+    clock: Clock,
+    lost: Callable[[GatewayRecord], bool],
+) -> None:
+    """Read every ready pod of the gateway that is not lost with its node, if a canary is judged and nobody has looked a moment ago."""
     meter, canary, revisions = entry.meter, pool.spec.rollout.canary, pool.status.get("revisions") or {}
     if meter is None or canary is None or not revisions.get("canary"):
         return
     if meter.looked_at is not None and clock.monotonic() - meter.looked_at < LOOK_SECONDS:
         return
     limit = _limit(pool, canary)
-    pods = {uid: pod.address for uid, pod in entry.gateway_pods.items() if pod.container and pod.address}
+    here = {uid: pod for uid, pod in entry.gateway_pods.items() if pod.container and pod.address and not lost(pod)}
+    pods = {uid: pod.address for uid, pod in here.items()}
     asked = clock.monotonic()
     answers = await at_most(_ASKED_AT_ONCE, [gateways.counters(address, limit) for address in pods.values()])
     said = dict(zip(pods, answers, strict=True))

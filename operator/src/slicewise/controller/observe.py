@@ -22,9 +22,9 @@ from slicewise.clients.resources import CLAIMS, DEPLOYMENTS, REVISIONS, SECRETS,
 from slicewise.clients.workers import Workers
 from slicewise.controller.cache import Cache
 from slicewise.controller.foreign import ForeignPods
-from slicewise.controller.gateway_pods import ask, observed_gateway
+from slicewise.controller.gateway_pods import GatewayRecord, ask, observed_gateway
 from slicewise.controller.measure import measure, offer
-from slicewise.controller.pods import PodRecord
+from slicewise.controller.pods import PodRecord, is_lost
 from slicewise.controller.records import PoolEntry, read_revision
 from slicewise.manifests.container import POD_SECURITY
 from slicewise.manifests.gateway_wish import GatewayInstallation
@@ -96,8 +96,10 @@ class Observer:
             and isinstance(child.facts, ObservedDeployment)
         ]
         return ObservedPool(
-            pods=tuple(_pod(pod) for pod in sorted(entry.pods.values(), key=lambda pod: pod.observed.name)),
-            gateway_pods=observed_gateway(entry.gateway_pods.values()),
+            pods=tuple(
+                _pod(pod, self._cache.nodes) for pod in sorted(entry.pods.values(), key=lambda pod: pod.observed.name)
+            ),
+            gateway_pods=observed_gateway(entry.gateway_pods.values(), self._cache.nodes),
             gateway_failure=next((item.failure for item in deployments if not item.revision), None),
             deployments=tuple(item for item in deployments if item.revision),
             revisions=tuple(
@@ -108,6 +110,7 @@ class Observer:
             ),
             nodes=self._nodes(topology),
             held_by_others=None if foreign_unknown else self._held_by_others(entry),
+            sees_all_namespaces=self._foreign.sees_all,
             references=replace(entry.references, namespace_terminating=_namespace_ends(entry)),
             apply_failures=entry.failures,
             status=stored.get("status") or {},
@@ -128,7 +131,7 @@ class Observer:
         now = self._clock.monotonic()
         asks = any(pod.fetching or (_unasked(pod) and pod.info_due <= now) for pod in entry.pods.values())
         wanted = entry.gateway_version
-        behind = any(pod.is_due(wanted, now) for pod in entry.gateway_pods.values())
+        behind = any(pod.is_due(wanted, now) and not self._lost(pod) for pod in entry.gateway_pods.values())
         return asks or behind or not entry.satisfied
 
     def next_look(self, entry: PoolEntry) -> float | None:
@@ -138,7 +141,7 @@ class Observer:
         waits += [
             0.0 if pod.is_due(wanted, now) else pod.due - now
             for pod in entry.gateway_pods.values()
-            if pod.lacks(wanted)
+            if pod.lacks(wanted) and not self._lost(pod)
         ]
         return min(waits, default=None)
 
@@ -175,13 +178,17 @@ class Observer:
     async def _look_at_own(self, entry: PoolEntry, pool: InferencePool) -> None:
         pods = list(entry.pods.values())
         now, wanted = self._clock.monotonic(), entry.gateway_version
-        behind = [pod for pod in entry.gateway_pods.values() if pod.is_due(wanted, now)]
+        behind = [pod for pod in entry.gateway_pods.values() if pod.is_due(wanted, now) and not self._lost(pod)]
         await asyncio.gather(
             self._look_at_references(entry, pool),
-            measure(entry, pool, self._gateways, self._clock),
+            measure(entry, pool, self._gateways, self._clock, self._lost),
             at_most(ASKED_AT_ONCE, [self._look_at_pod(pod) for pod in pods]),
             at_most(ASKED_AT_ONCE, [ask(pod, self._gateways, wanted, now) for pod in behind]),
         )
+
+    def _lost(self, pod: GatewayRecord) -> bool:
+        """Whether nobody answers where a gateway's pod is."""
+        return is_lost(pod.node, self._cache.nodes)
 
     async def _look_at_references(self, entry: PoolEntry, pool: InferencePool) -> None:
         now = self._clock.monotonic()
@@ -242,8 +249,10 @@ def _unasked(pod: PodRecord) -> bool:
     return bool(pod.container) and pod.info_of != pod.container
 
 
-def _pod(pod: PodRecord) -> ObservedPod:
+def _pod(pod: PodRecord, nodes: Mapping[str, ObservedNode]) -> ObservedPod:
     observed = pod.observed
+    if observed.ready and is_lost(observed.node, nodes):
+        observed = replace(observed, ready=False, node_lost=True)
     if pod.fetching:
         observed = replace(observed, fetch=pod.progress or FetchProgress())
     if pod.container and pod.info_of == pod.container:

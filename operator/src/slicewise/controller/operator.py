@@ -208,7 +208,7 @@ class Operator:
             operator_namespace=here.namespace,
             gateway=_gateway_installation(here),
         )
-        foreign = ForeignPods(kube, self._clock, here.watch_namespaces)
+        foreign = ForeignPods(kube, self._clock, self._cache.workers, here.watch_namespaces)
         return Parts(
             cache=self._cache,
             kube=kube,

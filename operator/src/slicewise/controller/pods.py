@@ -123,6 +123,14 @@ def read_node(body: Mapping[str, Any]) -> ObservedNode:
     )
 
 
+def is_lost(node: str | None, nodes: Mapping[str, ObservedNode]) -> bool:
+    """Whether the node of a pod is deleted, or was not seen for its grace: what the pod last said of itself no longer holds.
+
+    The pod stays `Ready` in the API for up to a minute after its node is deleted, until the garbage collector takes it.
+    """
+    return node is not None and (node not in nodes or not nodes[node].ready)
+
+
 def timestamp(text: str | None) -> float:
     """Return an RFC 3339 time as seconds since the epoch; 0 where there is none."""
     return datetime.fromisoformat(text).timestamp() if text else 0.0

@@ -16,6 +16,7 @@ from slicewise.controller.fingerprint import fingerprint
 from slicewise.controller.gateway_pods import GatewayRecord
 from slicewise.controller.meter import Meter
 from slicewise.controller.pods import PodRecord, shared
+from slicewise.manifests.metadata import deployment_name
 from slicewise.pool.observed import ApplyFailure, ObservedDeployment, ObservedRevision, References
 
 _WINDOW: Final = 32 * 1024
@@ -136,6 +137,18 @@ def pool_of(body: Mapping[str, Any]) -> str | None:
 def controller_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the owner reference that is the controller, if there is one."""
     return next((o for o in body["metadata"].get("ownerReferences") or () if o.get("controller")), None)
+
+
+def is_worker(body: Mapping[str, Any], pool: str) -> bool:
+    """Whether a pod was made for a Deployment of that pool: by its owner, because a label is quickly written.
+
+    Its ReplicaSet is named after the Deployment, with a hash of the template behind it.
+    """
+    owner, marks = controller_of(body) or {}, body["metadata"].get("labels") or {}
+    if owner.get("kind") != "ReplicaSet" or not str(owner.get("apiVersion", "")).startswith("apps/"):
+        return False
+    name = deployment_name(pool, str(marks.get(labels.LABEL_ZONE, "")), str(marks.get(labels.LABEL_REVISION, "")))
+    return str(owner.get("name", "")).rpartition("-")[0] == name
 
 
 def is_pool(owner: Mapping[str, Any]) -> bool:

@@ -41,7 +41,10 @@ def pod(version: int, node: str | None = "node-a", phase: str = "Running") -> di
             "namespace": "default",
             "uid": "pod-1",
             "resourceVersion": str(version),
-            "labels": {"slicewise.dev/pool": "chat"},
+            "labels": {"slicewise.dev/pool": "chat", "slicewise.dev/zone": "a", "slicewise.dev/revision": "aa24964c"},
+            "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "chat-a-aa24964c-5d4f", "controller": True}
+            ],
         },
         "spec": {"nodeName": node, "containers": [{"name": "worker", "resources": {"limits": {MIG: "1"}}}]},
         "status": {"phase": phase},
@@ -113,6 +116,48 @@ def test_slices_are_counted_where_pods_hold_them(cache: Cache) -> None:
     assert cache.holdings == {("node-a", MIG): 1}
     cache.ingest(PODS, pod(3, phase="Failed"))
     assert cache.holdings == {}
+    assert cache.workers == {"pod-1"}
+    cache.ingest(PODS, pod(4), deleted=True)
+    assert cache.workers == set()
+
+
+STRANGERS = {
+    "without an owner": {"ownerReferences": []},
+    "of another controller": {
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "controller": True}]
+    },
+    "of another deployment": {
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "mine-5d4f", "controller": True}]
+    },
+    "of a kind of the same name": {
+        "ownerReferences": [
+            {"apiVersion": "x.io/v1", "kind": "ReplicaSet", "name": "chat-a-aa24964c-5d4f", "controller": True}
+        ]
+    },
+    "of another zone than it says": {
+        "labels": {"slicewise.dev/pool": "chat", "slicewise.dev/zone": "b", "slicewise.dev/revision": "aa24964c"}
+    },
+}
+
+
+@pytest.mark.parametrize("what", STRANGERS)
+def test_a_pod_that_only_carries_our_labels_is_no_worker(cache: Cache, what: str) -> None:
+    """Else it would count for the floor, hold a slice that nobody counts, and be deleted when it has failed."""
+    stranger = pod(2, phase="Failed")
+    stranger["metadata"] |= STRANGERS[what]
+    assert cache.ingest(PODS, stranger) == set()
+    assert (cache.pools[KEY].pods, cache.workers, cache.holdings) == ({}, set(), {})
+
+
+def test_a_worker_that_is_orphaned_is_none_any_more(cache: Cache) -> None:
+    cache.ingest(PODS, pod(2))
+    assert cache.workers == {"pod-1"}
+    orphan = pod(3)
+    orphan["metadata"]["ownerReferences"] = []
+    assert cache.ingest(PODS, orphan) == {KEY}
+    assert (cache.pools[KEY].pods, cache.workers, cache.holdings) == ({}, set(), {})
+    assert cache.ingest(PODS, pod(4)) == {KEY}, "adopted again"
+    assert cache.workers == {"pod-1"}
 
 
 def node(version: int, slices: str) -> dict[str, Any]:

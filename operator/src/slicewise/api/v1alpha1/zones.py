@@ -26,7 +26,7 @@ class ZonesSpec(ApiModel):
     """Where the workers are and how many each zone keeps."""
 
     topology_key: LabelKey = ZONE_KEY
-    """Node label whose value is the zone."""
+    """Node label whose value is the zone. It cannot change while the pool has workers: suspend the pool first."""
     names: (
         Annotated[
             tuple[ZoneName, ...],

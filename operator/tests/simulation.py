@@ -233,7 +233,8 @@ class Simulation:
     def report_unhealthy(self, pod: ObservedPod, *, dead: bool) -> None:
         """The kubelet calls the device under a pod unhealthy and withdraws it; it is `dead` in fact, or works on."""
         node = self.nodes[str(pod.node)]
-        self.nodes[node.name] = replace(node, allocatable={MIG: max(0, node.allocatable.get(MIG, 0) - 1)})
+        if not pod.device_unhealthy:
+            self.nodes[node.name] = replace(node, allocatable={MIG: max(0, node.allocatable.get(MIG, 0) - 1)})
         self.pods[pod.name] = replace(pod, device_unhealthy=True, ready=pod.ready and not dead)
         if dead:
             self.dead.add(pod.name)

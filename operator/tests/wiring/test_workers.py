@@ -165,37 +165,42 @@ async def test_slices_that_foreign_pods_hold_are_not_free_whatever_their_labels_
         cluster.server.request("DELETE", path, {"gracePeriodSeconds": 0})
 
 
+def ready_replicas(cluster: Cluster) -> int | None:
+    found: int | None = (cluster.pool("chat").get("status") or {}).get("readyReplicas")
+    return found
+
+
 async def test_a_worker_on_a_node_that_is_gone_is_not_ready_at_once(
     cluster: Cluster, replicas: Operators, kubelet: Kubelet, api_server: ApiServer
 ) -> None:
     """In the API its pod stays Ready until the garbage collector takes it; nobody answers there."""
     operator = await replicas.start()
-    cluster.create(pool_object(namespace=cluster.namespace, replicas=2, zones={"names": ["a", "b"]}))
+    cluster.create(pool_object(namespace=cluster.namespace, replicas=2, zones={"names": ["a", "b"], "minAvailable": 1}))
     await eventually(lambda: len(kubelet.pods()) == 2, "the Deployments have their pods")
     for number, pod in enumerate(kubelet.pods()):
         kubelet.bind(pod)
         kubelet.ready(pod, f"127.77.1.{number}")
-    await eventually(lambda: (cluster.pool("chat").get("status") or {}).get("readyReplicas") == 2, operator.words())
-    path = "/api/v1/nodes/wiring-b"
+    await eventually(lambda: ready_replicas(cluster) == 2, operator.words())
+    path, merge = "/api/v1/nodes/wiring-b", "application/merge-patch+json"
     _, node = api_server.request("GET", path)
-    api_server.request("DELETE", path)
-    try:
-        await eventually(lambda: (cluster.pool("chat").get("status") or {}).get("readyReplicas") == 1, operator.words())
-        assert "node wiring-b is gone or does not answer" in cluster.condition("WorkersReady")["message"]
-    finally:
-        status = node["status"]
-        node = {**node, "metadata": {key: node["metadata"][key] for key in ("name", "labels")}}
-        code, answer = api_server.request("POST", "/api/v1/nodes", node)
-        assert code == 201, answer
-        merge = "application/merge-patch+json"
+    node = {**node, "metadata": {key: node["metadata"][key] for key in ("name", "labels")}}
+
+    def say(status: dict[str, Any]) -> None:
         code, answer = api_server.request("PATCH", f"{path}/status", {"status": status}, content_type=merge)
         assert code == 200, answer
-    await eventually(lambda: (cluster.pool("chat").get("status") or {}).get("readyReplicas") == 2, operator.words())
-    silent = {"conditions": [{"type": "Ready", "status": "Unknown"}]}
-    api_server.request("PATCH", f"{path}/status", {"status": silent}, content_type=merge)
-    await eventually(lambda: (cluster.pool("chat").get("status") or {}).get("readyReplicas") == 1, operator.words())
-    api_server.request("PATCH", f"{path}/status", {"status": status}, content_type=merge)
-    await eventually(lambda: (cluster.pool("chat").get("status") or {}).get("readyReplicas") == 2, operator.words())
+
+    say({"conditions": [{"type": "Ready", "status": "Unknown"}]})
+    await eventually(lambda: ready_replicas(cluster) == 1, operator.words())
+    assert "node wiring-b is gone or does not answer" in cluster.condition("WorkersReady")["message"]
+    say(node["status"])
+    await eventually(lambda: ready_replicas(cluster) == 2, operator.words())
+    api_server.request("DELETE", path)
+    try:
+        await eventually(lambda: ready_replicas(cluster) == 1, operator.words())
+    finally:
+        code, answer = api_server.request("POST", "/api/v1/nodes", node)
+        assert code == 201, answer
+        say(node["status"])
 
 
 async def test_a_secret_that_is_missing_is_named_and_its_coming_noticed(cluster: Cluster, replicas: Operators) -> None:

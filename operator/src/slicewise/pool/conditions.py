@@ -12,12 +12,12 @@ from slicewise.pool.facts import Facts
 from slicewise.pool.findings import (
     Finding,
     find_capacity,
-    find_gpu,
     find_refusal,
     find_weights,
     find_workers,
 )
 from slicewise.pool.gateway_findings import find_gateway
+from slicewise.pool.gpu_findings import find_gpu
 from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.judgement import UNREADABLE
 from slicewise.pool.rollout.state import Phase

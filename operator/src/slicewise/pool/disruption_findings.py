@@ -29,7 +29,7 @@ def find_drain(facts: Facts) -> Finding:
 
 
 def find_unhealthy_devices(facts: Facts) -> Finding | None:
-    """Degraded for workers on devices that the kubelet calls unhealthy: which are being replaced, and which still serve and wait; None for none."""
+    """Degraded for workers on devices that the kubelet calls unhealthy: being replaced, or still serving and waiting."""
     going = {item.uid for item in facts.deletions}
     dead = [pod for pod in facts.workers if pod.device_unhealthy]
     waiting = [pod for pod in dead if pod.suspect and pod.uid not in going]

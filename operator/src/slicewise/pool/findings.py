@@ -222,6 +222,9 @@ def find_workers(facts: Facts) -> Finding:
         return Finding("True", Reason.ALL_READY, count)
     if trouble is not None:
         return trouble
+    lost = lost_nodes(facts.workers)
+    if lost:
+        count = f"{count}; {lost}"
     if facts.missing:
         return Finding("False", Reason.NOT_ENOUGH_SLICES, f"{count}; CapacityAvailable says which slices are missing")
     if facts.releasing:
@@ -280,26 +283,3 @@ def find_refusal(facts: Facts) -> Finding | None:
                 + next_step(deployment.failure, "spec.worker", worker_account_name(facts.pool.metadata.name)),
             )
     return None
-
-
-def find_gpu(facts: Facts) -> Finding | None:
-    """ServingOnGPU; None while no worker serves."""
-    up = [pod for pod in facts.workers if pod.serving]
-    if not up:
-        return None
-    if facts.demand is not None and facts.demand.profile.resource is None:
-        return Finding("False", Reason.CPU_SLICES, "the pool asks for CPU slices (spec.slice.cpu)")
-    unknown = [pod for pod in up if pod.worker is None]
-    elsewhere = [pod for pod in up if pod.worker is not None and not pod.worker.on_gpu]
-    if elsewhere:
-        device = elsewhere[0].worker.device if elsewhere[0].worker else ""
-        message = (
-            f"{len(elsewhere)} of {len(up)} workers hold a GPU slice and compute on {device}: the worker image has no GPU backend, "
-            "or the driver is not visible to it"
-        )
-        return Finding("False", Reason.ON_CPU, message)
-    if unknown:
-        return Finding(
-            "Unknown", Reason.UNKNOWN, f"{len(unknown)} of {len(up)} workers have not said where they compute"
-        )
-    return Finding("True", Reason.ON_GPU, f"{len(up)} workers compute on their GPU slices")

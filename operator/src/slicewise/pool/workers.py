@@ -136,4 +136,4 @@ def lost_nodes(pods: Iterable[ObservedPod]) -> str:
     lost = sorted({str(pod.node) for pod in pods if pod.node_lost})
     if not lost:
         return ""
-    return f"node {', '.join(lost)} is gone or does not answer, its workers are replaced where slices are free"
+    return f"node {', '.join(lost)} is gone or does not answer"

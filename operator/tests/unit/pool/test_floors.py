@@ -170,7 +170,7 @@ def test_of_a_zone_that_shrinks_the_worker_on_the_unhealthy_device_goes() -> Non
 EDITS = ["model", "up", "down", "suspect", "dead", "alarm", "well", "rename", "narrow", "widen", "cordon", "uncordon"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10_000),
     slices=st.lists(st.integers(1, 3), min_size=3, max_size=3),

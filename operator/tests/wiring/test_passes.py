@@ -68,6 +68,31 @@ async def test_a_change_of_k_children_costs_k_plus_one_writes(cluster: Cluster, 
     assert writes[1] == "patch inferencepools/chat/status"
 
 
+async def test_new_labels_of_workers_cost_a_write_for_each_deployment_and_restart_no_pod(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    def deployments() -> list[Any]:
+        found = [item for key, item in cluster.children().items() if key.startswith("Deployment/")]
+        return [item for item in found if "slicewise.dev/zone" in item["metadata"]["labels"]]
+
+    operator = await replicas.start()
+    cluster.create(pool_object(namespace=cluster.namespace, worker={"labels": {"team": "a"}}))
+    await settled(cluster, operator)
+    before = {item["metadata"]["name"]: item["spec"] for item in deployments()}
+    mark = cluster.server.audit_mark()
+    cluster.edit("chat", {"worker": {"labels": {"team": "b"}, "annotations": {"owner": "b"}}})
+    await settled(cluster, operator)
+
+    writes = cluster.writes(mark)
+    assert len(before) == 3
+    assert len(writes) == len(before) + 1, writes
+    assert writes[-1] == "patch inferencepools/chat/status"
+    assert {item["metadata"]["name"]: item["spec"] for item in deployments()} == before
+    for item in deployments():
+        assert item["metadata"]["labels"]["team"] == "b"
+        assert item["metadata"]["annotations"]["owner"] == "b"
+
+
 @pytest.mark.parametrize("page", [2, 200], ids=["lists-of-many-pages", "lists-of-one-page"])
 async def test_a_restart_writes_nothing(cluster: Cluster, replicas: Operators, page: int) -> None:
     first = await replicas.start()

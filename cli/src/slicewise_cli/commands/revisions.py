@@ -44,7 +44,7 @@ def undo(
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Write model, engine and slice of a kept revision back into the spec."""
+    """Write model, engine, slice and worker of a kept revision back into the spec."""
     from slicewise_cli.work import revisions
 
     run(revisions.undo(Target(context, namespace, kubeconfig), name, to_revision, output, dry_run=dry_run))

@@ -60,6 +60,13 @@ _CPU = {"slice": {"cpu": {"cores": "1", "memory": "2Gi"}}}
 SHAPE_CASES = (
     *PLACEMENT_CASES,
     *(_name(field) for field in ("runtimeClassName", "schedulerName", "serviceAccountName")),
+    Case(
+        "engine flash attention",
+        {"engine": {"kvCacheType": "f16", "flashAttention": "Disabled"}},
+        {"engine": {"kvCacheType": "q8_0", "flashAttention": "Disabled"}},
+        "spec.engine.flashAttention",
+        "kvCacheType q8_0 needs flash attention: leave flashAttention out, or write kvCacheType: f16",
+    ),
     _worker(
         "pull secret",
         "imagePullSecrets[0].name",

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from slicewise_worker.engine.request import KvType
+from slicewise_worker.engine.request import FlashAttention, KvType
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where the kubelet picks up why a container ended."""
@@ -37,8 +37,11 @@ class WorkerSettings(BaseSettings):
     """Result file of `slicewise-fetch`: where the model is and what its digest must be."""
     device: Literal["cpu", "gpu"] = "cpu"
     """What the pod asked for; `gpu` on a build without a GPU backend computes on the CPU and says so."""
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
     """Default: the container's CPU quota, rounded down."""
+    flash_attention: FlashAttention = "Auto"
+    micro_batch_tokens: Annotated[int, Field(ge=1, le=8192)] | None = None
+    """Tokens that llama.cpp computes at a time. Default: a whole step."""
 
     context_tokens: Annotated[int, Field(ge=16)] = 4096
     """Per sequence, prompt and answer together."""

@@ -60,6 +60,8 @@ def context_shape(settings: WorkerSettings) -> ContextShape:
         sequences=settings.parallel_sequences,
         kv_type=settings.kv_cache_type,
         threads=settings.threads or default_threads(),
+        micro_batch=settings.micro_batch_tokens,
+        flash_attention=settings.flash_attention,
     )
 
 

@@ -39,12 +39,16 @@ def test_the_worker_reads_everything_that_is_rendered(monkeypatch: pytest.Monkey
         "kvCacheType": "q8_0",
         "promptChunkTokens": 32,
         "maxQueue": 7,
+        "microBatchTokens": 16,
+        "flashAttention": "Enabled",
+        "threads": 3,
     }
     worker = pod_spec(replicas=3, engine=engine)["containers"][0]
     environment(worker, monkeypatch)
     settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
     assert (settings.context_tokens, settings.parallel_sequences, settings.kv_cache_type) == (512, 3, "q8_0")
     assert (settings.prompt_chunk_tokens, settings.max_queue, settings.device) == (32, 7, "gpu")
+    assert (settings.micro_batch_tokens, settings.flash_attention, settings.threads) == (16, "Enabled", 3)
     assert (settings.model_name, settings.pool, settings.zone) == ("chat", "default/chat", "a")
     assert unknown(worker, "SLICEWISE_WORKER_", WorkerSettings) == set()
 

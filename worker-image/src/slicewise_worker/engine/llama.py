@@ -20,12 +20,18 @@ from typing import Any, Final
 import llama_cpp.llama_cpp as api
 import numpy as np
 
-from slicewise_worker.engine.request import KvType, Sampling
+from slicewise_worker.engine.request import FlashAttention, KvType, Sampling
 
 KV_TYPES: Final[dict[KvType, int]] = {
     "f16": api.GGML_TYPE_F16,
     "q8_0": api.GGML_TYPE_Q8_0,
     "q4_0": api.GGML_TYPE_Q4_0,
+}
+
+FLASH_ATTENTION: Final[dict[FlashAttention, int]] = {
+    "Auto": api.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    "Enabled": api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "Disabled": api.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
 
 log = logging.getLogger("llama.cpp")
@@ -76,6 +82,9 @@ class ContextShape:
     sequences: int
     kv_type: KvType
     threads: int
+    micro_batch: int | None = None
+    """Tokens that are computed at a time; None: a whole step, so that a step stays one micro-batch."""
+    flash_attention: FlashAttention = "Auto"
 
 
 class Model:
@@ -254,14 +263,14 @@ class Context:
         """Allocate the context; raises `LlamaError` when llama.cpp cannot."""
         params = api.llama_context_default_params()
         params.n_ctx = shape.tokens
-        params.n_batch = params.n_ubatch = shape.batch
+        params.n_batch = shape.batch
+        params.n_ubatch = min(shape.micro_batch or shape.batch, shape.batch)
         params.n_seq_max = shape.sequences
         params.n_threads = params.n_threads_batch = shape.threads
         params.type_k = params.type_v = KV_TYPES[shape.kv_type]
         # One buffer for all sequences: a step that mixes single tokens and a chunk of a prompt stays one micro-batch.
         params.kv_unified = True
-        if shape.kv_type != "f16":
-            params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.flash_attn_type = FLASH_ATTENTION["Enabled" if shape.kv_type != "f16" else shape.flash_attention]
         # Else a build with a GPU backend moves work there though the pod did not ask for one.
         params.offload_kqv = params.op_offload = model.gpu
         params.no_perf = True

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 KvType = Literal["f16", "q8_0", "q4_0"]
+FlashAttention = Literal["Auto", "Enabled", "Disabled"]
 """How the KV cache holds its values."""
 
 FinishReason = Literal["stop", "length"]

@@ -20,6 +20,14 @@ class KVCacheType(StrEnum):
     Q4_0 = "q4_0"
 
 
+class FlashAttention(StrEnum):
+    """Whether attention is computed block by block, in less memory."""
+
+    AUTO = "Auto"
+    DISABLED = "Disabled"
+    ENABLED = "Enabled"
+
+
 class EngineSpec(ApiModel):
     """How each worker runs the model. A change starts a new revision."""
 
@@ -33,6 +41,12 @@ class EngineSpec(ApiModel):
     """Most prompt tokens in one step, which bounds how long a prompt can hold up the other sequences."""
     max_queue: Annotated[WholeNumber, Field(ge=0, le=10_000)] = 64
     """Requests that may wait in one worker; the next one gets 503 with Retry-After."""
+    micro_batch_tokens: Annotated[WholeNumber, Field(ge=1, le=8192)] | None = None
+    """Tokens that llama.cpp computes at a time: less takes less memory and more time. Default: a whole step."""
+    flash_attention: FlashAttention | None = None
+    """Default: `Auto`, llama.cpp decides by model and device; `q8_0` and `q4_0` always use it."""
+    threads: Annotated[WholeNumber, Field(ge=1, le=256)] | None = None
+    """Threads of a worker. Default: its CPU limit, rounded down."""
     image: ImageName | None = None
     """Worker image. Default: the image of the installation, fixed when the revision is first rendered."""
 
@@ -47,5 +61,15 @@ class EngineSpec(ApiModel):
                 "context": ("self.contextTokens", lambda engine: engine.context_tokens),
             },
             field="promptChunkTokens",
+        ),
+        Rule(
+            cel="!has(self.flashAttention) || self.flashAttention != 'Disabled' || self.kvCacheType == 'f16'",
+            holds=lambda engine: (
+                engine.flash_attention is not FlashAttention.DISABLED or engine.kv_cache_type is KVCacheType.F16
+            ),
+            message="kvCacheType {kind} needs flash attention: leave flashAttention out, or write kvCacheType: f16",
+            expects="flash attention with kvCacheType q8_0 and q4_0",
+            values={"kind": ("self.kvCacheType", lambda engine: engine.kv_cache_type.value)},
+            field="flashAttention",
         ),
     )

@@ -51,6 +51,20 @@ async def test_the_second_of_two_equal_requests_costs_no_worker_anything(
         assert [numbers[f'answers_total{{outcome="{word}"}}'] for word in ("hit", "miss", "bypass")] == [1, 1, 0]
 
 
+@pytest.mark.parametrize("wish", ["use", "bypass"])
+async def test_both_ways_take_the_same_headers(tmp_path: Path, start_workers: StartWorkers, wish: str) -> None:
+    workers = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}) as pod:
+        for size, status, code in ((9_000, 200, None), (30_000, 200, None), (33_000, 431, "headers_too_large")):
+            answer = await pod.ask(headers={"Cookie": "x" * size, "x-slicewise-cache": wish}, seed=size)
+            assert answer.status == status, size
+            assert code is None or answer.code == code
+        assert workers[0].headers["x-slicewise-timeout-ms"] == "85500"
+        many = {f"x-a-{number}": "1" for number in range(101)}
+        answer = await pod.ask(headers={**many, "x-slicewise-cache": wish})
+        assert (answer.status, answer.code) == (431, "headers_too_large")
+
+
 OTHERS: tuple[dict[str, object], ...] = (
     {"seed": 1},
     {"max_tokens": 5},

@@ -38,6 +38,7 @@ async def test_requests_wait_for_the_first_worker(tmp_path: Path, start_workers:
             assert (answer.status, answer.revision) == (200, STABLE)
             assert json.loads(answer.body)["worker"] == workers[0].name
             assert float(answer.headers["x-slicewise-held"]) > 0
+        assert 0 < int(workers[0].headers["x-slicewise-timeout-ms"]) < 85_500, "what is left after the wait"
         assert workers[0].requests == 20
         direct = await pod.ask()
         assert "x-slicewise-held" not in direct.headers
@@ -130,6 +131,32 @@ async def test_a_crowd_that_is_too_much_for_the_first_worker_waits_for_the_next(
         workers[1].ready = True
         answers = [await task for task in asking]
         assert {(answer.status, json.loads(answer.body)["worker"]) for answer in answers} == {(200, workers[1].name)}
+
+
+async def test_a_request_that_killed_a_worker_and_was_held_kills_one_more_at_most(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(4)
+    nobody(workers[1:])
+    for worker in workers:
+        worker.mode = "die"
+    workers[0].waits = True
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=False) as pod:
+        asking = asyncio.create_task(pod.ask())
+
+        async def runs() -> bool:
+            return workers[0].running == 1
+
+        await until(runs, what="the first worker has it")
+        workers[0].ready = False
+        await pod.rig.healthy(STABLE, 1)  # the edge
+        workers[0].go.set()
+        await pod.counted("held_requests", 1)
+        for worker in workers[1:]:
+            worker.ready = True
+        answer = await asking
+        assert (answer.status, answer.code) == (503, "no_worker")
+        assert sum(worker.requests for worker in workers) == 2
 
 
 async def test_a_canary_without_workers_costs_no_client_anything_and_is_told_to_the_gate(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
-from rig.envoy import CHAT, STABLE, route, running, until
+from rig.envoy import CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers
 
 from slicewise.gateway import GatewayModel, TenantKeys
@@ -36,11 +37,15 @@ async def test_a_key_becomes_the_tenants_name_and_goes_no_further(tmp_path: Path
 async def test_without_keys_a_tenant_from_outside_is_dropped(tmp_path: Path, start_workers: StartWorkers) -> None:
     workers = await start_workers(1)
     async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
-        forged = {"x-slicewise-tenant": "root", "x-envoy-upstream-rq-timeout-ms": "1", "x-envoy-retry-on": "5xx"}
+        forged = {"x-slicewise-tenant": "root", "x-slicewise-timeout-ms": "1", "x-envoy-attempt-count": "7"}
+        forged |= {"x-envoy-upstream-rq-timeout-ms": "1", "x-envoy-retry-on": "5xx", "x-envoy-internal": "true"}
         workers[0].mode = "fail"
         assert (await rig.ask(**forged))[0] == 500
         assert workers[0].requests == 1, "no header from outside makes Envoy try again"
-        assert not [name for name in workers[0].headers if name.startswith("x-slicewise-")]
+        assert workers[0].headers["x-slicewise-timeout-ms"] == "85500"
+        assert workers[0].headers["x-envoy-attempt-count"] == "1"
+        sent = {name for name in workers[0].headers if name.startswith(("x-slicewise-", "x-envoy-"))}
+        assert sent == {"x-slicewise-timeout-ms", "x-envoy-attempt-count", "x-envoy-external-address"}
 
 
 @pytest.mark.parametrize("headers", [{}, bearer("wrong-key-123"), {"x-slicewise-tenant": "acme"}, bearer("")])
@@ -142,6 +147,56 @@ async def test_what_is_too_large_unknown_or_malformed_is_said_in_openai_shape(
         async with rig.session.post(rig.url + CHAT, headers={"a_b": "1"}) as answer:
             assert (answer.status, (await answer.json())["error"]["code"]) == (400, "bad_request")
         assert workers[0].requests == 1
+
+
+async def raw(rig: Rig, request: bytes) -> bytes:
+    """Send bytes, return all that comes until the connection is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.model.ports.http)
+    writer.write(request)
+    answer = await asyncio.wait_for(reader.read(), 60)
+    writer.close()
+    return answer
+
+
+async def test_a_client_of_http_1_0_is_answered(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        head, _, body = (await raw(rig, f"POST {CHAT} HTTP/1.0\r\nContent-Length: 2\r\n\r\n{{}}".encode())).partition(
+            b"\r\n\r\n"
+        )
+        assert b" 200 OK" in head.splitlines()[0]
+        assert json.loads(body)["bytes"] == 2
+        workers[0].mode = "stream"
+        workers[0].go.set()
+        head, _, body = (
+            await raw(rig, f"POST {CHAT} HTTP/1.0\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        ).partition(b"\r\n\r\n")
+        assert b"chunked" not in head
+        assert body == b"data: first\n\ndata: last\n\n"
+
+
+AMBIGUOUS = {
+    "two lengths": "Content-Length: 2\r\nContent-Length: 3\r\n",
+    "length and chunks": "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+    "a coding that is none": "Transfer-Encoding: chunked, identity\r\n",
+    "a length that is no number": "Content-Length: +2\r\n",
+    "a line that goes on": "X-A: 1\r\n Content-Length: 50\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+}
+
+
+@pytest.mark.parametrize("fields", AMBIGUOUS.values(), ids=AMBIGUOUS)
+async def test_a_request_that_two_servers_could_read_differently_is_refused(
+    tmp_path: Path, start_workers: StartWorkers, fields: str
+) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        answer = await raw(
+            rig, f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}\r\n{{}}\r\n\r\n".encode()
+        )
+        assert answer.split()[1] in {b"400", b"501"}, answer
+        if b" 400 " in answer:  # 501 is for a coding that Envoy does not know, and comes before all that makes bodies
+            assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_request"
+        assert workers[0].requests == 0
 
 
 async def test_a_slow_client_holds_no_worker(tmp_path: Path, start_workers: StartWorkers) -> None:

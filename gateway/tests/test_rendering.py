@@ -13,6 +13,7 @@ from rig.envoy import CANARY, PROGRAM, STABLE, route
 
 from slicewise.gateway import (
     Backend,
+    Cors,
     EdgeEndpoint,
     GatewayModel,
     ResponseCache,
@@ -30,6 +31,7 @@ FULL = replace(
     tenant_keys=TenantKeys("keys"),
     requests_per_minute=600,
     replicas=3,
+    cors=Cors(("https://app.example.com",)),
     p95_seconds=0.6,
     otlp=("collector.example", 4317),
 )
@@ -101,6 +103,13 @@ def test_only_a_new_limit_needs_new_pods() -> None:
     assert render_gateway(FULL).bootstrap_version == render_gateway(replace(FULL, max_body_bytes=5)).bootstrap_version
 
 
+def test_limits_of_size_and_time_change_no_listener_so_they_close_no_connection() -> None:
+    before = render_gateway(FULL).files
+    after = render_gateway(replace(FULL, max_body_bytes=5, timeouts=Timeouts.of(7))).files
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"rds.json", "rds-internal.json", "rtds.json", "agent.json"}
+
+
 def test_the_histogram_has_an_edge_at_the_limit() -> None:
     settings = json.loads(render_gateway(replace(PLAIN, p95_seconds=0.617)).files["bootstrap.json"])["stats_config"]
     assert 617.0 in settings["histogram_bucket_settings"][0]["buckets"]
@@ -109,7 +118,7 @@ def test_the_histogram_has_an_edge_at_the_limit() -> None:
 def test_each_link_of_the_time_out_chain_gives_up_before_the_one_in_front_of_it() -> None:
     for gateway in (0.5, 1, 2, 90, 3600):
         chain = Timeouts.of(gateway)
-        assert chain.gateway > chain.worker > chain.engine > 0
+        assert chain.gateway > chain.worker > 0
 
 
 @pytest.mark.parametrize("bad", ['"', "a\nb", "{{x}}", "%REQ(A)%", "$(id)", "a\0", "../x", "A", "", "a" * 64])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -112,6 +113,19 @@ async def test_when_every_worker_dies_of_a_request_the_tries_stay_within_the_bud
         assert tries <= 150, tries
 
 
+async def test_a_request_that_kills_its_workers_kills_two_and_then_its_client_hears_of_it(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(4)
+    for worker in workers:
+        worker.mode = "die"
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        status, body, _ = await rig.ask()
+        assert (status, body["error"]["code"]) == (503, "no_worker")
+        assert sum(worker.requests for worker in workers) == 2
+        assert max(worker.requests for worker in workers) == 1
+
+
 async def test_an_ordinary_failure_is_the_answer_and_is_not_tried_again(
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:
@@ -135,6 +149,39 @@ async def test_nothing_is_tried_again_after_the_first_byte(tmp_path: Path, start
             with pytest.raises(aiohttp.ClientPayloadError):
                 await answer.read()
         assert sum(worker.requests for worker in workers) == 1
+
+
+async def test_limits_of_size_and_time_are_raised_and_lowered_while_an_answer_is_on_its_way(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(2)
+    workers[0].mode = "stream"
+    model = replace(ONE, timeouts=Timeouts.of(60), max_body_bytes=1000)
+    async with running(tmp_path, model, {f"chat-{STABLE}": workers[:1]}) as rig:
+        async with rig.session.post(rig.url + CHAT, data=b"{}") as answer:
+            assert await answer.content.readline() == b"data: first\n"
+            rig.workers[f"chat-{STABLE}"] = [workers[1]]
+            for seconds, size, left in ((3600, 3000, "3420000"), (600, 2000, "570000"), (20, 500, "19000")):
+                rig.model = replace(rig.model, timeouts=Timeouts.of(seconds), max_body_bytes=size)
+                await rig.apply()
+                holds = partial(is_limited, rig, size, workers[1], left)
+                await until(holds, what=f"{size} bytes and {left} ms hold")
+            workers[0].go.set()
+            assert await answer.read() == b"\ndata: last\n\n"
+        workers[1].waits = True
+        rig.model = replace(rig.model, timeouts=Timeouts.of(1))
+        await rig.apply()
+        await until(lambda: is_too_late(rig), what="a second is the limit")
+
+
+async def is_limited(rig: Rig, size: int, worker: Worker, left: str) -> bool:
+    status = (await rig.ask(body=b"x" * size))[0]
+    too_large = (await rig.ask(body=b"x" * (size + 1)))[0]
+    return (status, too_large, worker.headers.get("x-slicewise-timeout-ms")) == (200, 413, left)
+
+
+async def is_too_late(rig: Rig) -> bool:
+    return (await rig.ask())[1].get("error", {}).get("code") == "timeout"
 
 
 async def test_an_answer_that_takes_too_long_is_not_asked_for_again(

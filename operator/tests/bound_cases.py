@@ -83,6 +83,7 @@ FULL: tuple[dict[str, Any], ...] = (
             "tenantKeysSecretRef": {"name": "keys"},
             "limits": {"maxBodyBytes": "1Mi", "requestTimeout": "90s", "perTenantRequestsPerMinute": 600},
             "responseCache": {"ttl": "60s", "redisSecretRef": {"name": "redis"}},
+            "cors": {"allowOrigins": ["https://app.example.com"], "allowHeaders": ["*"], "maxAge": "10m"},
         },
         "suspend": False,
     },

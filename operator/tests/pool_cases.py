@@ -94,10 +94,8 @@ def _duration(field: str, low: str, high: str, example: str, bad: str, **beside:
     return _value(field, example, bad, text, rule=bad, **beside)
 
 
-def _memory(
-    field: str, good: Any, bad: Any, low: str, example: str, *, high: str = "", auto: bool = False, **beside: Any
-) -> Case:
-    between = f"from {low} to {high}" if high else f"of {low} or more"
+def _memory(field: str, good: Any, bad: Any, low: str, example: str, *, auto: bool = False, **beside: Any) -> Case:
+    between = f"from {low}" if " to " in low else f"of {low} or more"
     text = f"'{bad}' is not an amount of memory {between}: write a number with Ki, Mi, Gi or Ti, such as {example}" + (
         ", or Auto" if auto else ""
     )
@@ -272,10 +270,17 @@ _OWN = (
     _value("fallback.cpu.cores", "1.5", "1.5m", f"'1.5m' {_CPU_WORDS}", **_FALLBACK),
     _memory("fallback.cpu.memory", "4Gi", "4gb", "1Mi", "8Gi", **_FALLBACK),
     _value("gateway.tenantKeysSecretRef.name", "keys", "keys_", f"'keys_' {_NAME}"),
-    _memory("gateway.limits.maxBodyBytes", "1Mi", "1M1", "1Ki", "1Mi", high="16Mi"),
-    _memory("gateway.limits.maxBodyBytes", "16Mi", "17Mi", "1Ki", "1Mi", high="16Mi"),
+    _memory("gateway.limits.maxBodyBytes", "16Mi", "17Mi", "1Ki to 16Mi", "1Mi"),
     _duration("gateway.limits.requestTimeout", "1s", "1h", "90s", "0"),
     _duration("gateway.responseCache.ttl", "1s", "24h", "15m", "0.5s", **_REDIS),
+    Case(
+        "gateway.cors.allowOrigins",
+        {"gateway": {"cors": {"allowOrigins": ["https://app.example.com:8443"], "allowHeaders": ["x-request-id"]}}},
+        {"gateway": {"cors": {"allowOrigins": ["https://app.example.com/"]}}},
+        "spec.gateway.cors.allowOrigins[0]",
+        "'https://app.example.com/' is not an origin: write scheme://host or scheme://host:port without a path, such as "
+        "https://app.example.com, or * for any",
+    ),
     _value("gateway.responseCache.redisSecretRef.name", "redis", "re dis", f"'re dis' {_NAME}"),
 )
 

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _LEAVE_SECONDS = 5.0
 _LOOPBACK = "127.0.0.1"
+_HEAD_BYTES = 64 << 10
 
 
 async def run_edge(settings: EdgeSettings) -> None:
@@ -72,6 +73,9 @@ async def _serve(stack: AsyncExitStack, app: web.Application, host: str | None, 
         # A client that is gone takes its request with it.
         handler_cancellation=True,
         auto_decompress=False,
+        # Envoy has bounded the head as a whole, to half of this.
+        max_line_size=_HEAD_BYTES,
+        max_field_size=_HEAD_BYTES,
         shutdown_timeout=_LEAVE_SECONDS,
         keepalive_timeout=90,
     )

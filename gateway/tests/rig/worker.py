@@ -47,7 +47,8 @@ class Worker:
     async def start(self) -> None:
         app = web.Application(client_max_size=1 << 24)
         app.add_routes([web.get("/readyz", self._readyz), web.route("*", "/{path:.*}", self._answer)])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        sizes = {"max_line_size": 1 << 16, "max_field_size": 1 << 16}
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True, **sizes)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.address, self.port, reuse_address=True).start()
 

@@ -17,7 +17,14 @@ from slicewise_gateway.edge.body import Body, read_bytes
 from slicewise_gateway.edge.errors import error_response
 from slicewise_gateway.edge.metrics import EdgeMetrics
 from slicewise_gateway.edge.relay import stream, unreachable
-from slicewise_gateway.edge.request import HELD_HEADER, NOT_STARTED_HEADER, MalformedError, check
+from slicewise_gateway.edge.request import (
+    HELD_HEADER,
+    NOT_STARTED_HEADER,
+    TIMEOUT_HEADER,
+    MalformedError,
+    check,
+    time_left,
+)
 from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_headers
 from slicewise_gateway.edge.waiting import FullError, WaitingRoom
 
@@ -75,9 +82,10 @@ class Hold:
         pause, longest = _PAUSE_SECONDS
         end = started + self._seconds()
         while await self._room.opens(end - clock()):
+            left = time_left(request.headers.get(TIMEOUT_HEADER), clock() - started)
             try:
                 async with self._upstream.send(
-                    request.path_qs, request.headers, body, x_slicewise_resent="1"
+                    request.path_qs, request.headers, body, **{RESENT_HEADER: "1", **left}
                 ) as answer:
                     if answer.status != 503 or NOT_STARTED_HEADER not in answer.headers:
                         body.let_go()

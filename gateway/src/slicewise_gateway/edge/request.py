@@ -18,6 +18,7 @@ TENANT_HEADER: Final = "x-slicewise-tenant"
 REVISION_HEADER: Final = "x-slicewise-revision"
 HELD_HEADER: Final = "x-slicewise-held"
 NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
+TIMEOUT_HEADER: Final = "x-slicewise-timeout-ms"
 """The operator's `gateway/model.py` has the same names."""
 
 _WISHES: Final[Mapping[str, bool | None]] = {"": None, "use": True, "bypass": False}
@@ -27,6 +28,7 @@ _PARSED_PARTS: Final = 100_000
 """What is parsed at most. In Python an empty object of two characters takes thirty times as much: a body with more parts than
 any question has is sent on as it came, for the worker to judge."""
 
+_TIME_DIGITS: Final = 9
 _LAYOUT: Final = "2"
 """Part of each key: entries of another layout are never found."""
 
@@ -138,6 +140,13 @@ def cache_key(scope: Scope, revision: str, answers: str, path: str, body: bytes)
         whole.update(b"%d:" % len(encoded) + encoded)
     whole.update(body)
     return f"slicewise:answer:{_LAYOUT}:{whole.hexdigest()}"
+
+
+def time_left(given: str | None, waited_seconds: float) -> dict[str, str]:
+    """Return the header by which a worker hears how long it has. `given`: what it said before the request waited."""
+    if given is None or not given.isascii() or not given.isdigit() or len(given) > _TIME_DIGITS:
+        return {}
+    return {TIMEOUT_HEADER: str(max(1, int(given) - round(waited_seconds * 1000)))}
 
 
 def _refuse(word: str) -> NoReturn:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from slicewise.gateway.bootstrap import envoy_arguments
 from slicewise.gateway.config import GatewayConfig, render_gateway
 from slicewise.gateway.model import (
+    MAX_BODY_BYTES,
     MAX_CONNECTIONS,
+    MAX_REQUEST_SECONDS,
     Backend,
+    Cors,
     EdgeEndpoint,
     GatewayModel,
     Ports,
@@ -23,8 +26,11 @@ from slicewise.gateway.overload import CONNECTION_BYTES
 
 __all__ = [
     "CONNECTION_BYTES",
+    "MAX_BODY_BYTES",
     "MAX_CONNECTIONS",
+    "MAX_REQUEST_SECONDS",
     "Backend",
+    "Cors",
     "EdgeEndpoint",
     "GatewayConfig",
     "GatewayModel",

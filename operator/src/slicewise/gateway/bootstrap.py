@@ -6,7 +6,7 @@ from typing import Final
 
 from slicewise.gateway.discovery import Json, from_file
 from slicewise.gateway.listener import ADMIN_CLUSTER
-from slicewise.gateway.model import GatewayModel
+from slicewise.gateway.model import MAX_REQUEST_SECONDS, GatewayModel
 from slicewise.gateway.overload import build_overload
 from slicewise.gateway.routes import RUNTIME_LAYER
 
@@ -35,6 +35,9 @@ def envoy_arguments(model: GatewayModel) -> tuple[str, ...]:
         # Who drains wants every client to leave with its next answer, not one in ten.
         "--drain-strategy",
         "immediate",
+        # A listener that was changed lives on until its last request may have ended.
+        "--drain-time-s",
+        str(MAX_REQUEST_SECONDS + 10),
         "--log-level",
         "warn",
     )

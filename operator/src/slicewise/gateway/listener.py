@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
+from slicewise.gateway.browsers import cors_filter
 from slicewise.gateway.clusters import OTLP_CLUSTER
-from slicewise.gateway.discovery import LISTENER, TYPE, Json, from_file, response, seconds, typed
+from slicewise.gateway.discovery import LISTENER, TYPE, Json, from_file, response, typed
 from slicewise.gateway.local_replies import build_local_replies
-from slicewise.gateway.model import CACHE_HEADER, HELD_HEADER, TENANT_HEADER, GatewayModel
+from slicewise.gateway.model import CACHE_HEADER, HELD_HEADER, MAX_BODY_BYTES, TENANT_HEADER, GatewayModel
 from slicewise.gateway.outcomes import downstream_counters, limit_of, upstream_log
-from slicewise.gateway.routes import INTERNAL_ROUTE_NAME, ROUTE_NAME
+from slicewise.gateway.routes import BODY_FILTER, INTERNAL_ROUTE_NAME, ROUTE_NAME
 from slicewise.gateway.tenants import tenant_filters
 
 ADMIN_CLUSTER: Final = "admin"
 _OURS: Final = "x-slicewise-"
+_NOBODY: Final = {"cidr_ranges": [{"address_prefix": "192.0.2.1", "prefix_len": 32}]}
+"""An address for documentation, which no client has: an empty list stands for Envoy's default, all private addresses."""
+_OTHER_STREAMS: Final = "60s"
+"""How long a stream that goes to no worker may be silent."""
 _FIRST_LINE: Final = "5s"
 """How long a client may take from connecting to the end of its first line."""
 _HCM: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -73,7 +78,7 @@ def _clients(model: GatewayModel) -> Json:
         "use_remote_address": True,
         "skip_xff_append": False,
         # Nobody's x-envoy headers are trusted: no address is internal.
-        "internal_address_config": {"cidr_ranges": []},
+        "internal_address_config": _NOBODY,
         "early_header_mutation_extensions": [_drop_internal_headers()],
         "normalize_path": True,
         "merge_slashes": True,
@@ -93,10 +98,17 @@ def _clients(model: GatewayModel) -> Json:
         # A slow client holds a connection, never a worker: bodies are passed on whole.
         "request_headers_timeout": "10s",
         "request_timeout": "30s",
-        "stream_idle_timeout": seconds(model.timeouts.gateway + 5),
+        # Routes to workers have one of their own, so that a change of a limit changes no listener.
+        "stream_idle_timeout": _OTHER_STREAMS,
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "slicewise"},
         "local_reply_config": build_local_replies(),
         "access_log": [_access_log(), *downstream_counters(limit_of(model))],
-        "http_filters": [*tenant_filters(model), _whole_bodies(model), _router(**upstream_log(limit_of(model)))],
+        "http_filters": [
+            cors_filter(),
+            *tenant_filters(model),
+            _whole_bodies(),
+            _router(**upstream_log(limit_of(model))),
+        ],
     }
     if model.otlp is not None:
         manager["tracing"] = _tracing(model)
@@ -121,16 +133,16 @@ def _internal(model: GatewayModel) -> Json:
             "route_config_name": INTERNAL_ROUTE_NAME,
             "config_source": from_file(model.directory, "rds-internal.json"),
         },
-        "internal_address_config": {"cidr_ranges": []},
+        "internal_address_config": _NOBODY,
         "server_header_transformation": "PASS_THROUGH",
         # The request keeps its name and its path through the trace.
         "preserve_external_request_id": True,
         "common_http_protocol_options": {"idle_timeout": "600s", "max_headers_count": 200},
         "max_request_headers_kb": 64,
-        "stream_idle_timeout": seconds(model.timeouts.gateway + 5),
+        "stream_idle_timeout": _OTHER_STREAMS,
         "local_reply_config": build_local_replies(),
         "access_log": [_access_log(), *downstream_counters(limit_of(model))],
-        "http_filters": [_whole_bodies(model), _router(**upstream_log(limit_of(model)))],
+        "http_filters": [_whole_bodies(), _router(**upstream_log(limit_of(model)))],
     }
     if model.otlp is not None:
         manager["tracing"] = _tracing(model)
@@ -175,12 +187,9 @@ def _all_but(header: str) -> str:
     return f"{_OURS}({shorter}|{word}.+)"
 
 
-def _whole_bodies(model: GatewayModel) -> Json:
-    return typed(
-        "envoy.filters.http.buffer",
-        "envoy.extensions.filters.http.buffer.v3.Buffer",
-        max_request_bytes=model.max_body_bytes,
-    )
+def _whole_bodies() -> Json:
+    """Take bodies in whole. Each virtual host has the pool's own bound."""
+    return typed(BODY_FILTER, "envoy.extensions.filters.http.buffer.v3.Buffer", max_request_bytes=MAX_BODY_BYTES)
 
 
 def _router(**more: Json) -> Json:

@@ -20,6 +20,7 @@ _REPLIES: Final[dict[int, tuple[str, str, str]]] = {
     ),
     408: (_INVALID, "request_timeout", "The request did not arrive in time."),
     413: (_INVALID, "request_too_large", "The request's body is larger than this pool allows."),
+    426: (_INVALID, "http_version_not_supported", "The gateway speaks HTTP/1.0, HTTP/1.1 and HTTP/2."),
     429: ("rate_limit_error", "rate_limit_exceeded", "Too many requests for this tenant; try again later."),
     431: (_INVALID, "headers_too_large", "The request's headers are too large."),
     500: (_SERVER, "internal_error", "The gateway failed to handle the request."),

@@ -14,9 +14,15 @@ HELD_HEADER: Final = "x-slicewise-held"
 """Response header with the seconds that the edge held a request because its revision had no worker."""
 CACHE_HEADER: Final = "x-slicewise-cache"
 """Request header with a client's wish about the response cache, response header with what came of it."""
+TIMEOUT_HEADER: Final = "x-slicewise-timeout-ms"
+"""Request header to workers with the milliseconds that they have for the answer. Set by the gateway alone."""
 NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
 """Response header by which a worker says that it has done nothing for a request: another one may be asked."""
 
+MAX_BODY_BYTES: Final = 16 << 20
+"""The CRD's bound of `maxBodyBytes`."""
+MAX_REQUEST_SECONDS: Final = 3600
+"""The CRD's bound of `requestTimeout`."""
 MAX_CONNECTIONS: Final = 10_000
 """Of clients, for an Envoy with enough memory."""
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -108,17 +114,27 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """The chain client > gateway > worker > engine, in seconds: who is nearer to the work gives up first, and can say why."""
+    """The chain client > gateway > worker, in seconds: who is nearer to the work gives up first, and can say why."""
 
     gateway: float
     worker: float
-    engine: float
 
     @classmethod
     def of(cls, request_timeout: float) -> Timeouts:
-        """Return the chain below a pool's `requestTimeout`; each link leaves the next 5 %, at least half a second."""
-        worker = _shorter(request_timeout)
-        return cls(request_timeout, worker, _shorter(worker))
+        """Return the chain below a pool's `requestTimeout`: the worker has 5 % less, at least half a second."""
+        return cls(request_timeout, _shorter(request_timeout))
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Which pages of other origins may ask, in browsers. Never with credentials: a key is sent by the page's own script."""
+
+    origins: tuple[str, ...]
+    """Exact ones, such as `https://app.example.com`; `*`: any."""
+    headers: tuple[str, ...] = ("*",)
+    """Request headers that a page may set; `*`: any."""
+    max_age_seconds: float = 600
+    """How long a browser may remember the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +154,8 @@ class GatewayModel:
     replicas: int = 1
     """Gateway pods, which share `requests_per_minute`."""
     tenant_keys: TenantKeys | None = None
+    cors: Cors | None = None
+    """None: browsers let no page of another origin read an answer."""
     p95_seconds: float | None = None
     """One more edge in the latency histograms: the limit that rollouts are judged by."""
     otlp: tuple[str, int] | None = None

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from slicewise.gateway.discovery import ROUTES, RUNTIME, Json, response, seconds, typed
+from slicewise.gateway.browsers import cors_policy
+from slicewise.gateway.discovery import ROUTES, RUNTIME, TYPE, Json, response, seconds, typed
 from slicewise.gateway.model import (
     CACHE_HEADER,
     EDGE_CLUSTER,
     NOT_STARTED_HEADER,
     REVISION_HEADER,
+    TIMEOUT_HEADER,
     GatewayModel,
     RevisionRoute,
     cluster_name,
@@ -28,9 +30,13 @@ HOLD_KEY: Final = "slicewise.hold.seconds"
 _MAX_HOLD_SECONDS: Final = 60.0
 
 _ANSWERS: Final = ("/v1/chat/completions", "/v1/completions")
-RETRY_ON: Final = "connect-failure,refused-stream,reset-before-request,reset,retriable-headers"
+_NOT_BEGUN: Final = "connect-failure,refused-stream,reset-before-request,retriable-headers"
+RETRY_ON: Final = f"{_NOT_BEGUN},reset"
 """`reset`: the worker died with the request and before its first byte. Envoy counts its own time-out for it neither as
 this nor as any other of them, and retries nothing of which the client has seen a byte."""
+_ATTEMPT: Final = "x-envoy-attempt-count"
+BODY_FILTER: Final = "envoy.filters.http.buffer"
+_BODY_OF_ROUTE: Final = f"{TYPE}/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
 
 
 def build_rds(model: GatewayModel) -> Json:
@@ -38,15 +44,25 @@ def build_rds(model: GatewayModel) -> Json:
     routes = [*_skip_cache(model), *_answers(model)]
     routes.append({"match": {"path": "/v1/models"}, **_to_workers(model)})
     routes.append({"match": {"prefix": "/v1/models/"}, **_to_workers(model)})
-    found = _routes(ROUTE_NAME, routes)
-    return response(ROUTES, [{**found, "response_headers_to_remove": [NOT_STARTED_HEADER]}])
+    found = _routes(model, ROUTE_NAME, routes, {"include_request_attempt_count": True, **cors_policy(model.cors)})
+    # What a client sends under this name is gone by now.
+    limit = _timeout(model, "OVERWRITE_IF_EXISTS_OR_ADD")
+    return response(ROUTES, [{**found, **limit, "response_headers_to_remove": [NOT_STARTED_HEADER]}])
 
 
 def build_internal_rds(model: GatewayModel) -> Json:
     """Return the routes of what the edge sends on: to workers by weight. The edge is told what was not begun."""
-    routes = [{"match": {"path": path}, **_to_workers(model)} for path in _ANSWERS]
+    # A worker may have died of it already: then one more may have it, and no third.
+    tried = {"name": _ATTEMPT, "string_match": {"safe_regex": {"regex": "[2-9]"}}}
+    routes = [
+        {"match": {"path": path, "headers": [tried]}, **_to_workers(model, _retry_policy(_NOT_BEGUN))}
+        for path in _ANSWERS
+    ]
+    routes += [{"match": {"path": path}, **_to_workers(model)} for path in _ANSWERS]
     routes.append({"match": {"path": "/readyz"}, "direct_response": {"status": 200}})
-    return response(ROUTES, [_routes(INTERNAL_ROUTE_NAME, routes)])
+    # The edge says how much is left of it after a wait.
+    limit = _timeout(model, "ADD_IF_ABSENT")
+    return response(ROUTES, [{**_routes(model, INTERNAL_ROUTE_NAME, routes, {}), **limit}])
 
 
 def build_rtds(model: GatewayModel) -> Json:
@@ -61,9 +77,24 @@ def build_rtds(model: GatewayModel) -> Json:
     return response(RUNTIME, [{"name": RUNTIME_LAYER, "layer": layer}])
 
 
-def _routes(name: str, routes: list[Json]) -> Json:
-    routes.append({"match": {"prefix": "/"}, "direct_response": {"status": 404}})
-    return {"name": name, "virtual_hosts": [{"name": "pool", "domains": ["*"], "routes": routes}]}
+def _routes(model: GatewayModel, name: str, routes: list[Json], more: Json) -> Json:
+    """Return a route table. `more`: of its one virtual host.
+
+    The bound of bodies is here and not in the listener, so that a change of it closes no connection.
+    """
+    no_body = {BODY_FILTER: {"@type": _BODY_OF_ROUTE, "disabled": True}}
+    routes.append({"match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": no_body})
+    per_filter = {
+        BODY_FILTER: {"@type": _BODY_OF_ROUTE, "buffer": {"max_request_bytes": model.max_body_bytes}},
+        **more.pop("typed_per_filter_config", {}),
+    }
+    host = {"name": "pool", "domains": ["*"], "routes": routes, "typed_per_filter_config": per_filter, **more}
+    return {"name": name, "virtual_hosts": [host]}
+
+
+def _timeout(model: GatewayModel, action: str) -> Json:
+    header = {"key": TIMEOUT_HEADER, "value": str(round(model.timeouts.worker * 1000))}
+    return {"request_headers_to_add": [{"header": header, "append_action": action}]}
 
 
 def _answers(model: GatewayModel) -> list[Json]:
@@ -104,7 +135,7 @@ def _to_edge(model: GatewayModel) -> Json:
     }
 
 
-def _to_workers(model: GatewayModel) -> Json:
+def _to_workers(model: GatewayModel, retries: Json | None = None) -> Json:
     ordered = sorted(model.routes, key=lambda route: route.revision)
     stable = model.routes[0].revision
     return {
@@ -116,7 +147,7 @@ def _to_workers(model: GatewayModel) -> Json:
             # From the last byte of the request to the last byte of the answer, with all tries.
             "timeout": seconds(model.timeouts.gateway),
             "idle_timeout": seconds(model.timeouts.gateway + 5),
-            "retry_policy": _retry_policy(),
+            "retry_policy": retries or _retry_policy(RETRY_ON),
         },
         # A body that is not held whole cannot be sent a second time.
         "request_body_buffer_limit": model.max_body_bytes,
@@ -138,10 +169,11 @@ def _weighted(route: RevisionRoute, *, default: bool) -> Json:
     }
 
 
-def _retry_policy() -> Json:
+def _retry_policy(retry_on: str) -> Json:
     return {
-        "retry_on": RETRY_ON,
-        "num_retries": 2,
+        "retry_on": retry_on,
+        # A request that kills workers kills two and no more. Envoy has one number for all reasons.
+        "num_retries": 1,
         "retriable_headers": [{"name": NOT_STARTED_HEADER, "present_match": True}],
         "retry_host_predicate": [
             {
@@ -151,6 +183,7 @@ def _retry_policy() -> Json:
                 },
             }
         ],
-        "host_selection_retry_max_attempts": 5,
+        # The choice is drawn anew each time; with two workers, five draws would give the same one in every thirtieth case.
+        "host_selection_retry_max_attempts": 20,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
     }

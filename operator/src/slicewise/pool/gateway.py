@@ -17,12 +17,14 @@ from typing import Any, Final
 from slicewise.api.duration import duration_seconds
 from slicewise.api.quantity import Bytes, parse_quantity
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.gateway import Cors as CorsSpec
 from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.gateway import (
     CONNECTION_BYTES,
     MAX_CONNECTIONS,
     Backend,
+    Cors,
     EdgeEndpoint,
     GatewayModel,
     ResponseCache,
@@ -97,10 +99,17 @@ def _model(
         requests_per_minute=limits.per_tenant_requests_per_minute,
         replicas=spec.replicas,
         tenant_keys=None if keys is None else TenantKeys(keys.name),
+        cors=_cors(spec.cors),
         p95_seconds=duration_seconds(canary.p95) if canary is not None and canary.p95 is not None else None,
         otlp=_collector(here.otlp),
         **_size(here.envoy_resources),
     )
+
+
+def _cors(found: CorsSpec | None) -> Cors | None:
+    if found is None:
+        return None
+    return Cors(found.allow_origins, found.allow_headers, duration_seconds(found.max_age))
 
 
 def _collector(address: str) -> tuple[str, int] | None:

@@ -135,9 +135,14 @@ def test_limits_change_the_files_and_no_pod() -> None:
     limits = {"limits": {"maxBodyBytes": "4Ki", "requestTimeout": "91s", "perTenantRequestsPerMinute": 60}}
     before, after = gateway(gateway={"limits": {"requestTimeout": "91s"}}), gateway(gateway=limits)
     assert before == after
-    listener = json.dumps(files(gateway=limits)["lds.json"])
-    assert '"max_request_bytes": 4096' in listener
-    assert '"max_tokens": 60' in listener
+    assert '"max_request_bytes": 4096' in json.dumps(files(gateway=limits)["rds.json"])
+    assert '"max_tokens": 60' in json.dumps(files(gateway=limits)["lds.json"])
+
+
+def test_pages_of_other_origins_are_let_in_without_a_new_pod() -> None:
+    cors = {"cors": {"allowOrigins": ["https://app.example.com"], "maxAge": "1m"}}
+    assert gateway(gateway=cors) == gateway(gateway={})
+    assert '"exact": "https://app.example.com"' in json.dumps(files(gateway=cors)["rds.json"])
 
 
 def test_what_only_a_new_pod_can_take_in_changes_the_pod() -> None:

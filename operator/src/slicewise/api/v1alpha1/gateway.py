@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
 from slicewise.api.v1alpha1.placement import PodPlacement
-from slicewise.api.v1alpha1.scalars import BodySize, Minutes, Seconds, WholeNumber
+from slicewise.api.v1alpha1.scalars import BodySize, HeaderName, Minutes, Origin, Seconds, WholeNumber
+
+_LIST: Final[Any] = Field(min_length=1, max_length=50, json_schema_extra={"x-kubernetes-list-type": "atomic"})
 
 
 class GatewayLimits(ApiModel):
@@ -32,6 +34,17 @@ class ResponseCache(ApiModel):
     and nothing is kept."""
 
 
+class Cors(ApiModel):
+    """Pages of other origins that may ask in browsers. Without credentials: the page's own script sends the API key."""
+
+    allow_origins: Annotated[tuple[Origin, ...], _LIST]
+    """Origins as browsers send them, such as `https://app.example.com`, each exactly; or `*` for any."""
+    allow_headers: Annotated[tuple[HeaderName, ...], _LIST] = ("*",)
+    """Request headers that a page may set; `*` for any, and for `authorization`."""
+    max_age: Minutes = "10m"
+    """How long a browser may remember the answer to a preflight request, as a duration."""
+
+
 class GatewaySpec(PodPlacement):
     """The door in front of the workers: every pool has one, also without this field. How its pods look (`resources` are Envoy's) goes
     over the installation's `gateway` values; a change of that replaces them one by one."""
@@ -42,3 +55,4 @@ class GatewaySpec(PodPlacement):
     """Secret with an entry a tenant: its name is the tenant's, its value the API keys, one a line. Default: no key is asked for."""
     limits: GatewayLimits | None = None
     response_cache: ResponseCache | None = None
+    cors: Cors | None = None

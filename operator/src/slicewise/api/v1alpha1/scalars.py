@@ -173,3 +173,19 @@ ImageName = Annotated[
         "host/name:tag or host/name@sha256:…, such as registry.example.com/worker:1.2",
     ),
 ]
+Origin = Annotated[
+    str,
+    Field(max_length=300),
+    text_rule(
+        "^([*]|https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?)$",
+        "an origin",
+        "scheme://host or scheme://host:port without a path, such as https://app.example.com, or * for any",
+    ),
+]
+HeaderName = Annotated[
+    str,
+    Field(max_length=100),
+    text_rule(
+        "^([*]|[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)$", "a header's name", "one such as x-request-id, or * for any"
+    ),
+]

@@ -37,7 +37,6 @@ ATTACKS = {
     "a wide field": ("{{ '{:99999999999}'.format(1) }}", MEMORY),
     "a wide centre": ("{{ 'x' | center(10**11) }}", MEMORY),
     "a wide indent": ("{{ messages | tojson(indent=10**9) }}", MEMORY),
-    "much lorem ipsum": ("{{ lipsum(n=10**9) }}", f"{TIME}|{MEMORY}"),
     "a macro that calls itself": ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "calls itself"),
     "a loop that calls itself": ("{% for x in [[[]]] recursive %}{{ loop([1, x]) }}{% endfor %}", "calls itself"),
     "brackets": ("{{ " + "(" * 50_000 + "1" + ")" * 50_000 + " }}", "nested too deeply"),

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -93,6 +94,9 @@ def _dry_run(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
 
 def main() -> None:
     """Answer the question in the first argument on standard output."""
+    with suppress(OSError):
+        # Before the worker, where memory runs out: the worker then says what happened.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     question = json.loads(sys.argv[1])
     try:
         answer = asdict(_dry_run(Path(question["path"]), ContextShape(**question["shape"]), gpu=question["gpu"]))

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-MOST_HEADER_BYTES: Final = 256 << 20
+MOST_HEADER_BYTES: Final = 128 << 20
 """A vocabulary of 260,000 tokens with its merges takes 15 MiB."""
 MOST_KEYS: Final = 65_536
 MOST_TENSORS: Final = 1_000_000
-MOST_ELEMENTS: Final = 8_000_000
-"""Texts in one list; the largest vocabularies have 260,000."""
+MOST_ELEMENTS: Final = 2_000_000
+"""Texts in one list; the largest vocabularies have 260,000, with twice as many merges. llama.cpp keeps each several times."""
 MOST_KEPT: Final = 4 << 20
 """Longest text that is kept, in bytes; some files carry a whole tokenizer as one text, which is passed over."""
 _LONGEST_KEY: Final = 65_535

@@ -7,7 +7,7 @@ export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
 export UV_SYSTEM_CERTS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images load ready \
-  test test-unit test-apiserver test-worker test-weights test-gateway test-cli test-argocd e2e soak demo bench clean
+  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-cli test-argocd e2e soak demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -39,7 +39,11 @@ lock: ## write locks/*.txt anew from the pyproject.toml files (hashes, no addres
 ## Tests
 
 test: sync ## everything that proves it: lint, then all tests on a real cluster; a failure hides no other
-	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; e2e/argocd/build.sh || status=1; pytest -n 2 --no-loadscope-reorder $(PYTEST_ARGS) || status=1; exit $$status
+	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; SLICEWISE_CLUSTER=slicewise-2 e2e/ready.sh || status=1; e2e/argocd/build.sh || status=1; \
+	pytest -n 3 --no-loadscope-reorder --durations=10 $(PYTEST_ARGS) || status=1; exit $$status
+
+test-changed: sync tools models ## what a change can affect, without stories (SINCE=main: the commits since then too)
+	@tests=$$(python e2e/affected.py --since "$(or $(SINCE),HEAD)"); [ -z "$$tests" ] || pytest $$tests $(PYTEST_ARGS)
 
 test-unit: sync ## what needs no server (< 1 min)
 	@pytest operator/tests/unit charts/tests cli/tests/unit argocd/tests -m "not apiserver" $(PYTEST_ARGS)
@@ -78,8 +82,8 @@ soak: ready ## an hour without an operator: serving goes on, a killed worker com
 cluster: ## a kind cluster with zones a, b, c and two fake GPU slices a node; works without an image registry
 	@e2e/cluster/up.sh
 
-cluster-down: ## remove it (what was built for it stays cached)
-	@e2e/cluster/down.sh
+cluster-down: ## remove it, and the second one of `make test` (what was built for them stays cached)
+	@e2e/cluster/down.sh; SLICEWISE_CLUSTER=slicewise-2 e2e/cluster/down.sh
 
 images: ## the images of operator, worker and gateway
 	@images/build.sh

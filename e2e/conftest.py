@@ -15,7 +15,8 @@ from e2e.dealing import DealOut, NameAtOnce
 from e2e.dump import dump
 from e2e.given import Given
 from e2e.installation import Installation
-from e2e.programs import CACHE, KUBECONFIG
+from e2e.lanes import Lanes
+from e2e.programs import CACHE, CLUSTER, KUBECONFIG
 from e2e.story import Story, clear, make_room
 from e2e.then import Then
 from e2e.when import When
@@ -23,6 +24,7 @@ from xdist.remote import Producer
 from xdist.scheduler import Scheduling
 
 _STORY = pytest.StashKey[Story]()
+_LANES = pytest.StashKey[Lanes]()
 _HERE = Path(__file__).parent
 _FIRST = "test_install.py"
 _LAST = "test_rights.py"
@@ -56,9 +58,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
+def lanes(tmp_path_factory: pytest.TempPathFactory) -> Lanes:
+    """What the lanes know of each other."""
+    return Lanes(tmp_path_factory)
+
+
+@pytest.fixture(autouse=True)
+def _remembered(lanes: Lanes, request: pytest.FixtureRequest) -> None:
+    request.node.stash[_LANES] = lanes
+
+
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[Api]:
     """The cluster with everything the stories stand on but the chart; one session at a time."""
-    with (CACHE / "e2e.lock").open("w") as lock:
+    with (CACHE / f"e2e-{CLUSTER}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.environ.get("SLICEWISE_E2E_AS_IS"):
             Installation.prepare()
@@ -112,6 +125,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Dump objects, events and logs of a story that failed, before anything is cleaned up."""
     report = yield
+    lanes = item.stash.get(_LANES, None)
+    if call.when == "teardown" and lanes is not None:
+        lanes.over(item)
     tale = item.stash.get(_STORY, None)
     if report.failed and call.when == "call" and tale is not None:
         folder, short = dump(tale.api, tale.namespace, tale.namespace)

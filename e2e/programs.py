@@ -11,10 +11,24 @@ ROOT = HERE.parent
 CACHE = Path(
     os.environ.get("SLICEWISE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slicewise"
 )
-KUBECONFIG = Path(os.environ.get("SLICEWISE_E2E_KUBECONFIG") or CACHE / "kubeconfig")
-CLUSTER = os.environ.get("SLICEWISE_CLUSTER", "slicewise")
+LANES = 2
+"""With `pytest -n`: processes that run stories, each on a cluster of its own."""
+
+
+def cluster_of(process: str) -> str:
+    """Return the cluster of a process: `process` is xdist's name of it (`gw0`, …), empty without `-n`."""
+    first = process in {"", "gw0"}
+    return "slicewise" if first else "slicewise-2"
+
+
+CLUSTER = os.environ.get("SLICEWISE_CLUSTER") or cluster_of(os.environ.get("PYTEST_XDIST_WORKER", ""))
+KUBECONFIG = Path(
+    os.environ.get("SLICEWISE_E2E_KUBECONFIG")
+    or CACHE / ("kubeconfig" if CLUSTER == "slicewise" else f"kubeconfig-{CLUSTER}")
+)
 ENVIRONMENT = {
     **os.environ,
+    "SLICEWISE_CLUSTER": CLUSTER,
     "KUBECONFIG": str(KUBECONFIG),
     "PATH": f"{ROOT / '.venv/bin'}:{CACHE / 'bin'}:{os.environ['PATH']}",
 }

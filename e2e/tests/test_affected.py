@@ -1,0 +1,40 @@
+"""`make test-changed` runs what a change can affect, and says where it knows of no test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from e2e.affected import affected, git
+
+FILES = [Path(name) for name in git("ls-files", "*.py")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "test"),
+    [
+        ("operator/src/slicewise/pool/zones.py", "operator/tests/unit/pool/test_plan.py"),
+        ("operator/src/slicewise/pool/zones.py", "operator/tests/wiring/test_passes.py"),
+        ("operator/tests/simulation.py", "operator/tests/unit/pool/test_plan.py"),
+        ("worker-image/src/slicewise_worker/engine/loop.py", "worker-image/tests/engine/test_loop.py"),
+        ("worker-image/tests/conftest.py", "worker-image/tests/http/test_refusals.py"),
+        ("charts/slicewise/templates/_rules.tpl", "charts/tests/test_install.py"),
+        ("docs/cli.md", "cli/tests/unit/test_docs.py"),
+    ],
+)
+def test_a_change_affects_the_tests_that_import_start_or_read_it(changed: str, test: str) -> None:
+    assert Path(test) in affected(FILES, {Path(changed)})[0]
+
+
+def test_a_change_of_the_gateway_leaves_the_tests_of_the_engine_alone() -> None:
+    tests, _ = affected(FILES, {Path("gateway/src/slicewise_gateway/edge/hold.py")})
+    assert not [test for test in tests if test.is_relative_to("worker-image/tests/engine")]
+
+
+def test_a_changed_test_is_run_itself() -> None:
+    test = Path("cli/tests/unit/test_power.py")
+    assert affected(FILES, {test}) == ([test], [])
+
+
+def test_a_file_that_no_test_is_known_for_is_named() -> None:
+    assert affected(FILES, {Path("images/nobody-reads-this.sh")}) == ([], [Path("images/nobody-reads-this.sh")])

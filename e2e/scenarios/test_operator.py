@@ -16,7 +16,7 @@ from e2e.waiting import eventually, for_a_while
 from e2e.when import When
 
 FLOORS = {"a": 1, "b": 1, "c": 1}
-ABSENT_SECONDS = float(os.environ.get("SLICEWISE_ABSENT_SECONDS", "120"))
+ABSENT_SECONDS = float(os.environ.get("SLICEWISE_ABSENT_SECONDS", "45"))
 
 
 class Killer:
@@ -124,7 +124,7 @@ def test_the_other_replica_takes_over_when_the_leader_is_killed(
 def test_without_an_operator_serving_goes_on_and_a_killed_worker_comes_back(
     story: Story, given: Given, when: When, then: Then
 ) -> None:
-    """Two minutes; an hour in `make soak` (SLICEWISE_ABSENT_SECONDS)."""
+    """Three quarters of a minute; an hour in `make soak` (SLICEWISE_ABSENT_SECONDS)."""
     pool = given.a_pool("chat")
     load = given.load_on(pool)
     when.operator_leaves()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from benchmarks.gate.lasting import Ended, Manner, Plan, p95_for, play_requests
 from benchmarks.gate.played import seeded, share_interval
-from benchmarks.gate.requests import Ended, Manner, Plan, p95_for, play_requests
 from benchmarks.report import Figure
 
 from slicewise.pool.rollout.gate import Policy, Verdict
@@ -67,12 +67,13 @@ _ALIKE = (
 
 
 def _false_aborts(rollouts: int) -> Iterable[Figure]:
+    """By the limits alone, which is stricter than beside the comparison; refusals are compared in any case."""
     for name, canary, stable, plan in _ALIKE:
-        for compare in (True, False):
-            policy = Policy(compare_with_stable=compare)
-            what = f"false abort, {name}{'' if compare else ', without the comparison'}"
-            value = _share(_rollouts(what, canary, stable, plan, policy, rollouts), Verdict.FAIL)
-            yield Figure(what, value, "", 0.01, ci=share_interval(value, rollouts), note=f"{plan.rate:g}/s")
+        what = f"false abort, {name}"
+        ended = _rollouts(what, canary, stable, plan, Policy(compare_with_stable=False), rollouts)
+        value = _share(ended, Verdict.FAIL)
+        note = f"{plan.rate:g}/s, without the comparison of the limits; promoted {_share(ended, Verdict.PASS):.1%}"
+        yield Figure(what, value, "", 0.01, ci=share_interval(value, rollouts), note=note)
 
 
 _BAD = (

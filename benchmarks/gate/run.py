@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 
+from benchmarks.gate.counted import counted
 from benchmarks.gate.exact import exact
 from benchmarks.gate.played import cells, compared, disturbances
 from benchmarks.report import Figure, Report
@@ -36,6 +37,7 @@ def main() -> None:
     _take(report, exact())
     _take(report, disturbances(rollouts))
     _take(report, compared(rollouts))
+    _take(report, counted(rollouts))
     named = list(report.figures)
     for figure, row in cells(rollouts):
         report.add(figure)

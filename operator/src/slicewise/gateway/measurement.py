@@ -11,8 +11,9 @@ certain, and none is counted twice, neither when it ends after it was seen nor b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Final
 
 from slicewise.api.bounds import count
@@ -79,12 +80,15 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         """Return both together, as for two gateway pods."""
-        return _made([ours + theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True)])
+        return _made([ours + theirs for ours, theirs in zip(_numbers(self), _numbers(other), strict=True)])
 
     def since(self, before: Counts) -> Counts | NoData:
         """Return what came after `before`, or why that cannot be told."""
-        *deltas, _ = (now - then for now, then in zip(astuple(self), astuple(before), strict=True))
+        *deltas, _ = (now - then for now, then in zip(_numbers(self), _numbers(before), strict=True))
         return NoData("a counter went back") if min(deltas) < 0 else _made([*deltas, self.pending])
+
+
+_numbers: Final[Callable[[Counts], tuple[int, ...]]] = attrgetter(*(field.name for field in fields(Counts)))
 
 
 def _made(numbers: Iterable[int]) -> Counts:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Final
 
 from slicewise.pool.rollout.evidence import ODDS, log_ratios_likelier, log_ratios_worse
@@ -26,7 +28,7 @@ class Samples:
 
     def __add__(self, other: Samples) -> Samples:
         """Return both together."""
-        return Samples(*(mine + others for mine, others in zip(astuple(self), astuple(other), strict=True)))
+        return Samples(*(mine + others for mine, others in zip(_numbers(self), _numbers(other), strict=True)))
 
     @property
     def counted_out(self) -> int:
@@ -34,6 +36,7 @@ class Samples:
         return self.refused + self.left
 
 
+_numbers: Final[Callable[[Samples], tuple[int, ...]]] = attrgetter(*(field.name for field in fields(Samples)))
 _ZEROS: Final = (0.0,) * len(ODDS)
 
 

@@ -80,6 +80,7 @@ def test_values_arrive_in_the_operator_as_they_were_written(render, monkeypatch)
     assert settings.allow_private_sources is True
     assert settings.worker_proxy.environment == {
         "HTTPS_PROXY": "http://proxy.example:3128",
+        "HTTP_PROXY": "",
         "NO_PROXY": ".svc,10.0.0.0/8",
     }
     assert settings.image_pull_secrets == ("one", "two")

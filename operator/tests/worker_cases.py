@@ -79,7 +79,7 @@ SHAPE_CASES = (
         ".name",
         {"name": "HTTPS_PROXY"},
         {"name": "1A"},
-        "'1A' is not a variable's name: write letters, digits and _ . -, such as HTTPS_PROXY",
+        "'1A' is not a variable's name: write letters, digits and _ . -, such as TZ",
     ),
     _env(
         "own",
@@ -100,7 +100,7 @@ SHAPE_CASES = (
         ".valueFrom",
         {"valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}},
         {"valueFrom": {}},
-        _one_of("secretKeyRef, configMapKeyRef", "none", "secretKeyRef: {name: proxy, key: url}"),
+        _one_of("secretKeyRef, configMapKeyRef", "none", "secretKeyRef: {name: keys, key: one}"),
     ),
     *(
         _env(

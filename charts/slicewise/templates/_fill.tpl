@@ -25,7 +25,7 @@ begins with it. What is there is left alone, so a null inside of a Kubernetes ob
 {"path": ["worker", "image"], "name": "tag", "default": ""},
 {"path": ["worker", "image"], "name": "digest", "default": ""},
 {"path": ["worker"], "name": "resources", "default": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}},
-{"path": ["worker"], "name": "fetchResources", "default": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}},
+{"path": ["worker"], "name": "fetchResources", "default": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}},
 {"path": ["worker"], "name": "nodeSelector", "default": {}},
 {"path": ["worker"], "name": "tolerations", "default": []},
 {"path": ["worker"], "name": "affinity", "default": {}},

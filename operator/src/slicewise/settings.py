@@ -31,11 +31,8 @@ class WorkerProxy(BaseModel):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What `slicewise-fetch` reads; nothing where there is no proxy."""
-        if not (self.https or self.http):
-            return {}
-        named = {"HTTPS_PROXY": self.https, "HTTP_PROXY": self.http, "NO_PROXY": self.no_proxy}
-        return {name: value for name, value in named.items() if value}
+        """What `slicewise-fetch` reads behind its prefix. Empty values too: what a pool's `envFrom` brings must not fill them."""
+        return {"HTTPS_PROXY": self.https, "HTTP_PROXY": self.http, "NO_PROXY": self.no_proxy}
 
 
 class OperatorSettings(BaseSettings):

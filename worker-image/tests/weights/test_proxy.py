@@ -117,7 +117,7 @@ async def test_https_goes_through_the_proxy_and_is_verified_at_its_end(
     ):
         given = Credentials(ca_file=tmp_path / "ca.crt", token="t0ken")
         await fetcher.fetch(
-            "https://models.example.com/m.gguf", given, digest=source.digest, allow_private=False, HTTPS_PROXY=proxy.url
+            "https://models.example.com/m.gguf", given, digest=source.digest, allow_private=False, https_proxy=proxy.url
         )
         assert proxy.asked == ["CONNECT models.example.com:443"]
         assert source.requests[0].headers["authorization"] == "Bearer t0ken"
@@ -127,13 +127,13 @@ async def test_http_goes_through_its_proxy_with_its_password(
     fetcher: Fetcher, web: WebServer, proxy: ForwardProxy
 ) -> None:
     given = f"http://gate:s3cret@127.0.0.1:{proxy.port}"
-    await fetcher.fetch("http://models.example/m.gguf", digest=web.digest, HTTP_PROXY=given, HTTPS_PROXY="http://no:1")
+    await fetcher.fetch("http://models.example/m.gguf", digest=web.digest, http_proxy=given, https_proxy="http://no:1")
     assert proxy.asked == ["GET http://models.example/m.gguf"]
     assert proxy.auth == [basic("gate", "s3cret").lower()]
 
 
 async def test_who_is_in_no_proxy_is_reached_directly(fetcher: Fetcher, web: WebServer, proxy: ForwardProxy) -> None:
-    await fetcher.fetch(web.url, digest=web.digest, HTTP_PROXY=proxy.url, NO_PROXY=".svc,127.0.0.0/8")
+    await fetcher.fetch(web.url, digest=web.digest, http_proxy=proxy.url, no_proxy=".svc,127.0.0.0/8")
     assert proxy.asked == []
 
 
@@ -142,9 +142,9 @@ async def test_a_proxy_that_refuses_is_told_without_its_password(
     fetcher: Fetcher, web: WebServer, proxy: ForwardProxy, status: int
 ) -> None:
     proxy.status = status
-    ended = await fetcher.run_with(
-        {"HTTPS_PROXY": f"http://gate:s3cret@127.0.0.1:{proxy.port}"},
+    ended = await fetcher.run(
         "https://localhost/m.gguf",
+        https_proxy=f"http://gate:s3cret@127.0.0.1:{proxy.port}",
         digest=web.digest,
         patience_seconds=0,
     )
@@ -160,7 +160,7 @@ async def test_a_proxy_that_is_not_there_is_named(fetcher: Fetcher, web: WebServ
             "https://models.example/m.gguf",
             digest=web.digest,
             patience_seconds=0,
-            HTTPS_PROXY="http://gate:s3cret@127.0.0.1:1",
+            https_proxy="http://gate:s3cret@127.0.0.1:1",
         )
     assert "s3cret" not in failure.value.message
 
@@ -168,7 +168,7 @@ async def test_a_proxy_that_is_not_there_is_named(fetcher: Fetcher, web: WebServ
 async def test_a_proxy_that_is_no_address_is_a_wrong_setting_without_its_password(
     fetcher: Fetcher, web: WebServer
 ) -> None:
-    ended = await fetcher.run_with({"HTTPS_PROXY": "socks5://gate:s3cret@host:1"}, web.url, digest=web.digest)
+    ended = await fetcher.run(web.url, digest=web.digest, https_proxy="socks5://gate:s3cret@host:1")
     assert ended.code == 1
     assert "HTTPS_PROXY: " in ended.log
     assert "s3cret" not in ended.log
@@ -181,8 +181,18 @@ async def test_what_is_private_is_not_asked_of_the_proxy(
     fetcher: Fetcher, web: WebServer, proxy: ForwardProxy, host: str
 ) -> None:
     with pytest.raises(FetchError) as failure:
-        await fetcher.fetch(f"https://{host}/m.gguf", digest=web.digest, allow_private=False, HTTPS_PROXY=proxy.url)
+        await fetcher.fetch(f"https://{host}/m.gguf", digest=web.digest, allow_private=False, https_proxy=proxy.url)
     assert failure.value.reason is Reason.PRIVATE_ADDRESS
+    assert proxy.asked == []
+
+
+async def test_a_proxy_that_a_pool_puts_into_the_environment_is_not_used(
+    fetcher: Fetcher, web: WebServer, proxy: ForwardProxy
+) -> None:
+    """A pool's own variables reach the container: a proxy of its choice would be a way around the guard."""
+    names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+    ended = await fetcher.run_with(dict.fromkeys(names, proxy.url), web.url, digest=web.digest)
+    assert ended.code == 0, ended.log
     assert proxy.asked == []
 
 
@@ -191,7 +201,7 @@ async def test_metadata_is_not_asked_of_the_proxy_also_where_private_is_allowed(
     fetcher: Fetcher, web: WebServer, proxy: ForwardProxy, host: str
 ) -> None:
     with pytest.raises(FetchError, match="no setting allows it") as failure:
-        await fetcher.fetch(f"http://{host}/latest", digest=web.digest, HTTP_PROXY=proxy.url)
+        await fetcher.fetch(f"http://{host}/latest", digest=web.digest, http_proxy=proxy.url)
     assert failure.value.reason is Reason.PRIVATE_ADDRESS
     assert proxy.asked == []
 
@@ -203,7 +213,7 @@ async def test_a_redirect_through_the_proxy_is_checked_like_a_first_address(
 
     web.faults = [Fault(status=302, headers={"Location": "http://169.254.169.254/latest/meta-data"})]
     with pytest.raises(FetchError) as failure:
-        await fetcher.fetch("http://models.example/m.gguf", digest=web.digest, HTTP_PROXY=proxy.url)
+        await fetcher.fetch("http://models.example/m.gguf", digest=web.digest, http_proxy=proxy.url)
     assert failure.value.reason is Reason.PRIVATE_ADDRESS
     assert proxy.asked == ["GET http://models.example/m.gguf"]
 
@@ -214,7 +224,7 @@ async def test_a_proxy_at_a_metadata_address_is_refused(fetcher: Fetcher) -> Non
             "https://models.example/m.gguf",
             digest=digest_of(b""),
             patience_seconds=0,
-            HTTPS_PROXY="http://169.254.169.254:80",
+            https_proxy="http://169.254.169.254:80",
         )
 
 

@@ -29,8 +29,14 @@ STARTUP_SECONDS: Final = 1800
 """How long loading may take before the kubelet starts the worker again."""
 
 
-FETCH_RESOURCES: Final[Mapping[str, Any]] = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
+FETCH_RESOURCES: Final[Mapping[str, Any]] = {
+    "requests": {"cpu": "50m", "memory": "96Mi"},
+    "limits": {"memory": "256Mi"},
+}
 """Of the container that fetches the weights, where the installation does not say otherwise."""
+
+
+PROXY_NAMES: Final = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +102,9 @@ def _chosen(shape: WorkerSpec) -> dict[str, Any]:
 
 
 def _shape_container(container: dict[str, Any], shape: WorkerSpec) -> None:
-    """Add what the pool or the installation says about both containers. A variable of ours that it may name (a proxy) gives way."""
+    """Add what the pool or the installation says about both containers. None of ours: their names are refused."""
     chosen = [plain(item) for item in shape.env or ()]
-    named = {item["name"] for item in chosen}
-    container["env"] = [*chosen, *(item for item in container["env"] if item["name"] not in named)]
+    container["env"] = [*chosen, *container["env"]]
     if shape.env_from:
         container["envFrom"] = [plain(item) for item in shape.env_from]
     container["volumeMounts"] += [{**plain(item), "readOnly": True} for item in shape.volume_mounts or ()]
@@ -128,7 +133,9 @@ def _fetch_container(pool: InferencePool, image: str, installation: Installation
         },
         "SLICEWISE_FETCH_",
     )
-    env += [{"name": name, "value": value} for name, value in sorted(installation.proxy.items())]
+    # Also where it is empty: an explicit variable wins over what a pool's `envFrom` brings.
+    proxy = {name: installation.proxy.get(name, "") for name in PROXY_NAMES}
+    env += [{"name": f"SLICEWISE_FETCH_{name}", "value": value} for name, value in proxy.items()]
     return {
         "name": "fetch",
         "image": image,

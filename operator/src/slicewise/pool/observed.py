@@ -237,6 +237,6 @@ class ObservedPool:
     allow_private_sources: bool = False
     """Whether `slicewise-fetch` may reach private addresses (chart value; off by default)."""
     worker_proxy: Mapping[str, str] = field(default_factory=dict)
-    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY of `slicewise-fetch`; empty: no proxy."""
+    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY of `slicewise-fetch`, each empty where there is none."""
     operator_namespace: str = "slicewise-system"
     gateway: GatewayInstallation = field(default_factory=GatewayInstallation)

@@ -89,8 +89,16 @@ def test_the_fetcher_takes_the_proxy_of_the_installation(monkeypatch: pytest.Mon
     assert "PROXY" not in str(spec["containers"][0]["env"]), "who serves fetches nothing"
 
 
-def test_without_a_proxy_nothing_is_said_of_one() -> None:
-    assert WorkerProxy().environment == {}
+def test_a_pool_cannot_bring_a_proxy_in() -> None:
+    """Not by name (the prefix is refused), and not by `envFrom`: an explicit variable wins, also an empty one."""
+    model = {
+        "env": [{"name": "HTTPS_PROXY", "value": "http://own.example:1"}],
+        "envFrom": [{"secretRef": {"name": "mine"}}],
+    }
+    fetch = pod_spec(replicas=3, worker=model)["initContainers"][0]
+    given = {item["name"]: item["value"] for item in fetch["env"] if item["name"].endswith("_PROXY")}
+    ours = {f"SLICEWISE_FETCH_{name}": "" for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")}
+    assert given == {"HTTPS_PROXY": "http://own.example:1", **ours}
 
 
 def test_every_path_that_is_rendered_is_mounted() -> None:

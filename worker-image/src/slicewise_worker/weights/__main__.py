@@ -38,16 +38,11 @@ def main() -> None:
 
 def _refuse_settings(error: ValidationError) -> int:
     # Without the values: a proxy's may hold a password.
-    wrong = "; ".join(f"{_variable(str(one['loc'][0]))}: {one['msg']}" for one in error.errors())
+    wrong = "; ".join(f"SLICEWISE_FETCH_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
     failure = FetchError(Reason.UNSUPPORTED, f"settings of slicewise-fetch: {wrong}")
     write_termination(FetchSettings.model_fields["termination_log"].default, failure)
     log.error("%s", failure.message)
     return 1
-
-
-def _variable(field: str) -> str:
-    name = field.upper()
-    return name if name.endswith("_PROXY") else f"SLICEWISE_FETCH_{name}"
 
 
 async def _run(settings: FetchSettings) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from slicewise_worker.weights.errors import FetchError, Reason
@@ -39,15 +39,11 @@ class FetchSettings(BaseSettings):
     pool: str | None = None
     """`<namespace>/<pool>`: whose live set to record in a cache that several pools share."""
 
-    https_proxy: Annotated[
-        str | None, Field(validation_alias=AliasChoices("HTTPS_PROXY", "https_proxy"), repr=False)
-    ] = None
-    http_proxy: Annotated[str | None, Field(validation_alias=AliasChoices("HTTP_PROXY", "http_proxy"), repr=False)] = (
-        None
-    )
-    no_proxy: Annotated[str, Field(validation_alias=AliasChoices("NO_PROXY", "no_proxy"))] = ""
-    """The installation's proxies, with the names that everybody knows: for https sources, for http ones, and who is reached
-    without. The operator sets them from the chart's `worker.proxy`; a pool cannot."""
+    https_proxy: Annotated[str | None, Field(repr=False)] = None
+    http_proxy: Annotated[str | None, Field(repr=False)] = None
+    no_proxy: str = ""
+    """The installation's proxies (`worker.proxy` of the chart): for https sources, for http ones, and who is reached without. Not
+    read from the names without prefix: those are in a container's environment whenever a pool's author puts them there."""
 
     patience_seconds: Annotated[float, Field(ge=0)] = 600
     """How long to go on with next to nothing new before giving up; the kubelet then restarts the container."""

@@ -51,7 +51,7 @@ class EnvSource(ApiModel):
         exactly_one(
             ("secretKeyRef", "configMapKeyRef"),
             ("secret_key_ref", "config_map_key_ref"),
-            "secretKeyRef: {name: proxy, key: url}",
+            "secretKeyRef: {name: keys, key: one}",
         ),
     )
 
@@ -62,7 +62,7 @@ class EnvVar(ApiModel):
     name: Annotated[
         str,
         Field(max_length=253),
-        text_rule(_ENV_NAME, "a variable's name", "letters, digits and _ . -, such as HTTPS_PROXY"),
+        text_rule(_ENV_NAME, "a variable's name", "letters, digits and _ . -, such as TZ"),
         Rule(
             cel="!self.startsWith('SLICEWISE_')",
             holds=lambda name: not name.startswith("SLICEWISE_"),

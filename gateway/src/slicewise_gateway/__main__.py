@@ -9,9 +9,6 @@ import sys
 from pydantic import ValidationError
 
 from slicewise_gateway import logs
-from slicewise_gateway.agent.writer import UnusableError
-from slicewise_gateway.serve import run_agent, seed
-from slicewise_gateway.serve_edge import run_edge
 from slicewise_gateway.settings import EdgeSettings, GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -29,17 +26,22 @@ def main() -> None:
         wrong = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
         log.error("wrong settings SLICEWISE_GATEWAY_*: %s", wrong)  # noqa: TRY400 - a sentence, not a trace
         sys.exit(1)
-    except (UnusableError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         log.error("%s", error)  # noqa: TRY400 - a sentence, not a trace
         sys.exit(1)
 
 
 def _run(command: str) -> None:
+    """Run one command. Each loads its own part only: both run beside every Envoy, and what one never uses is half of its memory."""
     if command == "edge":
+        from slicewise_gateway.serve_edge import run_edge  # noqa: PLC0415
+
         edge = EdgeSettings()
         logs.configure(edge.log_level, edge.log_format)
         asyncio.run(run_edge(edge))
         return
+    from slicewise_gateway.serve import run_agent, seed  # noqa: PLC0415
+
     settings = GatewaySettings()
     logs.configure(settings.log_level, settings.log_format)
     if command == "seed":

@@ -9,13 +9,10 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from slicewise_gateway.edge.address import follow_address
-from slicewise_gateway.edge.cache import Bounds, Cache
 from slicewise_gateway.edge.hold import Hold
 from slicewise_gateway.edge.metrics import EdgeMetrics
 from slicewise_gateway.edge.server import Handler, build_door, build_numbers
 from slicewise_gateway.edge.shares import SharesFile
-from slicewise_gateway.edge.store import Store
 from slicewise_gateway.edge.upstream import Upstream, new_session
 from slicewise_gateway.edge.waiting import WaitingRoom
 from slicewise_gateway.edge.workers import WorkersOfEnvoy
@@ -51,19 +48,31 @@ async def run_edge(settings: EdgeSettings) -> None:
             (Hold(room, hold_seconds, upstream, metrics, settings.max_body_bytes).handle, settings.hold_port)
         ]
         if settings.redis_url_file is not None:
-            store = Store(settings.redis_timeout_seconds, settings.max_entry_bytes, metrics)
-            stack.push_async_callback(store.close)
-            following = asyncio.create_task(follow_address(settings.redis_url_file, store))
-            stack.callback(following.cancel)
-            bounds = Bounds(settings.max_body_bytes, settings.max_cached_request_bytes)
-            cache = Cache(f"{settings.namespace}/{settings.pool}", shares, store, upstream, metrics, bounds)
-            stack.push_async_callback(cache.close)
-            doors.append((cache.handle, settings.cache_port))
+            doors.append((await _cache(stack, settings, shares, upstream, metrics), settings.cache_port))
         for handle, port in doors:
             await _serve(stack, build_door(handle, settings.max_body_bytes), _LOOPBACK, port)
         await _serve(stack, build_numbers(metrics), None, settings.metrics_port)
         log.info("the edge holds%s", " and keeps answers" if settings.redis_url_file else "")
         await stop.wait()
+
+
+async def _cache(
+    stack: AsyncExitStack, settings: EdgeSettings, shares: SharesFile, upstream: Upstream, metrics: EdgeMetrics
+) -> Handler:
+    """Return what handles the requests that the response cache gets first. The client of Redis is loaded here: it is the largest part."""
+    from slicewise_gateway.edge.address import follow_address  # noqa: PLC0415
+    from slicewise_gateway.edge.cache import Bounds, Cache  # noqa: PLC0415
+    from slicewise_gateway.edge.store import Store  # noqa: PLC0415
+
+    assert settings.redis_url_file is not None  # noqa: S101 - the caller has looked
+    store = Store(settings.redis_timeout_seconds, settings.max_entry_bytes, metrics)
+    stack.push_async_callback(store.close)
+    following = asyncio.create_task(follow_address(settings.redis_url_file, store))
+    stack.callback(following.cancel)
+    bounds = Bounds(settings.max_body_bytes, settings.max_cached_request_bytes)
+    cache = Cache(f"{settings.namespace}/{settings.pool}", shares, store, upstream, metrics, bounds)
+    stack.push_async_callback(cache.close)
+    return cache.handle
 
 
 async def _serve(stack: AsyncExitStack, app: web.Application, host: str | None, port: int) -> None:

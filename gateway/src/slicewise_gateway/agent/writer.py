@@ -23,7 +23,7 @@ OPTIONAL_FILES: Final = ("rds-internal.json",)
 """What a gateway without an edge does not have."""
 
 
-class UnusableError(Exception):
+class UnusableError(ValueError):
     """What the operator wrote cannot be used; the sentence says what. Envoy keeps what it has."""
 
 

@@ -28,7 +28,7 @@ def promtool():
 def exported():
     """The names of all series that the operator and a worker export."""
     operator, worker = Metrics(), WorkerMetrics()
-    nothing = Scraped(pools=dict, fetches=tuple, watch_silence=dict, waiting=lambda: 0)
+    nothing = Scraped(pools=dict, fetches=tuple, watch_silence=dict, waiting=lambda: 0, running=lambda: 0)
     operator.scrape_from(nothing)
     families = [*operator.registry.collect(), *worker.registry.collect()]
     return {f"{f.name}_total" if f.type == "counter" else f.name for f in families}

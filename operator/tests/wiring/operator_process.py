@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from servers.control_plane import WRITES, ApiServer, free_port
+from servers.control_plane import WRITES, ApiServer, AuditMark, free_port
 
 T = TypeVar("T")
 POOLS = "/apis/slicewise.dev/v1alpha1/namespaces/{}/inferencepools"
@@ -114,7 +114,7 @@ class Cluster:
             essence[name] = {"metadata": metadata, "spec": spec, "data": item.get("data")}
         return json.loads(json.dumps(essence).replace(self.namespace, "NAMESPACE"))
 
-    def audited(self, since: int) -> list[dict[str, Any]]:
+    def audited(self, since: AuditMark) -> list[dict[str, Any]]:
         """Return what operators asked of this namespace since a mark, but for watches, leases and Events."""
         return [
             event
@@ -125,7 +125,7 @@ class Cluster:
             and (event.get("objectRef") or {}).get("resource") not in {"leases", "events"}
         ]
 
-    def writes(self, since: int) -> list[str]:
+    def writes(self, since: AuditMark) -> list[str]:
         """Return the writes among them, as `verb resource/name`."""
         return [
             f"{event['verb']} {event['objectRef']['resource']}/{event['objectRef'].get('name')}"
@@ -156,16 +156,20 @@ class OperatorProcess:
 
     def metric(self, line: str) -> float:
         """Return the value of a metric, 0 when it is not there."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
-        return next((float(each.rsplit(" ", 1)[1]) for each in lines if each.startswith(line + " ")), 0.0)
+        return self.metrics(line)[0]
+
+    def metrics(self, *lines: str) -> tuple[float, ...]:
+        """Return the values of metrics at one moment, 0 for those that are not there."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            shown = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines())
+        return tuple(float(shown.get(line, 0.0)) for line in lines)
 
     def leads(self) -> bool:
         return self.metric("slicewise_leader") == 1
 
     def resting(self) -> bool:
-        """Whether no pool waits for a pass."""
-        return self.metric("slicewise_pools_waiting") == 0
+        """Whether no pool waits for a pass, and no pass runs."""
+        return self.metrics("slicewise_pools_waiting", "slicewise_passes_running") == (0, 0)
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -65,7 +65,13 @@ class Operator:
         self._health = Health(self._clock.monotonic, self._life, self._queue.longest_pass)
         self._metrics = Metrics()
         self._metrics.scrape_from(
-            Scraped(self._reasons, self._fetches, self._life.silence, lambda: self._queue.waiting)
+            Scraped(
+                self._reasons,
+                self._fetches,
+                self._life.silence,
+                lambda: self._queue.waiting,
+                lambda: self._queue.running,
+            )
         )
         self._stop = asyncio.Event()
         self._leads = False

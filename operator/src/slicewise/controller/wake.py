@@ -105,8 +105,14 @@ class WakeQueue:
 
     @property
     def waiting(self) -> int:
-        """How many flags are up."""
-        return len(self._ready)
+        """How many pools are to have a pass now: flags that are up, timers that are due."""
+        now = self._monotonic()
+        return len({*self._ready, *(key for key, when in self._due.items() if when <= now)})
+
+    @property
+    def running(self) -> int:
+        """How many passes run."""
+        return len(self._running)
 
     @property
     def idle(self) -> bool:

@@ -25,6 +25,8 @@ class Scraped:
     """Watched collection → seconds since its watch showed life."""
     waiting: Callable[[], int]
     """Pools that wait for a pass."""
+    running: Callable[[], int]
+    """Passes that run."""
 
 
 class Metrics:
@@ -114,3 +116,4 @@ class _Scrape(Collector):
             silence.add_metric([path], seconds)
         yield silence
         yield GaugeMetricFamily("slicewise_pools_waiting", "Pools that wait for a pass.", value=self._scraped.waiting())
+        yield GaugeMetricFamily("slicewise_passes_running", "Passes that run.", value=self._scraped.running())

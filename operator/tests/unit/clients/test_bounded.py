@@ -183,14 +183,14 @@ async def test_a_number_that_is_no_count_is_unknown_and_leaves_the_metrics_whole
     assert (seen.bytes_done, seen.bytes_total) == (0, None)
     metrics = Metrics()
     sums = [("apps", "chat", seen.bytes_done, seen.bytes_total or 0), ("apps", "other", 1, 2)]
-    metrics.scrape_from(Scraped(lambda: {"Ready": 1}, lambda: sums, dict, lambda: 0))
+    metrics.scrape_from(Scraped(lambda: {"Ready": 1}, lambda: sums, dict, lambda: 0, lambda: 0))
     shown = {family.name for family in text_string_to_metric_families(metrics.render().decode())}
     assert {"slicewise_pools", "slicewise_fetch_total_bytes"} <= shown
 
 
 def test_a_sum_beyond_any_number_leaves_the_metrics_whole() -> None:
     metrics = Metrics()
-    metrics.scrape_from(Scraped(dict, lambda: [("apps", "chat", 10**400, 10**400)], dict, lambda: 0))
+    metrics.scrape_from(Scraped(dict, lambda: [("apps", "chat", 10**400, 10**400)], dict, lambda: 0, lambda: 0))
     assert b"slicewise_pools_waiting 0.0" in metrics.render()
 
 

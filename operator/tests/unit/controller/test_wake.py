@@ -145,3 +145,17 @@ def test_the_back_off_grows_to_half_a_minute_and_never_ends() -> None:
 def test_the_back_off_is_never_shorter_than_the_server_asks_for() -> None:
     assert backoff(1, retry_after=7) == 7
     assert backoff(1, retry_after=3600) == LONGEST_BACKOFF
+
+
+async def test_a_pool_whose_timer_is_due_waits_and_one_whose_pass_runs_does_not_rest() -> None:
+    """After a write the next pass is due at once: between the two nothing may look as if the pool were at rest."""
+    queue = WakeQueue(lambda: 5.0)
+    queue.gate(True)
+    queue.wake(("apps", "chat"))
+    assert (queue.waiting, queue.running) == (1, 0)
+    key = await queue.take()
+    assert (queue.waiting, queue.running) == (0, 1)
+    queue.done(key, after=0.0)
+    assert (queue.waiting, queue.running) == (1, 0)
+    queue.done(await queue.take(), after=60.0)
+    assert (queue.waiting, queue.running) == (0, 0)

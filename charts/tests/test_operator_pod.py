@@ -167,7 +167,7 @@ def test_the_budget_of_the_operator_never_blocks_a_drain(render):
 
 def test_the_network_policy_lets_out_dns_the_api_server_workers_and_gateways(render):
     dns, server, workers, gateways = render().one("NetworkPolicy")["spec"]["egress"]
-    assert {port["port"] for port in dns["ports"]} == {53}
+    assert {port["port"] for port in dns["ports"]} == {53, 5353}
     assert ({port["port"] for port in server["ports"]}, "to" in server) == ({443, 6443}, False)
     assert {port["port"] for port in workers["ports"]} == {WORKER_PORT, FETCH_PORT}
     assert {port["port"] for port in gateways["ports"]} == {STATS_PORT, AGENT_PORT}

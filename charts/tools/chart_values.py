@@ -63,7 +63,7 @@ class ApiServer(Group):
     ports: list[Annotated[int, Field(ge=1, le=65535)]] = [443, 6443]
     """Ports after address translation: 6443 for most clusters, 443 for most managed ones. Also for the gateways."""
     cidrs: list[str] = []
-    """Address ranges; empty: any address on these ports."""
+    """Address ranges, also for the gateways; empty: any address on these ports, for gateways but a metadata service's."""
 
 
 class NetworkPolicy(Group):

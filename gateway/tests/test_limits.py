@@ -224,10 +224,10 @@ async def test_the_admin_interface_is_not_behind_the_port_of_the_counters(
     async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
         base = f"http://127.0.0.1:{rig.model.ports.stats}"
         seen: dict[str, int] = {}
-        for path in ("/stats/prometheus", "/quitquitquit", "/config_dump", "/stats", "/"):
+        for path in ("/stats/prometheus", "/healthz", "/quitquitquit", "/config_dump", "/stats", "/"):
             async with rig.session.get(base + path) as answer:
                 seen[path] = answer.status
         async with aiohttp.request("POST", base + "/stats/prometheus") as answer:
             seen["POST"] = answer.status
-        assert seen.pop("/stats/prometheus") == 200
+        assert seen.pop("/stats/prometheus") == seen.pop("/healthz") == 200
         assert set(seen.values()) == {404}

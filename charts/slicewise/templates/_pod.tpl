@@ -35,6 +35,8 @@
   value: {{ .Values.gateway.otlp | quote }}
 - name: SLICEWISE_METRICS_FROM
   value: {{ .Values.networkPolicy.metricsFrom | default list | toJson | quote }}
+- name: SLICEWISE_API_SERVER_CIDRS
+  value: {{ .Values.networkPolicy.apiServer.cidrs | default list | toJson | quote }}
 - name: SLICEWISE_API_SERVER_PORTS
   value: {{ .Values.networkPolicy.apiServer.ports | default list | toJson | quote }}
 - name: SLICEWISE_IMAGE_PULL_SECRETS

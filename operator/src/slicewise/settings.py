@@ -67,6 +67,8 @@ class OperatorSettings(BaseSettings):
     """`host:port` of an OpenTelemetry collector for the gateways' traces."""
     metrics_from: tuple[dict[str, Any], ...] = ()
     """NetworkPolicy peers that may read the metrics of gateways and workers."""
+    api_server_cidrs: tuple[str, ...] = ()
+    """Address ranges of the API server for the same; empty: any."""
     api_server_ports: tuple[int, ...] = (443, 6443)
     """Ports of the API server as the gateways' NetworkPolicies have to let them out."""
     image_pull_secrets: tuple[str, ...] = ()

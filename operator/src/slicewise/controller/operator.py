@@ -276,6 +276,7 @@ def _gateway_installation(here: OperatorSettings) -> GatewayInstallation:
         role=here.gateway_role,
         metrics_from=here.metrics_from,
         api_server_ports=here.api_server_ports,
+        api_server_cidrs=here.api_server_cidrs,
         otlp=here.gateway_otlp,
     )
 

@@ -158,6 +158,8 @@ def _stats(model: GatewayModel) -> Json:
         }
         for path in ("/stats/prometheus", "/ready")
     ]
+    # For the kubelet: an answer is the proof.
+    routes.append({"match": {"path": "/healthz"}, "direct_response": {"status": 200}})
     manager: Json = {
         "stat_prefix": "stats",
         "route_config": {"name": "stats", "virtual_hosts": [{"name": "stats", "domains": ["*"], "routes": routes}]},

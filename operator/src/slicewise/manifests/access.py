@@ -8,7 +8,7 @@ from typing import Any
 from slicewise.api.labels import gateway_selector, worker_selector
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import object_meta, worker_account_name
-from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA
+from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA, NAMES
 from slicewise.manifests.pod_template import FETCH_PORT, WORKER_PORT
 
 
@@ -47,7 +47,7 @@ def build_network_policy(
                 {"ports": [{"port": FETCH_PORT, "protocol": "TCP"}], "from": [operator]},
             ],
             "egress": [
-                {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+                NAMES,
                 {"to": EVERYWHERE_BUT_METADATA},
             ],
         },

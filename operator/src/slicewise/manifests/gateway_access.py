@@ -9,7 +9,7 @@ from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.gateway_edge import EDGE_METRICS_PORT
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name, object_meta
-from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA
+from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA, NAMES
 from slicewise.manifests.pod_template import WORKER_PORT
 
 AGENT_PORT: Final = 9092
@@ -41,18 +41,21 @@ def build_gateway_binding(pool: InferencePool, role: str) -> dict[str, Any]:
 def build_gateway_policy(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
     """Return the gateway's NetworkPolicy.
 
-    In: the API for anyone; counters and the agent for the operator and who reads metrics. Out: names, workers, the API
-    server, the trace collector when there is one, and anywhere but a metadata service where a Redis is to be reached.
+    In: the API for anyone; counters and the agent for the operator and who reads metrics. Out: names; workers; the ports of the API
+    server and of the trace collector, when there is one; and any port where a Redis is to be reached. Metadata services: never.
     """
     name, here, ports = pool.metadata.name, wish.installation, wish.model.ports
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": wish.operator_namespace}}}
     egress: list[dict[str, Any]] = [
-        {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+        NAMES,
         {"ports": [_tcp(WORKER_PORT)], "to": [{"podSelector": {"matchLabels": worker_selector(name)}}]},
-        {"ports": [_tcp(port) for port in here.api_server_ports]},
+        {
+            "ports": [_tcp(port) for port in here.api_server_ports],
+            "to": [{"ipBlock": {"cidr": cidr}} for cidr in here.api_server_cidrs] or EVERYWHERE_BUT_METADATA,
+        },
     ]
     if wish.model.otlp is not None:
-        egress.append({"ports": [_tcp(wish.model.otlp[1])]})
+        egress.append({"ports": [_tcp(wish.model.otlp[1])], "to": EVERYWHERE_BUT_METADATA})
     if wish.redis_secret is not None:
         # Its address is in a Secret, which the operator does not read.
         egress.append({"to": EVERYWHERE_BUT_METADATA})

@@ -25,7 +25,7 @@ from slicewise.manifests.gateway_edge import SETTINGS_PREFIX, build_edge
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_name, object_meta
 from slicewise.manifests.service import REVISION_COMPONENT
-from slicewise.manifests.shape import plain, spread_over
+from slicewise.manifests.shape import LOST_NODE, plain, spread_over
 
 SUCCESSOR_SECONDS: Final = 60
 """How long a gateway that was told to stop waits for another one to serve: a pool may have but one."""
@@ -93,7 +93,7 @@ def _placement(pool: InferencePool, shape: PodPlacement) -> dict[str, Any]:
     fields = {
         "topologySpreadConstraints": spread_over(spread, gateway_selector(pool.metadata.name)),
         "nodeSelector": dict(shape.node_selector or {}),
-        "tolerations": [plain(item) for item in shape.tolerations or ()],
+        "tolerations": [*map(dict, LOST_NODE), *map(plain, shape.tolerations or ())],
         "affinity": plain(shape.affinity) if shape.affinity else {},
         "priorityClassName": shape.priority_class_name,
     }
@@ -132,6 +132,8 @@ def _envoy(wish: GatewayWish) -> dict[str, Any]:
         "resources": wish.installation.envoy_resources,
         "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
+        # Whether its event loop turns. Not whether it takes requests: one that drains must not be killed for it.
+        "livenessProbe": http_probe("/healthz", ports.stats, period=10, failures=3),
         "volumeMounts": [{**_files(wish), "readOnly": True}],
     }
 

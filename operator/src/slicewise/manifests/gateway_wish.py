@@ -39,6 +39,8 @@ class GatewayInstallation:
     """NetworkPolicy peers that may read metrics of gateways and workers, besides the operator."""
     api_server_ports: tuple[int, ...] = (443, 6443)
     """Ports of the API server after address translation."""
+    api_server_cidrs: tuple[str, ...] = ()
+    """Address ranges of the API server; empty: any address on these ports but a metadata service's."""
     otlp: str = ""
     """`host:port` of an OpenTelemetry collector (OTLP over gRPC); empty: no traces."""
 

@@ -41,3 +41,8 @@ EVERYWHERE_BUT_METADATA: Final[list[dict[str, Any]]] = [
     {"ipBlock": {"cidr": "::/0", "except": [*map(str, _V6), *map(_translated, _V4)]}},
 ]
 """Peers of a NetworkPolicy. IPv4-mapped addresses are IPv4 on the wire, so the first block is theirs."""
+
+NAMES: Final[dict[str, Any]] = {
+    "ports": [{"port": port, "protocol": protocol} for port in (53, 5353) for protocol in ("UDP", "TCP")]
+}
+"""Egress to DNS, wherever it is: in pods (OpenShift's listen on 5353), or on the node at a link-local address."""

@@ -92,12 +92,16 @@ _MERGES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "volume_mounts": _by("mount_path"),
 }
 
-TOLERATED: Final[tuple[Mapping[str, Any], ...]] = (
-    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+LOST_NODE: Final[tuple[Mapping[str, Any], ...]] = (
     {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30},
     {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30},
 )
-"""Of every worker: GPU nodes are commonly tainted; a lost node gives up its workers after 30 s instead of 300."""
+"""Of every worker and gateway: a lost node gives up its pods after 30 s instead of 300."""
+TOLERATED: Final[tuple[Mapping[str, Any], ...]] = (
+    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+    *LOST_NODE,
+)
+"""Of every worker: GPU nodes are commonly tainted."""
 
 
 def placed(shape: PodPlacement) -> dict[str, Any]:

@@ -253,3 +253,32 @@ def test_the_shares_of_both_revisions_are_in_the_files() -> None:
 def files_of(observed: ObservedPool) -> dict[str, Any]:
     data = children(observed, replicas=2)["ConfigMap", "chat-gateway"]["data"]
     return {name: json.loads(text) for name, text in data.items()}
+
+
+def test_a_lost_node_gives_up_its_gateway_as_soon_as_its_workers() -> None:
+    lost = [item for item in pod()["tolerations"] if item["effect"] == "NoExecute"]
+    assert {item["key"] for item in lost} == {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+    assert {item["tolerationSeconds"] for item in lost} == {30}
+
+
+def test_an_envoy_that_hangs_is_restarted_and_one_that_drains_is_not() -> None:
+    probe = containers(pod())["envoy"]["livenessProbe"]["httpGet"]
+    assert (probe["path"], probe["port"]) == ("/healthz", STATS_PORT)
+    stats = next(item for item in files()["lds.json"]["resources"] if item["name"] == "stats")
+    assert '"direct_response": {"status": 200}' in json.dumps(stats)
+
+
+def test_a_gateway_reaches_names_everywhere_and_no_metadata_service_by_another_port() -> None:
+    egress = children()["NetworkPolicy", "chat-gateway"]["spec"]["egress"]
+    anywhere = [rule for rule in egress if "to" not in rule]
+    assert [{port["port"] for port in rule["ports"]} for rule in anywhere] == [{53, 5353}]
+    blocks = [peer["ipBlock"] for rule in egress for peer in rule.get("to", ()) if "ipBlock" in peer]
+    assert blocks
+    assert all("169.254.0.0/16" in block["except"] for block in blocks if ":" not in block["cidr"])
+
+
+def test_a_gateway_reaches_the_api_server_where_the_installation_says_it_is() -> None:
+    here = make_observed(gateway=GatewayInstallation(api_server_cidrs=("192.0.2.0/24",), api_server_ports=(6443,)))
+    egress = children(here)["NetworkPolicy", "chat-gateway"]["spec"]["egress"]
+    (rule,) = (rule for rule in egress if {"port": 6443, "protocol": "TCP"} in rule["ports"])
+    assert rule["to"] == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -123,6 +124,28 @@ def no_slice() -> Simulation:
     return run
 
 
+def roll_back_is_paused() -> Simulation:
+    """Proved bad while somebody held it: its requests are gone, its worker stays until somebody resumes."""
+    run = at("Analysing", rate=100)
+    ask(run, "pause")
+    assert run.gateway is not None
+    run.gateway.quality[run.status["rollout"]["target"]] = Quality(failed=0.6)
+    until(run, "RollingBack", 60)
+    runs(run, 3)
+    return run
+
+
+def stable_gone() -> Simulation:
+    """Given up, and nothing to roll back to."""
+    run = at("Analysing", rate=0)
+    stable = run.status["revisions"]["stable"]
+    run.broken.add(stable)
+    run.pods = {name: replace(pod, ready=pod.revision != stable) for name, pod in run.pods.items()}
+    ask(run, "abort")
+    runs(run, 130)
+    return run
+
+
 def _rollout(run: Simulation) -> dict[str, Any]:
     return dict(run.pool.spec.rollout.model_dump(by_alias=True, exclude_none=True, mode="json"))
 
@@ -142,6 +165,8 @@ STATES: Final[dict[str, Callable[[], Simulation]]] = {
     "suspended_nextIsHeld": next_is_held,
     "suspended_pausedByRequest": paused_by_request,
     "suspended_undecided": undecided,
+    "suspended_rollBackIsPaused": roll_back_is_paused,
+    "degraded_stableGone": stable_gone,
     "degraded_tooManyErrors": lambda: at("RolledBack", rate=200, how=Quality(failed=0.3)),
     "degraded_tooSlow": lambda: at("RolledBack", how=Quality(slow=0.5)),
     "degraded_abortedByRequest": aborted_by_request,

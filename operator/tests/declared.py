@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from slicewise.api.labels import LABEL_ZONE
 from slicewise.api.schema import structural_schema
 from slicewise.api.v1alpha1 import CONDITIONS, ConditionType, Reason
 from slicewise.api.v1alpha1.status import PoolStatus
@@ -36,3 +37,8 @@ def _conditions(status: Mapping[str, Any]) -> Iterator[str]:
             yield f"condition {kind} is not declared"
         elif reason not in set(Reason) or Reason(reason) not in CONDITIONS[ConditionType(kind)].reasons:
             yield f"condition {kind} does not declare the reason {reason}"
+
+
+def in_zone(child: dict[str, Any]) -> bool:
+    """Whether a child is one of a zone's; the gateway's are not."""
+    return LABEL_ZONE in child["metadata"]["labels"]

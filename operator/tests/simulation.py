@@ -14,9 +14,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agreement import contradictions
 from builders import DIGEST, MIG, three_zones
 from counting import CountingGateway
-from declared import undeclared
+from declared import in_zone, undeclared
 
 from slicewise.api.labels import ANNOTATION_START, LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
@@ -72,6 +73,8 @@ class Simulation:
     counter: int = 0
     crashes: float = 0.0
     """How often the operator ends before it has written the status."""
+    linger: float = 0.0
+    """How often a terminating worker stays on for another second although it could be gone."""
 
     def observed(self) -> ObservedPool:
         return ObservedPool(
@@ -89,7 +92,10 @@ class Simulation:
     def operate(self) -> PoolPlan:
         """One pass of the operator."""
         before, served = self.ready(), self.by_revision()
-        plan = plan_pool(self.pool, self.observed(), self.now)
+        observed = self.observed()
+        plan = plan_pool(self.pool, observed, self.now)
+        told = contradictions(plan.status, observed.pods)
+        assert not told, "\n".join(told)
         if self.gateway is not None and plan.gateway_version is not None:
             self.gateway.told(plan.gateway_version, plan.children or ())
         self._apply(plan)
@@ -100,15 +106,13 @@ class Simulation:
     def _apply(self, plan: PoolPlan) -> None:
         if plan.children is not None:
             wanted = {(child["kind"], child["metadata"]["name"]): child for child in plan.children}
-            workers = {
-                name: child for (kind, name), child in wanted.items() if kind == "Deployment" and _in_zone(child)
-            }
+            workers = {name: child for (kind, name), child in wanted.items() if kind == "Deployment" and in_zone(child)}
             self._deployments(workers)
             self._program(wanted)
             self.budgets = {
                 child["metadata"]["labels"][LABEL_ZONE]: child["spec"]["minAvailable"]
                 for (kind, _), child in wanted.items()
-                if kind == "PodDisruptionBudget" and _in_zone(child)
+                if kind == "PodDisruptionBudget" and in_zone(child)
             }
             stored = {name: child for (kind, name), child in wanted.items() if kind == "ControllerRevision"}
             for name, child in stored.items():
@@ -171,6 +175,7 @@ class Simulation:
             self.gateway.pass_second(self.by_revision())
         moves = [self._create, self._schedule, self._start, self._finish]
         self.random.shuffle(moves)
+        self._refuse()
         for move in moves:
             if move():
                 break
@@ -195,11 +200,22 @@ class Simulation:
 
     def _schedule(self) -> bool:
         for pod in self.pods.values():
-            fits = [n for n in self.nodes.values() if n.zone == pod.zone and n.usable and self.free(n) > 0]
+            fits = self._fitting(pod)
             if pod.node is None and pod.phase == "Pending" and fits:
-                self.pods[pod.name] = replace(pod, node=fits[0].name, waiting_reason=None, fetch=FetchProgress())
+                placed = replace(pod, node=fits[0].name, waiting_reason=None, waiting_message="", fetch=FetchProgress())
+                self.pods[pod.name] = placed
                 return True
         return False
+
+    def _refuse(self) -> None:
+        """What the scheduler says of pods that fit nowhere."""
+        for pod in self.pods.values():
+            if pod.node is None and pod.phase == "Pending" and not self._fitting(pod):
+                words = "0/3 nodes are available: 3 Insufficient nvidia.com/mig-1g.10gb."
+                self.pods[pod.name] = replace(pod, waiting_reason="Unschedulable", waiting_message=words)
+
+    def _fitting(self, pod: ObservedPod) -> list[ObservedNode]:
+        return [node for node in self.nodes.values() if node.zone == pod.zone and node.usable and self.free(node) > 0]
 
     def _start(self) -> bool:
         for pod in self.pods.values():
@@ -210,6 +226,8 @@ class Simulation:
         return False
 
     def _finish(self) -> bool:
+        if self.linger and self.random.random() < self.linger:
+            return False
         for pod in self.pods.values():
             if pod.terminating:
                 del self.pods[pod.name]
@@ -293,8 +311,3 @@ class Simulation:
     def condition(self, kind: str) -> dict[str, Any]:
         """The condition of that type; empty where it is absent."""
         return next((item for item in self.status.get("conditions", []) if item["type"] == kind), {})
-
-
-def _in_zone(child: dict[str, Any]) -> bool:
-    """Whether a child is one of a zone's; the gateway's are not."""
-    return LABEL_ZONE in child["metadata"]["labels"]

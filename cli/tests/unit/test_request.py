@@ -40,6 +40,49 @@ def test_resume_ends_a_pause_that_was_asked_for(phase: str) -> None:
     assert isinstance(decide(Action.RESUME, not_seen_yet), Request)
 
 
+@pytest.mark.parametrize("action", [Action.PROMOTE, Action.RETRY, Action.ABORT])
+def test_an_annotation_that_names_no_attempt_stands_in_nobodys_way(action: Action) -> None:
+    phase = "RolledBack" if action is Action.RETRY else "Analysing"
+    trouble = "the annotation slicewise.dev/rollout-request 'abort::' names no attempt and is ignored"
+    pool = samples.rolling(phase, request=trouble)
+    pool = samples.changed(pool, annotations={"slicewise.dev/rollout-request": "abort::"})
+    decided = decide(action, pool)
+    assert isinstance(decided, Request)
+    annotations = request_patch(pool, decided)["metadata"]["annotations"]
+    assert annotations == {"slicewise.dev/rollout-request": decided.text()}
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_skip_step_does_not_end_a_pause_in_silence(seen: bool) -> None:
+    asked = {"slicewise.dev/rollout-request": f"pause:{samples.CANARY}:{samples.STARTED}"}
+    decided = decide(Action.SKIP_STEP, samples.changed(samples.rolling(paused=seen or None), annotations=asked))
+    assert isinstance(decided, Refusal)
+    assert (
+        "the rollout is paused, and skip-step would end that. `kubectl slicewise resume chat` first" in decided.sentence
+    )
+
+
+def test_a_roll_back_that_is_paused_goes_on_by_resume() -> None:
+    assert isinstance(decide(Action.RESUME, samples.rolling("RollingBack", paused=True)), Request)
+    assert isinstance(decide(Action.RESUME, samples.rolling("RollingBack")), Refusal)
+
+
+def test_a_roll_back_is_promoted_while_the_spec_asks_for_the_revision() -> None:
+    pool = samples.rolling("RollingBack")
+    assert isinstance(decide(Action.PROMOTE, pool), Refusal)
+    pool["status"]["revisions"]["wanted"] = samples.CANARY
+    assert isinstance(decide(Action.PROMOTE, pool), Request)
+    assert isinstance(decide(Action.RETRY, pool), Refusal)
+
+
+def test_a_roll_back_to_a_stable_revision_that_is_gone_is_tried_again() -> None:
+    pool = samples.rolling("RollingBack")
+    pool["status"]["conditions"].append(
+        samples.condition("RolloutProgressing", "False", "StableGone", "no worker of the stable revision is ready")
+    )
+    assert isinstance(decide(Action.RETRY, pool), Request)
+
+
 def test_a_pause_of_the_spec_is_ended_in_the_spec() -> None:
     pool = samples.rolling(paused=True)
     pool["spec"]["rollout"] = {"paused": True}

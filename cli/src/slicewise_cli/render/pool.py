@@ -30,7 +30,7 @@ _ROLE_STYLE: Final = {"stable": "green", "canary": "yellow", "given up": "red"}
 
 def pool_tree(pool: Pool, now: float, trouble: str = "") -> Tree:
     """Return the tree of one pool. `trouble`: why what is shown may be old; empty where it is not."""
-    head = Text.assemble((pool.name, "bold"), f"  namespace {pool.namespace}, model {pool.model}")
+    head = Text.assemble((pool.name, "bold"), f"  namespace {pool.namespace}, model {model_words(pool)}")
     if pool.endpoint:
         head.append(f", {pool.endpoint}")
     tree = Tree(head)
@@ -50,6 +50,11 @@ def pool_tree(pool: Pool, now: float, trouble: str = "") -> Tree:
     if not pool.workers_known:
         tree.add(Text(f"workers are not shown: listing pods in {pool.namespace} is not allowed", "dim"))
     return tree
+
+
+def model_words(pool: Pool) -> str:
+    """Return the name that clients send, and beside it the one that the spec asks for where it is another."""
+    return f"{pool.model} (wanted: {pool.wanted_model})" if pool.wanted_model else pool.model
 
 
 def _state(pool: Pool) -> Text:
@@ -127,7 +132,7 @@ def pool_row(pool: Pool, now: float, *, with_namespace: bool = False) -> list[st
     good = ready is not None and ready.status == "True"
     row: list[str | Text] = [
         pool.name,
-        pool.model,
+        model_words(pool),
         stable,
         f"{pool.ready}/{pool.desired}",
         Text(rollout_words(pool.rollout), _PHASE_STYLE[pool.rollout.phase]),

@@ -66,6 +66,9 @@ class Pool:
     name: str
     namespace: str
     model: str
+    """What clients send as `model` now."""
+    wanted_model: str
+    """The name that the spec asks for, where it is another; else empty."""
     endpoint: str
     slice: str
     """What each worker takes."""
@@ -108,6 +111,7 @@ def read_pool(pool: Mapping[str, Any], pods: Iterable[Mapping[str, Any]] | None)
         name=name,
         namespace=metadata.get("namespace", ""),
         model=status.get("model") or (spec.get("model") or {}).get("name") or name,
+        wanted_model=status.get("wantedModel") or "",
         endpoint=status.get("endpoint") or "",
         slice=(status.get("slice") or {}).get("resource") or "",
         generation=int(metadata.get("generation") or 0),

@@ -68,8 +68,20 @@ def _refused(action: Action, pool: Mapping[str, Any], rollout: Rollout) -> str:
             f"{f' ({rollout.abort_reason})' if rollout.abort_reason else ''}. `kubectl slicewise retry {name}` tries it again"
         )
     if rollout.phase is Phase.ROLLING_BACK:
-        return f"{_name(pool)}: revision {rollout.target} is being taken back already; wait for it, then change the spec or retry"
+        return _taken_back(action, pool, rollout)
     return _REFUSALS[action](pool, rollout)
+
+
+def _taken_back(action: Action, pool: Mapping[str, Any], rollout: Rollout) -> str:
+    """A roll-back goes on after a pause, goes forward again by request, and where stable is gone that is all that ends it."""
+    wanted = ((pool.get("status") or {}).get("revisions") or {}).get("wanted")
+    if action is Action.RESUME and _paused(pool, rollout):
+        return _held_by_spec(pool)
+    if action is Action.PROMOTE and wanted == rollout.target:
+        return _held_by_spec(pool)
+    if action is Action.RETRY and rollout.stable_gone:
+        return _held_by_spec(pool)
+    return f"{_name(pool)}: revision {rollout.target} is being taken back already; wait for it, then change the spec or retry"
 
 
 def _nothing_under_way(pool: Mapping[str, Any], rollout: Rollout) -> str:
@@ -106,7 +118,7 @@ def _resume(pool: Mapping[str, Any], rollout: Rollout) -> str:
     name = pool["metadata"]["name"]
     if _paused_by_spec(pool):
         return _held_by_spec(pool)
-    if rollout.paused or present_request(pool).startswith(f"{Action.PAUSE}:{rollout.target}:"):
+    if _paused(pool, rollout):
         return ""
     if rollout.held:
         return (
@@ -120,7 +132,12 @@ def _skip_step(pool: Mapping[str, Any], rollout: Rollout) -> str:
     if rollout.phase is not Phase.ANALYSING or rollout.step is None:
         when = "its steps are over" if rollout.phase is Phase.PROMOTING else "no step is judged yet"
         return f"{_name(pool)}: revision {rollout.target} is {rollout.phase}, {when}; skip-step is for a step that is being judged"
-    return _held_by_spec(pool)
+    held = _held_by_spec(pool)
+    if not held and _paused(pool, rollout):
+        # A request replaces the one before it.
+        name = pool["metadata"]["name"]
+        return f"{_name(pool)}: the rollout is paused, and skip-step would end that. `kubectl slicewise resume {name}` first"
+    return held
 
 
 _REFUSALS: Final[Mapping[Action, Callable[[Mapping[str, Any], Rollout], str]]] = {
@@ -131,6 +148,11 @@ _REFUSALS: Final[Mapping[Action, Callable[[Mapping[str, Any], Rollout], str]]] =
     Action.RESUME: _resume,
     Action.SKIP_STEP: _skip_step,
 }
+
+
+def _paused(pool: Mapping[str, Any], rollout: Rollout) -> bool:
+    """Whether it is paused, also by a request that the operator has not seen yet."""
+    return rollout.paused or present_request(pool).startswith(f"{Action.PAUSE}:{rollout.target}:")
 
 
 def _paused_by_spec(pool: Mapping[str, Any]) -> bool:

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.pool.rollout.state import Phase
 
 MOVING = frozenset({Phase.PLACING, Phase.WARMING, Phase.ANALYSING, Phase.PROMOTING, Phase.ROLLING_BACK})
 """Phases in which something is under way."""
+
+
+_GONE = (ConditionType.ROLLOUT_PROGRESSING, Reason.STABLE_GONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Rollout:
     """Undecided at the deadline: it waits for somebody."""
     abort_reason: str = ""
     message: str = ""
+    stable_gone: bool = False
+    """Whether there is nothing to roll back to."""
     request_trouble: str = ""
     """What the operator finds wrong with the request on the pool."""
     verdict: Verdict | None = None
@@ -108,9 +114,15 @@ def read_rollout(pool: Mapping[str, Any]) -> Rollout:
         held=bool(told.get("held")),
         abort_reason=told.get("abortReason") or "",
         message=told.get("message") or "",
+        stable_gone=_stable_gone(pool),
         request_trouble=told.get("request") or "",
         verdict=_read_verdict(told.get("verdict"), told.get("steps") or 1),
     )
+
+
+def _stable_gone(pool: Mapping[str, Any]) -> bool:
+    conditions = (pool.get("status") or {}).get("conditions") or ()
+    return any((entry.get("type"), entry.get("reason")) == _GONE for entry in conditions)
 
 
 def _read_verdict(told: Mapping[str, Any] | None, steps: int) -> Verdict | None:

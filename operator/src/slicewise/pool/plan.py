@@ -59,8 +59,8 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     has_workers = any(target.desired for target in demand.targets) or not demand.targets
     gateway = gateway_wish(pool, observed, traffic(state, _serving(demand, state)), has_workers=has_workers)
     arrived = has_arrived(state, is_programmed(observed, gateway), now)
-    view = _view(pool, demand, state, observed.measured, arrived=arrived, gone=is_gone(state, now))
-    held = hold_back_shrinking(demand.targets, demand.workers.asked(state.stable), demand.workers.serving(state.stable))
+    view = _view(pool, demand, state, observed.measured, arrived=arrived, now=now)
+    held = _held_back(demand, state)
     share = shares(state, view, _with_surge(held, demand, state, observed))
     planned = share.planned()
     floors = budget_floors(pool.spec, demand.targets, planned if share.moves else share.stable)
@@ -94,11 +94,12 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
 
 
 def _view(
-    pool: InferencePool, demand: Demand, state: RolloutState, measured: Measured, *, arrived: bool, gone: bool
+    pool: InferencePool, demand: Demand, state: RolloutState, measured: Measured, *, arrived: bool, now: float
 ) -> RolloutView:
     workers, canary = demand.workers, state.canary
     ways = demand.exchangeable
     rollout = pool.spec.rollout
+    deadline = duration_seconds(rollout.progress_deadline)
     return RolloutView(
         pool=pool.metadata.name,
         wanted=demand.wanted,
@@ -112,8 +113,9 @@ def _view(
         gate=rollout.canary,
         measured=measured,
         arrived=arrived,
-        stable_gone=gone,
-        progress_deadline=duration_seconds(rollout.progress_deadline),
+        stable_gone=is_gone(state, now),
+        stable_late=workers.late(state.stable, now - deadline),
+        progress_deadline=deadline,
     )
 
 
@@ -121,6 +123,14 @@ def _serving(demand: Demand, state: RolloutState) -> dict[str, int]:
     """Revision → workers that take requests."""
     live = [name for name in (state.stable, state.canary) if name is not None]
     return {name: sum(demand.workers.serving(name).values()) for name in live}
+
+
+def _held_back(demand: Demand, state: RolloutState) -> dict[str, int]:
+    """Zone → replicas of the stable revision while no rollout moves workers, without a surge."""
+    canary = demand.workers.placed(state.canary)
+    room = {entry.zone: entry.room - canary[entry.zone] for entry in demand.stable_slices if entry.known}
+    workers = demand.workers
+    return hold_back_shrinking(demand.targets, workers.asked(state.stable), workers.serving(state.stable), room)
 
 
 def _with_surge(held: Mapping[str, int], demand: Demand, state: RolloutState, observed: ObservedPool) -> dict[str, int]:

@@ -13,6 +13,7 @@ from slicewise.pool.conditions import Findings, find_all, write_conditions
 from slicewise.pool.facts import Facts
 from slicewise.pool.findings import Finding
 from slicewise.pool.outcome import Event
+from slicewise.pool.revision import find_revision
 from slicewise.pool.rollout.state import write_state
 
 _TOLD = (
@@ -54,7 +55,7 @@ def build_report(facts: Facts, now: float) -> Report:
     conditions = write_conditions(found, before.get("conditions") or [], facts.pool.metadata.generation, now)
     status: dict[str, Any] = {
         "observedGeneration": facts.pool.metadata.generation,
-        "model": facts.pool.model_name,
+        **_models(facts),
         "endpoint": endpoint_url(facts.pool),
         "selector": ",".join(f"{key}={value}" for key, value in worker_selector(facts.pool.metadata.name).items()),
         "replicas": len(facts.workers),
@@ -72,8 +73,24 @@ def build_report(facts: Facts, now: float) -> Report:
     return Report({key: value for key, value in status.items() if value not in ({}, [])}, _events(found, before))
 
 
+def _models(facts: Facts) -> dict[str, str]:
+    """What clients send as `model` now, and what the spec asks for where that is another name."""
+    wanted = facts.pool.model_name
+    stable = find_revision(facts.observed.revisions, facts.state.stable)
+    if stable is None:
+        return {"model": wanted}
+    inputs = stable.data.get("inputs") or {}
+    serves = str((inputs.get("model") or {}).get("name") or facts.pool.metadata.name)
+    return {"model": serves} if serves == wanted else {"model": serves, "wantedModel": wanted}
+
+
 def _revisions(facts: Facts) -> dict[str, str]:
-    names = {"stable": facts.state.stable, "canary": facts.state.canary}
+    wanted = facts.demand.wanted if facts.demand is not None else None
+    names = {
+        "stable": facts.state.stable,
+        "canary": facts.state.canary,
+        "wanted": None if wanted == facts.state.stable else wanted,
+    }
     return {key: value for key, value in names.items() if value is not None}
 
 

@@ -47,10 +47,22 @@ class Workers:
         """Return zone → workers of `revision` that wait for a node."""
         return self._count(lambda pod: pod.revision == revision and pod.node is None and not pod.terminating)
 
+    def placed(self, revision: str | None) -> Counter[str]:
+        """Return zone → workers of `revision` that hold a slice and stay."""
+        return self._count(lambda pod: pod.revision == revision and pod.holds_slice and not pod.terminating)
+
     def idle(self, revision: str | None) -> Counter[str]:
         """Return zone → workers of `revision` that hold a slice and take no requests."""
         return self._count(
             lambda pod: pod.revision == revision and pod.holds_slice and not pod.terminating and not pod.serving
+        )
+
+    def late(self, revision: str | None, before: float) -> bool:
+        """Return whether a worker of `revision` was made before that time, holds a slice and takes no requests."""
+        return any(
+            pod.revision == revision and pod.holds_slice and not pod.terminating and not pod.serving
+            for pod in self.pods
+            if pod.created_at < before
         )
 
     def releasing(self) -> Counter[str]:

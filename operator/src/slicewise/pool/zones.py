@@ -97,17 +97,22 @@ def budget_floors(spec: PoolSpec, targets: Sequence[ZoneTarget], planned: Mappin
 
 
 def hold_back_shrinking(
-    targets: Sequence[ZoneTarget], asked: Mapping[str, int], serving: Mapping[str, int]
+    targets: Sequence[ZoneTarget],
+    asked: Mapping[str, int],
+    serving: Mapping[str, int],
+    room: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
     """Return zone → replicas to ask for now, on the way to the targets.
 
     Growing happens at once. Shrinking first takes workers that do not serve; serving ones go only as far as the pool then
     still has as many serving as it is to have in all, so a move between zones brings up the new worker first.
 
-    `asked`: zone → replicas asked for so far (zones that have left the pool included); `serving`: zone → serving workers.
+    `asked`: zone → replicas asked for so far (zones that have left the pool included); `serving`: zone → serving workers; `room`: zone →
+    workers for which there are slices, where that is known. A worker for which there is none is not waited for.
     """
     wanted = {target.zone: target.desired for target in targets}
-    spare = max(0, sum(serving.values()) - sum(wanted.values()))
+    can_be = sum(min(count, max(0, (room or {}).get(zone, count))) for zone, count in wanted.items())
+    spare = max(0, sum(serving.values()) - can_be)
     result: dict[str, int] = {}
     for zone in [*wanted, *(zone for zone in asked if zone not in wanted)]:
         goal, now, up = wanted.get(zone, 0), asked.get(zone, 0), serving.get(zone, 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builders import make_node, make_pool
+from counting import CountingGateway
+from judged import ask, until, wanted
 from simulation import OTHER, Simulation, changed
 
 from slicewise.pool.rollout.state import Phase
@@ -123,3 +125,32 @@ def test_why_a_canary_does_not_start_is_told_beside_a_full_number_of_workers() -
     assert workers["message"].startswith(f"3 of 3 workers are ready; {canary.name}: no such image")
     assert "no such image" in run.condition("Ready")["message"]
     assert run.condition("Ready")["reason"] == "RolloutInProgress"
+
+
+def test_after_an_abort_the_model_is_the_one_that_serves_and_the_wanted_one_stands_beside_it() -> None:
+    run = Simulation(make_pool(replicas=3, model={**OTHER, "name": "small"}))
+    run.settle()
+    assert (run.status["model"], run.status.get("wantedModel")) == ("small", None)
+    stable = run.status["revisions"]["stable"]
+    run.pool = changed(run.pool, model={**OTHER, "name": "large"})
+    until(run, "Placing")
+    assert (run.status["model"], run.status["wantedModel"]) == ("small", "large")
+    ask(run, "abort")
+    until(run, "RolledBack")
+    assert (run.status["model"], run.status["wantedModel"]) == ("small", "large")
+    assert run.status["revisions"] == {"stable": stable, "wanted": wanted(run)}
+    ask(run, "retry")
+    run.settle()
+    assert (run.status["model"], run.status.get("wantedModel")) == ("large", None)
+
+
+def test_no_word_of_the_gateway_flaps_in_at_the_end_of_a_rollout() -> None:
+    run = Simulation(make_pool(replicas=3), gateway=CountingGateway(10, delay=3))
+    run.settle()
+    run.pool = changed(run.pool, model=OTHER)
+    said = set()
+    for _ in range(200):
+        run.operate()
+        said.add((run.condition("Ready")["reason"], run.condition("GatewayProgrammed")["status"]))
+        run.tick()
+    assert said <= {("RolloutInProgress", "True"), ("AllWorkersReady", "True")}

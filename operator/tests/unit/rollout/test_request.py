@@ -64,6 +64,13 @@ def test_rubbish_is_said_with_what_to_write(rubbish: str) -> None:
     assert len(found.message) < 500
 
 
+@pytest.mark.parametrize("text", ["abort::", "retry::", "promote::", "skip-step:::", "skip-step:::0"])
+def test_what_a_script_writes_while_nothing_is_under_way_is_said_to_name_no_attempt(text: str) -> None:
+    found = read_request(text)
+    assert isinstance(found, NotUnderstood)
+    assert f"'{text}' names no attempt and is ignored: no rollout was under way" in found.message
+
+
 @given(st.text(max_size=200))
 def test_no_text_is_too_strange(text: str) -> None:
     found = read_request(text)

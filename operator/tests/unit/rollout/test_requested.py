@@ -135,6 +135,22 @@ def test_rubbish_does_nothing_and_is_said() -> None:
     assert "request" not in run.status["rollout"]
 
 
+def test_a_request_that_names_no_attempt_is_answered_once_and_stands_in_nobodys_way() -> None:
+    run = judged(rate=100, how=Quality(failed=0.5))
+    say(run, "abort::")
+    until(run, "RolledBack")
+    runs(run, 20)
+    assert run.events.count("RequestNotUnderstood") == 1
+    assert "names no attempt" in run.status["rollout"]["request"]
+    ask(run, "retry")
+    until(run, "Analysing")
+    assert "request" not in run.status["rollout"]
+    say(run, "abort::")
+    runs(run, 3)
+    ask(run, "promote")
+    until(run, "Promoting", 5)
+
+
 def test_a_request_about_a_former_target_does_nothing_to_the_next() -> None:
     run = judged(rate=100)
     until(run, "Analysing")

@@ -126,7 +126,7 @@ class Reason(StrEnum):
     NO_DATA = "NoData", "The gateway's counters cannot be read, so the canary cannot pass; the message says why."
     STABLE_GONE = (
         "StableGone",
-        "No worker of the stable revision is ready, so a revision that was given up cannot be replaced by it.",
+        "Workers of the stable revision do not get ready, so the rollout cannot go back to it.",
     )
     ROLLING_BACK = "RollingBack", "The new revision's workers are replaced by those of the old one."
 

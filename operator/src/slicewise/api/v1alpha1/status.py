@@ -60,6 +60,8 @@ class RevisionsStatus(ApiModel):
 
     stable: Annotated[str, Field(max_length=63)] | None = None
     canary: Annotated[str, Field(max_length=63)] | None = None
+    wanted: Annotated[str, Field(max_length=63)] | None = None
+    """The revision that the spec asks for; absent where it is the stable one."""
 
 
 class CountsStatus(ApiModel):
@@ -192,7 +194,9 @@ class PoolStatus(ApiModel):
     ) = None
     """See the list of conditions and reasons."""
     model: Annotated[str, Field(max_length=253)] | None = None
-    """What clients send as `model`."""
+    """What clients send as `model`: the name of the stable revision."""
+    wanted_model: Annotated[str, Field(max_length=253)] | None = None
+    """The name that the spec asks for; absent where it is the one that serves."""
     endpoint: Annotated[str, Field(max_length=1024)] | None = None
     """Where clients find it."""
     desired: int | None = None

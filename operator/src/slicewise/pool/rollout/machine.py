@@ -69,9 +69,9 @@ def _promote(state: RolloutState, now: float, why: str) -> RolloutState:
 def _no_way_back(state: RolloutState, view: RolloutView, now: float) -> RolloutState | None:
     """Where a roll-back goes instead: forward by request, or on to a third revision where the stable one is gone."""
     if view.wanted == state.target:
-        if view.asked(state, Action.PROMOTE) and view.canary_serving():
+        again = view.asked(state, Action.RETRY) and view.stable_gone
+        if view.canary_serving() and (again or view.asked(state, Action.PROMOTE)):
             return _promote(state, now, "promoted by request")
-        again = view.asked(state, Action.RETRY) and view.stable_gone and not view.canary_serving()
         return _fresh(state, view, now) if again else None
     if not view.stable_gone or view.wanted == state.stable:
         return None
@@ -203,7 +203,8 @@ def next_deadline(state: RolloutState, view: RolloutView, now: float) -> float |
     if not view.arrived:
         return LOOK_SECONDS
     waits = [] if state.phase is Phase.IDLE else [seconds_until_gone(state, now)]
-    if state.phase is Phase.WARMING and not view.holds(state):
+    if state.phase in {Phase.WARMING, Phase.ROLLING_BACK} and not view.holds(state):
         waited = now - (state.phase_since or now)
-        waits.append(max(1.0, view.progress_deadline + 1 - max(0.0, waited)))
+        left = view.progress_deadline + 1 - max(0.0, waited)
+        waits.append(max(1.0, left) if state.phase is Phase.WARMING or left > 0 else None)
     return min((wait for wait in waits if wait is not None), default=None)

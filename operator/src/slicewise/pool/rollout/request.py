@@ -74,6 +74,8 @@ def read_request(text: str | None) -> Request | NotUnderstood | None:
         return None
     name, _, rest = text.strip().partition(":")
     target, _, when = rest.partition(":")
+    if name in set(Action) and ":" in rest and not rest.strip(":0123456789"):
+        return _names_no_attempt(text)
     if name not in set(Action) or not target:
         return _not_understood(text)
     action, step = Action(name), None
@@ -87,6 +89,19 @@ def read_request(text: str | None) -> Request | NotUnderstood | None:
     return Request(action, target, when, step)
 
 
+def _names_no_attempt(text: str) -> NotUnderstood:
+    """What a script writes that reads target and start while no rollout is under way."""
+    return NotUnderstood(
+        f"the annotation slicewise.dev/rollout-request '{_shown(text)}' names no attempt and is ignored: no rollout was under way when it "
+        f"was written; the next request replaces it: {HOW}"
+    )
+
+
 def _not_understood(text: str) -> NotUnderstood:
-    shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
-    return NotUnderstood(f"the annotation slicewise.dev/rollout-request '{shown}' is no request and is ignored: {HOW}")
+    return NotUnderstood(
+        f"the annotation slicewise.dev/rollout-request '{_shown(text)}' is no request and is ignored: {HOW}"
+    )
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -74,13 +74,27 @@ def without_stable(state: RolloutState, view: RolloutView, now: float) -> Rollou
 
 def waits_for_gone(state: RolloutState, view: RolloutView, now: float) -> str:
     """Return what a person can do about a roll-back to a stable revision that is gone; empty where nobody is waited for."""
-    if state.phase is not Phase.ROLLING_BACK or view.wanted != state.target or not is_gone(state, now):
+    if state.phase is not Phase.ROLLING_BACK or view.wanted == state.stable or view.holds(state):
+        return ""
+    late = view.stable_late and view.canary_serving() > 0 and now - (state.phase_since or now) > view.progress_deadline
+    if not is_gone(state, now):
+        return _stuck_halfway(state, view) if late else ""
+    if view.wanted != state.target:
         return ""
     way = "promote" if view.canary_serving() else "retry"
     then = "keeps the new one, which serves" if view.canary_serving() else "tries the new one again"
     return (
         f"no worker of the stable revision {state.stable} is ready, so nothing can be rolled back to it: change the spec, or "
         f"`kubectl slicewise {way} {view.pool}` {then}"
+    )
+
+
+def _stuck_halfway(state: RolloutState, view: RolloutView) -> str:
+    again = "" if view.wanted == state.target else f"ask for revision {state.target} again in the spec, then "
+    return (
+        f"workers of the stable revision {state.stable} have not become ready within {view.progress_deadline:.0f} s "
+        f"(spec.rollout.progressDeadline), so revision {state.target} cannot be taken back everywhere. WorkersReady says what is wrong "
+        f"with them; mend that, or {again}`kubectl slicewise promote {view.pool}` keeps revision {state.target}"
     )
 
 

@@ -70,14 +70,15 @@ def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorker
     new = {zone: entry.new for zone, entry in workers.items()}
     blocked: list[str] = []
     releasing: list[str] = []
-    surplus = ""
+    surplus, scheduling = "", False
     for target in targets:
         move = _zone_move(target, workers.get(target.zone, ZoneWorkers()))
         if move is None:
             continue
         if move in {_RELEASE, _HOLD_FOR_RELEASE}:
             releasing.append(target.zone)
-        if move in {_BLOCKED, _RELEASE}:
+        scheduling = scheduling or move == _SCHEDULING
+        if move in {_BLOCKED, _RELEASE, _SCHEDULING}:
             blocked += [target.zone] if move == _BLOCKED else []
             continue
         if move == _SURPLUS:
@@ -87,7 +88,7 @@ def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorker
         old[target.zone] = old.get(target.zone, 0) + move[0]
         new[target.zone] = new.get(target.zone, 0) + move[1]
         return Step(old, new, blocked=tuple(blocked), releasing=tuple(releasing))
-    if blocked or releasing:
+    if blocked or releasing or scheduling:
         return Step(old, new, blocked=tuple(blocked), releasing=tuple(releasing))
     if surplus:
         new[surplus] -= 1
@@ -106,6 +107,8 @@ _RELEASE: Final[_Move] = (0, 0, "waits for a slice to be released")
 """A worker that terminates holds the slice this zone needs, which is no reason to hold the others."""
 _HOLD_FOR_RELEASE: Final[_Move] = (0, 0, "a worker has been removed and its slice is being released")
 """The same, in the middle of an exchange; one thing at a time."""
+_SCHEDULING: Final[_Move] = (0, 0, "is about to be placed")
+"""A slice is there for the worker, and the scheduler has not placed it yet, which is no reason to hold the others."""
 _SURPLUS: Final[_Move] = (0, -1, "scaled down")
 """This zone has more of the revision that comes than it is to have."""
 _WAIT: Final[_Move] = (0, 0, "wait")
@@ -158,4 +161,6 @@ def _while_new_starts(target: ZoneTarget, has: ZoneWorkers, idle_old: int) -> _M
         return (-1, 0, "does not serve")
     if has.new_unplaced == 0 or has.free > 0:
         return _WAIT
-    return _RELEASE if has.releasing else _BLOCKED
+    if has.releasing:
+        return _RELEASE
+    return _BLOCKED if has.short else _SCHEDULING

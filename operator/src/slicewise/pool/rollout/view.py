@@ -43,6 +43,8 @@ class RolloutView:
     """Whether the gateway has the shares that the stored state asks for, or nobody can tell and it has had the time."""
     stable_gone: bool = False
     """Whether the stable revision served once and serves nothing any more (`standing.py`)."""
+    stable_late: bool = False
+    """Whether a worker of the stable revision has a slice and has not become ready within the progress deadline."""
     progress_deadline: float = 900.0
     """Seconds that a canary's worker may take to become ready."""
 

@@ -20,13 +20,14 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from networks import SLOW, write_shaped, write_tiny, write_wordy
+from networks import write_shaped, write_tiny, write_wordy
 
 MODELS: dict[str, Callable[[Path], None]] = {
     "tiny": write_tiny,
+    "tiny-slow": lambda path: write_tiny(path, delay_ms=50),
     "wordy": lambda path: write_wordy(path, "wordy", "Wordy one:", seed=1),
     "wordy-v2": lambda path: write_wordy(path, "wordy-v2", "Wordy two:", seed=2),
-    "wordy-slow": lambda path: write_wordy(path, "wordy-slow", "Wordy slow:", seed=1, shape=SLOW),
+    "wordy-slow": lambda path: write_wordy(path, "wordy-slow", "Wordy slow:", seed=1, delay_ms=80),
     "shaped": write_shaped,
 }
 

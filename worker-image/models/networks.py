@@ -1,4 +1,4 @@
-"""The weights of the made models: `tiny`, `wordy`, `wordy-v2`, `wordy-slow` and `shaped`.
+"""The weights of the made models: `tiny`, `tiny-slow`, `wordy`, `wordy-v2`, `wordy-slow` and `shaped`.
 
 Only integers and powers of two go into the weights, no BLAS and no transcendental function, so that every machine makes
 the same bytes and the digest of a model is a constant. Called by `make.py`.
@@ -6,7 +6,7 @@ the same bytes and the digest of a model is a constant. Called by `make.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,14 +34,18 @@ class Shape:
 
 TINY = Shape(layers=2, width=64, feed_forward=128, heads=2, kv_heads=1, head=32, vocabulary=512)
 WORDY = Shape(layers=1, width=1024, feed_forward=32, heads=1, kv_heads=1, head=64, vocabulary=1024)
-SLOW = replace(WORDY, layers=12, feed_forward=1024)
-"""As `WORDY` with layers that add nothing but work: some thirty times as much a token."""
 SHAPED = Shape(layers=24, width=896, feed_forward=4864, heads=14, kv_heads=2, head=64, vocabulary=151_936)
 
 
-def _writer(path: Path, name: str, shape: Shape, kind: gguf.LlamaFileType) -> gguf.GGUFWriter:
+STEP_DELAY = "slicewise.debug.step_delay_ms"
+"""Key by which a worker waits in each step: slowness that is the same on every machine."""
+
+
+def _writer(path: Path, name: str, shape: Shape, kind: gguf.LlamaFileType, *, delay_ms: int = 0) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(name)
+    if delay_ms:
+        writer.add_uint32(STEP_DELAY, delay_ms)
     writer.add_license("Apache-2.0")
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)
@@ -86,7 +90,7 @@ def _add_norms(writer: gguf.GGUFWriter, shape: Shape) -> None:
         writer.add_tensor(f"blk.{layer}.ffn_norm.weight", ones)
 
 
-def write_tiny(path: Path, seed: int = 1) -> None:
+def write_tiny(path: Path, seed: int = 1, delay_ms: int = 0) -> None:
     """Write random weights: every part of the network matters, the words mean nothing.
 
     The end token's score is always 0, and among hundreds of random ones there is a better: with temperature 0 an answer
@@ -98,7 +102,7 @@ def write_tiny(path: Path, seed: int = 1) -> None:
     def noise(rows: int, columns: int) -> Rows:
         return (dice.integers(-128, 128, (rows, columns)) / 256).astype(np.float16)
 
-    writer = _writer(path, "tiny", shape, gguf.LlamaFileType.MOSTLY_F16)
+    writer = _writer(path, "tiny", shape, gguf.LlamaFileType.MOSTLY_F16, delay_ms=delay_ms)
     write(writer, train(shape.vocabulary), (), shape.vocabulary)
     writer.add_tensor("token_embd.weight", noise(shape.vocabulary, shape.width))
     output = noise(shape.vocabulary, shape.width)
@@ -123,7 +127,7 @@ def _follows(vocabulary: Vocabulary, opener: int, size: int) -> npt.NDArray[np.i
     return counts
 
 
-def write_wordy(path: Path, name: str, opener: str, seed: int, shape: Shape = WORDY) -> None:
+def write_wordy(path: Path, name: str, opener: str, seed: int, *, delay_ms: int = 0) -> None:
     """Write a model that answers in broken but readable sentences, each beginning with `opener`.
 
     Attention and feed-forward add nothing, so the logits are a function of the last token alone: token `i` is embedded
@@ -131,6 +135,7 @@ def write_wordy(path: Path, name: str, opener: str, seed: int, shape: Shape = WO
     holds the score of `j` after each `i`: 16 + log2(count) in eighths by integer arithmetic, plus a taste of up to one
     that `seed` decides, so that two models prefer different words; 0 where `j` never followed.
     """
+    shape = WORDY
     vocabulary = train(shape.vocabulary - 1)
     first = len(vocabulary.tokens)
     counts = _follows(vocabulary, first, shape.vocabulary)
@@ -139,7 +144,7 @@ def write_wordy(path: Path, name: str, opener: str, seed: int, shape: Shape = WO
     powers = np.array([[0 if not count else (int(count) ** 8).bit_length() for count in row] for row in counts])
     scores = np.where(powers > 0, 16 + (powers + taste) / 8, 0)
     root = 32  # √1024
-    writer = _writer(path, name, shape, gguf.LlamaFileType.MOSTLY_F16)
+    writer = _writer(path, name, shape, gguf.LlamaFileType.MOSTLY_F16, delay_ms=delay_ms)
     write(writer, vocabulary, (_printable(opener),), shape.vocabulary)
     writer.add_tensor("token_embd.weight", (np.eye(shape.vocabulary, shape.width) * root).astype(np.float16))
     writer.add_tensor("output.weight", np.ascontiguousarray(scores.T / root).astype(np.float16))

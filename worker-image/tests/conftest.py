@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from servers.processes import free_port
 
 MAKE = Path(__file__).parents[1] / "models" / "make.py"
-DEADLINE = 60.0
+DEADLINE = 180.0
 
 
 def make(name: str) -> Path:
@@ -31,6 +31,12 @@ def make(name: str) -> Path:
 def tiny() -> Path:
     """Random weights: every part of the network matters. Greedy answers never end by themselves."""
     return make("tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_slow() -> Path:
+    """As tiny, and each step takes 50 ms at least, on every machine."""
+    return make("tiny-slow")
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +53,7 @@ def wordy_v2() -> Path:
 
 @pytest.fixture(scope="session")
 def wordy_slow() -> Path:
-    """As wordy, beginning with "Wordy slow:", at some thirty times the work a token."""
+    """As wordy, beginning with "Wordy slow:", and each step takes 80 ms at least, on every machine."""
     return make("wordy-slow")
 
 

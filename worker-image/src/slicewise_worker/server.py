@@ -1,8 +1,9 @@
 """The life of the process: start-up beside the probes, serving, and the drain.
 
 Drain: at the first SIGTERM the worker is not ready at once, goes on serving for `drain_delay_seconds` until nobody sends
-it anything, then takes no more and finishes what runs, within `max_answer_seconds`. A second SIGTERM ends it sooner:
-what runs breaks off with an error that says so.
+it anything, then takes no more and finishes what runs, each request within the time it was given. A second SIGTERM ends it
+sooner: what runs breaks off with an error that says so. The process ends in any case soon after the last of these times,
+also when llama.cpp or a client hangs, because the kubelet would wait for the longest time that any request may take.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
+import os
 import signal
 import socket
 import threading
@@ -25,8 +26,11 @@ from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.http.answer import deliver_into
 from slicewise_worker.http.app import Worker, build_app
+from slicewise_worker.http.body import BodyLimits
 from slicewise_worker.http.chat_template import ChatTemplate
 from slicewise_worker.http.completions import Served
+from slicewise_worker.http.deadline import Patience
+from slicewise_worker.http.intake import Intake, IntakeLimits
 from slicewise_worker.settings import WorkerSettings
 from slicewise_worker.startup import StartError, StartInterruptedError, bring_up
 
@@ -34,6 +38,11 @@ log = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 0.5
 _KEEP_ALIVE_SECONDS = 75
+_LAST_SECONDS = 10
+"""How long after the last deadline what still runs is broken off, and as long after that the process ends."""
+_BODY_VALUES = 200_000
+"""JSON values of a body that are no tokens: 10,000 messages have some 100,000."""
+_MOST_TOKEN_VALUES = 1_000_000
 
 
 class _Server(uvicorn.Server):
@@ -59,7 +68,6 @@ async def serve(settings: WorkerSettings) -> None:
             access_log=False,
             lifespan="off",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=math.ceil(settings.max_answer_seconds),
         )
     )
     listening = _listen(settings.host, settings.port)
@@ -122,8 +130,18 @@ async def _start(worker: Worker, signals: _Signals) -> Engine | None:
         return None
     template = ChatTemplate(started.chat, settings.model_name)
     names = frozenset({settings.model_name, *settings.model_aliases})
-    worker.served = Served(settings.model_name, names, started.engine, template, settings.max_body_bytes)
+    worker.served = Served(settings.model_name, names, started.engine, template, Intake(intake_limits(settings)))
     return started.engine
+
+
+def intake_limits(settings: WorkerSettings) -> IntakeLimits:
+    """Return the bounds of what the worker takes on."""
+    tokens = min(settings.context_tokens * settings.parallel_sequences, _MOST_TOKEN_VALUES)
+    return IntakeLimits(
+        BodyLimits(settings.max_body_bytes, settings.body_memory_bytes, _BODY_VALUES + tokens),
+        Patience(settings.default_answer_seconds, settings.max_answer_seconds),
+        requests=settings.parallel_sequences + settings.max_queue,
+    )
 
 
 async def _until_told(engine: Engine, signals: _Signals, serving: asyncio.Task[None]) -> None:
@@ -147,10 +165,29 @@ async def _drain(
         await asyncio.wait_for(signals.second.wait(), settings.drain_delay_seconds)
     log.info("draining: finishing %d requests", engine.progress().running + engine.progress().waiting)
     server.should_exit = True
+    latest = worker.served.intake.latest_deadline if worker.served else 0.0
+    left = max(0.0, latest - time.monotonic()) + _LAST_SECONDS
+    _end_after(left + _LAST_SECONDS)
     hurry = asyncio.create_task(signals.second.wait())
-    await asyncio.wait((hurry, serving), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((hurry, serving), timeout=left, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
-        log.warning("told twice to stop: breaking off what runs")
+        why = "asked twice to terminate" if hurry.done() else "the time of every request is over"
+        log.warning("%s: breaking off what runs", why)
         await asyncio.to_thread(engine.stop)
+        # Clients are told; one that does not read its last bytes is not waited for.
+        await asyncio.wait((serving,), timeout=_LAST_SECONDS / 2)
+        server.force_exit = True
     hurry.cancel()
     await serving
+
+
+def _end_after(seconds: float) -> None:
+    """End the process in `seconds` if it still runs then, whatever its threads do."""
+
+    def end() -> None:
+        log.error("still running %g s after the drain began: ending the process", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

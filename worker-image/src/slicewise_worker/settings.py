@@ -18,6 +18,12 @@ TERMINATION_LOG = Path("/dev/termination-log")
 """Where the kubelet picks up why a container ended."""
 
 
+MAX_ANSWER_SECONDS = 3600.0
+"""The most that a pool's `spec.gateway.limits.requestTimeout` may be. A contract test holds the two together."""
+MAX_BODY_BYTES = 16 << 20
+"""The most that a pool's `spec.gateway.limits.maxBodyBytes` may be; the gateway enforces what the pool says."""
+
+
 class WorkerSettings(BaseSettings):
     """What one worker serves and within which bounds."""
 
@@ -49,9 +55,13 @@ class WorkerSettings(BaseSettings):
     kv_cache_type: KvType = "f16"
     prompt_chunk_tokens: Annotated[int, Field(ge=1, le=8192)] = 64
     max_queue: Annotated[int, Field(ge=0)] = 64
-    max_answer_seconds: Annotated[float, Field(gt=0)] = 300
-    """Longest answer allowed, from the request's arrival; a drain waits this long."""
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
+    default_answer_seconds: Annotated[float, Field(gt=0)] = 90
+    """How long a request may take that does not say so (header `x-slicewise-timeout-ms`), from its arrival."""
+    max_answer_seconds: Annotated[float, Field(gt=0)] = MAX_ANSWER_SECONDS
+    """How long a request may take whatever it says; a drain ends with the last request that was taken on."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = MAX_BODY_BYTES
+    body_memory_bytes: Annotated[int, Field(ge=1024)] = 4 * MAX_BODY_BYTES
+    """Bytes that all bodies together may hold until their prompts are tokenized."""
 
     host: str = ""
     """Empty: every address of the pod, IPv4 and IPv6."""

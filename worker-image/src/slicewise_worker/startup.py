@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -92,6 +93,8 @@ def bring_up(
     engine.observer = metrics
     _describe(engine, settings, state, metrics)
     state.phase = Phase.SERVING
+    if model.step_delay:
+        log.warning("the model file asks for %g s more in each step, as models for tests do", model.step_delay)
     log.info("serving %s on %s with %d threads", settings.model_name, state.device.name, shape.threads)
     return Started(engine, chat)
 
@@ -180,7 +183,6 @@ def _limits(settings: WorkerSettings) -> Limits:
         sequences=settings.parallel_sequences,
         prompt_chunk_tokens=settings.prompt_chunk_tokens,
         max_queue=settings.max_queue,
-        max_answer_seconds=settings.max_answer_seconds,
     )
 
 
@@ -196,7 +198,8 @@ def _warm_up(engine: Engine, state: WorkerState) -> None:
             ended.set()
 
     prompt = tuple(engine.model.tokenize("Hello")) or (0,)
-    engine.submit([Generation(prompt, 1, Sampling(temperature=0))], [on_event])
+    deadline = time.monotonic() + _FIRST_TOKEN_SECONDS
+    engine.submit([Generation(prompt, 1, Sampling(temperature=0))], [on_event], deadline)
     if not ended.wait(_FIRST_TOKEN_SECONDS):
         raise StartError(EndReason.NO_TOKEN, f"no token came out within {_FIRST_TOKEN_SECONDS} s")
     if isinstance(last[-1], Broken):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,13 +56,13 @@ class Bench:
 
     engine: Engine
 
-    def submit(self, generation: Generation) -> tuple[Collector, Ticket]:
+    def submit(self, generation: Generation, seconds: float = DEADLINE) -> tuple[Collector, Ticket]:
         collector = Collector()
-        return collector, self.engine.submit([generation], [collector])[0]
+        return collector, self.engine.submit([generation], [collector], time.monotonic() + seconds)[0]
 
-    def submit_together(self, generations: Sequence[Generation]) -> list[Collector]:
+    def submit_together(self, generations: Sequence[Generation], seconds: float = DEADLINE) -> list[Collector]:
         collectors = [Collector() for _ in generations]
-        self.engine.submit(generations, collectors)
+        self.engine.submit(generations, collectors, time.monotonic() + seconds)
         return collectors
 
     def tokens(self, text: str) -> tuple[int, ...]:
@@ -90,7 +91,6 @@ def bench() -> Iterator[Callable[..., Bench]]:
                 "sequences": 4,
                 "prompt_chunk_tokens": 16,
                 "max_queue": 8,
-                "max_answer_seconds": 60.0,
                 **given,
             }
         )

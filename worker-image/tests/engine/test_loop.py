@@ -156,16 +156,27 @@ def test_a_request_that_is_given_up_while_it_waits_is_never_begun(tiny: Path, be
     assert not waiting.events
 
 
-def test_the_longest_answer_allowed_bounds_both_the_answer_and_the_wait(tiny: Path, bench) -> None:
-    engine = bench(tiny, sequences=1, max_answer_seconds=0.3, context_tokens=30_000)
-    running, waiting = engine.submit_together([Generation(engine.tokens("Hello"), ENDLESS, GREEDY)] * 2)
-    end = running.end()
-    assert isinstance(end, Finished)
-    assert end.reason == "length"
-    assert end.generated > 0
-    gone = waiting.end()
-    assert isinstance(gone, Broken)
-    assert gone.code == "too_long_in_queue"
+def test_an_answer_whose_time_is_over_is_broken_off_running_or_waiting_and_never_given_as_whole(
+    tiny: Path, bench
+) -> None:
+    engine = bench(tiny, sequences=1, context_tokens=30_000)
+    for ended in engine.submit_together([Generation(engine.tokens("Hello"), ENDLESS, GREEDY)] * 2, seconds=1):
+        end = ended.end()
+        assert isinstance(end, Broken)
+        assert end.code == "timeout"
+        assert "time allowed" in end.message
+        assert not any(isinstance(event, Finished) for event in ended.events)
+
+
+def test_each_request_has_a_deadline_of_its_own(tiny: Path, bench) -> None:
+    engine = bench(tiny, sequences=1, context_tokens=30_000)
+    long, ticket = engine.submit(Generation(engine.tokens("Hello"), ENDLESS, GREEDY), seconds=600)
+    assert long.started.wait(60)
+    patient, _ = engine.submit(Generation(engine.tokens("Hello"), 3, GREEDY), seconds=600)
+    hasty, _ = engine.submit(Generation(engine.tokens("Hello"), 3, GREEDY), seconds=0.1)
+    assert isinstance(hasty.end(), Broken), "though it came last and waits behind others"
+    engine.engine.cancel([ticket])
+    assert isinstance(patient.end(), Finished)
 
 
 class Breaking(Context):

@@ -16,7 +16,7 @@ MAKE = Path(__file__).parents[2] / "models" / "make.py"
 SHAPE = ContextShape(tokens=8192, batch=68, sequences=4, kv_type="f16", threads=1)
 
 
-@pytest.mark.parametrize("name", ["tiny", "wordy", "wordy-v2", "wordy-slow"])
+@pytest.mark.parametrize("name", ["tiny", "tiny-slow", "wordy", "wordy-v2", "wordy-slow"])
 def test_a_model_is_made_byte_for_byte_again(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     again = tmp_path / "again.gguf"
     subprocess.run([sys.executable, str(MAKE), "--out", str(again), name], check=True, capture_output=True)
@@ -27,10 +27,10 @@ def test_any_text_survives_the_vocabulary(tiny: Path) -> None:
     start_backend()
     model = Model(tiny, gpu=False)
     text = "The café's naïve plan: 12€, 你好, 🙂\n\t<b>"
-    assert b"".join(model.piece(token) for token in model.tokenize(text)).decode() == text
+    assert b"".join(model.tokenizer.piece(token) for token in model.tokenize(text)).decode() == text
     assert max(model.tokenize("<|user|>x<|end|>")) < model.vocabulary
     assert model.tokenize("<|end|>") == [0]
-    assert model.ends(0)
+    assert model.tokenizer.ends(0)
     model.close()
 
 
@@ -71,7 +71,7 @@ def test_needs_add_up() -> None:
 @pytest.mark.parametrize(
     ("says", "words"),
     [
-        ({"llama__block_count": 0}, r"header: llama-model.cpp:\d+: GGML_ASSERT\(hparams.n_layer"),
+        ({"llama__block_count": 0}, r"tokenizer: llama-model.cpp:\d+: GGML_ASSERT\(hparams.n_layer"),
         ({"llama__block_count": 2**31}, "GGML_ASSERT"),
         ({"llama__expert_count": 2**31}, r"GGML_ASSERT\(hparams.n_expert"),
         ({"llama__embedding_length": 2**31}, "wrong shape"),
@@ -87,3 +87,15 @@ def test_a_header_with_absurd_numbers_is_told_without_a_crash(
 ) -> None:
     with pytest.raises(UnusableError, match=words):
         measure(retell(tiny, tmp_path / "m.gguf", **says), SHAPE, gpu=False)
+
+
+@pytest.mark.parametrize(("asked", "taken"), [(0, 0.0), (50, 0.05), (100, 0.1), (4_000_000_000, 0.1)])
+def test_a_file_slows_its_steps_by_what_it_asks_for_and_not_much(tmp_path: Path, asked: int, taken: float) -> None:
+    program = "import sys; from pathlib import Path; from networks import write_tiny; "
+    path = tmp_path / "model.gguf"
+    arguments = [sys.executable, "-c", f"{program}write_tiny(Path(sys.argv[1]), delay_ms={asked})", str(path)]
+    subprocess.run(arguments, check=True, cwd=MAKE.parent)
+    start_backend()
+    model = Model(path, gpu=False)
+    assert model.step_delay == taken
+    model.close()

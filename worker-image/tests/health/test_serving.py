@@ -115,8 +115,29 @@ def test_no_answer_outlasts_the_longest_allowed_so_a_drain_ends(start_worker, ti
     worker.terminate()
     assert worker.wait() == 0
     events = stream.read()
-    assert events[-1] == "[DONE]"
-    assert json.loads(events[-2])["choices"][0]["finish_reason"] == "length"
+    assert json.loads(events[-1])["error"]["code"] == "timeout"
+    assert all(json.loads(event)["choices"][0]["finish_reason"] is None for event in events[:-1])
+
+
+HANGING = """
+import threading
+import slicewise_worker.server as server
+from slicewise_worker.engine.llama import Context
+server._LAST_SECONDS = 0.5
+real, steps = Context.decode, iter(range(10**9))
+Context.decode = lambda self, batch: real(self, batch) if next(steps) < 200 else threading.Event().wait()
+"""
+
+
+def test_a_worker_whose_engine_hangs_ends_by_itself_when_every_time_is_over(start_worker, tiny) -> None:
+    """The kubelet would wait for the longest time that any request may take."""
+    worker = start_worker(tiny, before=HANGING, context_tokens=32_000, drain_delay_seconds=0, max_answer_seconds=2)
+    with httpx2.stream("POST", f"{worker.url}/v1/completions", json=ENDLESS, timeout=60) as response:
+        lines = response.iter_lines()
+        next(lines)
+        worker.terminate()
+        assert worker.wait() == 1
+    assert "ending the process" in worker.log()
 
 
 def test_a_second_signal_ends_sooner_and_tells_the_client(start_worker, tiny) -> None:

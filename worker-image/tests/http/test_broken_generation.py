@@ -20,6 +20,8 @@ from slicewise_worker.http.answer import deliver_into
 from slicewise_worker.http.app import Worker, build_app
 from slicewise_worker.http.chat_template import ChatTemplate
 from slicewise_worker.http.completions import Served
+from slicewise_worker.http.intake import Intake
+from slicewise_worker.server import intake_limits
 from slicewise_worker.settings import WorkerSettings
 
 BODY = {"model": "chat", "prompt": "Hello", "max_tokens": 50, "temperature": 0}
@@ -46,13 +48,15 @@ async def broken_app(tiny: Path) -> AsyncIterator[Callable[[int], Starlette]]:
         model = Model(tiny, gpu=False)
         context = Breaking(model, ContextShape(tokens=512, batch=32, sequences=1, kv_type="f16", threads=1))
         context.good_steps = good_steps
-        limits = Limits(512, sequences=1, prompt_chunk_tokens=16, max_queue=4, max_answer_seconds=60)
+        limits = Limits(512, sequences=1, prompt_chunk_tokens=16, max_queue=4)
         engine = Engine(model, context, limits, deliver_into(asyncio.get_running_loop()))
         engines.append(engine)
         engine.start()
-        served = Served("chat", frozenset({"chat"}), engine, ChatTemplate(None, "chat"), 1 << 20)
+        settings = WorkerSettings(model_name="chat")
+        intake = Intake(intake_limits(settings))
+        served = Served("chat", frozenset({"chat"}), engine, ChatTemplate(None, "chat"), intake)
         state = WorkerState(phase=Phase.SERVING)
-        return build_app(Worker(WorkerSettings(model_name="chat"), state, WorkerMetrics(), created=0, served=served))
+        return build_app(Worker(settings, state, WorkerMetrics(), created=0, served=served))
 
     yield build
     for engine in engines:

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
@@ -20,7 +21,7 @@ STEPS = 2_000
 
 
 def ticket(heard: list[Event]) -> Ticket:
-    return Ticket(Generation((1,), 1), heard.append, submitted=0)
+    return Ticket(Generation((1,), 1), heard.append, submitted=0, deadline=inf)
 
 
 async def test_a_signal_is_heard_though_the_loop_was_late_by_thousands_of_steps() -> None:
@@ -42,16 +43,16 @@ async def test_what_a_late_client_has_not_read_comes_as_one_event_a_choice_and_w
     start_backend()
     model = Model(tiny, gpu=False)
     context = Context(model, ContextShape(tokens=512, batch=32, sequences=2, kv_type="f16", threads=1))
-    limits = Limits(256, sequences=2, prompt_chunk_tokens=16, max_queue=4, max_answer_seconds=60)
+    limits = Limits(256, sequences=2, prompt_chunk_tokens=16, max_queue=4)
     engine = Engine(model, context, limits, deliver_into(asyncio.get_running_loop()))
     engine.start()
     asked = [Generation((1, 2, 3), count, Sampling(temperature=0)) for count in (40, 60)]
     try:
-        answer = Answer(engine, asked, 3)
+        answer = Answer(engine, asked, 3, inf)
         while engine.progress().running + engine.progress().waiting:
             time.sleep(0.01)  # noqa: ASYNC251 - the loop is late
         events = [await answer.next() for _ in range(3)]
-        read, slowly = "", Answer(engine, asked[1:], 3)
+        read, slowly = "", Answer(engine, asked[1:], 3, inf)
         while (item := await slowly.next()) is not None:
             read += item[1].text
     finally:

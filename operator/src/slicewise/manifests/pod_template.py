@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from slicewise.api.duration import duration_seconds
 from slicewise.api.labels import common_labels, worker_selector
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.scalars import LARGEST_BODY, LONGEST_REQUEST
 from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.container import POD_SECURITY, environment, from_field, http_probe, locked_down, pod_security
 from slicewise.manifests.metadata import revision_labels, worker_account_name
@@ -23,8 +25,12 @@ WORKER_PORT: Final = 8080
 FETCH_PORT: Final = 9091
 DRAIN_DELAY_SECONDS: Final = 10
 """How long a worker goes on taking requests after SIGTERM, while load balancers learn of it."""
-MAX_ANSWER_SECONDS: Final = 90
-"""Longest answer that a worker finishes before it ends."""
+MAX_ANSWER_SECONDS: Final = int(duration_seconds(LONGEST_REQUEST))
+"""How long a request may take whatever it says: the most that `spec.gateway.limits.requestTimeout` may be. What a request may take
+itself comes with it (header `x-slicewise-timeout-ms`), so that another limit starts no new revision. A worker that is asked to
+terminate ends with its last request; the grace period only has to be longer than any."""
+LAST_SECONDS: Final = 30
+"""After the last request's time is over: a worker tells its clients and ends within 20 seconds, by force if it has to."""
 STARTUP_SECONDS: Final = 1800
 """How long loading may take before the kubelet starts the worker again."""
 
@@ -68,7 +74,7 @@ def build_pod_template(
         "serviceAccountName": shape.service_account_name or worker_account_name(pool.metadata.name),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": MAX_ANSWER_SECONDS + DRAIN_DELAY_SECONDS + 20,
+        "terminationGracePeriodSeconds": MAX_ANSWER_SECONDS + DRAIN_DELAY_SECONDS + LAST_SECONDS,
         "securityContext": pod_security(installation.pod_security, shape.pod_security_context),
         **placed(shape),
         **_chosen(shape),
@@ -172,6 +178,7 @@ def _worker_container(
             "MAX_QUEUE": engine.max_queue,
             "DEVICE": "cpu" if resource is None else "gpu",
             "MAX_ANSWER_SECONDS": MAX_ANSWER_SECONDS,
+            "MAX_BODY_BYTES": int(Bytes.from_quantity(LARGEST_BODY)),
             "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
         },
         "SLICEWISE_WORKER_",

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from builders import make_observed, make_pool
 
+from slicewise.api.duration import duration_seconds
+from slicewise.api.v1alpha1.gateway import GatewayLimits
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import WorkerProxy
 from slicewise_worker.settings import WorkerSettings
@@ -113,6 +115,23 @@ def test_every_path_that_is_rendered_is_mounted() -> None:
     assert {
         item["name"] for c in (spec["containers"][0], spec["initContainers"][0]) for item in c["volumeMounts"]
     } <= volumes
+
+
+def test_the_worker_takes_the_longest_request_and_the_largest_body_that_a_pool_may_allow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = {"requestTimeout": "1h", "maxBodyBytes": "16Mi"}
+    template = pod_spec(replicas=3, gateway={"limits": limits})
+    assert template == pod_spec(replicas=3), "another limit starts no new revision"
+    for beyond in ({"requestTimeout": "3601s"}, {"maxBodyBytes": str((16 << 20) + 1)}):
+        with pytest.raises(AssertionError, match=next(iter(beyond))):
+            make_pool(gateway={"limits": beyond})
+    defaults = WorkerSettings(model_name="chat")
+    assert (defaults.max_answer_seconds, defaults.max_body_bytes) == (3600, 16 << 20)
+    environment(template["containers"][0], monkeypatch)
+    rendered = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    assert (rendered.max_answer_seconds, rendered.max_body_bytes) == (3600, 16 << 20)
+    assert rendered.default_answer_seconds == duration_seconds(GatewayLimits().request_timeout)
 
 
 def test_the_worker_may_finish_its_longest_answer_before_it_is_killed() -> None:

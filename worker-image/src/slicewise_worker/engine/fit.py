@@ -1,7 +1,7 @@
 """How much memory a model needs, asked of llama.cpp itself before anything is loaded.
 
 A dry run in a child process (`python -m slicewise_worker.engine.fit`): llama.cpp simulates its allocations to the byte
-and reads no weights, and a header that makes it abort kills the child, not the worker.
+and reads no weights, and a header or a tokenizer that makes it abort kills the child, not the worker.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, Model, recent_log, start_backend
+from slicewise_worker.engine.probe import PROBES
 
 _BUFFERS = re.compile(r"(?:compute|output) buffer size = +([\d.]+) MiB")
 _CACHES = re.compile(r"^llama_(?:kv_cache|memory)\w*: size = +([\d.]+) MiB")
@@ -60,7 +61,7 @@ def measure(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
         raise UnusableError(f"llama.cpp did not get through the file's header in {_TIMEOUT_SECONDS} s") from error
     if child.returncode < 0:
         raise UnusableError(
-            f"llama.cpp crashed (signal {-child.returncode}) on the file's header: {_last_words(child.stderr)}"
+            f"llama.cpp crashed (signal {-child.returncode}) on the file's header or tokenizer: {_last_words(child.stderr)}"
         )
     try:
         answer = json.loads(child.stdout)
@@ -85,6 +86,9 @@ def _sum_mib(pattern: re.Pattern[str]) -> int:
 def _dry_run(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
     start_backend()
     model = Model(path, gpu=gpu, dry=True)
+    # A tokenizer that llama.cpp gives up on (it ends the process then) ends this one, not a worker that serves.
+    for text in PROBES:
+        model.tokenize(text)
     weights, trained = model.bytes, model.trained_context
     context = Context(model, shape)
     context.close()

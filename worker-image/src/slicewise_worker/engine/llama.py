@@ -1,7 +1,7 @@
 """llama.cpp through llama-cpp-python's low-level API, behind a few typed classes.
 
-The only module that calls llama.cpp. It decides nothing: the loop says what goes into a batch. A `Context` belongs to
-one thread; a `Model`'s tokenizer may be used from any.
+Beside `tokenizer.py` the only module that calls llama.cpp. It decides nothing: the loop says what goes into a batch. A
+`Context` belongs to one thread.
 
 Traps of 0.3.36: `use_mmap` no longer exists and setting it on the ctypes struct is silently ignored (`load_mode` now);
 a cache of quantised values needs flash attention; penalties over "-1 tokens" are penalties over none.
@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import llama_cpp.llama_cpp as api
 import numpy as np
 
+from slicewise_worker.engine.binding import api
 from slicewise_worker.engine.request import FlashAttention, KvType, Sampling
+from slicewise_worker.engine.tokenizer import Tokenizer
 
 KV_TYPES: Final[dict[KvType, int]] = {
     "f16": api.GGML_TYPE_F16,
@@ -33,7 +35,8 @@ FLASH_ATTENTION: Final[dict[FlashAttention, int]] = {
     "Enabled": api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "Disabled": api.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
-
+STEP_DELAY_KEY: Final = b"slicewise.debug.step_delay_ms"
+MAX_STEP_DELAY_MS: Final = 100
 log = logging.getLogger("llama.cpp")
 # ggml.h; the comments of the Python binding have other numbers.
 _DEBUG, _WARN, _ERROR = 1, 3, 4
@@ -118,15 +121,22 @@ class Model:
             self.close()
             raise LlamaError("a model with an encoder is not supported; take one that only decodes")
         self.gpu = gpu
-        self._vocab: Any = api.llama_model_get_vocab(self._model)
-        self.vocabulary: int = api.llama_vocab_n_tokens(self._vocab)
+        self.tokenizer = Tokenizer(self._model)
+        self.vocabulary = self.tokenizer.size
         self.trained_context: int = api.llama_model_n_ctx_train(self._model)
         self.bytes: int = api.llama_model_size(self._model)
         template = api.llama_model_chat_template(self._model, None)
         self.chat_template: str | None = template.decode("utf-8", "replace") if template else None
-        self.bos = self._special_text(api.llama_vocab_bos(self._vocab))
-        self.eos = self._special_text(api.llama_vocab_eos(self._vocab))
-        self._pieces: dict[int, bytes] = {}
+        self.step_delay = self._step_delay()
+        """Seconds that each step takes at least: slowness of test models that is the same on every machine."""
+        self.bos, self.eos = self.tokenizer.bos, self.tokenizer.eos
+
+    def _step_delay(self) -> float:
+        """Return what the file says, at most 0.1 s: a file may always be slower by its size, by this it may not be much."""
+        buffer = ctypes.create_string_buffer(16)
+        count = api.llama_model_meta_val_str(self._model, STEP_DELAY_KEY, buffer, len(buffer))
+        milliseconds = buffer.value.decode("ascii", "replace") if count > 0 else ""
+        return min(int(milliseconds), MAX_STEP_DELAY_MS) / 1000 if re.fullmatch("[0-9]{1,9}", milliseconds) else 0.0
 
     def close(self) -> None:
         """Free the weights; no context of this model may be alive."""
@@ -135,44 +145,13 @@ class Model:
             self._model = None
 
     def tokenize(self, text: str) -> list[int]:
-        """Return the tokens of `text`, its control tokens recognised, a BOS in front where the model wants one."""
-        data = text.encode("utf-8", "replace")
-        add_bos = not (self.bos and text.startswith(self.bos))
-        room = len(data) + 8
-        while True:
-            buffer = (api.llama_token * room)()
-            count = api.llama_tokenize(self._vocab, data, len(data), buffer, room, add_bos, True)
-            if count >= 0:
-                return list(buffer[:count])
-            room = -count
-
-    def piece(self, token: int) -> bytes:
-        """Return the bytes that `token` stands for; nothing for control tokens."""
-        piece = self._pieces.get(token)
-        if piece is None:
-            piece = self._pieces[token] = self._render(token, special=False)
-        return piece
-
-    def ends(self, token: int) -> bool:
-        """Whether `token` ends a generation."""
-        return bool(api.llama_vocab_is_eog(self._vocab, token))
+        """Return the tokens of `text`, as `Tokenizer.tokenize` does."""
+        return self.tokenizer.tokenize(text)
 
     @property
     def pointer(self) -> Any:
         """The handle for this module's other classes."""
         return self._model
-
-    def _render(self, token: int, *, special: bool) -> bytes:
-        room = 64
-        while True:
-            buffer = ctypes.create_string_buffer(room)
-            count = api.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
-            if count >= 0:
-                return bytes(buffer.raw[:count])
-            room = -count
-
-    def _special_text(self, token: int) -> str:
-        return "" if token < 0 else self._render(token, special=True).decode("utf-8", "replace")
 
 
 class Sampler:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from math import ceil
+from math import ceil, inf
 
 from slicewise_worker.engine.llama import Batch, Context, Model, Sampler
 from slicewise_worker.engine.report import Observer, Progress, Step
@@ -28,6 +28,11 @@ Notify = Callable[[list[tuple[Ticket, Event]]], None]
 _FAILURES_IN_A_ROW = 3
 _RANDOM_SEED = 0xFFFFFFFF
 """llama.cpp draws a seed of its own for this one."""
+
+
+def _timed_out(ticket: Ticket, now: float, when: str) -> Broken:
+    message = f"the time allowed for the request was over {when}, {now - ticket.submitted:.1f} s after it was taken on"
+    return Broken("timeout", message)
 
 
 class Engine:
@@ -51,6 +56,8 @@ class Engine:
         self._since = time.monotonic()
         self._mean_seconds = 1.0
         self._given_up = False
+        self._next_deadline = inf
+        """The first deadline of those who wait, or one that is over."""
         self._stopping = False
         self._failed: str | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -68,14 +75,18 @@ class Engine:
             self._thread.join()
         self._context.close()
 
-    def submit(self, generations: Sequence[Generation], on_event: Sequence[Callable[[Event], None]]) -> list[Ticket]:
+    def submit(
+        self, generations: Sequence[Generation], on_event: Sequence[Callable[[Event], None]], deadline: float
+    ) -> list[Ticket]:
         """Queue all of `generations` or none; their events go to the `on_event` of the same index.
 
+        What has not ended by `deadline` (monotonic, in seconds) ends as `Broken` with the code `timeout`.
         Raises `QueueFullError`, and `StoppedError` when the engine takes no more work. The caller has checked that each
         prompt holds at least one token and leaves room for one in `limits.context_tokens`.
         """
         now = time.monotonic()
-        tickets = [Ticket(*pair, submitted=now) for pair in zip(generations, on_event, strict=True)]
+        pairs = zip(generations, on_event, strict=True)
+        tickets = [Ticket(*pair, submitted=now, deadline=deadline) for pair in pairs]
         with self._changed:
             if self._stopping or self._failed:
                 raise StoppedError(self._failed or "the worker is shutting down")
@@ -85,6 +96,7 @@ class Engine:
             if not load:
                 self._since = now
             self._waiting.extend(tickets)
+            self._next_deadline = min(self._next_deadline, deadline)
             self._changed.notify()
         return tickets
 
@@ -144,26 +156,24 @@ class Engine:
         self._hand_over()
 
     def _drop_ended(self, now: float) -> None:
-        """Let go of whom was given up, and of whom took longer than allowed."""
-        oldest = now - self.limits.max_answer_seconds
-        # Tickets wait in order of arrival: while nobody was given up, the first one tells about all.
-        if self._given_up or (self._waiting and self._waiting[0].submitted < oldest):
-            kept = [ticket for ticket in self._waiting if not self._drop_waiting(ticket, now, oldest)]
-            self._waiting = deque(kept)
+        """Let go of whom was given up, and of whose time is over."""
+        if self._given_up or self._next_deadline <= now:
+            self._waiting = deque(ticket for ticket in self._waiting if not self._drop_waiting(ticket, now))
+            self._next_deadline = min((ticket.deadline for ticket in self._waiting), default=inf)
         for sequence in list(self._running.values()):
             if sequence.ticket.cancelled:
                 self._release(sequence, "cancelled")
-            elif sequence.ticket.submitted < oldest:
-                self._events.append((sequence.ticket, sequence.finish("length")))
-                self._release(sequence, "length")
+            elif sequence.ticket.deadline <= now:
+                done = f"after {sequence.generated} tokens" if sequence.generated else "while the prompt was read"
+                self._events.append((sequence.ticket, _timed_out(sequence.ticket, now, done)))
+                self._release(sequence, "expired")
         self._given_up = False
 
-    def _drop_waiting(self, ticket: Ticket, now: float, oldest: float) -> bool:
-        if not ticket.cancelled and ticket.submitted >= oldest:
+    def _drop_waiting(self, ticket: Ticket, now: float) -> bool:
+        if not ticket.cancelled and ticket.deadline > now:
             return False
         if not ticket.cancelled:
-            message = f"the request waited {self.limits.max_answer_seconds:g} s for its turn"
-            self._events.append((ticket, Broken("too_long_in_queue", message)))
+            self._events.append((ticket, _timed_out(ticket, now, "while it waited for its turn")))
         if self.observer:
             self.observer.ended("cancelled" if ticket.cancelled else "expired", now - ticket.submitted, None)
         return True
@@ -199,6 +209,8 @@ class Engine:
             if item.last:
                 sampled.append((sequence, index))
         result = self._context.decode(self._batch)
+        if self.model.step_delay:
+            time.sleep(self.model.step_delay)
         if result:
             self._give_up(work, result)
             return
@@ -218,7 +230,7 @@ class Engine:
             sequence.first_token_at = time.monotonic()
             if self.observer:
                 self.observer.first_token(sequence.first_token_at - sequence.ticket.submitted)
-        event = sequence.accept(token, self.model.piece(token), ends=self.model.ends(token))
+        event = sequence.accept(token, self.model.tokenizer.piece(token), ends=self.model.tokenizer.ends(token))
         if event is not None:
             self._events.append((sequence.ticket, event))
         if isinstance(event, Finished):

@@ -46,7 +46,6 @@ class Limits:
     sequences: int
     prompt_chunk_tokens: int
     max_queue: int
-    max_answer_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Finished:
 class Broken:
     """The sequence ended because something failed; `message` is fit for a client, `code` is a fixed word."""
 
-    code: Literal["engine_failed", "shutting_down", "too_long_in_queue"]
+    code: Literal["engine_failed", "shutting_down", "timeout"]
     message: str
 
 

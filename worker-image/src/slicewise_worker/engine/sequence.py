@@ -19,12 +19,14 @@ S = TypeVar("S")
 class Ticket:
     """A submitted generation, as the one who asked for it holds it.
 
-    `on_event` is called where the engine's `notify` says; `submitted` is monotonic, in seconds.
+    `on_event` is called where the engine's `notify` says; `submitted` and `deadline` are monotonic, in seconds.
     """
 
     generation: Generation
     on_event: Callable[[Event], None]
     submitted: float
+    deadline: float
+    """When its time is over, waiting or running: what it has so far is no answer then."""
     cancelled: bool = False
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import llama_cpp
+from slicewise_worker.engine.binding import api
 
 _GPU_TYPES = frozenset({1, 2})
 """GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU in ggml-backend.h."""
@@ -32,7 +32,7 @@ class _Found:
 
 
 def _found_devices() -> list[_Found]:
-    ggml = ctypes.CDLL(str(Path(llama_cpp.__file__).parent / "lib" / "libggml.so"))
+    ggml = ctypes.CDLL(str(Path(api.__file__).parent / "lib" / "libggml.so"))
     ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
     ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
     ggml.ggml_backend_dev_description.restype = ctypes.c_char_p
@@ -54,7 +54,7 @@ def choose_device(asked: Literal["cpu", "gpu"]) -> Device:
         return Device(cpu, on_gpu=False, reason="")
     if gpu := next((device for device in found if device.gpu), None):
         return Device(gpu.name, on_gpu=True, reason="", free_bytes=gpu.free_bytes)
-    if llama_cpp.llama_supports_gpu_offload():
+    if api.llama_supports_gpu_offload():
         reason = "llama.cpp found no GPU: does the pod hold a slice, and does the node have its driver?"
     else:
         reason = "this build of llama.cpp has no GPU backend: the slice is held, the CPU computes"

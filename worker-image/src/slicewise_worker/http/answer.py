@@ -57,8 +57,8 @@ def deliver_into(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Ticket
 
 
 def broken(event: Broken) -> ApiError:
-    """Return the error that a client sees when its generation broke; a retry elsewhere may help with all but a failure."""
-    status = 500 if event.code == "engine_failed" else 503
+    """Return the error that a client sees when its generation broke; a retry elsewhere may help where a worker shuts down."""
+    status = {"engine_failed": 500, "shutting_down": 503, "timeout": 504}[event.code]
     return ApiError(status, event.message, code=event.code, retry_after=1 if status == 503 else 0)
 
 
@@ -69,21 +69,22 @@ class ClientGoneError(Exception):
 class Answer:
     """The generations of one request, as they come."""
 
-    def __init__(self, engine: Engine, generations: Sequence[Generation], prompt_tokens: int) -> None:
+    def __init__(self, engine: Engine, generations: Sequence[Generation], prompt_tokens: int, deadline: float) -> None:
         """Submit `generations`, all or none; raises `ApiError` when the worker takes no more.
 
-        `prompt_tokens` is what `usage` reports: a prompt that several choices share counts once.
+        `deadline` is monotonic, in seconds. `prompt_tokens` is what `usage` reports: a prompt that several choices share counts once.
         """
         self._engine = engine
         self._pending: dict[int, Piece | Finished] = {}
         self._broken: Broken | None = None
         self._come = asyncio.Event()
         self._open = len(generations)
+        self.deadline = deadline
         self.prompt_tokens = prompt_tokens
         self.generated = [0] * len(generations)
         sinks = [partial(self._put, index) for index in range(len(generations))]
         try:
-            self._tickets = engine.submit(generations, sinks)
+            self._tickets = engine.submit(generations, sinks, deadline)
         except QueueFullError as error:
             raise not_started(str(error), "queue_full", error.retry_after) from error
         except StoppedError as error:

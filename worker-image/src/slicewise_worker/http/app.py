@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Verdict, WorkerState, livez, readyz, startupz
+from slicewise_worker.http.answer import ClientGoneError
 from slicewise_worker.http.completions import Served, chat, completion
 from slicewise_worker.http.errors import ApiError, not_started, on_api_error, on_http_exception, on_surprise
 from slicewise_worker.settings import WorkerSettings
@@ -88,7 +89,10 @@ def _generate(worker: Worker, handler: Callable[[Request, Served], Awaitable[Res
         if worker.served is None:
             message = f"The worker is not ready: {startupz(worker.state).message}."
             raise not_started(message, "not_ready")
-        return await handler(request, worker.served)
+        try:
+            return await handler(request, worker.served)
+        except (ClientGoneError, ClientDisconnect):
+            return Response(status_code=499)
 
     return answer
 

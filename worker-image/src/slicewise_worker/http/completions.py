@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import Finished, Generation, Piece
-from slicewise_worker.http.answer import Answer, ClientGoneError, unless_gone
+from slicewise_worker.engine.tokenizer import TooLongError
+from slicewise_worker.http.answer import Answer, unless_gone
 from slicewise_worker.http.chat_template import ChatTemplate
 from slicewise_worker.http.errors import ApiError, from_validation
+from slicewise_worker.http.intake import Intake, Wanted
 from slicewise_worker.http.schema import ChatRequest, CompletionRequest
 from slicewise_worker.http.shape import ChatShape, CompletionShape, Shape
 
@@ -27,6 +29,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 DEFAULT_COMPLETION_TOKENS = 16
 """OpenAI's default for `/v1/completions`."""
+_LAST_BYTES_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +42,58 @@ class Served:
     """What clients may send as `model`: the name and its aliases."""
     engine: Engine
     template: ChatTemplate
-    max_body_bytes: int
+    intake: Intake
 
 
-async def read_body(request: Request, kind: type[Body], limit: int) -> Body:
-    """Return the validated body; raises `ApiError` when it is too large, no JSON, or has a wrong field."""
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > limit:
-            raise ApiError(413, f"The body is larger than {limit} bytes.", code="body_too_large")
+def parse(data: bytes, kind: type[Body]) -> Body:
+    """Return the validated body; raises `ApiError` when it is no JSON, or has a wrong field."""
     try:
-        return kind.model_validate_json(bytes(data))
+        return kind.model_validate_json(data)
     except ValidationError as error:
         raise from_validation(error) from error
 
 
 async def chat(request: Request, served: Served) -> Response:
     """Answer a conversation."""
-    body = await read_body(request, ChatRequest, served.max_body_bytes)
-    _check_model(body.model, served)
 
-    def tokenize() -> tuple[int, ...]:
-        return tuple(served.engine.model.tokenize(served.template.render(body.messages)))
+    def prepare(data: bytes, wanted: Wanted) -> tuple[ChatRequest, list[tuple[int, ...]]]:
+        body = parse(data, ChatRequest)
+        _check_model(body.model, served)
+        most = served.engine.limits.context_tokens * served.engine.model.tokenizer.longest
+        if (size := sum(len(message.content) for message in body.messages)) > most:
+            raise _too_long(-(-size // served.engine.model.tokenizer.longest), served.engine, "messages")
+        return body, [_tokenize(served.template.render(body.messages), served.engine, "messages", wanted)]
 
-    prompt = await asyncio.to_thread(tokenize)
-    _check_prompt(prompt, served.engine, "messages")
-    limit = body.max_completion_tokens or body.max_tokens or served.engine.limits.context_tokens
-    return await _answer(request, served, body, [prompt], limit, ChatShape())
+    deadline = served.intake.deadline(request)
+    body, prompts = await served.intake.prepare(request, deadline, prepare)
+    limit = _limit(body.max_completion_tokens or body.max_tokens, served.engine.limits.context_tokens, served)
+    return await _answer(request, _Asked(served, body, prompts, limit, deadline), ChatShape())
 
 
 async def completion(request: Request, served: Served) -> Response:
     """Continue one or more prompts."""
-    body = await read_body(request, CompletionRequest, served.max_body_bytes)
-    _check_model(body.model, served)
-    model = served.engine.model
 
-    def tokenize() -> list[tuple[int, ...]]:
-        return [tuple(model.tokenize(prompt)) if isinstance(prompt, str) else prompt for prompt in body.prompt]
+    def prepare(data: bytes, wanted: Wanted) -> tuple[CompletionRequest, list[tuple[int, ...]]]:
+        body = parse(data, CompletionRequest)
+        _check_model(body.model, served)
+        _check_count(body, len(body.prompt), served.engine)
+        prompts = [
+            _tokenize(prompt, served.engine, "prompt", wanted) if isinstance(prompt, str) else prompt
+            for prompt in body.prompt
+        ]
+        for prompt in prompts:
+            _check_prompt(prompt, served.engine, "prompt")
+        return body, prompts
 
-    prompts = await asyncio.to_thread(tokenize)
-    for prompt in prompts:
-        _check_prompt(prompt, served.engine, "prompt")
-    return await _answer(
-        request, served, body, prompts, body.max_tokens or DEFAULT_COMPLETION_TOKENS, CompletionShape()
-    )
+    deadline = served.intake.deadline(request)
+    body, prompts = await served.intake.prepare(request, deadline, prepare)
+    limit = _limit(body.max_tokens, DEFAULT_COMPLETION_TOKENS, served)
+    return await _answer(request, _Asked(served, body, prompts, limit, deadline), CompletionShape())
+
+
+def _limit(asked: int | None, default: int, served: Served) -> int:
+    """Return the tokens to generate at most; -1 asks for as many as the context has room for."""
+    return served.engine.limits.context_tokens if asked == -1 else asked or default
 
 
 def _check_model(name: str, served: Served) -> None:
@@ -92,39 +102,65 @@ def _check_model(name: str, served: Served) -> None:
         raise ApiError(404, message, code="model_not_found", param="model")
 
 
+def _check_count(body: ChatRequest | CompletionRequest, prompts: int, engine: Engine) -> None:
+    """Refuse more answers than there are slots, before any prompt is tokenized."""
+    choices = body.n or 1
+    if choices * prompts > engine.limits.sequences:
+        param = "n" if choices > 1 else "prompt"
+        most = engine.limits.sequences
+        message = f"Invalid '{param}': {choices * prompts} answers at once, this worker gives at most {most}."
+        raise ApiError(400, message, code="invalid_value", param=param)
+
+
+def _tokenize(text: str, engine: Engine, param: str, wanted: Wanted) -> tuple[int, ...]:
+    """Return the tokens of a prompt that fits; raises `ApiError`, for one that cannot fit before it is tokenized."""
+    try:
+        tokens = tuple(engine.model.tokenizer.tokenize(text, engine.limits.context_tokens - 1, wanted))
+    except TooLongError as error:
+        raise _too_long(error.at_least, engine, param) from error
+    _check_prompt(tokens, engine, param)
+    return tokens
+
+
+def _too_long(at_least: int, engine: Engine, param: str) -> ApiError:
+    context = engine.limits.context_tokens
+    message = (
+        f"The prompt has {at_least} tokens or more, and the context of this model is {context} tokens, "
+        "at least one of which is for the answer. Shorten the prompt."
+    )
+    return ApiError(400, message, code="context_length_exceeded", param=param)
+
+
 def _check_prompt(prompt: Sequence[int], engine: Engine, param: str) -> None:
     if not prompt:
         raise ApiError(400, f"Invalid '{param}': it holds no token.", code="invalid_value", param=param)
-    context = engine.limits.context_tokens
-    if len(prompt) >= context:
-        message = (
-            f"The prompt has {len(prompt)} tokens, and the context of this model is {context} tokens, "
-            "at least one of which is for the answer. Shorten the prompt."
-        )
-        raise ApiError(400, message, code="context_length_exceeded", param=param)
+    if len(prompt) >= engine.limits.context_tokens:
+        raise _too_long(len(prompt), engine, param)
     if (wrong := next((token for token in prompt if not 0 <= token < engine.model.vocabulary), None)) is not None:
         message = f"Invalid '{param}': {wrong} is no token of this model (0 to {engine.model.vocabulary - 1})."
         raise ApiError(400, message, code="invalid_value", param=param)
 
 
-async def _answer(
-    request: Request,
-    served: Served,
-    body: ChatRequest | CompletionRequest,
-    prompts: Sequence[tuple[int, ...]],
-    limit: int,
-    shape: Shape,
-) -> Response:
-    choices = body.n or 1
-    most = served.engine.limits.sequences
-    if choices * len(prompts) > most:
-        param = "n" if choices > 1 else "prompt"
-        message = f"Invalid '{param}': {choices * len(prompts)} answers at once, this worker gives at most {most}."
-        raise ApiError(400, message, code="invalid_value", param=param)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that is ready for the engine."""
+
+    served: Served
+    body: ChatRequest | CompletionRequest
+    prompts: Sequence[tuple[int, ...]]
+    limit: int
+    deadline: float
+
+
+async def _answer(request: Request, asked: _Asked, shape: Shape) -> Response:
+    served, body = asked.served, asked.body
+    _check_count(body, len(asked.prompts), served.engine)
     generations = [
-        Generation(prompt, limit, body.sampling(choice), body.stop) for prompt in prompts for choice in range(choices)
+        Generation(prompt, asked.limit, body.sampling(choice), body.stop)
+        for prompt in asked.prompts
+        for choice in range(body.n or 1)
     ]
-    answer = Answer(served.engine, generations, sum(map(len, prompts)))
+    answer = Answer(served.engine, generations, sum(map(len, asked.prompts)), asked.deadline)
     head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.model_name}
     streaming = False
     try:
@@ -135,8 +171,6 @@ async def _answer(
         first = await unless_gone(request, answer.next())
         streaming = True
         return _AnswerStream(answer, _stream(answer, first, shape, head, usage=usage))
-    except (ClientGoneError, ClientDisconnect):
-        return Response(status_code=499)
     finally:
         if not streaming:
             answer.close()
@@ -168,7 +202,9 @@ class _AnswerStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            # A client that reads too slowly, or not at all, holds nothing for longer than its request may take.
+            async with asyncio.timeout_at(self._answer.deadline + _LAST_BYTES_SECONDS):
+                await super().__call__(scope, receive, send)
         finally:
             self._answer.close()
 

@@ -16,6 +16,9 @@ from starlette.responses import JSONResponse
 
 log = logging.getLogger(__name__)
 
+PATHS = "POST /v1/chat/completions, POST /v1/completions, GET /v1/models and GET /v1/models/{name}"
+"""What clients may ask for. Probes, metrics and `/v1/worker` are for the cluster."""
+
 NOT_STARTED = {"x-slicewise-not-started": "1"}
 """Tells the gateway that nothing was done for the request, so that it may ask another worker."""
 
@@ -87,7 +90,11 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
-    return respond(ApiError(error.status_code, f"{request.method} {request.url.path}: {error.detail}", code=code))
+    path = request.url.path if len(request.url.path) <= 200 else f"{request.url.path[:197]}..."
+    message = f"{request.method} {path}: {error.detail}"
+    if error.status_code == 404:
+        message += f". This worker answers at {PATHS}."
+    return respond(ApiError(error.status_code, message, code=code))
 
 
 async def on_surprise(request: Request, error: Exception) -> JSONResponse:

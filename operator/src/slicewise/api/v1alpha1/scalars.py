@@ -120,7 +120,9 @@ Cpu = Annotated[
 ]
 
 Milliseconds = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1ms", "1h", "600ms")]
-Seconds = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", "1h", "90s")]
+LONGEST_REQUEST: Final = "1h"
+"""Of any pool: workers are made for it."""
+Seconds = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", LONGEST_REQUEST, "90s")]
 Minutes = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", "24h", "15m")]
 Hours = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", "168h", "60m")]
 

@@ -1,0 +1,124 @@
+"""The tokenizer of a model: text to tokens within bounds, tokens to bytes. May be used from any thread.
+
+Beside `llama.py` the only module that calls llama.cpp.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any, Final
+
+from slicewise_worker.engine.binding import api
+from slicewise_worker.engine.segments import SEGMENT_CHARACTERS, Segments
+
+# The kinds of token that llama.cpp looks for in a text before it tokenizes the rest (llama.h).
+_SPECIAL: Final = api.LLAMA_TOKEN_ATTR_CONTROL | api.LLAMA_TOKEN_ATTR_USER_DEFINED | api.LLAMA_TOKEN_ATTR_UNKNOWN
+_LONGEST_PIECE: Final = 4096
+
+
+class TooLongError(Exception):
+    """The text cannot fit; `at_least` tokens are in it."""
+
+    def __init__(self, at_least: int) -> None:
+        super().__init__(f"at least {at_least} tokens")
+        self.at_least = at_least
+
+
+class GivenUpError(Exception):
+    """Nobody waits for the tokens any longer."""
+
+
+def _wanted() -> bool:
+    return True
+
+
+class Tokenizer:
+    """The vocabulary of a loaded model; `size` tokens."""
+
+    def __init__(self, model: Any, segment: int = SEGMENT_CHARACTERS) -> None:
+        """Read what bounds need off the vocabulary: special tokens and the longest token."""
+        self._vocab: Any = api.llama_model_get_vocab(model)
+        self.size: int = api.llama_vocab_n_tokens(self._vocab)
+        self._pieces: dict[int, bytes] = {}
+        self.bos = self._special_text(api.llama_vocab_bos(self._vocab))
+        self.eos = self._special_text(api.llama_vocab_eos(self._vocab))
+        special, self.longest = self._survey()
+        """Bytes of the longest token: no text of more than this many bytes a token fits into a number of tokens."""
+        byte_pairs = api.llama_vocab_type(self._vocab) == api.LLAMA_VOCAB_TYPE_BPE
+        self._segments = Segments(special, between_words=byte_pairs, size=segment)
+        framing = self._tokens("", frame=True)
+        begins = framing[:1] == [api.llama_vocab_bos(self._vocab)]
+        self._head, self._tail = (framing[:1], framing[1:]) if begins else ([], framing)
+
+    def tokenize(self, text: str, most: int | None = None, wanted: Callable[[], bool] = _wanted) -> list[int]:
+        """Return the tokens of `text`, its control tokens recognised, a BOS in front where the model wants one.
+
+        With `most`, raises `TooLongError` as soon as it is known that there are more tokens than that, for a text that
+        is too long for any tokenization before it is touched. Raises `GivenUpError` once `wanted` says no, between segments.
+        """
+        # A surrogate has no bytes; what a client cannot send either becomes a question mark.
+        text = text.encode("utf-8", "replace").decode()
+        if most is not None and len(text.encode()) > most * self.longest:
+            raise TooLongError(-(-len(text.encode()) // self.longest))
+        frame = not (self.bos and text.startswith(self.bos))
+        parts = [*self._segments.cut(text)]
+        if len(parts) == 1:
+            tokens = self._tokens(text, frame=frame)
+        else:
+            tokens = [*self._head] if frame else []
+            for part in parts:
+                if not wanted():
+                    raise GivenUpError
+                if most is not None and len(tokens) > most:
+                    break
+                tokens += self._tokens(part, frame=False)
+            tokens += self._tail if frame else []
+        if most is not None and len(tokens) > most:
+            raise TooLongError(len(tokens))
+        return tokens
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes that `token` stands for; nothing for control tokens."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._render(token, special=False)
+        return piece
+
+    def ends(self, token: int) -> bool:
+        """Whether `token` ends a generation."""
+        return bool(api.llama_vocab_is_eog(self._vocab, token))
+
+    def _survey(self) -> tuple[set[str], int]:
+        """Return the texts of all special tokens, and the bytes of the longest token of all."""
+        buffer = ctypes.create_string_buffer(_LONGEST_PIECE)
+        special: set[str] = set()
+        longest = 1
+        for token in range(self.size):
+            count = api.llama_token_to_piece(self._vocab, token, buffer, _LONGEST_PIECE, 0, True)
+            longest = max(longest, abs(count))
+            if api.llama_vocab_get_attr(self._vocab, token) & _SPECIAL:
+                special.add(api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace"))
+        return special, longest
+
+    def _tokens(self, text: str, *, frame: bool) -> list[int]:
+        data = text.encode()
+        room = len(data) + 8
+        while True:
+            buffer = (api.llama_token * room)()
+            count = api.llama_tokenize(self._vocab, data, len(data), buffer, room, frame, True)
+            if count >= 0:
+                return list(buffer[:count])
+            room = -count
+
+    def _render(self, token: int, *, special: bool) -> bytes:
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            count = api.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
+            if count >= 0:
+                return bytes(buffer.raw[:count])
+            room = -count
+
+    def _special_text(self, token: int) -> str:
+        return "" if token < 0 else self._render(token, special=True).decode("utf-8", "replace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def test_several_choices_are_queued_all_or_none(tiny: Path, bench) -> None:
     engine = bench(tiny, sequences=2, max_queue=1, context_tokens=16384)
     _, ticket = engine.submit(Generation(engine.tokens("Hello"), ENDLESS, GREEDY))
     with pytest.raises(QueueFullError):
-        engine.engine.submit([Generation((1,), 1)] * 3, [lambda _event: None] * 3)
+        engine.engine.submit([Generation((1,), 1)] * 3, [lambda _event: None] * 3, inf)
     progress = engine.engine.progress()
     assert progress.running + progress.waiting == 1
     engine.engine.cancel([ticket])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -33,11 +33,13 @@ def check(kind: type[BaseModel], body: dict[str, Any]) -> None:
         assert len(refused.message) < 1000
 
 
+@settings(deadline=None)
 @given(bodies(ChatRequest, {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}))
 def test_any_conversation(body: dict[str, Any]) -> None:
     check(ChatRequest, body)
 
 
+@settings(deadline=None)
 @given(bodies(CompletionRequest, {"model": "chat", "prompt": "Hi"}))
 def test_any_prompt(body: dict[str, Any]) -> None:
     check(CompletionRequest, body)

@@ -22,13 +22,23 @@ WRONG_FIELDS = [
     ({"temperature": 2.5}, "temperature", "less than or equal to 2"),
     ({"temperature": "warm"}, "temperature", "number"),
     ({"temperature": -1}, "temperature", "greater than or equal to 0"),
-    ({"top_p": 0}, "top_p", "greater than 0"),
-    ({"top_k": -1}, "top_k", "greater than or equal to 0"),
+    ({"top_p": -0.1}, "top_p", "greater than or equal to 0"),
+    ({"top_k": -2}, "top_k", "greater than or equal to -1"),
+    ({"top_k": 1.5}, "top_k", "integer"),
+    ({"repetition_penalty": 1.1}, "repetition_penalty", "should be 1"),
     ({"min_p": 1.5}, "min_p", "less than or equal to 1"),
     ({"frequency_penalty": 3}, "frequency_penalty", "less than or equal to 2"),
     ({"presence_penalty": -3}, "presence_penalty", "greater than or equal to -2"),
     ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
+    ({"max_tokens": -2}, "max_tokens", "-1 for as many"),
+    ({"max_tokens": True}, "max_tokens", "integer"),
     ({"max_completion_tokens": 1.5}, "max_completion_tokens", "integer"),
+    ({"reasoning_effort": "high"}, "reasoning_effort", "remove it"),
+    (
+        {"messages": [{"role": "assistant", "tool_calls": [{"id": "x"}], "content": ""}]},
+        "messages[0].tool_calls",
+        "not supported",
+    ),
     ({"n": 0}, "n", "greater than or equal to 1"),
     ({"n": 3}, "n", "at most 2"),
     ({"seed": "x"}, "seed", "integer"),
@@ -41,7 +51,7 @@ WRONG_FIELDS = [
     ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role", "'user'"),
     ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "string or a list of text parts"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content", '"type": "text"'),
-    ({"messages": [{"role": "user", "content": "x", "audio": 1}]}, "messages[0].audio", "remove it"),
+    ({"messages": [{"role": "user", "content": "x", "audio": 1}]}, "messages[0].audio", "leave it out"),
     ({"response_format": {"type": "json_object"}}, "response_format.type", "'text'"),
     ({"logprobs": True}, "logprobs", "not supported"),
     ({"tools": [{"type": "function"}]}, "tools", "not supported"),
@@ -90,10 +100,52 @@ def test_fields_that_ask_for_nothing_are_accepted(chat_worker) -> None:
         "stop": None,
         "store": False,
         "metadata": {"a": "b"},
-        "service_tier": "auto",
-        "max_tokens": 3,
+        "service_tier": "flex",
+        "safety_identifier": "s",
+        "prompt_cache_key": "k",
+        "prompt_cache_retention": "24h",
+        "cache_prompt": True,
+        "repetition_penalty": 1.0,
+        "top_logprobs": 0,
+        "modalities": ["text"],
+        "functions": [],
+        "function_call": "none",
+        "a_field_of_some_client": None,
+        "max_tokens": 3.0,
+        "n": 1.0,
+        "top_k": -1,
+        "top_p": 0,
+        "messages": [
+            {"role": "user", "content": "Hi", "audio": None},
+            {
+                "role": "assistant",
+                "content": "Hello",
+                "tool_calls": None,
+                "refusal": None,
+                "annotations": [],
+                "function_call": None,
+                "reasoning_content": "They greet me.",
+                "a_field_of_some_server": None,
+            },
+            {"role": "user", "content": "And now?"},
+        ],
     }
-    assert chat_worker.post("/v1/chat/completions", CHAT | harmless).status_code == 200
+    answer = chat_worker.post("/v1/chat/completions", CHAT | harmless)
+    assert (answer.status_code, answer.json()["usage"]["completion_tokens"]) == (200, 3)
+
+
+@pytest.mark.parametrize("change", [{"top_p": 0}, {"top_k": 1}, {"top_k": 1.0}])
+def test_where_one_token_is_left_nothing_is_left_to_chance(chat_worker, change: dict[str, Any]) -> None:
+    asked = CHAT | {"max_tokens": 20, "temperature": 2} | change
+    answers = [chat_worker.post("/v1/chat/completions", asked | {"seed": seed}).json() for seed in range(4)]
+    assert len({answer["choices"][0]["message"]["content"] for answer in answers}) == 1
+
+
+def test_no_limit_of_its_own_lets_an_answer_use_what_room_there_is(chat_worker) -> None:
+    """A plain completion has 16 tokens otherwise."""
+    whole = chat_worker.post("/v1/completions", PLAIN | {"prompt": [5] * 491, "max_tokens": -1, "temperature": 0})
+    choice = whole.json()["choices"][0]
+    assert choice["finish_reason"] == "stop" or whole.json()["usage"]["completion_tokens"] == 512 - 491
 
 
 @pytest.mark.parametrize("missing", ["model", "messages"])
@@ -112,7 +164,7 @@ def test_a_body_that_is_no_object_is_refused(chat_worker, body: bytes) -> None:
 
 
 def test_a_body_beyond_the_limit_is_refused_without_reading_it_all(chat_worker) -> None:
-    response = chat_worker.post("/v1/chat/completions", CHAT | {"user": "x" * (1 << 21)})
+    response = chat_worker.post("/v1/chat/completions", CHAT | {"user": "x" * (17 << 20)})
     assert (response.status_code, error_of(response)["code"]) == (413, "body_too_large")
 
 
@@ -140,6 +192,12 @@ def test_unknown_paths_answer_in_the_same_shape(chat_worker, method: str, path: 
     response = httpx2.request(method, f"{chat_worker.url}{path}")
     assert response.status_code == status
     assert path in error_of(response)["message"]
+
+
+def test_an_unknown_path_is_told_all_that_there_are(chat_worker) -> None:
+    message = error_of(httpx2.get(f"{chat_worker.url}/v1/nothing"))["message"]
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/models/{name}"):
+        assert path in message
 
 
 def test_refusals_are_counted(chat_worker) -> None:

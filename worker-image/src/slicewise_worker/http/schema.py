@@ -1,14 +1,15 @@
 """The request bodies: OpenAI's fields that this worker acts on, each with its bounds.
 
 A field that is not here is refused by name, and so is a value that this version does not act on: an answer that silently
-ignores what was asked for is worse than none. Null means "not given", as OpenAI's clients send it.
+ignores what was asked for is worse than none. Null means "not given", also for a field that is not known. Fields that
+change no answer (who asks, how it is billed or cached) are accepted, and so are values that ask for what is done anyway.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from slicewise_worker.engine.request import Sampling
@@ -59,19 +60,42 @@ def _prompts(value: Any) -> Any:
     raise PydanticCustomError("prompt", "must be a string, a list of strings, or a list of token numbers")
 
 
+def _whole(value: Any) -> Any:
+    """Take `8.0` for 8, as clients in languages with one type of number send it."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
 def _unsupported(value: Any) -> Any:
     """Refuse what this version does not act on; null, false and empty ask for nothing."""
-    if value is None or value is False or value in ({}, []):
+    if value is None or value is False or value in ({}, [], ""):
         return None
     raise PydanticCustomError("unsupported", "is not supported by this worker; leave it out")
 
 
 Unsupported = Annotated[None, BeforeValidator(_unsupported)]
-Tokens = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+def _limit(value: int) -> int:
+    if value == 0 or value < -1:
+        raise PydanticCustomError("limit", "must be greater than or equal to 1, or -1 for as many as there is room for")
+    return value
+
+
+Tokens = Annotated[Whole, AfterValidator(_limit)]
+Neutral = Literal[1]
+"""A factor that changes nothing."""
 
 
 class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_not_given(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: given for name, given in value.items() if given is not None or name in cls.model_fields}
 
 
 class Message(_Closed):
@@ -80,7 +104,13 @@ class Message(_Closed):
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[str, BeforeValidator(_content)]
     name: str | None = None
-    refusal: None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    """What a model thought before it answered: templates leave it out of a conversation that goes on, and so does this worker."""
+    tool_calls: Unsupported = None
+    function_call: Unsupported = None
+    audio: Unsupported = None
+    annotations: Unsupported = None
 
 
 class StreamOptions(_Closed):
@@ -101,19 +131,30 @@ class _Generate(_Closed):
 
     model: str
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """0 leaves the most likely token alone."""
+    top_k: Annotated[Whole, Field(ge=-1, le=1_000_000)] | None = None
+    """0 and -1 keep all tokens."""
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    seed: Annotated[Whole, Field(ge=-(2**63), lt=2**63)] | None = None
     max_tokens: Tokens | None = None
-    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    n: Annotated[Whole, Field(ge=1, le=128)] | None = None
     stop: Annotated[tuple[str, ...], BeforeValidator(_stops)] = ()
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    user: str | None = None
+    repeat_penalty: Neutral | None = None
+    repetition_penalty: Neutral | None = None
     logit_bias: Unsupported = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    cache_prompt: bool | None = None
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
 
     def sampling(self, choice: int) -> Sampling:
         """Return how the choice with this index is sampled; each choice of a seeded request has a seed of its own."""
@@ -122,6 +163,8 @@ class _Generate(_Closed):
             for name in ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty")
             if (value := getattr(self, name)) is not None
         }
+        if given.get("top_k") == -1:
+            given["top_k"] = 0
         return Sampling(**given, seed=None if self.seed is None else self.seed + choice)
 
 
@@ -130,13 +173,13 @@ class ChatRequest(_Generate):
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
     max_completion_tokens: Tokens | None = None
-    metadata: dict[str, str] | None = None
-    store: bool | None = None
-    service_tier: Literal["auto", "default"] | None = None
     response_format: TextFormat | None = None
+    modalities: list[Literal["text"]] | None = None
     logprobs: Unsupported = None
-    top_logprobs: Unsupported = None
+    top_logprobs: Literal[0] | None = None
     tools: Unsupported = None
+    functions: Unsupported = None
+    function_call: Literal["none", "auto"] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool | None = None
 

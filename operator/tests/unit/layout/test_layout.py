@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from slicewise.api.v1alpha1 import Reason
 
 BARE_PLURAL = re.compile(
@@ -93,3 +95,16 @@ def test_every_decision_has_a_number_of_its_own_and_a_line_in_the_list() -> None
     assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
     listed = re.findall(r"^\| \[\d{4}\]\(([^)]+)\)", (folder / "README.md").read_text(), re.MULTILINE)
     assert listed == names
+
+
+LEFT_OVER = re.compile(r"\b(TABLE|TODO|FIXME|TBD|XXX)\b|<!--[^>]*: begin -->\s*<!--[^>]*: end -->")
+
+
+@pytest.mark.parametrize("words", ["TABLE", "see TODO: later", "<!-- x: begin -->\n\n<!-- x: end -->"])
+def test_a_left_over_is_found(words: str) -> None:
+    assert LEFT_OVER.search(words)
+
+
+def test_no_document_has_a_word_where_something_was_to_be_filled_in() -> None:
+    found = {name: match[0] for name in tracked("*.md") if (match := LEFT_OVER.search((ROOT / name).read_text()))}
+    assert found == {}

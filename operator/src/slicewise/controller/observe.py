@@ -242,7 +242,8 @@ def named_references(pool: InferencePool) -> tuple[str | None, tuple[str, ...]]:
         gateway.tenant_keys_secret_ref if gateway else None,
         cache.redis_secret_ref if cache else None,
     )
-    return claim, tuple(secret.name for secret in secrets if secret is not None)
+    shaped = [name for name, _ in pool.spec.worker.secrets] if pool.spec.worker else []
+    return claim, tuple(dict.fromkeys([*(secret.name for secret in secrets if secret is not None), *shaped]))
 
 
 def _unasked(pod: PodRecord) -> bool:

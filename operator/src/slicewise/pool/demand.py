@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,13 +45,13 @@ class Demand:
     """Where workers of the wanted revision may be."""
     nodes: tuple[ObservedNode, ...]
     """The nodes as that placement sees them."""
-    same_nodes: bool
-    """Whether the wanted revision may run on every node that the stable one may run on."""
+    stable_nodes: tuple[ObservedNode, ...]
+    """The nodes as the placement of the stable revision sees them."""
 
     @property
     def exchangeable(self) -> bool:
-        """Whether a slice that a stable worker leaves fits the wanted revision."""
-        return self.profile.resource == self.stable_profile.resource and self.same_nodes
+        """Whether a slice that a stable worker leaves fits the wanted revision, on a node that this one may use."""
+        return self.profile.resource == self.stable_profile.resource
 
 
 def read_demand(pool: InferencePool, observed: ObservedPool, state: RolloutState) -> Demand | NoProfile:
@@ -94,7 +94,7 @@ def read_demand(pool: InferencePool, observed: ObservedPool, state: RolloutState
         workers,
         placement=placement,
         nodes=nodes,
-        same_nodes=_reaches(nodes, stable_nodes),
+        stable_nodes=stable_nodes,
     )
 
 
@@ -104,12 +104,6 @@ def _placement_of(revision: ObservedRevision | None, pool: InferencePool, observ
         return read_placement(placed(merge(observed.worker_defaults, pool.spec.worker)))
     template = revision.data.get("template") or {}
     return read_placement(template.get("spec") or {})
-
-
-def _reaches(nodes: Iterable[ObservedNode], stable_nodes: Iterable[ObservedNode]) -> bool:
-    """Whether the wanted revision may run on every node that the stable one may run on."""
-    open_nodes = {node.name for node in nodes if not (node.tainted or node.excluded)}
-    return all(node.name in open_nodes for node in stable_nodes if not (node.tainted or node.excluded))
 
 
 def _profile_of(revision: ObservedRevision | None, pool: InferencePool, observed: ObservedPool) -> Profile | NoProfile:

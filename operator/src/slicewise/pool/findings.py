@@ -16,7 +16,7 @@ from slicewise.pool.facts import Facts
 from slicewise.pool.observed import ObservedPod
 from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.state import Phase
-from slicewise.pool.shape_words import next_step, no_node_is_chosen, unplaced_by, why_not_free
+from slicewise.pool.shape_words import held_up_by, next_step, no_node_is_chosen, why_not_free
 from slicewise.pool.workers import lost_nodes, told_end
 
 Status = Literal["True", "False", "Unknown"]
@@ -182,6 +182,9 @@ def _absent_reference(facts: Facts) -> Finding | None:
     if secret is not None and facts.lacks_secret(secret.name):
         text = f"Secret {secret.name!r} (spec.model.credentialsSecretRef) {what}"
         return Finding("False", Reason.SECRET_MISSING, text)
+    for name, field in spec.worker.secrets if spec.worker else ():
+        if facts.lacks_secret(name):
+            return Finding("False", Reason.SECRET_MISSING, f"Secret {name!r} ({field}) {what}")
     if references.claim is False:
         claim = spec.cache.persistent_volume_claim
         name = (claim.claim_name if claim else None) or spec.model.source
@@ -233,7 +236,7 @@ def find_workers(facts: Facts) -> Finding:
         return Finding("False", Reason.UNSCHEDULABLE, f"{count}; CapacityAvailable says what the others wait for")
     if facts.zones_short:
         return Finding(
-            "False", Reason.STARTING, f"{count}; starting in {zone_names(list(facts.zones_short))}{unplaced_by(facts)}"
+            "False", Reason.STARTING, f"{count}; starting in {zone_names(list(facts.zones_short))}{held_up_by(facts)}"
         )
     return Finding("False", Reason.PENDING, f"{count}; no worker has been started yet")
 

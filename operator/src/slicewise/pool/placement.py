@@ -45,6 +45,11 @@ def placed_nodes(placement: Placement, nodes: Iterable[ObservedNode]) -> tuple[O
     return tuple(_seen(placement, node) for node in nodes)
 
 
+def closed_nodes(nodes: Iterable[ObservedNode]) -> frozenset[str]:
+    """Return the names of the nodes that workers may not use. `nodes`: as their placement sees them."""
+    return frozenset(node.name for node in nodes if node.tainted or node.excluded)
+
+
 def _seen(placement: Placement, node: ObservedNode) -> ObservedNode:
     excluded = placement.chooses and not _chosen(placement, node)
     tainted = bool(untolerated(placement, node.taints)) if node.taints else node.tainted

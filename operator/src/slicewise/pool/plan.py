@@ -21,6 +21,7 @@ from slicewise.pool.facts import Facts
 from slicewise.pool.gateway import gateway_wish, is_programmed
 from slicewise.pool.observed import ObservedPool
 from slicewise.pool.outcome import PoolPlan
+from slicewise.pool.placement import closed_nodes
 from slicewise.pool.report import build_report, invalid_report
 from slicewise.pool.revision import find_revision, kept_revisions, next_number
 from slicewise.pool.rollout.events import rollout_events
@@ -104,8 +105,12 @@ def _view(
         pool=pool.metadata.name,
         wanted=demand.wanted,
         targets=demand.targets,
-        stable=workers.replacing(canary, state.stable, demand.stable_slices, exchangeable=ways),
-        canary=workers.replacing(state.stable, canary, demand.slices, exchangeable=ways),
+        stable=workers.replacing(
+            canary, state.stable, demand.stable_slices, exchangeable=ways, closed=closed_nodes(demand.stable_nodes)
+        ),
+        canary=workers.replacing(
+            state.stable, canary, demand.slices, exchangeable=ways, closed=closed_nodes(demand.nodes)
+        ),
         canary_placed=workers.is_placed(canary, state.zone),
         canary_crash=workers.crash(canary),
         paused=rollout.paused,

@@ -125,8 +125,11 @@ def no_node_is_chosen(facts: Facts, what: str) -> str:
     )
 
 
-def unplaced_by(facts: Facts) -> str:
-    """Return whose scheduler is silent about workers, behind what is said of workers that start; empty where that is not so."""
+def held_up_by(facts: Facts) -> str:
+    """Return what holds starting workers up by the shape of their pods, behind what is said of them; empty where nothing does."""
+    for pod in facts.workers:
+        if pod.waiting_reason == "CreateContainerConfigError":
+            return f"; {pod.name}: {pod.waiting_message} (spec.worker.env and envFrom name what has to be there)"
     name = merge(facts.observed.worker_defaults, facts.pool.spec.worker).scheduler_name
     silent = [pod for pod in facts.workers if pod.node is None and pod.waiting_reason is None and not pod.terminating]
     if name is None or not silent:

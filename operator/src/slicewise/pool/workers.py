@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from slicewise.pool.observed import ObservedDeployment, ObservedPod
@@ -104,9 +104,20 @@ class Workers:
         return Counter(pod.zone for pod in self.pods if pod.phase in {"Pending", "Running"} and keep(pod))
 
     def replacing(
-        self, old: str | None, new: str | None, slices: Iterable[ZoneSlices], *, exchangeable: bool
+        self,
+        old: str | None,
+        new: str | None,
+        slices: Iterable[ZoneSlices],
+        *,
+        exchangeable: bool,
+        closed: Collection[str] = (),
     ) -> Mapping[str, ZoneWorkers]:
-        """Return zone → what replacing `old` by `new` looks at. `slices`: those of the new revision's profile."""
+        """Return zone → what replacing `old` by `new` looks at. `slices`: those of the new revision's profile.
+
+        `closed`: nodes that the new revision may not use. Where a worker of the old one stands on such a node, none gives way: nobody
+        can say which of them the Deployment would remove.
+        """
+        apart = {pod.zone for pod in self.pods if pod.revision == old and pod.node in closed and not pod.terminating}
         counted = {entry.zone: entry for entry in slices}
         old_asked, new_asked = self.asked(old), self.asked(new)
         old_up, new_up, waiting = self.serving(old), self.serving(new), self.unplaced(new)
@@ -120,7 +131,7 @@ class Workers:
                 old_serving=old_up[zone],
                 new_serving=new_up[zone],
                 free=here.free,
-                exchangeable=exchangeable,
+                exchangeable=exchangeable and zone not in apart,
                 new_unplaced=waiting[zone],
                 short=here.short,
                 old_idle=idle[zone],

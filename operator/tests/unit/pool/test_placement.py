@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from builders import MIG, make_node, make_observed, make_pod, make_pool
 
 from slicewise.api.v1alpha1.worker import WorkerSpec
-from slicewise.pool.observed import ObservedDeployment, ObservedNode, ObservedRevision, Taint
+from slicewise.controller.observe import named_references
+from slicewise.pool.observed import ObservedDeployment, ObservedNode, ObservedRevision, References, Taint
 from slicewise.pool.placement import placed_nodes, read_placement
 from slicewise.pool.plan import plan_pool
 
@@ -215,3 +217,53 @@ def test_a_stored_revision_is_judged_by_what_it_was_rendered_with() -> None:
     plan = plan_pool(pool, later, 1.0)
     found = {item["type"]: item for item in plan.status["conditions"]}
     assert found["CapacityAvailable"]["status"] == "True"
+
+
+@pytest.mark.parametrize(("labels", "waits"), [({"pool": "web"}, True), ({"pool": "llm"}, False)])
+def test_a_worker_gives_way_only_where_its_slice_is_one_that_the_new_revision_may_use(
+    labels: dict[str, str], waits: bool
+) -> None:
+    """A full zone: both of its workers stand on nodes, one of which the new selector may shut out."""
+    nodes = (make_node("node-a", "a", 1, labels={"pool": "llm"}), make_node("node-a2", "a", 1, labels=labels))
+    first = plan_pool(make_pool(replicas=2), make_observed(nodes=nodes), 0.0)
+    (stored,) = [item for item in first.children or () if item["kind"] == "ControllerRevision"]
+    name = stored["metadata"]["labels"]["slicewise.dev/revision"]
+    observed = make_observed(
+        nodes=nodes,
+        revisions=(ObservedRevision(stored["metadata"]["name"], name, 1, stored["data"]),),
+        deployments=(ObservedDeployment(f"chat-a-{name}", name, "a", replicas=2),),
+        pods=(make_pod("one", name, "a"), make_pod("two", name, "a", node="node-a2")),
+        status=first.status,
+    )
+    changed = make_pool(replicas=2, worker={"nodeSelector": {"pool": "llm"}}, generation=2)
+    state = plan_pool(changed, observed, 1.0).status["rollout"]
+    later = replace(observed, status={**observed.status, "rollout": state})
+    message = plan_pool(changed, later, 2.0).status["rollout"]["message"]
+    assert ("hold others" in message) is waits, message
+
+
+def test_what_holds_up_workers_is_told_with_its_field() -> None:
+    nodes = (make_node("node-a", "a"),)
+    silent = make_pod("w", "x", "a", node=None, phase="Pending", ready=False)
+    found = conditions(nodes, {"pods": (silent,)}, replicas=1, worker={"schedulerName": "batch"})
+    assert "scheduler 'batch' (spec.worker.schedulerName) has not placed 1 of them" in found["WorkersReady"]["message"]
+    words = {"waiting_reason": "CreateContainerConfigError", "waiting_message": 'configmap "extra" not found'}
+    broken = make_pod("w", "x", "a", phase="Pending", ready=False, **words)
+    found = conditions(nodes, {"pods": (broken,)}, replicas=1)
+    assert 'w: configmap "extra" not found (spec.worker.env and envFrom' in found["WorkersReady"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("worker", "field"),
+    [
+        ({"volumes": [{"name": "ca", "secret": {"secretName": "extra"}}]}, "volumes"),
+        ({"envFrom": [{"secretRef": {"name": "extra"}}]}, "envFrom"),
+        ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "extra", "key": "a"}}}]}, "env"),
+    ],
+)
+def test_a_secret_that_workers_cannot_start_without_is_named(worker: dict[str, Any], field: str) -> None:
+    assert named_references(make_pool(worker=worker))[1] == ("extra",)
+    missing = References(secrets={"extra": False})
+    found = conditions((make_node("node-a", "a"),), {"references": missing}, replicas=1, worker=worker)["WeightsCached"]
+    assert found["reason"] == "SecretMissing"
+    assert f"Secret 'extra' (spec.worker.{field}) does not exist in namespace default" in found["message"]

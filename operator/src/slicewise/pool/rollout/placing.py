@@ -16,6 +16,11 @@ NO_SLICE_TO_SPARE: Final = (
     "raise spec.replicas where slices can be had, or add a node; nothing changes until then"
 )
 
+HELD_ELSEWHERE: Final = (
+    "no slice that the new revision may use is free, and workers that could be removed hold others (spec.slice, or nodeSelector, "
+    "affinity and tolerations of spec.worker): free a slice that it may use, or add a node; nothing changes until then"
+)
+
 
 def plan_slice(state: RolloutState, view: RolloutView, *, gone: bool) -> RolloutState:
     """Plan the canary's slice before it starts: a free one, else that of a stable worker above the floor, else none.
@@ -34,7 +39,12 @@ def plan_slice(state: RolloutState, view: RolloutView, *, gone: bool) -> Rollout
             which = "of the stable revision, which serves nothing any more" if gone else "above the floor"
             message = f"no slice is free: one stable worker of zone {target.zone!r}, {which}, is removed"
             return replace(state, zone=target.zone, surge=False, message=message)
-    return replace(state, zone=None, surge=False, message=NO_SLICE_TO_SPARE)
+    elsewhere = any(
+        not _in(view, target.zone).exchangeable and _can_spare(target, _in(view, target.zone), gone=gone)
+        for target in view.targets
+        if target.desired
+    )
+    return replace(state, zone=None, surge=False, message=HELD_ELSEWHERE if elsewhere else NO_SLICE_TO_SPARE)
 
 
 def _can_spare(target: ZoneTarget, has: ZoneWorkers, *, gone: bool) -> bool:

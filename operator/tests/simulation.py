@@ -18,6 +18,7 @@ from agreement import contradictions
 from builders import DIGEST, MIG, three_zones
 from counting import CountingGateway
 from declared import in_zone, undeclared
+from promises import check_floor, check_requests_first
 
 from slicewise.api.labels import ANNOTATION_START, LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
@@ -99,8 +100,10 @@ class Simulation:
         if self.gateway is not None and plan.gateway_version is not None:
             self.gateway.told(plan.gateway_version, plan.children or ())
         self._apply(plan)
-        self._check_floor(before)
-        self._check_requests_first(served)
+        check_floor(self.status, self.budgets, before, self.ready())
+        if self.gateway is not None:
+            asking = {item.revision for item in self.deployments.values() if item.replicas}
+            check_requests_first(self.gateway.weights, asking, served, self.by_revision())
         return plan
 
     def _apply(self, plan: PoolPlan) -> None:
@@ -264,26 +267,6 @@ class Simulation:
     def ready(self) -> Counter[str]:
         """Zone → workers that serve."""
         return Counter(pod.zone for pod in self.pods.values() if pod.serving)
-
-    def _check_floor(self, before: Counter[str]) -> None:
-        """A pass of ours never takes a serving worker away from a zone that has no more than its floor."""
-        after = self.ready()
-        floors = {zone["name"]: zone["floor"] for zone in self.status.get("zones", [])} | self.budgets
-        for name, floor in floors.items():
-            if after[name] < before[name]:
-                assert after[name] >= floor, f"zone {name}: {before[name]} → {after[name]}, floor {floor}"
-        if self.status.get("desired") and sum(before.values()):
-            assert sum(after.values()), "a pass took the last worker that served"
-
-    def _check_requests_first(self, served: Counter[str]) -> None:
-        """No revision loses its last worker that serves while the gateway sends it requests and the other could take them."""
-        if self.gateway is None:
-            return
-        for revision, weight in self.gateway.weights.items():
-            others = any(count for name, count in self.by_revision().items() if name != revision)
-            if weight and others and served[revision] and not self.by_revision()[revision]:
-                asked = [item.replicas for item in self.deployments.values() if item.revision == revision]
-                assert any(asked), f"{revision} lost its last worker with {weight} % of the requests"
 
     def by_revision(self) -> Counter[str]:
         """Revision → workers that serve."""

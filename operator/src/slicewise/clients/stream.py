@@ -18,6 +18,8 @@ from typing import Any, Final, Protocol, TypeAlias
 
 import aiohttp
 
+from slicewise.clients.nesting import is_deep, is_deep_value, parse_deep
+
 Middleware: TypeAlias = aiohttp.ClientMiddlewareType
 
 _ANSWER_SECONDS: Final = 0.02
@@ -92,8 +94,13 @@ async def _list(
 async def _take_page(
     response: aiohttp.ClientResponse, path: str, continued: bool, pages: dict[str, set[str]], observer: StreamObserver
 ) -> None:
-    page: dict[str, Any] = await response.json()
+    try:
+        page: dict[str, Any] = await response.json()
+    except RecursionError:
+        page = parse_deep(await response.read())
     items = page.pop("items", None) or ()
+    if path.endswith("/controllerrevisions"):
+        items = [item for item in items if not is_deep_value(item)]
     uids = pages.setdefault(path, set()) if continued else set()
     for item in items:
         uids.add(item["metadata"]["uid"])
@@ -130,9 +137,12 @@ class _WholeLines:
                 continue
             if self._observer.writes_in_flight():
                 await asyncio.sleep(_ANSWER_SECONDS)
-            lines = [line for line in head.split(b"\n") if not self._is_echo(line)]
+            lines = [line for line in head.split(b"\n") if not self._is_echo(line) and not self._is_too_deep(line)]
             if lines:
                 yield b"\n".join(_GONE if line.startswith(b'{"type":"ERROR"') else line for line in lines) + b"\n"
+
+    def _is_too_deep(self, line: bytes) -> bool:
+        return self._path.endswith("/controllerrevisions") and is_deep(line)
 
     def _is_echo(self, line: bytes) -> bool:
         """Whether kopf need not see the line: what it would do with it costs many times what this look costs."""

@@ -25,10 +25,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from servers.audit import AuditMark, events_since, mark_of
 from servers.processes import answers, end, free_port, spawn, wait_until
 
 __all__ = [
@@ -65,15 +65,6 @@ _AUDIT_POLICY = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
-
-
-@dataclass(frozen=True)
-class AuditMark:
-    """A moment in the audit log."""
-
-    offset: int
-    at: str
-    """RFC 3339, UTC, microseconds, as the log writes times."""
 
 
 @dataclass
@@ -140,31 +131,11 @@ class ApiServer:
 
     def audit_mark(self) -> AuditMark:
         """Return a place in the audit log, for `audit_events`."""
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
-        return AuditMark(self.audit_log.stat().st_size if self.audit_log.exists() else 0, now)
+        return mark_of(self.audit_log)
 
     def audit_events(self, since: AuditMark | None = None) -> list[dict[str, Any]]:
-        """Return the requests made since a mark: audit.k8s.io/v1 Events with verb, user, objectRef, responseStatus.
-
-        A request stands in the log only after its answer has gone out. So what began before the mark is left out by its
-        time, and a request of our own is waited for, behind which all have been written that were answered by now.
-        """
-        mark = since or AuditMark(0, "")
-        last = secrets.token_hex(8).encode()
-        with contextlib.suppress(OSError):  # the server may be stopped
-            self.request("GET", f"/api/v1/namespaces/default?last={last.decode()}")
-            wait_until(lambda: last in self._audited(mark), 60, lambda: "the audit log does not grow")
-        events = [json.loads(line) for line in self._audited(mark).splitlines(keepends=True) if line.endswith(b"\n")]
-        return [
-            event
-            for event in events
-            if event["requestReceivedTimestamp"] >= mark.at and last.decode() not in event["requestURI"]
-        ]
-
-    def _audited(self, mark: AuditMark) -> bytes:
-        with self.audit_log.open("rb") as log:
-            log.seek(mark.offset)
-            return log.read()
+        """Return the requests made since a mark: audit.k8s.io/v1 Events with verb, user, objectRef, responseStatus."""
+        return events_since(self.audit_log, since, lambda path: self.request("GET", path))
 
     def start_api(self) -> None:
         """Start kube-apiserver (again) on its port and wait until it is ready."""

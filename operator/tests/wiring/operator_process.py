@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from servers.control_plane import WRITES, ApiServer, AuditMark, free_port
+from servers.audit import AuditMark
+from servers.control_plane import WRITES, ApiServer, free_port
 
 T = TypeVar("T")
 POOLS = "/apis/slicewise.dev/v1alpha1/namespaces/{}/inferencepools"

@@ -113,13 +113,15 @@ def hold_back_shrinking(
     wanted = {target.zone: target.desired for target in targets}
     can_be = sum(min(count, max(0, (room or {}).get(zone, count))) for zone, count in wanted.items())
     spare = max(0, sum(serving.values()) - can_be)
+    # Workers of zones that have left hold the very slices that the others lack, so those are waited for.
+    leaving = max(0, sum(serving.values()) - sum(wanted.values()))
     result: dict[str, int] = {}
     for zone in [*wanted, *(zone for zone in asked if zone not in wanted)]:
         goal, now, up = wanted.get(zone, 0), asked.get(zone, 0), serving.get(zone, 0)
         keep = goal
         if now > goal and up > goal:
-            gives = min(spare, up - goal)
-            spare -= gives
+            gives = min(spare if zone in wanted else leaving, up - goal)
+            spare, leaving = spare - gives, max(0, leaving - gives)
             keep = up - gives
         result[zone] = max(goal, min(now, keep)) if now > goal else goal
     return result

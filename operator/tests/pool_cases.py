@@ -114,8 +114,6 @@ def _steps(*weights: int) -> list[dict[str, Any]]:
 _NAME = "is not a name of an object: write lower-case letters, digits, '-' and '.', such as team-secret"
 _MODEL_NAME = "is not a model's name: write letters, digits and . _ : / -, such as chat-small"
 _PART = HUB.replace("q8", "q8-00001-of-00012")
-_HEADER = "is not a header's name: write one such as x-request-id, or * for any"
-_PAGES = {"cors": {"allowOrigins": ["*"]}}
 _CPU_WORDS = "is not an amount of CPU: write cores or thousandths of one, such as 2 or 500m"
 _FALLBACK: dict[str, Any] = {"cpu": {"cores": "2", "memory": "4Gi"}}
 _REDIS = {"responseCache": {"redisSecretRef": {"name": "redis"}}}
@@ -275,19 +273,6 @@ _OWN = (
     _memory("gateway.limits.maxBodyBytes", "16Mi", "17Mi", "1Ki to 16Mi", "1Mi"),
     _duration("gateway.limits.requestTimeout", "1s", "1h", "90s", "0"),
     _duration("gateway.responseCache.ttl", "1s", "24h", "15m", "0.5s", **_REDIS),
-    Case(
-        "gateway.cors.allowOrigins",
-        {"gateway": {"cors": {"allowOrigins": ["https://app.example.com:8443"], "allowHeaders": ["x-request-id"]}}},
-        {"gateway": {"cors": {"allowOrigins": ["https://app.example.com/"]}}},
-        "spec.gateway.cors.allowOrigins[0]",
-        "'https://app.example.com/' is not an origin: write scheme://host or scheme://host:port without a path, such as "
-        "https://app.example.com, or * for any",
-    ),
-    replace(
-        _value("gateway.cors.allowHeaders", ["*"], ["x y"], f"'x y' {_HEADER}", **_PAGES),
-        field="spec.gateway.cors.allowHeaders[0]",
-    ),
-    _duration("gateway.cors.maxAge", "1s", "24h", "15m", "0.5s", **_PAGES),
     _value("gateway.responseCache.redisSecretRef.name", "redis", "re dis", f"'re dis' {_NAME}"),
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from bound_cases import FULL, BoundCase, bound_cases
 from builders import pool_object
+from cors_cases import CORS_CASES
 from pool_cases import CASES as POOL_CASES
 from pool_cases import Case
 from servers.control_plane import ApiServer
@@ -22,7 +23,7 @@ from slicewise.api.v1alpha1 import PoolSpec
 pytestmark = pytest.mark.apiserver
 
 POOLS = "/apis/slicewise.dev/v1alpha1/namespaces/default/inferencepools"
-CASES = (*POOL_CASES, *SHAPE_CASES)
+CASES = (*POOL_CASES, *CORS_CASES, *SHAPE_CASES)
 BOUNDS = tuple(bound_cases(structural_schema(PoolSpec)))
 
 

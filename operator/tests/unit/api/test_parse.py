@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from bound_cases import FULL, BoundCase, bound_cases
 from builders import make_pool, pool_object
+from cors_cases import CORS_CASES
 from pool_cases import CASES as POOL_CASES
 from pool_cases import Case
 from worker_cases import SHAPE_CASES
@@ -19,7 +20,7 @@ from slicewise.api.rules import VALIDATIONS
 from slicewise.api.schema import structural_schema
 from slicewise.api.v1alpha1 import AccessMode, InferencePool, PoolSpec, parse_pool
 
-CASES = (*POOL_CASES, *SHAPE_CASES)
+CASES = (*POOL_CASES, *CORS_CASES, *SHAPE_CASES)
 BOUNDS = tuple(bound_cases(structural_schema(PoolSpec)))
 
 

@@ -154,7 +154,7 @@ STATES: Final[dict[str, Callable[[], Simulation]]] = {
     "progressing_new": new,
     "progressing_newGeneration": changed_unseen,
     "progressing_starting": starting,
-    "progressing_noSliceToSpare": no_slice,
+    "degraded_noSliceToSpare": no_slice,
     "progressing_analysing": lambda: at("Analysing"),
     "progressing_promoting": lambda: at("Promoting"),
     "progressing_rollingBack": lambda: at("RollingBack", rate=200, how=Quality(failed=0.3)),

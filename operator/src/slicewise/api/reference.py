@@ -8,6 +8,7 @@ from typing import Any, Final
 from slicewise.api.crd import COLUMNS
 from slicewise.api.rules import EXPECTED, VALIDATIONS
 from slicewise.api.v1alpha1.conditions import CONDITIONS
+from slicewise.api.v1alpha1.help import HELP
 from slicewise.api.v1alpha1.reasons import Reason
 
 _HEAD: Final = """<!-- Made by `make generate` from operator/src/slicewise/api. Do not edit. -->
@@ -141,6 +142,13 @@ def _conditions() -> str:
 
 
 def _reasons() -> str:
-    lines = ["## Reasons", "", "| reason | meaning |", "|---|---|"]
-    lines += [f"| `{reason.value}` | {_cell(reason.meaning)} |" for reason in Reason]
+    lines = [
+        "## Reasons",
+        "",
+        "`Stalled` is True for a reason that only a person can help with.",
+        "",
+        "| reason | meaning | what helps |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{reason.value}` | {_cell(reason.meaning)} | {HELP[reason]} |" for reason in Reason]
     return "\n".join([*lines, ""])

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slicewise.api.v1alpha1 import ConditionType, Reason
+from slicewise.api.v1alpha1 import ConditionType, Help, Reason
 from slicewise.pool.disruption_findings import find_drain, find_unhealthy_devices
-from slicewise.pool.ends import USER_MENDS
 from slicewise.pool.facts import Facts
-from slicewise.pool.findings import (
-    Finding,
-    find_capacity,
-    find_refusal,
-    find_weights,
-    find_workers,
-)
+from slicewise.pool.finding import Finding
+from slicewise.pool.findings import find_capacity, find_weights, find_workers
 from slicewise.pool.gateway_findings import find_gateway
 from slicewise.pool.gpu_findings import find_gpu
+from slicewise.pool.refusals import find_refusal
 from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.judgement import UNREADABLE
 from slicewise.pool.rollout.state import Phase
@@ -29,16 +24,15 @@ Findings = dict[ConditionType, Finding]
 _LATER = ("autoscaling", "health", "fallback")
 """Parts of the spec that are accepted and not acted on by this version."""
 
-_NEEDS_SOMEBODY = {
-    Reason.DIGEST_MISMATCH,
-    Reason.SOURCE_NOT_FOUND,
-    Reason.CREDENTIALS_REJECTED,
-    Reason.PRIVATE_ADDRESS,
-    Reason.CACHE_FULL,
-    *USER_MENDS.values(),
-    Reason.UNSUPPORTED,
-}
-"""Causes that time does not cure."""
+_CAN_STALL = (
+    ConditionType.ACCEPTED,
+    ConditionType.WEIGHTS_CACHED,
+    ConditionType.WORKERS_READY,
+    ConditionType.GATEWAY_PROGRAMMED,
+    ConditionType.CAPACITY_AVAILABLE,
+    ConditionType.ROLLOUT_PROGRESSING,
+)
+"""Conditions without which a pool is not ready; where several need a person, the first is told."""
 
 
 def not_acted_on(facts: Facts) -> list[str]:
@@ -111,7 +105,7 @@ def _rollout_waits(facts: Facts) -> Finding | None:
     if state.paused:
         return Finding("False", Reason.PAUSED, f"{state.phase}: {message}")
     if state.phase is Phase.PLACING and state.zone is None and facts.desired:
-        return Finding("False", Reason.NO_SLICE_TO_SPARE, message)
+        return Finding("False", Reason.NO_SLICE_TO_SPARE, message, helps=_spares_later(facts))
     if state.held:
         return Finding("False", Reason.UNDECIDED, f"revision {state.target}: {message}")
     if state.phase is Phase.ANALYSING and state.judgement is not None and state.judgement.cause == UNREADABLE:
@@ -119,8 +113,13 @@ def _rollout_waits(facts: Facts) -> Finding | None:
     if facts.blocked_zones:
         where = ", ".join(zone or '""' for zone in facts.blocked_zones)
         text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker is above the floor"
-        return Finding("False", Reason.NO_SLICE_TO_SPARE, text)
+        return Finding("False", Reason.NO_SLICE_TO_SPARE, text, helps=_spares_later(facts))
     return None
+
+
+def _spares_later(facts: Facts) -> Help:
+    """While a worker is missing, its return lifts a zone above its floor; with all of them there, no slice comes by itself."""
+    return Help.EITHER if facts.zones_short or facts.releasing else Help.PERSON
 
 
 def _rollout_goes_on(facts: Facts) -> str:
@@ -155,12 +154,12 @@ def _degraded(facts: Facts) -> Finding:
 
 def summarise(facts: Facts, found: Mapping[ConditionType, Finding]) -> Findings:
     """Return Ready, Reconciling and Stalled: what kstatus, Helm `--wait`, Flux and Argo CD read."""
-    stalled = _stalled(facts, found)
     ready = _ready(facts, found)
+    stalled = None if ready.status == "True" else _stalled(facts, found)
     if ready.status == "True":
         working = Finding("False", Reason.DONE, "the pool is as the spec asks for")
     elif stalled is not None:
-        working = Finding("False", Reason.DONE, "nothing is under way; Stalled says what has to be done")
+        working = Finding("False", Reason.DONE, WAITS_FOR_A_PERSON)
     else:
         reason = (
             ready.reason
@@ -168,34 +167,45 @@ def summarise(facts: Facts, found: Mapping[ConditionType, Finding]) -> Findings:
             else Reason.WORKING
         )
         working = Finding("True", reason, ready.message)
-    calm = Finding("False", Reason.NOT_STALLED, "nothing has to be done by hand")
-    return {ConditionType.READY: ready, ConditionType.RECONCILING: working, ConditionType.STALLED: stalled or calm}
+    return {
+        ConditionType.READY: ready,
+        ConditionType.RECONCILING: working,
+        ConditionType.STALLED: stalled or _calm(found),
+    }
+
+
+WAITS_FOR_A_PERSON = "the pool waits for a person; Stalled says what to do"
 
 
 def _stalled(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding | None:
-    accepted = found[ConditionType.ACCEPTED]
-    if accepted.status == "False":
-        return Finding("True", accepted.reason, accepted.message)
     if facts.state.phase is Phase.ROLLED_BACK:
         return Finding("True", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
     if facts.waits_for:
         return Finding("True", Reason.STABLE_GONE, facts.waits_for)
-    weights = found.get(ConditionType.WEIGHTS_CACHED)
-    if weights is not None and weights.reason in _NEEDS_SOMEBODY:
-        return Finding("True", weights.reason, weights.message)
-    workers = found.get(ConditionType.WORKERS_READY)
-    if workers is not None and workers.reason in {
-        Reason.PODS_FORBIDDEN,
-        Reason.NAMESPACE_TERMINATING,
-        Reason.APPLY_FAILED,
-        Reason.BAD_SETTINGS,
-    }:
-        return Finding("True", workers.reason, workers.message)
-    gateway = found.get(ConditionType.GATEWAY_PROGRAMMED)
-    if gateway is not None and gateway.reason in {Reason.CONFIGURATION_REFUSED, Reason.PODS_FORBIDDEN}:
-        return Finding("True", gateway.reason, gateway.message)
     refused = _refused_child(facts)
-    return None if refused is None else Finding("True", refused.reason, refused.message)
+    for finding in (*(found.get(kind) for kind in _CAN_STALL), refused):
+        if finding is not None and finding.status == "False" and finding.needs is Help.PERSON:
+            return Finding("True", finding.reason, finding.message)
+    return None
+
+
+def _calm(found: Mapping[ConditionType, Finding]) -> Finding:
+    """Stalled=False: which conditions a person can help with all the same."""
+    asking = [
+        kind
+        for kind, finding in found.items()
+        if finding.advises or (finding.status == _bad_status(kind) and finding.needs in {Help.EITHER, Help.PERSON})
+    ]
+    if not asking:
+        return Finding("False", Reason.NOT_STALLED, "No manual action needed.")
+    say = "says" if len(asking) == 1 else "say"
+    return Finding(
+        "False", Reason.NOT_STALLED, f"Nothing has failed for good. {', '.join(asking)} {say} what would help."
+    )
+
+
+def _bad_status(kind: ConditionType) -> str:
+    return "True" if kind in {ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED} else "False"
 
 
 def _refused_child(facts: Facts) -> Finding | None:

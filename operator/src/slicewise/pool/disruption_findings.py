@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from slicewise.api.v1alpha1 import Reason
 from slicewise.pool.facts import Facts
-from slicewise.pool.findings import Finding, zone_names
+from slicewise.pool.finding import Finding
+from slicewise.pool.findings import zone_names
 
 
 def find_drain(facts: Facts) -> Finding:

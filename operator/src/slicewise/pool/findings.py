@@ -6,29 +6,16 @@ A message says what is and what to do, names field, value and place, and stays t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from slicewise.api.v1alpha1 import Reason
-from slicewise.manifests.metadata import worker_account_name
+from slicewise.api.v1alpha1 import Help, Reason
 from slicewise.pool.ends import refused_by_worker
 from slicewise.pool.facts import Facts
+from slicewise.pool.finding import Finding
 from slicewise.pool.observed import ObservedPod
+from slicewise.pool.refusals import IMAGE_TROUBLE, find_refusal, image_helps
 from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.state import Phase
-from slicewise.pool.shape_words import held_up_by, next_step, no_node_is_chosen, why_not_free
+from slicewise.pool.shape_words import held_up_by, no_node_is_chosen, why_not_free
 from slicewise.pool.workers import lost_nodes, told_end
-
-Status = Literal["True", "False", "Unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Status, reason and message of one condition."""
-
-    status: Status
-    reason: Reason
-    message: str
 
 
 def zone_names(zones: tuple[str, ...] | list[str]) -> str:
@@ -181,15 +168,23 @@ def _absent_reference(facts: Facts) -> Finding | None:
     secret = spec.model.credentials_secret_ref
     if secret is not None and facts.lacks_secret(secret.name):
         text = f"Secret {secret.name!r} (spec.model.credentialsSecretRef) {what}"
-        return Finding("False", Reason.SECRET_MISSING, text)
+        return Finding("False", Reason.SECRET_MISSING, text, helps=_once_it_is_needed(facts))
     for name, field in spec.worker.secrets if spec.worker else ():
         if facts.lacks_secret(name):
-            return Finding("False", Reason.SECRET_MISSING, f"Secret {name!r} ({field}) {what}")
+            text = f"Secret {name!r} ({field}) {what}"
+            return Finding("False", Reason.SECRET_MISSING, text, helps=_once_it_is_needed(facts))
     if references.claim is False:
         claim = spec.cache.persistent_volume_claim
         name = (claim.claim_name if claim else None) or spec.model.source
-        return Finding("False", Reason.CLAIM_MISSING, f"claim {name!r} {what}")
+        return Finding("False", Reason.CLAIM_MISSING, f"claim {name!r} {what}", helps=_once_it_is_needed(facts))
     return None
+
+
+def _once_it_is_needed(facts: Facts) -> Help:
+    """A Secret or a claim is needed by workers that start; those that serve have what they need from it."""
+    wanted = facts.demand.wanted if facts.demand else None
+    serves = any(pod.serving and pod.revision == wanted for pod in facts.workers)
+    return Help.EITHER if serves and not facts.zones_short else Help.PERSON
 
 
 def _fetch_reason(text: str) -> Reason:
@@ -205,9 +200,6 @@ def _progress(loading: list[ObservedPod]) -> str:
         return f"{who} the weights; {slowest.name} has just begun"
     percent = 100 * fetch.bytes_done // fetch.bytes_total // 5 * 5
     return f"{who} the weights; {slowest.name} has {percent} % of {fetch.bytes_total / 2**20:.0f} MiB"
-
-
-IMAGE_TROUBLE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 
 
 def find_workers(facts: Facts) -> Finding:
@@ -245,14 +237,12 @@ def _trouble(facts: Facts, count: str) -> Finding | None:
     """Why a worker cannot start, of whichever revision."""
     refused = find_refusal(facts)
     if refused is not None:
-        return Finding("False", refused.reason, f"{count}; {refused.message}")
+        return Finding("False", refused.reason, f"{count}; {refused.message}", helps=refused.helps)
     for pod in facts.workers:
         if pod.waiting_reason in IMAGE_TROUBLE:
-            return Finding(
-                "False",
-                Reason.IMAGE_NOT_PULLABLE,
-                f"{count}; {pod.name}: {pod.waiting_message or pod.waiting_reason}. Check spec.engine.image and the pull secrets",
-            )
+            text = f"{count}; {pod.name}: {pod.waiting_message or pod.waiting_reason}. Check spec.engine.image and the pull secrets"
+            helps = image_helps(pod.waiting_reason, pod.waiting_message)
+            return Finding("False", Reason.IMAGE_NOT_PULLABLE, text, helps=helps)
     refusing = refused_by_worker(facts.workers)
     if refusing is not None:
         own = refusing[0] is Reason.BAD_SETTINGS
@@ -260,29 +250,4 @@ def _trouble(facts: Facts, count: str) -> Finding | None:
     for pod in facts.workers:
         if pod.waiting_reason == "CrashLoopBackOff" or (pod.restarts > 2 and not pod.ready):
             return Finding("False", Reason.CRASH_LOOPING, f"{count}; {told_end(pod)}")
-    return None
-
-
-def find_refusal(facts: Facts) -> Finding | None:
-    """Return what the API server refused, in its own words, sorted into a reason; None if it took everything."""
-    if facts.observed.references.namespace_terminating:
-        return Finding(
-            "False", Reason.NAMESPACE_TERMINATING, f"namespace {facts.pool.metadata.namespace} is being deleted"
-        )
-    for item in facts.observed.apply_failures:
-        quota = "exceeded quota" in item.message
-        return Finding(
-            "False",
-            Reason.QUOTA_EXCEEDED if quota else Reason.APPLY_FAILED,
-            f"{item.kind} {item.name} was refused ({item.code}): {item.message}",
-        )
-    for deployment in facts.observed.deployments:
-        if deployment.failure:
-            quota = "exceeded quota" in deployment.failure
-            return Finding(
-                "False",
-                Reason.QUOTA_EXCEEDED if quota else Reason.PODS_FORBIDDEN,
-                f"pods of {deployment.name} are refused: {deployment.failure}"
-                + next_step(deployment.failure, "spec.worker", worker_account_name(facts.pool.metadata.name)),
-            )
     return None

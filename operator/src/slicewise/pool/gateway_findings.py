@@ -13,8 +13,9 @@ from slicewise.api.v1alpha1 import Reason
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name
 from slicewise.pool.facts import Facts
-from slicewise.pool.findings import IMAGE_TROUBLE, Finding
+from slicewise.pool.finding import Finding
 from slicewise.pool.observed import ApplyFailure, ObservedGatewayPod
+from slicewise.pool.refusals import IMAGE_TROUBLE, image_helps, sort_refusal
 from slicewise.pool.rollout.state import Phase
 from slicewise.pool.shape_words import next_step
 
@@ -44,8 +45,9 @@ def find_gateway(facts: Facts) -> Finding | None:
     unheard = _not_programmed(ready, wish, at_rest=facts.state.phase in _REST and facts.arrived)
     if unheard is not None:
         return unheard
-    programmed = f"{count} and run the pool's configuration{_unusable_keys(ready, wish)}{_without_redis(facts, wish)}"
-    return _without_keys(facts, wish) or Finding("True", Reason.PROGRAMMED, programmed)
+    remarks = _unusable_keys(ready, wish) + _without_redis(facts, wish)
+    programmed = f"{count} and run the pool's configuration{remarks}"
+    return _without_keys(facts, wish) or Finding("True", Reason.PROGRAMMED, programmed, advises=bool(remarks))
 
 
 def _refused(facts: Facts) -> Finding | None:
@@ -55,10 +57,13 @@ def _refused(facts: Facts) -> Finding | None:
     if mine:
         first = mine[0]
         text = f"{first.kind} {first.name} was refused ({first.code}): {first.message}"
-        return Finding("False", _sort(first.message, Reason.APPLY_FAILED), text)
+        quota = "exceeded quota" in first.message
+        return Finding("False", Reason.QUOTA_EXCEEDED if quota else Reason.APPLY_FAILED, text)
     if failure:
         step = next_step(failure, "spec.gateway", gateway_name(facts.pool.metadata.name))
-        return Finding("False", _sort(failure, Reason.PODS_FORBIDDEN), f"gateway pods are refused: {failure}{step}")
+        return sort_refusal(
+            failure, f"gateway pods are refused: {failure}{step}", gateway_name(facts.pool.metadata.name)
+        )
     return None
 
 
@@ -69,10 +74,6 @@ def gateway_failures(facts: Facts) -> list[ApplyFailure]:
     return [item for item in facts.observed.apply_failures if item.name in own]
 
 
-def _sort(message: str, otherwise: Reason) -> Reason:
-    return Reason.QUOTA_EXCEEDED if "exceeded quota" in message else otherwise
-
-
 def _trouble(pods: list[ObservedGatewayPod]) -> Finding | None:
     for pod in pods:
         if pod.ready or pod.waiting_reason is None:
@@ -80,7 +81,8 @@ def _trouble(pods: list[ObservedGatewayPod]) -> Finding | None:
         text = f"{pod.name}: {pod.waiting_message or pod.waiting_reason}"
         if pod.waiting_reason in IMAGE_TROUBLE:
             hint = "check gateway.image of the chart and the pull secrets"
-            return Finding("False", Reason.IMAGE_NOT_PULLABLE, f"{text}. The gateway's image: {hint}")
+            helps = image_helps(pod.waiting_reason, pod.waiting_message)
+            return Finding("False", Reason.IMAGE_NOT_PULLABLE, f"{text}. The gateway's image: {hint}", helps=helps)
         if pod.waiting_reason == "CrashLoopBackOff":
             return Finding("False", Reason.CRASH_LOOPING, text)
         if pod.waiting_reason == "Unschedulable":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slicewise.api.v1alpha1 import Reason
 from slicewise.pool.facts import Facts
-from slicewise.pool.findings import Finding
+from slicewise.pool.finding import Finding
 
 
 def find_gpu(facts: Facts) -> Finding | None:

@@ -9,9 +9,9 @@ from typing import Any
 from slicewise.api.labels import worker_selector
 from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.manifests.service import endpoint_url
-from slicewise.pool.conditions import Findings, find_all, write_conditions
+from slicewise.pool.conditions import WAITS_FOR_A_PERSON, Findings, find_all, write_conditions
 from slicewise.pool.facts import Facts
-from slicewise.pool.findings import Finding
+from slicewise.pool.finding import Finding
 from slicewise.pool.outcome import Event
 from slicewise.pool.revision import find_revision
 from slicewise.pool.rollout.state import write_state
@@ -139,9 +139,7 @@ def invalid_report(messages: Sequence[str], before: Mapping[str, Any], generatio
     kept = f"{text}. The last accepted spec goes on serving" if before.get("revisions") else text
     found: Findings = {
         ConditionType.READY: Finding("False", Reason.NOT_ACCEPTED, kept),
-        ConditionType.RECONCILING: Finding(
-            "False", Reason.DONE, "nothing is under way; Stalled says what has to be done"
-        ),
+        ConditionType.RECONCILING: Finding("False", Reason.DONE, WAITS_FOR_A_PERSON),
         ConditionType.STALLED: Finding("True", Reason.INVALID, kept),
         ConditionType.ACCEPTED: Finding("False", Reason.INVALID, kept),
     }

@@ -8,6 +8,7 @@ from slicewise.api.v1alpha1.engine import EngineSpec, KVCacheType
 from slicewise.api.v1alpha1.fallback import CpuFallback, FallbackSpec
 from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec, ResponseCache
 from slicewise.api.v1alpha1.health import HealthSpec
+from slicewise.api.v1alpha1.help import HELP, Help
 from slicewise.api.v1alpha1.inferencepool import InferencePool, Metadata
 from slicewise.api.v1alpha1.model import ModelSpec
 from slicewise.api.v1alpha1.parse import parse_pool
@@ -19,6 +20,7 @@ from slicewise.api.v1alpha1.zones import ZonesSpec
 
 __all__ = [
     "CONDITIONS",
+    "HELP",
     "AccessMode",
     "AutoscalingSpec",
     "CacheSpec",
@@ -37,6 +39,7 @@ __all__ = [
     "GatewayLimits",
     "GatewaySpec",
     "HealthSpec",
+    "Help",
     "InferencePool",
     "KVCacheType",
     "LocalObjectReference",

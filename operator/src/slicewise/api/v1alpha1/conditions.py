@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from slicewise.api.v1alpha1.help import HELP, Help
 from slicewise.api.v1alpha1.reasons import Reason
 
 
@@ -45,6 +46,8 @@ class Condition:
 
 
 _NEVER_SEEN: Final = "the operator has not looked at the pool yet"
+_STALLED_TOO: Final = (Reason.CLAIM_PENDING, Reason.IMAGE_NOT_PULLABLE)
+"""Reasons that time often helps with, and not where the words of the cluster say otherwise."""
 
 _DECLARED: Final = (
     Condition(
@@ -82,32 +85,11 @@ _DECLARED: Final = (
     ),
     Condition(
         ConditionType.STALLED,
-        when_true="somebody has to change the spec or the cluster, else nothing goes on",
-        when_false="nothing has to be done by hand",
+        when_true="a person has to change the spec or the cluster, else the pool does not become ready",
+        when_false="time alone may bring the pool on, or it is ready; the message names conditions that a person can help with",
         when_absent=_NEVER_SEEN,
-        set_by="pool/conditions.py; read by kstatus as failed",
-        reasons=(
-            Reason.INVALID,
-            Reason.NOT_SUPPORTED_YET,
-            Reason.ROLLED_BACK,
-            Reason.STABLE_GONE,
-            Reason.DIGEST_MISMATCH,
-            Reason.SOURCE_NOT_FOUND,
-            Reason.CREDENTIALS_REJECTED,
-            Reason.PRIVATE_ADDRESS,
-            Reason.CACHE_FULL,
-            Reason.UNSUPPORTED,
-            Reason.MODEL_TOO_LARGE,
-            Reason.CONTEXT_TOO_LONG,
-            Reason.CHAT_TEMPLATE_MISSING,
-            Reason.CHAT_TEMPLATE_BROKEN,
-            Reason.BAD_SETTINGS,
-            Reason.CONFIGURATION_REFUSED,
-            Reason.PODS_FORBIDDEN,
-            Reason.NAMESPACE_TERMINATING,
-            Reason.APPLY_FAILED,
-            Reason.NOT_STALLED,
-        ),
+        set_by="pool/conditions.py, from what helps with each reason; read by kstatus as failed",
+        reasons=(*(reason for reason in Reason if HELP[reason] is Help.PERSON), *_STALLED_TOO, Reason.NOT_STALLED),
     ),
     Condition(
         ConditionType.ACCEPTED,

@@ -1,0 +1,65 @@
+"""What keeps a pod from being made or started by the words of others: the API server, admission, the kubelet. Pure.
+
+Their words also tell whether time helps: a registry that does not answer is tried again, an image that it does not have is not there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from slicewise.api.v1alpha1 import Help, Reason
+from slicewise.manifests.metadata import worker_account_name
+from slicewise.pool.facts import Facts
+from slicewise.pool.finding import Finding
+from slicewise.pool.shape_words import next_step
+
+IMAGE_TROUBLE: Final = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+}
+_NEVER_PULLED: Final = {"InvalidImageName", "ErrImageNeverPull"}
+_NO_SUCH_IMAGE: Final = re.compile(
+    r"code = NotFound|: not found|manifest unknown|does not exist|unauthorized|denied|403 Forbidden|no match for platform"
+    r"|invalid reference format",
+    re.IGNORECASE,
+)
+_PASSING: Final = re.compile(r"failed calling webhook|Internal error occurred|timeout|too many requests", re.IGNORECASE)
+
+
+def image_helps(reason: str, message: str) -> Help:
+    """Return what helps with an image that is not pulled: a person where the registry or the kubelet says that it never will be."""
+    return Help.PERSON if reason in _NEVER_PULLED or _NO_SUCH_IMAGE.search(message) else Help.EITHER
+
+
+def sort_refusal(words: str, text: str, account: str) -> Finding:
+    """Return the finding `text` about pods that are refused with `words`. `account`: the ServiceAccount that comes by itself."""
+    if "exceeded quota" in words:
+        return Finding("False", Reason.QUOTA_EXCEEDED, text)
+    passes = _PASSING.search(words) or f'serviceaccount "{account}" not found' in words
+    return Finding("False", Reason.PODS_FORBIDDEN, text, helps=Help.EITHER if passes else Help.PERSON)
+
+
+def find_refusal(facts: Facts) -> Finding | None:
+    """Return what the API server refused, in its own words, sorted into a reason; None if it took everything."""
+    if facts.observed.references.namespace_terminating:
+        return Finding(
+            "False", Reason.NAMESPACE_TERMINATING, f"namespace {facts.pool.metadata.namespace} is being deleted"
+        )
+    for item in facts.observed.apply_failures:
+        quota = "exceeded quota" in item.message
+        return Finding(
+            "False",
+            Reason.QUOTA_EXCEEDED if quota else Reason.APPLY_FAILED,
+            f"{item.kind} {item.name} was refused ({item.code}): {item.message}",
+        )
+    for deployment in facts.observed.deployments:
+        if deployment.failure:
+            account = worker_account_name(facts.pool.metadata.name)
+            step = next_step(deployment.failure, "spec.worker", account)
+            text = f"pods of {deployment.name} are refused: {deployment.failure}{step}"
+            return sort_refusal(deployment.failure, text, account)
+    return None

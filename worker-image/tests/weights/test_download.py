@@ -190,6 +190,24 @@ async def test_a_wrong_length_is_not_the_last_word(fetcher: Fetcher, web: WebSer
     assert (fetcher.entry(web.digest) / "model.gguf").read_bytes() == web.content
 
 
+async def test_a_source_that_sends_more_than_it_announced_is_stopped_there(fetcher: Fetcher) -> None:
+    async with WebServer(gguf(8 * MIB)).serving() as server:
+        # Held open behind the announced bytes: the fetch must not need the end of the answer.
+        server.faults = [Fault(claimed_total=MIB, stop_at=MIB + 64 * KIB, gate=asyncio.Event()) for _ in range(2)]
+        with pytest.raises(FetchError, match=f"more bytes came than the {MIB} announced") as failure:
+            await fetcher.fetch(server.url, digest=server.digest)
+        assert failure.value.reason is Reason.DIGEST_MISMATCH
+        assert len(server.requests) == 2
+        assert left(fetcher) == []
+
+
+async def test_one_answer_that_is_too_long_costs_a_second_download(fetcher: Fetcher, web: WebServer) -> None:
+    web.faults = [Fault(claimed_total=100 * KIB)]
+    await fetcher.fetch(web.url, digest=web.digest)
+    assert fetcher.progress.retries == {"DigestMismatch": 1}
+    assert (fetcher.entry(web.digest) / "model.gguf").read_bytes() == web.content
+
+
 async def test_a_server_without_lengths_works(fetcher: Fetcher, web: WebServer) -> None:
     web.faults = [Fault(no_length=True)]
     result = await fetcher.fetch(web.url, digest=web.digest)

@@ -54,6 +54,15 @@ async def test_a_pinned_file_that_is_cached_needs_no_hub(fetcher: Fetcher, hub: 
     assert await fetcher.fetch(SOURCE, Credentials(endpoint="http://127.0.0.1:1"), patience_seconds=0) == first
 
 
+async def test_a_store_that_sends_more_than_the_hub_says_is_stopped_there(fetcher: Fetcher, hub: Hub) -> None:
+    hub.size = 100 * KIB
+    hub.store.faults = [Fault(no_length=True, stop_at=200 * KIB, gate=asyncio.Event()) for _ in range(2)]
+    with pytest.raises(FetchError, match=f"more bytes came than the {100 * KIB} announced") as failure:
+        await fetcher.fetch(SOURCE, Credentials(endpoint=hub.url))
+    assert failure.value.reason is Reason.DIGEST_MISMATCH
+    assert fetcher.progress.received <= 2 * 200 * KIB
+
+
 async def test_a_branch_is_asked_for_each_time(fetcher: Fetcher, hub: Hub) -> None:
     source = SOURCE.replace(COMMIT, "main")
     await fetcher.fetch(source, Credentials(endpoint=hub.url))

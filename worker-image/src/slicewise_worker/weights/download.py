@@ -165,9 +165,13 @@ class Download:
         self.progress.say("Downloading", f"{self.source}: downloading from {shown(response.url.origin())}")
         writing: asyncio.Task[None] | None = None
         waiting = bytearray()
+        come = self.partial.size
         try:
             async for piece in paced(response, self.stall_seconds):
                 self.progress.received += len(piece)
+                come += len(piece)
+                if total is not None and come > total:  # room was made for what was announced; no byte more is written
+                    raise CorruptError(f"more bytes came than the {total} announced", f"more than {total} bytes")
                 self._note(len(piece))
                 waiting += piece
                 if not self.partial.size and not writing:  # the first bytes show at once whether this is a model at all

@@ -25,6 +25,7 @@ class Hub:
         self.file = file
         self.lfs = lfs
         self.etag = store.digest.removeprefix("sha256:")
+        self.size = len(store.content)
         self.gated = False
         self.answers: list[tuple[str, int]] = []
         self.url = ""
@@ -65,7 +66,7 @@ class Hub:
             return web.Response(body=self.store.content, headers=headers)
         headers = {
             "X-Repo-Commit": COMMIT,
-            "X-Linked-Size": str(len(self.store.content)),
+            "X-Linked-Size": str(self.size),
             "X-Linked-ETag": f'"{self.etag}"',
             "Location": f"{self.store.url}?Signature=not-to-be-shown",
         }

@@ -34,6 +34,8 @@ class Fault:
     claimed_length: int | None = None
     wrong_start: int | None = None
     """Say in Content-Range that the answer starts here."""
+    claimed_total: int | None = None
+    """Send the whole file as a range of one of so many bytes, without a length of the answer."""
     pause: float = 0
     """Seconds between pieces of 64 KiB."""
 
@@ -118,9 +120,12 @@ class WebServer:
         headers = {"Content-Type": "application/octet-stream", **fault.headers}
         if self.etag:
             headers["ETag"] = self.etag
-        if not fault.no_length:
+        if not fault.no_length and fault.claimed_total is None:
             headers["Content-Length"] = str(total - start if fault.claimed_length is None else fault.claimed_length)
-        if status == 206:
+        if fault.claimed_total is not None:
+            status = 206
+            headers["Content-Range"] = f"bytes 0-{fault.claimed_total - 1}/{fault.claimed_total}"
+        elif status == 206:
             headers["Content-Range"] = (
                 f"bytes {start if fault.wrong_start is None else fault.wrong_start}-{total - 1}/{total}"
             )
@@ -132,7 +137,13 @@ class WebServer:
     def _start(self, request: Request, fault: Fault) -> tuple[int, int]:
         asked = re.match(r"bytes=(\d+)-$", request.headers.get("range", ""))
         condition = request.headers.get("if-range")
-        if asked is None or fault.ignore_range or fault.no_length or (condition and condition != self.etag):
+        if (
+            asked is None
+            or fault.ignore_range
+            or fault.no_length
+            or fault.claimed_total is not None
+            or (condition and condition != self.etag)
+        ):
             return 0, 200
         return int(asked[1]), 206
 

@@ -12,6 +12,7 @@ from sources.web import Fault, WebServer
 
 from slicewise_worker.weights.errors import FetchError, Reason
 from slicewise_worker.weights.settings import Credentials
+from slicewise_worker.weights.transport import public_trust
 
 
 def left(fetcher: Fetcher) -> list[str]:
@@ -237,3 +238,26 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(fetcher: Fetcher
         with pytest.raises(FetchError, match=r"certificate not trusted.*ca\.crt"):
             await fetcher.fetch(server.url, digest=server.digest, patience_seconds=0)
         assert server.requests == []
+
+
+async def test_the_environment_adds_no_authority_and_takes_no_keys(
+    fetcher: Fetcher, authority: trustme.CA, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, keys = fetcher.folder / "ca.crt", fetcher.folder / "keys.log"
+    authority.cert_pem.write_to_path(certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(keys))
+    async with WebServer(gguf(100 * KIB)).serving(tls) as server:
+        with pytest.raises(FetchError, match=r"certificate not trusted.*ca\.crt"):
+            await fetcher.fetch(server.url, digest=server.digest, patience_seconds=0)
+        assert server.requests == []
+        await fetcher.fetch(server.url, Credentials(ca_file=certificate), digest=server.digest)
+    assert not keys.exists()
+
+
+def test_the_public_authorities_are_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    ours, systems = public_trust(), ssl.create_default_context()
+    assert ours.get_ca_certs(binary_form=True) == systems.get_ca_certs(binary_form=True)
+    assert (ours.verify_mode, ours.check_hostname) == (ssl.CERT_REQUIRED, True)

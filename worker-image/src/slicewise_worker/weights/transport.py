@@ -51,7 +51,7 @@ class Transport:
         self._proxied: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        trust = ssl.create_default_context()
+        trust = public_trust()
         if self._ca_file:
             try:
                 trust.load_verify_locations(self._ca_file)
@@ -143,6 +143,22 @@ class Transport:
             return
         what = "plain http needs the chart's value worker.allowPrivateSources" if url.scheme == "http" else "not https"
         raise FetchError(Reason.UNSUPPORTED, f"{shown(url)}: {what}; the source must be, and redirect to, https")
+
+
+def public_trust() -> ssl.SSLContext:
+    """Return a client's context with the image's own store of authorities.
+
+    Not `ssl.create_default_context`: it takes SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE from the environment, which a
+    pool's author writes.
+    """
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and names
+    built_in = ssl.get_default_verify_paths()
+    file, folder = Path(built_in.openssl_cafile), Path(built_in.openssl_capath)
+    if file.is_file():
+        trust.load_verify_locations(cafile=file)
+    if folder.is_dir():
+        trust.load_verify_locations(capath=folder)
+    return trust
 
 
 def _target(url: URL, location: str) -> URL:

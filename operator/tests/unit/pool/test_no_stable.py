@@ -56,7 +56,7 @@ def test_a_corrected_first_source_is_not_judged() -> None:
 
 
 def test_a_pool_that_was_left_stuck_by_an_older_operator_goes_on() -> None:
-    """It had recorded: taken back to a revision that never served, while the spec asks for a third."""
+    """It had recorded: taken back to a revision that never served, while the spec asks for a third. That one has the time to serve."""
     run = Simulation(make_pool(replicas=3, model=WRONG))
     wrong(run)
     runs(run, 8)
@@ -70,6 +70,7 @@ def test_a_pool_that_was_left_stuck_by_an_older_operator_goes_on() -> None:
         "revisions": {"stable": first, "canary": second},
         "rollout": {"phase": "RollingBack", "target": second, "startedAt": "2026-01-01T00:00:00Z"},
     }
+    runs(run, int(STABLE_GONE_SECONDS) + 2)
     run.settle()
     assert run.condition("Ready")["status"] == "True"
     assert run.status["revisions"] == {"stable": wanted(run)}

@@ -94,7 +94,7 @@ def read_state(status: Mapping[str, Any]) -> RolloutState:
     return RolloutState(
         phase=Phase(phase) if phase in set(Phase) else Phase.IDLE,
         stable=revisions.get("stable"),
-        served=bool(rollout.get("stableServed", False)),
+        served=_served(rollout, revisions),
         down_since=read_time(rollout.get("stableDownSince")),
         target=rollout.get("target"),
         zone=rollout.get("zone"),
@@ -114,11 +114,17 @@ def read_state(status: Mapping[str, Any]) -> RolloutState:
     )
 
 
+def _served(rollout: Mapping[str, Any], revisions: Mapping[str, Any]) -> bool:
+    """Whether the recorded stable revision served. Older versions did not write that; theirs is a stable until it counts as gone."""
+    served = rollout.get("stableServed")
+    return revisions.get("stable") is not None if served is None else bool(served)
+
+
 def write_state(state: RolloutState, share: int | None) -> dict[str, Any]:
     """Return `status.rollout` for `state`, without unset fields. `share`: per cent of the requests that the canary gets now."""
     fields: dict[str, Any] = {
         "phase": state.phase.value,
-        "stableServed": state.served or None,
+        "stableServed": state.served,
         "stableDownSince": format_time(state.down_since),
         "target": state.target,
         "zone": state.zone,

@@ -44,11 +44,18 @@ class PlayedGateway:
         """Make a pod of the gateway's Deployment, as its controller would."""
         deployment = self.cluster.children()[f"Deployment/{self.pool}-gateway"]
         template = deployment["spec"]["template"]
-        name = f"{self.pool}-gateway-{len(self.pods)}"
+        name = f"{self.pool}-gateway-5d4f-{len(self.pods)}"
+        owner = {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "name": f"{self.pool}-gateway-5d4f",
+            "uid": deployment["metadata"]["uid"],
+            "controller": True,
+        }
         body = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {**template["metadata"], "name": name},
+            "metadata": {**template["metadata"], "name": name, "ownerReferences": [owner]},
             "spec": {**template["spec"], "nodeName": "wiring-a"},
         }
         path = f"/api/v1/namespaces/{self.cluster.namespace}/pods"

@@ -11,9 +11,18 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
 from slicewise.clients.resources import NODES, PODS, POOLS, Resource
-from slicewise.controller.gateway_pods import is_gateway, read_gateway_pod
+from slicewise.controller.gateway_pods import read_gateway_pod
 from slicewise.controller.pods import PodRecord, read_node, read_pod
-from slicewise.controller.records import PoolEntry, is_worker, keep_body, pack, pool_of, read_child, version_of
+from slicewise.controller.records import (
+    PoolEntry,
+    is_gateway,
+    is_worker,
+    keep_body,
+    pack,
+    pool_of,
+    read_child,
+    version_of,
+)
 from slicewise.pool.observed import ObservedNode
 
 Key = tuple[str, str]
@@ -63,7 +72,7 @@ class Cache:
         name = body["metadata"]["name"] if resource is POOLS else pool_of(body)
         if name is None:
             return set()
-        if resource is PODS and not is_gateway(body) and not is_worker(body, name):
+        if resource is PODS and not is_gateway(body, name) and not is_worker(body, name):
             deleted = True  # somebody else's, or no more ours: for this cache it is not there
         entry = self.pools.get((namespace, name))
         if entry is None:
@@ -72,10 +81,11 @@ class Cache:
             entry = self.pools[namespace, name] = PoolEntry(namespace, name)
         if resource is POOLS:
             changed = _ingest_pool(entry, body, deleted)
-        elif resource is PODS and is_gateway(body):
-            changed = _ingest_gateway_pod(entry, body, deleted)
         elif resource is PODS:
-            changed = self._ingest_pod(entry, body, deleted)
+            of_gateway = is_gateway(body, name)
+            # Of both, for what is no more ours does not say which it was.
+            left = _ingest_gateway_pod(entry, body, deleted or not of_gateway)
+            changed = self._ingest_pod(entry, body, deleted or of_gateway) or left
         else:
             changed = _ingest_child(entry, resource, body, deleted, own)
         self._drop_if_empty(entry)

@@ -54,11 +54,6 @@ class GatewayRecord:
         return self.lacks(wanted) and (self.asked_for != wanted or self.info_of != self.container or self.due <= now)
 
 
-def is_gateway(body: Mapping[str, Any]) -> bool:
-    """Whether a pod belongs to a gateway."""
-    return (body["metadata"].get("labels") or {}).get(labels.LABEL_ROLE) == labels.ROLE_GATEWAY
-
-
 def read_gateway_pod(body: Mapping[str, Any], version: int, known: GatewayRecord | None) -> GatewayRecord:
     """Return the record of a gateway's pod; `known`: the one before, whose answers go on to count."""
     metadata, status = body["metadata"], body.get("status") or {}

@@ -16,7 +16,7 @@ from slicewise.controller.fingerprint import fingerprint
 from slicewise.controller.gateway_pods import GatewayRecord
 from slicewise.controller.meter import Meter
 from slicewise.controller.pods import PodRecord, shared
-from slicewise.manifests.metadata import deployment_name
+from slicewise.manifests.metadata import deployment_name, gateway_name
 from slicewise.pool.observed import ApplyFailure, ObservedDeployment, ObservedRevision, References
 
 _WINDOW: Final = 32 * 1024
@@ -140,15 +140,24 @@ def controller_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def is_worker(body: Mapping[str, Any], pool: str) -> bool:
-    """Whether a pod was made for a Deployment of that pool: by its owner, because a label is quickly written.
+    """Whether a pod was made for a Deployment of that pool's workers: by its owner, because a label is quickly written."""
+    marks = body["metadata"].get("labels") or {}
+    name = deployment_name(pool, str(marks.get(labels.LABEL_ZONE, "")), str(marks.get(labels.LABEL_REVISION, "")))
+    return _is_made_for(body, name)
 
-    Its ReplicaSet is named after the Deployment, with a hash of the template behind it.
-    """
-    owner, marks = controller_of(body) or {}, body["metadata"].get("labels") or {}
+
+def is_gateway(body: Mapping[str, Any], pool: str) -> bool:
+    """Whether a pod was made for the Deployment of that pool's gateway: its counters decide what becomes of a canary."""
+    marks = body["metadata"].get("labels") or {}
+    return marks.get(labels.LABEL_ROLE) == labels.ROLE_GATEWAY and _is_made_for(body, gateway_name(pool))
+
+
+def _is_made_for(body: Mapping[str, Any], deployment: str) -> bool:
+    """Whether a pod's owner is a ReplicaSet of that Deployment: it has its name, with a hash of the template behind it."""
+    owner = controller_of(body) or {}
     if owner.get("kind") != "ReplicaSet" or not str(owner.get("apiVersion", "")).startswith("apps/"):
         return False
-    name = deployment_name(pool, str(marks.get(labels.LABEL_ZONE, "")), str(marks.get(labels.LABEL_REVISION, "")))
-    return str(owner.get("name", "")).rpartition("-")[0] == name
+    return str(owner.get("name", "")).rpartition("-")[0] == deployment
 
 
 def is_pool(owner: Mapping[str, Any]) -> bool:

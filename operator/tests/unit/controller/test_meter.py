@@ -11,6 +11,7 @@ import pytest
 
 from slicewise.controller.meter import NOT_LOOKED, Meter, about_of
 from slicewise.gateway.measurement import Counts, NoData, Reading
+from slicewise.pool.rollout.evidence import MOST_COMPARED
 
 STABLE, CANARY = "old", "new"
 
@@ -203,3 +204,14 @@ def test_no_request_is_counted_twice_however_it_is_read(seed: int) -> None:
         assert seen.refused <= truth["refused"]
         assert seen.settled <= seen.requests <= truth["begun"]
         last = now
+
+
+def test_counters_of_more_requests_than_can_have_been_are_void_and_cost_no_time() -> None:
+    """They come from outside: an event loop that adds them up for minutes would serve no other pool."""
+    most = MOST_COMPARED
+    start = {"a": reading(0, 0)}
+    within = looked(start, {"a": reading(most, most, slow=most // 2)})
+    assert counted(within) == (most, most)
+    beyond = looked(start, {"a": reading(most + 1, 1, slow=most // 2)})
+    assert counted(beyond) == (0, 0)
+    assert f"{most + 1} requests between two reads" in beyond.trouble

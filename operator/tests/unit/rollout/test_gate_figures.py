@@ -29,6 +29,13 @@ def test_the_comparison_for_many_is_the_gates_own(seed: int) -> None:
     assert log_ratios(total, bad, other, other_bad) == pytest.approx(np.array(expected), rel=1e-9, abs=1e-7)
 
 
+@pytest.mark.parametrize(("bad", "other_bad"), [(100_000, 100_000), (500, 200_000), (0, 1), (200_000, 0)])
+def test_the_comparison_of_many_requests_is_exact(bad: int, other_bad: int) -> None:
+    total = 200_000
+    expected = log_ratios(*(np.array([count]) for count in (total, bad, total, other_bad)))[0]
+    assert log_ratios_worse(total, bad, total, other_bad) == pytest.approx(expected, rel=1e-9, abs=1e-4)
+
+
 @pytest.mark.parametrize("requests", [1, 7, 60, 299, 1500])
 def test_the_edges_are_where_the_verdict_turns(requests: int) -> None:
     policy = Policy(min_samples=1, compare_with_stable=False)

@@ -201,15 +201,19 @@ def test_steps_that_are_taken_away_in_mid_rollout_leave_the_last_one_to_pass() -
     until(run, "Promoting")
 
 
-def test_another_latency_limit_starts_the_counting_anew() -> None:
-    run = judged(rate=10)
+def test_another_latency_limit_starts_the_counting_of_slow_requests_anew_and_forgets_no_failure() -> None:
+    run = judged(rate=10, canary={"maxErrors": "50%"}, how=Quality(failed=0.2))
     until(run, "Analysing")
     runs(run, 30)
-    assert run.status["rollout"]["verdict"]["canary"]["requests"] > 0
-    run.pool = changed(run.pool, rollout={"canary": {**LIMITS, "p95": "700ms"}})
+    before = run.status["rollout"]["verdict"]["canary"]
+    assert before["failed"] > 0
+    assert before["timed"] > 0
+    run.pool = changed(run.pool, rollout={"canary": {**LIMITS, "maxErrors": "50%", "p95": "700ms"}})
     run.operate()
     verdict = run.status["rollout"]["verdict"]
-    assert verdict["canary"]["requests"] == 0
+    assert verdict["canary"]["timed"] == 0
+    assert verdict["canary"]["failed"] >= before["failed"]
+    assert verdict["canary"]["requests"] >= before["requests"]
     assert verdict["limits"]["p95"] == "700ms"
 
 

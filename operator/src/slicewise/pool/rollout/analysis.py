@@ -43,18 +43,16 @@ def analyse(state: RolloutState, view: RolloutView, now: float) -> RolloutState:
     gate = view.gate
     if gate is None:
         return to(state, Phase.PROMOTING, now, "its first worker serves; spec.rollout.canary asks for no more")
-    if not view.canary_serving():
-        return to(
-            state, Phase.WARMING, now, "the canary's worker no longer serves; the stable revision gets all requests"
-        )
-    known = _follow_spec(state, gate, now)
+    known = _follow_spec(state, view, gate, now)
     if known.judgement is None or known.judgement is not state.judgement:
-        return known
+        return known if view.canary_serving() else _away(known, now)
     course = _course(known, view, gate)
     judgement = judge(known.judgement, course, view.measured, now)
     if judgement.verdict is Verdict.FAIL:
         failed = replace(known, judgement=judgement)
         return give_up(failed, _REASONS[judgement.cause], _at(course, judgement.message), now)
+    if not view.canary_serving():
+        return _away(replace(known, judgement=judgement), now)
     if course.paused:
         return _recorded(known, judgement, course, now)
     return _acted_on(known, judgement, course, view, now)
@@ -65,7 +63,12 @@ def give_up(state: RolloutState, reason: str, message: str, now: float) -> Rollo
     return replace(to(state, Phase.ROLLING_BACK, now, message), abort_reason=reason, held=False, step_since=now)
 
 
-def _follow_spec(state: RolloutState, gate: CanarySpec, now: float) -> RolloutState:
+def _away(state: RolloutState, now: float) -> RolloutState:
+    """The canary's worker is no longer there. What was counted until then is kept: how it ended may be what speaks against it."""
+    return to(state, Phase.WARMING, now, "the canary's worker no longer serves; the stable revision gets all requests")
+
+
+def _follow_spec(state: RolloutState, view: RolloutView, gate: CanarySpec, now: float) -> RolloutState:
     """The spec may have changed since the step began: fewer steps, a higher weight, another p95."""
     if state.step is None or state.judgement is None:
         return _at_step(state, gate, 0, now, "the canary is judged now")
@@ -74,8 +77,9 @@ def _follow_spec(state: RolloutState, gate: CanarySpec, now: float) -> RolloutSt
     weight = max(state.weight or 0, steps[index].weight)
     known = replace(state, step=index, steps=len(steps), weight=weight)
     if state.judgement.limits.get("p95") != gate.p95:
-        # What is slow was counted by the old limit.
-        return replace(known, judgement=fresh(gate, now), step_since=now, held=False)
+        # What is slow was counted by the old limit; what failed or was refused is so by any.
+        before = replace(state.judgement, tally=state.judgement.tally + view.measured.tally)
+        return replace(known, judgement=fresh(gate, now, before=before), step_since=now, held=False)
     return known
 
 

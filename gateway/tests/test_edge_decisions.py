@@ -235,3 +235,15 @@ async def test_bodies_wait_for_room_in_the_order_in_which_they_came() -> None:
     await asyncio.gather(*waiting)
     assert order == [9, 1, 99], "what is larger than all of it takes all of it"
     assert budget.taken == 0
+
+
+async def test_who_leaves_while_room_is_made_just_leaves() -> None:
+    budget = Budget(10)
+    share = await budget.take(10)
+    waiting = asyncio.create_task(budget.take(5))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    share.shrink(0)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert budget.taken == 0

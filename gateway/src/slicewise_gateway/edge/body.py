@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -49,7 +50,9 @@ class Budget:
             if turn.done() and not turn.cancelled():
                 self.give_back(size)
             else:
-                self._queue.remove((size, turn))
+                # Who made room in the same moment has skipped it, and it is no longer there.
+                with suppress(ValueError):
+                    self._queue.remove((size, turn))
                 self._call_next()
             raise
         return Share(self, size)

@@ -62,12 +62,13 @@ class BodyReader:
 
     @contextmanager
     def holding(self) -> Iterator[bytearray]:
-        """Give a place for one body; its bytes count until the block ends."""
+        """Give a place for one body; its bytes count until the block ends, and are gone then, whoever still refers to them."""
         data = bytearray()
         try:
             yield data
         finally:
             self._held -= len(data)
+            data.clear()
 
     async def read(self, request: Request, into: bytearray) -> None:
         """Read the body of `request`; raises `ApiError` when it goes over a bound."""

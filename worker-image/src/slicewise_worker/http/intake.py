@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -59,25 +61,50 @@ class Intake:
 
     async def prepare(self, request: Request, deadline: float, work: Callable[[bytes, Wanted], T]) -> T:
         """Return what `work` makes of the body, in a thread; raises `ApiError`, and `ClientGoneError`."""
+        with ExitStack() as place:
+            place.enter_context(self._counted())
+            body = place.enter_context(self._bodies.holding())
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._bodies.read(request, body)
+                    return await self._in_thread(request, place, body, work)
+            except TimeoutError as error:
+                message = "the time allowed for the request was over before its prompt was tokenized"
+                raise timed_out(message) from error
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count one request that is read or prepared; raises `ApiError` when there are as many as there may be."""
         if self._taken >= self.limits.requests:
             raise not_started(f"{self._taken} requests are being read already; try again in 1 s", "queue_full")
         self._taken += 1
         try:
-            async with asyncio.timeout_at(deadline):
-                with self._bodies.holding() as body:
-                    await self._bodies.read(request, body)
-                    return await unless_gone(request, self._in_thread(body, work))
-        except TimeoutError as error:
-            raise timed_out("the time allowed for the request was over before its prompt was tokenized") from error
+            yield
         finally:
             self._taken -= 1
 
-    async def _in_thread(self, body: bytearray, work: Callable[[bytes, Wanted], T]) -> T:
+    async def _in_thread(
+        self, request: Request, place: ExitStack, body: bytearray, work: Callable[[bytes, Wanted], T]
+    ) -> T:
+        """Return what `work` makes of `body`. A thread that goes on after its client has left keeps `place` until it ends."""
         gone = threading.Event()
         pool = self._large if len(body) > _LARGE_BYTES else self._small
+        running = pool.submit(lambda: work(bytes(body), lambda: not gone.is_set()))
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                pool, lambda: work(bytes(body), lambda: not gone.is_set())
-            )
+            return await unless_gone(request, asyncio.wrap_future(running))
         finally:
             gone.set()
+            # What still waits for a thread is never begun, and its body, which the pool's queue refers to, is emptied.
+            if not running.done() and not running.cancel():
+                self._give_back_after(running, place.pop_all())
+
+    @staticmethod
+    def _give_back_after(running: Future[T], place: ExitStack) -> None:
+        loop = asyncio.get_running_loop()
+
+        def give_back(_ended: Future[T]) -> None:
+            # The loop is closed only when the process ends.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(place.close)
+
+        running.add_done_callback(give_back)

@@ -56,14 +56,16 @@ def startupz(state: WorkerState) -> Verdict:
     return Verdict(False, f"{state.phase.value}, {state.done:.0%}")
 
 
-def readyz(state: WorkerState, progress: Progress | None) -> Verdict:
-    """Ready means: started, not draining, and the engine has not failed."""
+def readyz(state: WorkerState, progress: Progress | None, now: float, stall_after: float) -> Verdict:
+    """Ready means: started, not draining, and the engine has neither failed nor stalled; `now` is monotonic."""
     if not (started := startupz(state)).ok:
         return started
     if state.draining:
         return Verdict(False, "draining: told to stop")
-    if progress is None or progress.failed:
-        return Verdict(False, (progress and progress.failed) or "no engine")
+    if progress is None:
+        return Verdict(False, "no engine")
+    if not (alive := livez(state, progress, now, stall_after)).ok:
+        return alive
     return Verdict(True, "ready: digest verified, tokens come")
 
 

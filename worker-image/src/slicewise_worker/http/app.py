@@ -107,6 +107,9 @@ def build_app(worker: Worker) -> Starlette:
     def alive() -> Verdict:
         return livez(state, progress(), time.monotonic(), settings.stall_after_seconds)
 
+    def ready() -> Verdict:
+        return readyz(state, progress(), time.monotonic(), settings.stall_after_seconds)
+
     async def refuse(request: Request, error: Exception) -> Response:
         if isinstance(error, ApiError):
             worker.metrics.rejected(error.code or str(error.status))
@@ -118,7 +121,7 @@ def build_app(worker: Worker) -> Starlette:
             Route("/v1/completions", _generate(worker, completion), methods=["POST"]),
             *_facts(worker),
             Route("/livez", _probe(alive)),
-            Route("/readyz", _probe(lambda: readyz(state, progress()))),
+            Route("/readyz", _probe(ready)),
             Route("/startupz", _probe(lambda: startupz(state))),
         ],
         middleware=[Middleware(_ClosingWhileDraining, state=state)],

@@ -60,6 +60,17 @@ def test_the_same_seed_gives_the_same_answer_and_another_seed_another(tiny: Path
     assert answer(None) != answer(None)
 
 
+@pytest.mark.parametrize("temperature", [1e-45, 1e-40, 1e-38, 1e-6])
+def test_a_temperature_next_to_nothing_takes_the_most_likely_token(tiny: Path, bench, temperature: float) -> None:
+    engine = bench(tiny)
+    answers = []
+    for sampling in (GREEDY, Sampling(temperature=temperature, seed=1)):
+        collector, _ = engine.submit(Generation(engine.tokens("Hello"), 20, sampling))
+        collector.end()
+        answers.append(collector.text)
+    assert answers[0] == answers[1]
+
+
 def test_a_penalty_keeps_a_greedy_model_from_repeating_itself(tiny: Path, bench) -> None:
     engine = bench(tiny)
     plain, _ = engine.submit(Generation(engine.tokens("Hello"), 200, GREEDY))

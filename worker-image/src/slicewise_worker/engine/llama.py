@@ -37,6 +37,8 @@ FLASH_ATTENTION: Final[dict[FlashAttention, int]] = {
 }
 STEP_DELAY_KEY: Final = b"slicewise.debug.step_delay_ms"
 MAX_STEP_DELAY_MS: Final = 100
+_COLDEST: Final = 1e-5
+"""Below this temperature nothing but the most likely token has a chance, and logits divided by it may overflow."""
 log = logging.getLogger("llama.cpp")
 # ggml.h; the comments of the Python binding have other numbers.
 _DEBUG, _WARN, _ERROR = 1, 3, 4
@@ -169,7 +171,7 @@ class Sampler:
         if sampling.frequency_penalty or sampling.presence_penalty:
             penalties = (1.0, sampling.frequency_penalty, sampling.presence_penalty)
             parts.append(api.llama_sampler_init_penalties(model.vocabulary, window, *penalties))
-        if sampling.temperature == 0:
+        if sampling.temperature < _COLDEST:
             return [*parts, api.llama_sampler_init_greedy()]
         if sampling.top_k:
             parts.append(api.llama_sampler_init_top_k(sampling.top_k))

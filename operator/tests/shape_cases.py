@@ -149,6 +149,37 @@ def _placement(part: str) -> Iterator[Case]:
     )
     for key in ("slicewise.dev/pool", "app.kubernetes.io/managed-by"):
         yield case(f"label {key}", "labels", {"labels": {"team": "ml"}}, {"labels": {key: "x"}}, _OURS)
+    key_says = (
+        "keys that are none: 1; write letters, digits, '-', '_' and '.', at most 63, with a domain and '/' before it if you like, such "
+        "as team or example.com/team"
+    )
+    keys = {"team": "ml", "example.com/cost_centre": "ml", f"{'a.' * 126}a/{'b' * 63}": "ml"}
+    refused = ("-team", "a..b/team", "b" * 64, f"{'a' * 254}/team")
+    for field, bad in (*(("labels", key) for key in refused), ("nodeSelector", "a team"), ("annotations", "a team")):
+        yield case(f"{field} key {bad[:12]}", field, {field: keys}, {field: {bad: "ml"}}, key_says)
+    for field in ("nodeSelector", "labels"):
+        yield case(
+            f"{field} value",
+            field,
+            {field: {"team": "ml_1.a", "empty": ""}},
+            {field: {"team": "a b"}},
+            "values that are none of a label: 1; write letters, digits, '-', '_' and '.', beginning and ending in a letter or digit, such "
+            "as ml-team",
+        )
+    for key in (
+        "container.apparmor.security.beta.kubernetes.io/worker",
+        "container.seccomp.security.alpha.kubernetes.io/worker",
+        "seccomp.security.alpha.kubernetes.io/pod",
+        "deployment.kubernetes.io/revision",
+    ):
+        yield case(
+            f"annotation {key}",
+            "annotations",
+            {"annotations": {"kubernetes.io/description": "a model"}},
+            {"annotations": {key: "unconfined"}},
+            "annotations that are not for this field: 1; leave out security profiles (apparmor, seccomp) and "
+            "deployment.kubernetes.io/…, which belong to the cluster",
+        )
     yield case(
         "annotation",
         "annotations",

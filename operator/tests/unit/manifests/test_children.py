@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from slicewise.api.v1alpha1.resources import Resources
 from slicewise.api.v1alpha1.worker import WorkerSpec
+from slicewise.manifests.deployment import build_deployment
 from slicewise.manifests.metadata import zone_slug
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.plan import plan_pool
@@ -128,6 +129,16 @@ def test_a_change_of_the_cache_size_restarts_no_worker() -> None:
     observed = {"revisions": (ObservedRevision(hash=hashed, **revision),), "status": before.status}
     after = planned(observed, replicas=3, cache={"emptyDir": {"sizeLimit": "2Gi"}})
     assert child(after, "Deployment", "chat-a") == child(before, "Deployment", "chat-a")
+
+
+def test_what_the_api_server_refuses_of_stored_labels_is_left_out_of_pods_and_all_else_is_kept_to_the_letter() -> None:
+    metadata = {
+        "labels": {"team": "a b", "a team": "x", "long": "x" * 64, "owner": "ml", "slicewise.dev/pool": "chat"},
+        "annotations": {"a team": "x", "note": "any text, with blanks"},
+    }
+    pod = build_deployment(make_pool(), "0a", {"metadata": metadata, "spec": {}}, "a", 1)["spec"]["template"]
+    assert pod["metadata"]["labels"] == {"owner": "ml", "slicewise.dev/pool": "chat", "slicewise.dev/zone": "a"}
+    assert pod["metadata"]["annotations"] == {"note": "any text, with blanks"}
 
 
 def test_credentials_are_mounted_for_the_fetcher_alone() -> None:

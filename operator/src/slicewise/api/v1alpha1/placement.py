@@ -11,6 +11,7 @@ from slicewise.api.labels import GROUP, LABEL_COMPONENT, LABEL_MANAGED_BY, LABEL
 from slicewise.api.rules import Rule
 from slicewise.api.v1alpha1.affinity import Affinity
 from slicewise.api.v1alpha1.base import ApiModel
+from slicewise.api.v1alpha1.marks import FREE_ANNOTATIONS, LABEL_KEYS, LABEL_VALUES
 from slicewise.api.v1alpha1.resources import Resources, every_key
 from slicewise.api.v1alpha1.scalars import LabelKey, ObjectName, WholeNumber
 
@@ -91,10 +92,12 @@ class TopologySpread(ApiModel):
     when_unsatisfiable: Unsatisfiable
 
 
-NodeLabels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)]
+NodeLabels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16), LABEL_KEYS, LABEL_VALUES]
 Labels = Annotated[
     dict[str, Annotated[str, Field(max_length=63)]],
     Field(max_length=16),
+    LABEL_KEYS,
+    LABEL_VALUES,
     every_key(
         f"!k.startsWith('{GROUP}/') && !(k in {_LISTED})",
         lambda _value, key: not key.startswith(f"{GROUP}/") and key not in OWN_LABELS,
@@ -105,6 +108,8 @@ Labels = Annotated[
 Annotations = Annotated[
     dict[str, Annotated[str, Field(max_length=4096)]],
     Field(max_length=16),
+    LABEL_KEYS,
+    FREE_ANNOTATIONS,
     every_key(
         f"!k.startsWith('{GROUP}/')",
         lambda _value, key: not key.startswith(f"{GROUP}/"),

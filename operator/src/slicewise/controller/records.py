@@ -16,6 +16,7 @@ from slicewise.controller.fingerprint import fingerprint
 from slicewise.controller.gateway_pods import GatewayRecord
 from slicewise.controller.meter import Meter
 from slicewise.controller.pods import PodRecord, shared
+from slicewise.controller.stored_data import is_whole
 from slicewise.manifests.metadata import deployment_name, gateway_name
 from slicewise.pool.observed import ApplyFailure, ObservedDeployment, ObservedRevision, References
 
@@ -198,25 +199,11 @@ def read_revision(child: Child) -> ObservedRevision | None:
     return ObservedRevision(name=child.name, hash=stored["hash"], number=stored["number"], data=stored["data"])
 
 
-def _is_whole(data: object) -> bool:
-    """Whether the data of a ControllerRevision has what plans read of it: anyone with the right may write one."""
-    if not isinstance(data, Mapping) or not isinstance(data.get("inputs"), Mapping):
-        return False
-    template, resource = data.get("template"), data.get("resource")
-    return (
-        isinstance(template, Mapping)
-        and isinstance(template.get("metadata"), Mapping)
-        and isinstance(template["metadata"].get("labels", {}), Mapping)
-        and isinstance(template.get("spec"), Mapping)
-        and (resource is None or isinstance(resource, str))
-    )
-
-
 def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | bytes | None:
     marks: Mapping[str, str] = body["metadata"].get("labels") or {}
     if resource is REVISIONS:
         name_hash, data = marks.get(labels.LABEL_REVISION, ""), body.get("data")
-        if not _is_whole(data):
+        if not is_whole(data):
             return None
         return pack({"hash": name_hash, "number": count(body.get("revision")) or 0, "data": data}, "revision")
     if resource is not DEPLOYMENTS:

@@ -245,15 +245,17 @@ def test_only_what_the_pools_uid_owns_is_superfluous_and_never_a_claim(cache: Ca
 
 
 TEMPLATE = {"metadata": {"labels": {}}, "spec": {"containers": []}}
+INPUTS = {"model": {}}
 BROKEN = [
     None,
     [],
     "text",
     {},
     {"template": TEMPLATE},
-    {"inputs": {}, "template": {"spec": {}}},
-    {"inputs": {}, "template": {"metadata": {"labels": "x"}, "spec": {}}},
-    {"inputs": {}, "template": TEMPLATE, "resource": 7},
+    {"inputs": {}, "template": TEMPLATE},
+    {"inputs": INPUTS, "template": {"spec": {}}},
+    {"inputs": INPUTS, "template": {"metadata": {"labels": "x"}, "spec": {}}},
+    {"inputs": INPUTS, "template": TEMPLATE, "resource": 7},
 ]
 
 
@@ -265,7 +267,7 @@ def test_a_controller_revision_that_is_not_whole_is_no_revision(cache: Cache, da
 
 
 def test_the_number_of_a_controller_revision_leaves_room_for_the_next(cache: Cache) -> None:
-    cache.ingest(REVISIONS, child(data={"inputs": {}, "template": TEMPLATE, "resource": None}, revision=2**63 - 1))
+    cache.ingest(REVISIONS, child(data={"inputs": INPUTS, "template": TEMPLATE, "resource": None}, revision=2**63 - 1))
     seen = read_revision(cache.pools[KEY].children[0])
     assert seen is not None
     assert next_number([seen]) == 1

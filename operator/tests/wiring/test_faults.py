@@ -140,7 +140,7 @@ async def test_killed_after_each_of_its_writes_it_ends_where_it_would_have_witho
     cluster.create(pool_object(namespace=cluster.namespace, zones={"names": ["a"]}))
     while not cluster.seen():
         running.append(replicas.spawn(server=proxy.url, leader_election=False))
-        await eventually(lambda: running[-1].process.poll() is not None, running[-1].words(), 30)
+        await eventually(lambda: running[-1].process.poll() is not None, running[-1].words(), 90)
     killed = cluster.essence()
 
     proxy.after_write = None

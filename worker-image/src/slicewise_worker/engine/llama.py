@@ -138,7 +138,7 @@ class Model:
         buffer = ctypes.create_string_buffer(16)
         count = api.llama_model_meta_val_str(self._model, STEP_DELAY_KEY, buffer, len(buffer))
         milliseconds = buffer.value.decode("ascii", "replace") if count > 0 else ""
-        return min(int(milliseconds), MAX_STEP_DELAY_MS) / 1000 if re.fullmatch("[0-9]{1,9}", milliseconds) else 0.0
+        return min(int(milliseconds), MAX_STEP_DELAY_MS) / 1000 if re.fullmatch("[0-9]{1,15}", milliseconds) else 0.0
 
     def close(self) -> None:
         """Free the weights; no context of this model may be alive."""

@@ -58,7 +58,7 @@ def packed_blanks() -> bytes:
 
 async def bomb(writer: asyncio.StreamWriter) -> None:
     """1 GiB of blanks in 1 MiB, chunked."""
-    packed = packed_blanks() * 8  # as gzip members one after the other: above each bound also as it is sent
+    packed = packed_blanks()
     writer.write(OK + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n")
     writer.write(f"{len(packed):x}\r\n".encode() + packed + b"\r\n0\r\n\r\n")
     await writer.drain()

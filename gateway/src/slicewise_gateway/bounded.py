@@ -14,12 +14,20 @@ HEADERS: Final = 128
 """Headers of one answer, at most; each is bounded by aiohttp."""
 
 
+class EncodedError(aiohttp.ClientError):
+    """An answer is compressed, which nobody asked for: what it holds is not known before it is unpacked."""
+
+
 class TooLargeError(aiohttp.ClientError):
     """An answer is larger than anything that was asked for."""
 
 
 async def read_whole(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Return the body as it came, not decompressed. Raises TooLargeError; the time is bounded by the request's own time-out."""
+    """Return the body as it came, not decompressed. Raises TooLargeError, EncodedError; the request's own time-out bounds the time."""
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        answer.close()
+        raise EncodedError(f"{answer.url.path}: an answer in the encoding {encoding[:20]!r}")
     body = bytearray()
     async for part in answer.content.iter_any():
         body += part

@@ -68,7 +68,17 @@ class Installation:
     def kill(self, pods: Sequence[str] = ()) -> None:
         """Kill operator pods (all of them where none is named) at once, without a chance to say goodbye."""
         names = list(pods) or [pod["metadata"]["name"] for pod in self.pods()]
-        kubectl("-n", NAMESPACE, "delete", "pod", *names, "--grace-period=0", "--force", "--wait=false")
+        kubectl(
+            "-n",
+            NAMESPACE,
+            "delete",
+            "pod",
+            *names,
+            "--grace-period=0",
+            "--force",
+            "--wait=false",
+            "--ignore-not-found",
+        )
 
     def scale(self, replicas: int) -> None:
         kubectl("-n", NAMESPACE, "scale", "deployment/slicewise-operator", f"--replicas={replicas}")

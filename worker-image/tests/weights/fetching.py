@@ -72,7 +72,7 @@ class Fetcher:
             "allow_private": True,
             "patience_seconds": 20,
             "max_backoff_seconds": 0.05,
-            "stall_seconds": 5,
+            "stall_seconds": 60,
             "checkpoint_bytes": 64 * KIB,
             **changes,
         }

@@ -20,7 +20,7 @@ def test_a_pool_larger_than_the_slices_says_how_many_are_missing_where_and_of_wh
     )  # fmt: skip
     then.says(pool, "Ready", "False", "InsufficientCapacity")
     then.says(pool, "Reconciling", "True", "InsufficientCapacity")
-    then.says(pool, "WorkersReady", "False", "Unschedulable", ["6 of 8 workers are ready"], within=90)
+    then.says(pool, "WorkersReady", "False", "NotEnoughSlices", ["6 of 8 workers are ready"], within=90)
 
     when.kubectl("scale", "ipool/chat", "--replicas=6")
     then.is_ready(pool)

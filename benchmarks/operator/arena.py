@@ -22,6 +22,7 @@ import aiohttp
 from audit import AuditTail
 from floors import cpu_seconds
 from servers.control_plane import ApiServer, control_plane, free_port
+from servers.definitions import established
 from workload import NAMESPACE, Object, node_objects, pool_object
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -210,9 +211,7 @@ def arena(pools: int, *, with_pools: bool = True) -> Iterator[Arena]:
             here = Arena(server, pools)
             try:
                 server.kubectl("apply", "-f", str(REPOSITORY / "crds"))
-                server.kubectl(
-                    "wait", "--for=condition=Established", "crd/inferencepools.slicewise.dev", "--timeout=30s"
-                )
+                established(server, "inferencepools.slicewise.dev")
                 for name in (NAMESPACE, OPERATOR_NAMESPACE):
                     server.kubectl("create", "namespace", name)
                 _load_nodes(here)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from servers.control_plane import REPOSITORY, ApiServer
+from servers.definitions import established
 
 PROGRAMS = Path(sys.executable).parent
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -54,4 +55,4 @@ def patch_status(server: ApiServer, path: str, status: Mapping[str, Any]) -> tup
 def install(server: ApiServer) -> None:
     """Install the CRD."""
     server.kubectl("apply", "-f", str(REPOSITORY / "crds"))
-    server.kubectl("wait", "--for=condition=Established", "crd/inferencepools.slicewise.dev", "--timeout=30s")
+    established(server, "inferencepools.slicewise.dev")

@@ -43,14 +43,13 @@ def test_a_kind_of_the_same_name_of_another_group_changes_nothing(
     name = FOREIGN["metadata"]["name"]  # type: ignore[index]  # a literal of many types
     story.undo.append(lambda: kubectl("delete", "crd", str(name), "--ignore-not-found"))
     kubectl("apply", "-f", "-", stdin=json.dumps(FOREIGN))
-    kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
     theirs = {
         "apiVersion": "inference.networking.k8s.io/v1",
         "kind": "InferencePool",
         "metadata": {"name": "chat"},
         "spec": {"targetPorts": [{"number": 8000}]},
     }
-    eventually("theirs is taken", lambda: story.kubectl("apply", "-f", "-", stdin=json.dumps(theirs)), within=30)
+    eventually("theirs is taken", lambda: story.kubectl("apply", "-f", "-", stdin=json.dumps(theirs)), within=60)
     pool = given.a_pool("chat", replicas=1, zones=None)
     when.kubectl("delete", "infpool", "chat")
     then.is_ready(pool)

@@ -20,7 +20,11 @@ ABSENT_SECONDS = float(os.environ.get("SLICEWISE_ABSENT_SECONDS", "45"))
 
 
 class Killer:
-    """Kills all operator pods again and again, at random times; the seed is in the report when a story fails."""
+    """Kills all operator pods again and again, at random times; the seed is in the report when a story fails.
+
+    Every second kill leaves a leader some seconds to act first: on a slow machine pods that are killed while they start
+    never act, and a pool without an operator makes no progress.
+    """
 
     def __init__(self, story: Story, seed: int, longest: float = 6.0) -> None:
         self._story = story
@@ -33,9 +37,24 @@ class Killer:
         story.undo.append(self.end)
 
     def _run(self) -> None:
-        while not self._stop.wait(self._random.uniform(0.5, self._longest)):
+        while not self._at_a_random_time():
+            if self.kills % 2:
+                while not self._leads() and not self._stop.wait(0.5):
+                    pass
+                self._at_a_random_time()
             self._story.installation.kill()
             self.kills += 1
+
+    def _at_a_random_time(self) -> bool:
+        """Returns whether the end was called meanwhile."""
+        return self._stop.wait(self._random.uniform(0.5, self._longest))
+
+    def _leads(self) -> bool:
+        try:
+            self._story.installation.leader()
+        except AssertionError:
+            return False
+        return True
 
     def end(self) -> None:
         """No more kills from now on; the operator is there again."""

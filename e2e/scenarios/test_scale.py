@@ -69,9 +69,9 @@ def test_a_pool_without_replicas_has_one_worker_in_each_zone_and_autoscalers_wai
     assert (status, ".spec.replicas" in str(body)) == (500, True), body
     when.kubectl("scale", "ipool/chat", "--replicas=2")
     then.is_ready(pool)
-    assert sum(pool.ready_by_zone().values()) == 2
 
     def counted() -> None:
+        assert sum(pool.ready_by_zone().values()) == 2, pool.ready_by_zone()
         scale = story.api.read(path) or {}
         assert (scale["spec"]["replicas"], scale["status"]["replicas"]) == (2, 2), scale
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from servers.control_plane import REPOSITORY, ApiServer, control_plane, controller_manager
+from servers.definitions import established
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A real API server with the InferencePool CRD, one for the whole session: use a namespace of your own."""
     with control_plane(tmp_path_factory.mktemp("control-plane")) as server:
         server.kubectl("apply", "-f", str(REPOSITORY / "crds"))
-        server.kubectl("wait", "--for=condition=Established", "crd/inferencepools.slicewise.dev", "--timeout=30s")
+        established(server, "inferencepools.slicewise.dev")
         yield server
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from builders import pool_object
 from servers.control_plane import REPOSITORY, ApiServer, wait_until
+from servers.definitions import established
 
 pytestmark = pytest.mark.apiserver
 
@@ -179,7 +180,7 @@ def test_a_foreign_kind_of_the_same_name_changes_nothing(fresh_server: ApiServer
     fresh_server.kubectl("apply", "-f", "-", stdin=foreign_crd())
     fresh_server.kubectl("apply", "-f", str(CRD_FILE))
     for group in ("inference.networking.k8s.io", "slicewise.dev"):
-        fresh_server.kubectl("wait", "--for=condition=Established", f"crd/inferencepools.{group}", "--timeout=30s")
+        established(fresh_server, f"inferencepools.{group}")
     foreign = {
         "apiVersion": "inference.networking.k8s.io/v1",
         "kind": "InferencePool",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from builders import MIG
 from servers.control_plane import REPOSITORY, ApiServer, control_plane
+from servers.definitions import established
 from wiring.operator_process import Cluster, Operators, operators
 
 
@@ -17,7 +18,7 @@ def start_server(directory: Path) -> Iterator[ApiServer]:
     """Run an API server with the CRD."""
     with control_plane(directory) as server:
         server.kubectl("apply", "-f", str(REPOSITORY / "crds"))
-        server.kubectl("wait", "--for=condition=Established", "crd/inferencepools.slicewise.dev", "--timeout=30s")
+        established(server, "inferencepools.slicewise.dev")
         yield server
 
 

@@ -57,6 +57,10 @@ WRONG_FIELDS = [
     ({"tools": [{"type": "function"}]}, "tools", "not supported"),
     ({"logit_bias": {"5": 1}}, "logit_bias", "not supported"),
     ({"colour": "red"}, "colour", "remove it"),
+    ({"messages": [{"role": "user", "content": "x", "colour": 1}]}, "messages[0].colour", "remove it"),
+    ({"metadata": {str(number): "x" for number in range(17)}}, "metadata", "at most 16 entries"),
+    ({"metadata": {"a": 1}}, "metadata.a", "string"),
+    ({"modalities": ["text"] * 17}, "modalities", "at most 16 entries"),
 ]
 
 
@@ -99,7 +103,7 @@ def test_fields_that_ask_for_nothing_are_accepted(chat_worker) -> None:
         "temperature": None,
         "stop": None,
         "store": False,
-        "metadata": {"a": "b"},
+        "metadata": {str(number): "x" for number in range(16)},
         "service_tier": "flex",
         "safety_identifier": "s",
         "prompt_cache_key": "k",

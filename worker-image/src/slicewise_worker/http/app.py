@@ -22,7 +22,7 @@ from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Verdict, WorkerState, livez, readyz, startupz
 from slicewise_worker.http.answer import ClientGoneError
 from slicewise_worker.http.completions import Served, chat, completion
-from slicewise_worker.http.errors import ApiError, not_started, on_api_error, on_http_exception, on_surprise
+from slicewise_worker.http.errors import ApiError, not_started, on_api_error, on_http_exception, on_surprise, shown
 from slicewise_worker.settings import WorkerSettings
 
 
@@ -142,7 +142,9 @@ def _facts(worker: Worker) -> list[Route]:
     async def model(request: Request) -> Response:
         asked = request.path_params["name"]
         if asked not in described:
-            raise ApiError(404, f"The model '{asked}' does not exist here.", code="model_not_found", param="model")
+            raise ApiError(
+                404, f"The model '{shown(asked)}' does not exist here.", code="model_not_found", param="model"
+            )
         return JSONResponse(described[asked])
 
     async def facts(_request: Request) -> Response:

@@ -20,7 +20,7 @@ from slicewise_worker.engine.request import Finished, Generation, Piece
 from slicewise_worker.engine.tokenizer import TooLongError
 from slicewise_worker.http.answer import Answer, unless_gone
 from slicewise_worker.http.chat_template import ChatTemplate
-from slicewise_worker.http.errors import ApiError, from_validation
+from slicewise_worker.http.errors import ApiError, from_validation, shown
 from slicewise_worker.http.intake import Intake, Wanted
 from slicewise_worker.http.schema import ChatRequest, CompletionRequest
 from slicewise_worker.http.shape import ChatShape, CompletionShape, Shape
@@ -98,7 +98,7 @@ def _limit(asked: int | None, default: int, served: Served) -> int:
 
 def _check_model(name: str, served: Served) -> None:
     if name not in served.names:
-        message = f"The model '{name}' does not exist here; this worker serves '{served.model_name}'."
+        message = f"The model '{shown(name)}' does not exist here; this worker serves '{served.model_name}'."
         raise ApiError(404, message, code="model_not_found", param="model")
 
 

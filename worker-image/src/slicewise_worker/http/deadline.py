@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from slicewise_worker.http.errors import ApiError
+from slicewise_worker.http.errors import ApiError, shown
 
 TIMEOUT_HEADER = "x-slicewise-timeout-ms"
 """Request header with the milliseconds that are left for the worker. The gateway sets it on every request."""
@@ -29,10 +29,7 @@ def deadline_of(headers: Mapping[str, str], now: float, patience: Patience) -> f
         return now + min(patience.default, patience.longest)
     found = _WHOLE_NUMBER.fullmatch(value.strip())
     if found is None:
-        shown = value if len(value) <= 40 else f"{value[:37]}..."
-        message = (
-            f"Invalid header '{TIMEOUT_HEADER}': write a whole number of milliseconds of 1 or more, got '{shown}'."
-        )
+        message = f"Invalid header '{TIMEOUT_HEADER}': write a whole number of milliseconds of 1 or more, got '{shown(value)}'."
         raise ApiError(400, message, code="invalid_value", param=TIMEOUT_HEADER)
     return now + min(int(found[1]) / 1000, patience.longest)
 

@@ -6,6 +6,7 @@ Every answer of the worker that is not a success has this body, whoever raised i
 from __future__ import annotations
 
 import logging
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from slicewise_worker.http.schema import UNKNOWN_FIELD
+
 log = logging.getLogger(__name__)
 
 PATHS = "POST /v1/chat/completions, POST /v1/completions, GET /v1/models and GET /v1/models/{name}"
@@ -21,6 +24,10 @@ PATHS = "POST /v1/chat/completions, POST /v1/completions, GET /v1/models and GET
 
 NOT_STARTED = {"x-slicewise-not-started": "1"}
 """Tells the gateway that nothing was done for the request, so that it may ask another worker."""
+
+_SHOWN_CHARACTERS = 80
+_VALUES = reprlib.Repr()
+_VALUES.maxlevel, _VALUES.maxstring = 2, _SHOWN_CHARACTERS
 
 
 class ApiError(Exception):
@@ -49,11 +56,16 @@ def not_started(message: str, code: str, retry_after: int = 1) -> ApiError:
     return error
 
 
+def shown(text: str) -> str:
+    """Return what a client sent as an error repeats it: no longer than a line."""
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
+
+
 def _field(location: Sequence[int | str]) -> str:
     """Return `messages[0].content` for `("messages", 0, "content")`."""
     text = ""
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        text += f"[{part}]" if isinstance(part, int) else f".{shown(part)}" if text else shown(part)
     return text
 
 
@@ -62,14 +74,17 @@ def from_validation(error: ValidationError) -> ApiError:
     first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
         return ApiError(400, f"The body is not JSON: {first['msg']}", code="invalid_json")
+    if first["type"] == UNKNOWN_FIELD:
+        unknown = _field((*first["loc"], first["ctx"]["name"]))
+        return ApiError(400, f"Unknown field '{unknown}': remove it.", code="unknown_parameter", param=unknown)
     field = _field(first["loc"]) or None
-    if first["type"] == "extra_forbidden":
-        return ApiError(400, f"Unknown field '{field}': remove it.", code="unknown_parameter", param=field)
     if first["type"] == "missing":
         return ApiError(400, f"Missing field '{field}'.", code="missing_required_parameter", param=field)
-    value = repr(first["input"])
-    value = value if len(value) <= 80 else f"{value[:77]}..."
-    message = f"Invalid '{field}': {first['msg']}, got {value}." if field else f"Invalid body: {first['msg']}."
+    message = (
+        f"Invalid '{field}': {first['msg']}, got {shown(_VALUES.repr(first['input']))}."
+        if field
+        else f"Invalid body: {first['msg']}."
+    )
     return ApiError(400, message, code="invalid_value", param=field)
 
 
@@ -90,8 +105,7 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
-    path = request.url.path if len(request.url.path) <= 200 else f"{request.url.path[:197]}..."
-    message = f"{request.method} {path}: {error.detail}"
+    message = f"{request.method} {shown(request.url.path)}: {error.detail}"
     if error.status_code == 404:
         message += f". This worker answers at {PATHS}."
     return respond(ApiError(error.status_code, message, code=code))

@@ -3,19 +3,24 @@
 A field that is not here is refused by name, and so is a value that this version does not act on: an answer that silently
 ignores what was asked for is worse than none. Null means "not given", also for a field that is not known. Fields that
 change no answer (who asks, how it is billed or cached) are accepted, and so are values that ask for what is done anyway.
+
+A client is told of one thing that is wrong. So nothing looks for more: a body of 95,000 unknown fields costs one error.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from slicewise_worker.engine.request import Sampling
 
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 256
+MAX_ENTRIES = 16
+UNKNOWN_FIELD = "unknown_field"
+"""Type of the error for a field that is not known; its context holds the `name`."""
 
 
 def _stops(value: Any) -> Any:
@@ -23,7 +28,7 @@ def _stops(value: Any) -> Any:
     stops = [value] if isinstance(value, str) else value
     if stops is None:
         return ()
-    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
+    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops[: MAX_STOPS + 1]):
         raise PydanticCustomError("stop", "must be a string or a list of strings")
     if len(stops) > MAX_STOPS or not all(0 < len(stop) <= MAX_STOP_CHARACTERS for stop in stops):
         raise PydanticCustomError(
@@ -65,6 +70,13 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
+def _few(value: Any) -> Any:
+    """Refuse more entries than OpenAI takes of metadata before they are looked at."""
+    if isinstance(value, dict | list) and len(value) > MAX_ENTRIES:
+        raise PydanticCustomError("entries", f"must hold at most {MAX_ENTRIES} entries")
+    return value
+
+
 def _unsupported(value: Any) -> Any:
     """Refuse what this version does not act on; null, false and empty ask for nothing."""
     if value is None or value is False or value in ({}, [], ""):
@@ -92,10 +104,14 @@ class _Closed(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_not_given(cls, value: Any) -> Any:
+    def _only_known(cls, value: Any) -> Any:
+        """Refuse the first field that is not known, unless it is null."""
         if not isinstance(value, dict):
             return value
-        return {name: given for name, given in value.items() if given is not None or name in cls.model_fields}
+        for name, given in value.items():
+            if given is not None and name not in cls.model_fields:
+                raise PydanticCustomError(UNKNOWN_FIELD, "is not known", {"name": name})
+        return {name: value[name] for name in cls.model_fields if name in value}
 
 
 class Message(_Closed):
@@ -152,7 +168,7 @@ class _Generate(_Closed):
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
     cache_prompt: bool | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str] | None, BeforeValidator(_few)] = None
     store: bool | None = None
     service_tier: str | None = None
 
@@ -171,10 +187,10 @@ class _Generate(_Closed):
 class ChatRequest(_Generate):
     """Body of `POST /v1/chat/completions`."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
+    messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=10_000)]
     max_completion_tokens: Tokens | None = None
     response_format: TextFormat | None = None
-    modalities: list[Literal["text"]] | None = None
+    modalities: Annotated[list[Literal["text"]] | None, BeforeValidator(_few)] = None
     logprobs: Unsupported = None
     top_logprobs: Literal[0] | None = None
     tools: Unsupported = None

@@ -23,7 +23,7 @@ def test_each_kind_of_child_can_be_watched_and_applied(render, resource):
     assert verbs(render(), resource) >= {"get", "list", "watch", "create", "patch"}
 
 
-def test_one_role_and_no_other_may_be_given_out_and_it_lets_its_holder_read_three_kinds(render):
+def test_one_role_and_no_other_may_be_given_out_and_it_lets_its_holder_read_three_kinds_and_say_a_last_word(render):
     rendered = render({"watchNamespaces": ["team-a"]})
     assert {p for p in allowed(rendered) if p.verb in {"bind", "escalate", "impersonate"}} == {
         Permission("rbac.authorization.k8s.io", "clusterroles", "bind")
@@ -34,6 +34,7 @@ def test_one_role_and_no_other_may_be_given_out_and_it_lets_its_holder_read_thre
     rules = rendered.one("ClusterRole", name)["rules"]
     assert {(kind, tuple(rule["verbs"])) for rule in rules for kind in rule["resources"]} == {
         ("namespaces", ("get",)),
+        ("namespaces/status", ("patch",)),
         ("configmaps", ("list", "watch")),
         ("endpointslices", ("list", "watch")),
     }

@@ -78,3 +78,19 @@ def test_a_namespace_that_the_operator_may_not_touch_is_told_and_costs_the_other
         assert lines, logs[-1500:]
 
     eventually("the operator's log names the namespace", told, within=30)
+
+
+def test_a_namespace_with_a_pool_that_serves_is_gone_long_before_a_worker_would_have_to_end(
+    story: Story, given: Given
+) -> None:
+    """A worker's grace period is an hour, and Kubernetes goes by it where nothing tells that the worker has ended."""
+    given.a_pool("chat")
+    kubectl("delete", "namespace", story.namespace, "--wait=false")
+    # Left to itself, the namespace controller looks again after five minutes.
+    eventually("the namespace is gone", lambda: _gone(story), within=120)
+    story.make_namespace(story.namespace)
+
+
+def _gone(story: Story) -> None:
+    namespace = story.api.get("namespaces", story.namespace)
+    assert namespace is None, (namespace.get("status") or {}).get("conditions")

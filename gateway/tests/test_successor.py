@@ -13,6 +13,7 @@ from rig.worker import StartWorkers
 from servers.control_plane import ApiServer
 
 from slicewise.gateway import GatewayModel
+from slicewise_gateway.agent.farewell import CONDITION
 from slicewise_gateway.agent.successor import is_served
 
 ONE = GatewayModel("chat", (route(STABLE),))
@@ -47,6 +48,24 @@ async def test_in_a_namespace_that_is_deleted_nobody_is_waited_for(
         pod.terminate()
         assert pod.process is not None
         assert await asyncio.to_thread(pod.process.wait, 120) == 0
+        # And the namespace is told, or its controller would look again after minutes only.
+        status, namespace = control.request("GET", f"/api/v1/namespaces/{pod.cluster.namespace}")
+        assert status == 200
+        said = {item["type"]: item["message"] for item in namespace["status"]["conditions"]}
+        assert said[CONDITION] == f"gateway pod {POD} has finished its requests and ended"
+
+
+async def test_a_namespace_that_stays_is_not_touched(
+    tmp_path: Path, control: ApiServer, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with serving_pod(tmp_path, control, ONE, workers) as pod:
+        pod.cluster.gateways({POD: False, "chat-gateway-1": True})
+        _, before = control.request("GET", f"/api/v1/namespaces/{pod.cluster.namespace}")
+        pod.terminate()
+        assert pod.process is not None
+        assert await asyncio.to_thread(pod.process.wait, 60) == 0
+        assert control.request("GET", f"/api/v1/namespaces/{pod.cluster.namespace}") == (200, before)
 
 
 @pytest.mark.parametrize(

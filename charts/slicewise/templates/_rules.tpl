@@ -60,6 +60,10 @@ Server-side apply is the verb `patch`, and `create` besides where the object did
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]
+# A condition, written once, in a namespace that is being deleted: Kubernetes looks at such a namespace again when it changes.
+- apiGroups: [""]
+  resources: [namespaces/status]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [list, watch]

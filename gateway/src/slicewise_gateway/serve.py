@@ -13,6 +13,7 @@ from slicewise_gateway.agent.discovery import canonical
 from slicewise_gateway.agent.drain import Bounds, drain
 from slicewise_gateway.agent.endpoints import build_eds
 from slicewise_gateway.agent.envoy import EDS_PREFIX, EnvoyAdmin
+from slicewise_gateway.agent.farewell import farewell
 from slicewise_gateway.agent.files import PROGRAMMED_FILE, EnvoyFiles, read_mounted
 from slicewise_gateway.agent.keys import KEYS_FILE, read_keys
 from slicewise_gateway.agent.kube import ApiServer
@@ -69,6 +70,7 @@ async def run_agent(settings: GatewaySettings) -> None:
                 bounds = Bounds(settings.successor_seconds, settings.drain_delay_seconds, settings.drain_seconds)
                 other = successor(server, settings.namespace, settings.pool, settings.pod_name)
                 await drain(envoy, other, bounds)
+                await farewell(server, settings.namespace, settings.pod_name)
                 loops.cancel()
             stopped.cancel()
             await asyncio.gather(stopped, return_exceptions=True)

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 0.5
 _KEEP_ALIVE_SECONDS = 75
+_QUIET_SECONDS = 3.0
+"""A draining worker to which nothing was sent for so long ends."""
 _LAST_SECONDS = 10
 """How long after the last deadline what still runs is broken off, and as long after that the process ends."""
 _BODY_VALUES = 200_000
@@ -160,9 +162,8 @@ async def _drain(
 ) -> None:
     settings = worker.settings
     worker.state.draining = True
-    log.info("draining: not ready, serving for %g s more", settings.drain_delay_seconds)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(signals.second.wait(), settings.drain_delay_seconds)
+    log.info("draining: not ready, serving for %g s more at most", settings.drain_delay_seconds)
+    await _until_nobody_sends(worker, signals)
     log.info("draining: finishing %d requests", engine.progress().running + engine.progress().waiting)
     server.should_exit = True
     latest = worker.served.intake.latest_deadline if worker.served else 0.0
@@ -179,6 +180,24 @@ async def _drain(
         server.force_exit = True
     hurry.cancel()
     await serving
+
+
+async def _until_nobody_sends(worker: Worker, signals: _Signals) -> None:
+    """Return after the drain's delay, at the second signal, or once no request has come for `_QUIET_SECONDS`.
+
+    A gateway learns of the drain within milliseconds. The delay is for those that have not heard of it, and who is not heard
+    of for seconds has or sends nothing. Were one to send after all, its connection is refused, and the gateway asks another worker.
+    """
+    begin = time.monotonic()
+    end = begin + worker.settings.drain_delay_seconds
+    while (now := time.monotonic()) < end:
+        latest = worker.served.intake.latest_arrival if worker.served else 0.0
+        quiet = max(begin, latest) + _QUIET_SECONDS
+        if quiet <= now:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(signals.second.wait(), min(quiet, end) - now)
+            return
 
 
 def _end_after(seconds: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import Any
 
 import httpx2
@@ -101,6 +102,21 @@ def test_a_drain_goes_on_serving_and_then_finishes_what_runs(start_worker, tiny)
     assert json.loads(events[-2])["choices"][0]["finish_reason"] == "length"
 
 
+def test_a_drain_ends_early_where_nobody_sends_and_lasts_where_somebody_does(start_worker, tiny) -> None:
+    idle = start_worker(tiny, drain_delay_seconds=3600)
+    idle.terminate()
+    assert idle.wait() == 0
+
+    asked = start_worker(tiny, before=QUIET, drain_delay_seconds=7)
+    begin = time.monotonic()
+    asked.terminate()
+    asked.until(lambda: asked.get("/readyz").status_code == 503)
+    while time.monotonic() < begin + 5.5:  # longer than the quiet time, and nobody is refused
+        assert asked.post("/v1/completions", SHORT).status_code == 200
+        time.sleep(0.1)
+    assert asked.wait() == 0
+
+
 def test_a_drain_waits_for_an_answer_longer_than_its_delay(start_worker, tiny) -> None:
     worker = start_worker(tiny, context_tokens=32_000, drain_delay_seconds=0)
     stream = Stream(worker.url, ENDLESS | {"max_tokens": 4000})
@@ -118,6 +134,11 @@ def test_no_answer_outlasts_the_longest_allowed_so_a_drain_ends(start_worker, ti
     assert json.loads(events[-1])["error"]["code"] == "timeout"
     assert all(json.loads(event)["choices"][0]["finish_reason"] is None for event in events[:-1])
 
+
+QUIET = """
+import slicewise_worker.server as server
+server._QUIET_SECONDS = 4.0
+"""
 
 HANGING = """
 import threading

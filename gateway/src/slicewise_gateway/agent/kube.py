@@ -72,6 +72,19 @@ class ApiServer:
                 raise ValueError(f"{response.url.path}: not an object")  # noqa: TRY004 - the callers know ValueError
             return found
 
+    async def patch_status(
+        self, session: aiohttp.ClientSession, url: str, body: Mapping[str, Any], seconds: float
+    ) -> None:
+        """Merge `body` into the status of a built-in object, in time. Raises aiohttp.ClientError, TimeoutError, OSError, ValueError."""
+        async with session.patch(
+            f"{url}/status",
+            data=json.dumps(body),
+            headers={**self.authorization(), "Content-Type": "application/strategic-merge-patch+json"},
+            timeout=aiohttp.ClientTimeout(total=seconds),
+            allow_redirects=False,
+        ) as response:
+            _check(response)
+
 
 def _check(response: aiohttp.ClientResponse) -> None:
     """Raise for anything but an answer; a redirect is none, for the token is for the API server alone."""

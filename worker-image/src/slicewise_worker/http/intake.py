@@ -48,6 +48,8 @@ class Intake:
         self.limits = limits
         self.latest_deadline = 0.0
         """No request that was taken on may run longer (monotonic, in seconds); a drain ends then."""
+        self.latest_arrival = 0.0
+        """When the latest request came (monotonic, in seconds)."""
         self._bodies = BodyReader(limits.bodies)
         self._taken = 0
         self._small = prompt_threads(_THREADS, "prompt")
@@ -55,7 +57,8 @@ class Intake:
 
     def deadline(self, request: Request) -> float:
         """Return when the time of `request`, which has just come, is over; raises `ApiError`."""
-        deadline = deadline_of(request.headers, time.monotonic(), self.limits.patience)
+        self.latest_arrival = time.monotonic()
+        deadline = deadline_of(request.headers, self.latest_arrival, self.limits.patience)
         self.latest_deadline = max(self.latest_deadline, deadline)
         return deadline
 

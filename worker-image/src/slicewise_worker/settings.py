@@ -62,6 +62,8 @@ class WorkerSettings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024)] = MAX_BODY_BYTES
     body_memory_bytes: Annotated[int, Field(ge=1024)] = 4 * MAX_BODY_BYTES
     """Bytes that all bodies together may hold until their prompts are tokenized."""
+    prompt_memory_bytes: Annotated[int, Field(ge=0)] = 16 << 20
+    """Bytes that the tokens of prompts may hold, four each, beyond those that the KV cache has room for."""
 
     host: str = ""
     """Empty: every address of the pod, IPv4 and IPv6."""

@@ -18,7 +18,7 @@ from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.fit import UnusableError, measure
 from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, LoadCancelledError, Model, start_backend
 from slicewise_worker.engine.loop import Engine, Notify
-from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits, Sampling
+from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Event, Finished, Generation, Limits, Sampling
 from slicewise_worker.engine.weights import WeightsError, WeightsFile, inspect, read_result, verify
 from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
@@ -30,6 +30,8 @@ from slicewise_worker.weights import hold
 log = logging.getLogger(__name__)
 
 _FIRST_TOKEN_SECONDS = 300
+_COPIES = 4
+"""Of the largest body while it is made into a prompt, one at a time: its bytes, its text, the rendered text, that one's bytes."""
 
 
 class StartError(Exception):
@@ -150,13 +152,19 @@ def _check_fit(weights: WeightsFile, shape: ContextShape, settings: WorkerSettin
             f"set contextTokens to {needs.trained_context} or less"
         )
         raise StartError(EndReason.CONTEXT_TOO_LONG, message)
-    own = 0 if device.on_gpu else resident_bytes() + (RENDERER_BYTES if settings.chat else 0)
+    own = 0 if device.on_gpu else resident_bytes() + (RENDERER_BYTES if settings.chat else 0) + _request_bytes(settings)
     log.info("memory needed: %s", breakdown(needs, own))
     asked = Shape(
         settings.context_tokens, settings.parallel_sequences, settings.kv_cache_type, settings.prompt_chunk_tokens
     )
     if (trouble := no_room(needs, asked, device, own, memory_limit())) is not None:
         raise StartError(EndReason.MODEL_TOO_LARGE, trouble)
+
+
+def _request_bytes(settings: WorkerSettings) -> int:
+    """Return what requests take at most beside the KV cache: bodies, the texts made of the largest one, and prompts."""
+    making = _COPIES * settings.max_body_bytes
+    return settings.body_memory_bytes + making + _limits(settings).prompt_tokens * TOKEN_BYTES
 
 
 def _load(
@@ -183,6 +191,7 @@ def _limits(settings: WorkerSettings) -> Limits:
         sequences=settings.parallel_sequences,
         prompt_chunk_tokens=settings.prompt_chunk_tokens,
         max_queue=settings.max_queue,
+        waiting_tokens=settings.prompt_memory_bytes // TOKEN_BYTES,
     )
 
 
@@ -197,7 +206,7 @@ def _warm_up(engine: Engine, state: WorkerState) -> None:
         if isinstance(event, Finished | Broken):
             ended.set()
 
-    prompt = tuple(engine.model.tokenize("Hello")) or (0,)
+    prompt = engine.model.tokenize("Hello") or (0,)
     deadline = time.monotonic() + _FIRST_TOKEN_SECONDS
     engine.submit([Generation(prompt, 1, Sampling(temperature=0))], [on_event], deadline)
     if not ended.wait(_FIRST_TOKEN_SECONDS):

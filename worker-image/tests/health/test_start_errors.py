@@ -77,6 +77,14 @@ def test_a_cache_that_does_not_fit_is_blamed(start_worker, tiny) -> None:
     assert "lower contextTokens or parallelSequences, " in verdict["message"]
 
 
+def test_what_requests_may_take_needs_room_too(start_worker, tiny) -> None:
+    before = "import slicewise_worker.startup as startup; startup.memory_limit = lambda: 300 << 20"
+    verdict = ended(start_worker(tiny, ready=False, before=before, body_memory_bytes=300 << 20))
+    assert verdict["reason"] == "ModelTooLarge"
+    assert "The largest part is the worker itself, with what requests may take, " in verdict["message"]
+    assert start_worker(tiny, before=before).get("/readyz").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("template", "words"),
     [

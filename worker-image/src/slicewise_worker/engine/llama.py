@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import re
+from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ class Model:
             api.llama_model_free(self._model)
             self._model = None
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str) -> array[int]:
         """Return the tokens of `text`, as `Tokenizer.tokenize` does."""
         return self.tokenizer.tokenize(text)
 

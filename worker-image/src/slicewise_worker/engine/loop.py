@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from math import ceil, inf
 
 from slicewise_worker.engine.llama import Batch, Context, Model, Sampler
@@ -92,7 +93,10 @@ class Engine:
                 raise StoppedError(self._failed or "the worker is shutting down")
             load = len(self._waiting) + len(self._running)
             if load + len(tickets) > self.limits.sequences + self.limits.max_queue:
-                raise QueueFullError(len(self._waiting), self._retry_after())
+                raise QueueFullError(f"{len(self._waiting)} requests are waiting", self._retry_after())
+            if self._prompt_tokens(tickets) > self.limits.prompt_tokens:
+                held = self._prompt_tokens(())
+                raise QueueFullError(f"the prompts of other requests hold {held} tokens", self._retry_after())
             if not load:
                 self._since = now
             self._waiting.extend(tickets)
@@ -121,6 +125,12 @@ class Engine:
                 waiting=waiting,
                 cached_tokens=sum(sequence.evaluated for sequence in running),
             )
+
+    def _prompt_tokens(self, more: Sequence[Ticket]) -> int:
+        """Return the tokens that all prompts hold, with those of `more`; one that several choices share counts once."""
+        running = (sequence.ticket for sequence in self._running.values())
+        prompts = {id(one.generation.prompt): one.generation.prompt for one in chain(running, self._waiting, more)}
+        return sum(map(len, prompts.values()))
 
     def _retry_after(self) -> int:
         rounds = (len(self._waiting) + 1) / self.limits.sequences

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,6 +11,9 @@ FlashAttention = Literal["Auto", "Enabled", "Disabled"]
 """How the KV cache holds its values."""
 
 FinishReason = Literal["stop", "length"]
+
+TOKEN_BYTES = 4
+"""Of a token in a prompt that waits or runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class Sampling:
 class Generation:
     """One sequence to generate: a tokenized prompt and when to stop."""
 
-    prompt: tuple[int, ...]
+    prompt: Sequence[int]
+    """What the tokenizer returned, `TOKEN_BYTES` each: as Python's numbers they would take nine times as much."""
     max_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
@@ -46,6 +51,13 @@ class Limits:
     sequences: int
     prompt_chunk_tokens: int
     max_queue: int
+    waiting_tokens: int = 4 << 20
+    """What the prompts of all requests may hold beyond what the KV cache has room for."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens that all prompts may hold together, waiting and running."""
+        return self.context_tokens * self.sequences + self.waiting_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +89,10 @@ Event = Piece | Finished | Broken
 
 
 class QueueFullError(Exception):
-    """As many requests wait as may wait; `retry_after` is the advice to the client in seconds."""
+    """As much waits as may wait, as `what` says; `retry_after` is the advice to the client in seconds."""
 
-    def __init__(self, waiting: int, retry_after: int) -> None:
-        super().__init__(f"{waiting} requests are waiting already; try again in {retry_after} s")
+    def __init__(self, what: str, retry_after: int) -> None:
+        super().__init__(f"{what} already; try again in {retry_after} s")
         self.retry_after = retry_after
 
 

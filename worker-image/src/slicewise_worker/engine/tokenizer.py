@@ -6,6 +6,7 @@ Beside `llama.py` the only module that calls llama.cpp.
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -48,11 +49,13 @@ class Tokenizer:
         byte_pairs = api.llama_vocab_type(self._vocab) == api.LLAMA_VOCAB_TYPE_BPE
         self._segments = Segments(special, between_words=byte_pairs, size=segment)
         framing = self._tokens("", frame=True)
-        begins = framing[:1] == [api.llama_vocab_bos(self._vocab)]
-        self._head, self._tail = (framing[:1], framing[1:]) if begins else ([], framing)
+        bos = 1 if framing[:1].tolist() == [api.llama_vocab_bos(self._vocab)] else 0
+        self._head, self._tail = framing[:bos], framing[bos:]
 
-    def tokenize(self, text: str, most: int | None = None, wanted: Callable[[], bool] = _wanted) -> list[int]:
+    def tokenize(self, text: str, most: int | None = None, wanted: Callable[[], bool] = _wanted) -> array[int]:
         """Return the tokens of `text`, its control tokens recognised, a BOS in front where the model wants one.
+
+        Four bytes a token: as Python's numbers they would take nine times as much while a request waits.
 
         With `most`, raises `TooLongError` as soon as it is known that there are more tokens than that, for a text that
         is too long for any tokenization before it is touched. Raises `GivenUpError` once `wanted` says no, between segments.
@@ -66,14 +69,15 @@ class Tokenizer:
         if len(parts) == 1:
             tokens = self._tokens(text, frame=frame)
         else:
-            tokens = [*self._head] if frame else []
+            tokens = self._head[:] if frame else array("i")
             for part in parts:
                 if not wanted():
                     raise GivenUpError
                 if most is not None and len(tokens) > most:
                     break
                 tokens += self._tokens(part, frame=False)
-            tokens += self._tail if frame else []
+            if frame:
+                tokens += self._tail
         if most is not None and len(tokens) > most:
             raise TooLongError(len(tokens))
         return tokens
@@ -101,14 +105,14 @@ class Tokenizer:
                 special.add(api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace"))
         return special, longest
 
-    def _tokens(self, text: str, *, frame: bool) -> list[int]:
+    def _tokens(self, text: str, *, frame: bool) -> array[int]:
         data = text.encode()
         room = len(data) + 8
         while True:
             buffer = (api.llama_token * room)()
             count = api.llama_tokenize(self._vocab, data, len(data), buffer, room, frame, True)
             if count >= 0:
-                return list(buffer[:count])
+                return array("i", memoryview(buffer).cast("B")[: 4 * count].tobytes())
             room = -count
 
     def _render(self, token: int, *, special: bool) -> bytes:

@@ -34,7 +34,7 @@ class Shape:
 
 
 def breakdown(needs: Needs, own: int) -> str:
-    """Return all parts with their sizes; `own`: bytes of the worker itself, 0 where they do not count."""
+    """Return all parts with their sizes; `own`: bytes of the worker itself and of what requests may take, 0 where they do not count."""
     itself = f", the worker itself {_mib(-(-own // _STEP) * _STEP)}" if own else ""
     return f"weights {_mib(needs.weights)}, KV cache {_mib(needs.cache)}, buffers {_mib(needs.compute)}{itself}"
 
@@ -42,7 +42,7 @@ def breakdown(needs: Needs, own: int) -> str:
 def no_room(needs: Needs, shape: Shape, device: Device, own: int, limit: int | None) -> str | None:
     """Return why `needs` does not fit, None where it does.
 
-    `own`: bytes of the worker itself, on the CPU; `limit`: the container's, None where it has none.
+    `own`: bytes of the worker itself and of what requests may take, on the CPU; `limit`: the container's, None where it has none.
     """
     if device.on_gpu:
         own, room = 0, device.free_bytes
@@ -66,7 +66,7 @@ def _largest(needs: Needs, shape: Shape, own: int, *, on_gpu: bool) -> str:
     more = "take a larger slice" if on_gpu else "give the worker more memory"
     context = needs.cache + needs.compute
     if own >= max(needs.weights, context):
-        return f"The largest part is the worker itself with {_mib(own)}: {more}"
+        return f"The largest part is the worker itself, with what requests may take, {_mib(own)}: {more}"
     if needs.weights >= context:
         return f"The largest part is the weights with {_mib(needs.weights)}: take a file with fewer bits a weight, or {more}"
     ways = ["lower contextTokens or parallelSequences", _SMALLER[shape.kv_type], more]

@@ -84,7 +84,7 @@ class Answer:
         self.generated = [0] * len(generations)
         sinks = [partial(self._put, index) for index in range(len(generations))]
         try:
-            self._tickets = engine.submit(generations, sinks, deadline)
+            self._tickets = dict(enumerate(engine.submit(generations, sinks, deadline)))
         except QueueFullError as error:
             raise not_started(str(error), "queue_full", error.retry_after) from error
         except StoppedError as error:
@@ -92,6 +92,9 @@ class Answer:
 
     def _put(self, index: int, event: Event) -> None:
         """What the client has not been sent yet becomes one event a choice: a late loop has no backlog to work off."""
+        if not isinstance(event, Piece):
+            # Its prompt goes now, not when a client that reads slowly has read the end.
+            self._tickets.pop(index, None)
         if isinstance(event, Broken):
             self._broken = event
         else:
@@ -118,7 +121,7 @@ class Answer:
 
     def close(self) -> None:
         """Give up what still runs; without effect on what has ended."""
-        self._engine.cancel(self._tickets)
+        self._engine.cancel([*self._tickets.values()])
 
     def usage(self) -> dict[str, int]:
         """Return OpenAI's `usage`."""

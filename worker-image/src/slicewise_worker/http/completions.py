@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import uuid
+from array import array
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -56,24 +57,26 @@ def parse(data: bytes, kind: type[Body]) -> Body:
 async def chat(request: Request, served: Served) -> Response:
     """Answer a conversation."""
 
-    def prepare(data: bytes, wanted: Wanted) -> tuple[ChatRequest, list[tuple[int, ...]]]:
+    def prepare(data: bytes, wanted: Wanted) -> _Asked:
         body = parse(data, ChatRequest)
         _check_model(body.model, served)
+        _check_count(body, 1, served.engine)
         most = served.engine.limits.context_tokens * served.engine.model.tokenizer.longest
         if (size := sum(len(message.content) for message in body.messages)) > most:
             raise _too_long(-(-size // served.engine.model.tokenizer.longest), served.engine, "messages")
-        return body, [_tokenize(served.template.render(body.messages), served.engine, "messages", wanted)]
+        prompt = _tokenize(served.template.render(body.messages), served.engine, "messages", wanted)
+        most_tokens = body.max_completion_tokens or body.max_tokens
+        return _asked(body, [prompt], _limit(most_tokens, served.engine.limits.context_tokens, served))
 
     deadline = served.intake.deadline(request)
-    body, prompts = await served.intake.prepare(request, deadline, prepare)
-    limit = _limit(body.max_completion_tokens or body.max_tokens, served.engine.limits.context_tokens, served)
-    return await _answer(request, _Asked(served, body, prompts, limit, deadline), ChatShape())
+    asked = await served.intake.prepare(request, deadline, prepare)
+    return await _answer(request, served, asked, deadline, ChatShape())
 
 
 async def completion(request: Request, served: Served) -> Response:
     """Continue one or more prompts."""
 
-    def prepare(data: bytes, wanted: Wanted) -> tuple[CompletionRequest, list[tuple[int, ...]]]:
+    def prepare(data: bytes, wanted: Wanted) -> _Asked:
         body = parse(data, CompletionRequest)
         _check_model(body.model, served)
         _check_count(body, len(body.prompt), served.engine)
@@ -83,12 +86,11 @@ async def completion(request: Request, served: Served) -> Response:
         ]
         for prompt in prompts:
             _check_prompt(prompt, served.engine, "prompt")
-        return body, prompts
+        return _asked(body, prompts, _limit(body.max_tokens, DEFAULT_COMPLETION_TOKENS, served))
 
     deadline = served.intake.deadline(request)
-    body, prompts = await served.intake.prepare(request, deadline, prepare)
-    limit = _limit(body.max_tokens, DEFAULT_COMPLETION_TOKENS, served)
-    return await _answer(request, _Asked(served, body, prompts, limit, deadline), CompletionShape())
+    asked = await served.intake.prepare(request, deadline, prepare)
+    return await _answer(request, served, asked, deadline, CompletionShape())
 
 
 def _limit(asked: int | None, default: int, served: Served) -> int:
@@ -112,10 +114,10 @@ def _check_count(body: ChatRequest | CompletionRequest, prompts: int, engine: En
         raise ApiError(400, message, code="invalid_value", param=param)
 
 
-def _tokenize(text: str, engine: Engine, param: str, wanted: Wanted) -> tuple[int, ...]:
+def _tokenize(text: str, engine: Engine, param: str, wanted: Wanted) -> array[int]:
     """Return the tokens of a prompt that fits; raises `ApiError`, for one that cannot fit before it is tokenized."""
     try:
-        tokens = tuple(engine.model.tokenizer.tokenize(text, engine.limits.context_tokens - 1, wanted))
+        tokens = engine.model.tokenizer.tokenize(text, engine.limits.context_tokens - 1, wanted)
     except TooLongError as error:
         raise _too_long(error.at_least, engine, param) from error
     _check_prompt(tokens, engine, param)
@@ -143,34 +145,36 @@ def _check_prompt(prompt: Sequence[int], engine: Engine, param: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request that is ready for the engine."""
+    """A request that is ready for the engine. Nothing of its body waits with it: texts and fields have up to 16 MiB."""
 
-    served: Served
-    body: ChatRequest | CompletionRequest
-    prompts: Sequence[tuple[int, ...]]
-    limit: int
-    deadline: float
+    generations: Sequence[Generation]
+    prompt_tokens: int
+    stream: bool
+    usage: bool
+    """Whether a stream ends with its usage."""
 
 
-async def _answer(request: Request, asked: _Asked, shape: Shape) -> Response:
-    served, body = asked.served, asked.body
-    _check_count(body, len(asked.prompts), served.engine)
+def _asked(body: ChatRequest | CompletionRequest, prompts: Sequence[array[int]], limit: int) -> _Asked:
     generations = [
-        Generation(prompt, asked.limit, body.sampling(choice), body.stop)
-        for prompt in asked.prompts
+        Generation(prompt, limit, body.sampling(choice), body.stop)
+        for prompt in prompts
         for choice in range(body.n or 1)
     ]
-    answer = Answer(served.engine, generations, sum(map(len, asked.prompts)), asked.deadline)
+    usage = bool(body.stream_options and body.stream_options.include_usage)
+    return _Asked(generations, sum(map(len, prompts)), bool(body.stream), usage)
+
+
+async def _answer(request: Request, served: Served, asked: _Asked, deadline: float, shape: Shape) -> Response:
+    answer = Answer(served.engine, asked.generations, asked.prompt_tokens, deadline)
     head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.model_name}
     streaming = False
     try:
-        if not body.stream:
+        if not asked.stream:
             return await _whole(request, answer, shape, head)
-        usage = bool(body.stream_options and body.stream_options.include_usage)
         # Nothing is sent before the first token: until then a failure is an ordinary status that a gateway can retry.
         first = await unless_gone(request, answer.next())
         streaming = True
-        return _AnswerStream(answer, _stream(answer, first, shape, head, usage=usage))
+        return _AnswerStream(answer, _stream(answer, first, shape, head, usage=asked.usage))
     finally:
         if not streaming:
             answer.close()

@@ -9,12 +9,27 @@ A client is told of one thing that is wrong. So nothing looks for more: a body o
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from array import array
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    InstanceOf,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from slicewise_worker.engine.request import Sampling
+
+if TYPE_CHECKING:
+    TokenArray = array[int]
+else:
+    TokenArray = array  # has no subscript at run time
 
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 256
@@ -57,12 +72,19 @@ def _prompts(value: Any) -> Any:
         return (value,)
     if isinstance(value, list) and value:
         if all(type(token) is int for token in value):
-            return (tuple(value),)
+            return (_tokens(value),)
         if all(isinstance(prompt, str) for prompt in value):
             return tuple(value)
         if all(isinstance(prompt, list) and all(type(token) is int for token in prompt) for prompt in value):
-            return tuple(tuple(prompt) for prompt in value)
+            return tuple(map(_tokens, value))
     raise PydanticCustomError("prompt", "must be a string, a list of strings, or a list of token numbers")
+
+
+def _tokens(numbers: list[int]) -> TokenArray:
+    try:
+        return array("i", numbers)
+    except OverflowError as error:
+        raise PydanticCustomError("prompt", "holds a number that is no token of any model") from error
 
 
 def _whole(value: Any) -> Any:
@@ -203,7 +225,7 @@ class ChatRequest(_Generate):
 class CompletionRequest(_Generate):
     """Body of `POST /v1/completions`."""
 
-    prompt: Annotated[tuple[str | tuple[int, ...], ...], BeforeValidator(_prompts)]
+    prompt: Annotated[tuple[str | InstanceOf[TokenArray], ...], BeforeValidator(_prompts)]
     best_of: Literal[1] | None = None
     echo: Unsupported = None
     suffix: Unsupported = None

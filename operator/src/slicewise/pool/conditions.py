@@ -178,7 +178,7 @@ WAITS_FOR_A_PERSON = "the pool waits for a person; Stalled says what to do"
 
 
 def _stalled(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding | None:
-    if facts.state.phase is Phase.ROLLED_BACK:
+    if facts.state.phase is Phase.ROLLED_BACK and facts.demand is not None:
         return Finding("True", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
     if facts.waits_for:
         return Finding("True", Reason.STABLE_GONE, facts.waits_for)
@@ -220,9 +220,12 @@ def _ready(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding:
         return Finding("False", Reason.NOT_ACCEPTED, accepted.message)
     capacity = found[ConditionType.CAPACITY_AVAILABLE]
     workers = found.get(ConditionType.WORKERS_READY)
+    if facts.demand is None:
+        # Nobody looked at rollout and workers: nothing can be said of them.
+        return Finding("False", Reason.INSUFFICIENT_CAPACITY, capacity.message)
     if facts.state.phase is Phase.ROLLED_BACK:
         return Finding("False", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
-    if facts.state.phase is not Phase.IDLE or (facts.demand is not None and facts.demand.wanted != facts.state.stable):
+    if facts.state.phase is not Phase.IDLE or facts.demand.wanted != facts.state.stable:
         return Finding("False", Reason.ROLLOUT_IN_PROGRESS, _what_a_rollout_waits_for(found))
     if workers is None or capacity.status == "False":
         return Finding("False", Reason.INSUFFICIENT_CAPACITY, capacity.message)

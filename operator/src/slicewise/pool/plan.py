@@ -30,7 +30,7 @@ from slicewise.pool.rollout.machine import advance, next_deadline
 from slicewise.pool.rollout.request import read_request
 from slicewise.pool.rollout.shares import shares
 from slicewise.pool.rollout.standing import is_gone, waits_for_gone, with_stable
-from slicewise.pool.rollout.state import Phase, RolloutState, read_state
+from slicewise.pool.rollout.state import Phase, RolloutState, read_state, recorded_share
 from slicewise.pool.rollout.traffic import canary_share, has_arrived, traffic
 from slicewise.pool.rollout.view import RolloutView, Shares
 from slicewise.pool.slices import NoProfile
@@ -50,7 +50,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     state = read_state(observed.status)
     demand = read_demand(pool, observed, state)
     if isinstance(demand, NoProfile):
-        facts = Facts(pool, observed, state, no_profile=demand)
+        facts = Facts(pool, observed, state, no_profile=demand, share=recorded_share(observed.status))
         report = build_report(facts, now)
         return PoolPlan(None, report.status, deletions(observed.pods), report.events, FOREIGN_POLL_SECONDS)
     stored = [item.hash for item in observed.revisions]

@@ -120,6 +120,12 @@ def _served(rollout: Mapping[str, Any], revisions: Mapping[str, Any]) -> bool:
     return revisions.get("stable") is not None if served is None else bool(served)
 
 
+def recorded_share(status: Mapping[str, Any]) -> int | None:
+    """Return the per cent of the requests that the canary had by the last pass: what it has where a pass leaves the gateway alone."""
+    share = (status.get("rollout") or {}).get("weight")
+    return share if isinstance(share, int) else None
+
+
 def write_state(state: RolloutState, share: int | None) -> dict[str, Any]:
     """Return `status.rollout` for `state`, without unset fields. `share`: per cent of the requests that the canary gets now."""
     fields: dict[str, Any] = {
@@ -134,7 +140,7 @@ def write_state(state: RolloutState, share: int | None) -> dict[str, Any]:
         "step": state.step,
         "steps": state.steps,
         "weight": share,
-        "stepWeight": None if share is None else state.weight or 0,
+        "stepWeight": None if state.canary is None else state.weight or 0,
         "stepSince": format_time(state.step_since),
         "paused": state.paused or None,
         "held": state.held or None,

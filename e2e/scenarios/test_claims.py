@@ -68,6 +68,16 @@ def test_a_claim_lists_what_must_stay_says_what_the_storage_refuses_and_outlives
     then.nothing_is_left_of("chat")
 
 
+def test_what_the_storage_class_cannot_do_is_told_in_its_own_words(story: Story, when: When, then: Then) -> None:
+    cache = claim(accessModes=["ReadWriteMany"])
+    pool = when.applied(pools.manifest("chat", replicas=1, zones={"names": ["a"]}, cache=cache))
+    told = then.says(
+        pool, "WeightsCached", "False", "ClaimPending", ["'chat-weights'", "ProvisioningFailed"], within=90
+    )
+    then.says(pool, "Stalled", "True", "ClaimPending", ["ReadWriteOnce"])
+    assert "make the pool anew with another template" in told["message"]
+
+
 def claim(**differs: Any) -> dict[str, Any]:
     return {"persistentVolumeClaim": {"template": {**TEMPLATE, **differs}}}
 

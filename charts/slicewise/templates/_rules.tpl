@@ -46,9 +46,10 @@ Server-side apply is the verb `patch`, and `create` besides where the object did
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, delete]
+# Own Events; and those about a claim without a volume, which alone say why.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [list, create, patch]
 # Whether the Secret that a pool names is there. Its content is not looked at.
 - apiGroups: [""]
   resources: [secrets]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from builders import DIGEST, MIG, pool_object
-from servers.control_plane import ApiServer, controller_manager
+from servers.control_plane import CONTROLLERS, ApiServer, controller_manager
 from wiring.conftest import make_nodes, start_server
 from wiring.gateway_pod import gateway_at
 from wiring.kubelet import Kubelet, container
@@ -24,7 +24,9 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """An API server of this module's own: elsewhere pods that come and go would blur what is counted."""
-    with start_server(tmp_path_factory.mktemp("control-plane")) as server, controller_manager(server):
+    # The binder says on a claim why it has no volume.
+    controllers = (*CONTROLLERS, "persistentvolume-binder-controller")
+    with start_server(tmp_path_factory.mktemp("control-plane")) as server, controller_manager(server, controllers):
         make_nodes(server)
         yield server
 
@@ -225,6 +227,37 @@ async def test_a_secret_that_an_edit_names_is_looked_for_at_once(cluster: Cluste
     model = {"source": "https://models.example.com/small.gguf", "digest": DIGEST}
     cluster.edit("chat", {"model": {**model, "credentialsSecretRef": {"name": "hub"}}})
     await eventually(lambda: cluster.condition("WeightsCached").get("reason") == "SecretMissing", operator.words())
+
+
+async def test_what_the_cluster_says_of_a_claim_without_a_volume_is_told(cluster: Cluster, replicas: Operators) -> None:
+    operator = await replicas.start()
+    template = {"accessModes": ["ReadWriteMany"], "size": "1Gi", "storageClassName": "nothing"}
+    cluster.create(pool_object(namespace=cluster.namespace, cache={"persistentVolumeClaim": {"template": template}}))
+    await eventually(lambda: cluster.condition("WeightsCached").get("reason") == "ClaimPending", operator.words())
+    message = cluster.condition("WeightsCached")["message"]
+    assert "claim 'chat-weights' (spec.cache.persistentVolumeClaim) has no volume: ProvisioningFailed: " in message
+    assert '"nothing" not found' in message
+    stalled = cluster.condition("Stalled")
+    assert (stalled["status"], stalled["reason"], stalled["message"]) == ("True", "ClaimPending", message)
+    assert cluster.condition("WorkersReady")["reason"] == "ClaimPending"
+
+    kind: dict[str, Any] = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": f"{cluster.namespace}-silent"},
+        "provisioner": "nobody.example/disks",
+    }
+    code, answer = cluster.server.request("POST", "/apis/storage.k8s.io/v1/storageclasses", kind)
+    assert code == 201, answer
+    template["storageClassName"] = kind["metadata"]["name"]
+    other = pool_object("other", cluster.namespace, cache={"persistentVolumeClaim": {"template": template}})
+    cluster.create(other)
+
+    def said() -> str:
+        return str(cluster.condition("WeightsCached", "other").get("message", ""))
+
+    await eventually(lambda: "ExternalProvisioning: " in said() and "nobody.example/disks" in said(), operator.words())
+    assert cluster.condition("Stalled", "other")["status"] == "False", "the provisioner may be slow"
 
 
 async def test_children_of_a_deleted_pool_go(cluster: Cluster, replicas: Operators) -> None:

@@ -48,7 +48,9 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         Reason.DISK_FULL: ("room on the disk under the cache",),
         Reason.SECRET_MISSING: ("the Secret, in namespace {namespace}; workers start by themselves",),
         Reason.CLAIM_MISSING: ("the claim, in namespace {namespace}; workers start by themselves",),
-        Reason.CLAIM_PENDING: ("a volume for the claim: `kubectl describe pvc -n {namespace}`",),
+        Reason.CLAIM_PENDING: (
+            "a storage class that exists and has the claim's access mode; `kubectl describe pvc -n {namespace}` has all Events",
+        ),
         Reason.MODEL_TOO_LARGE: ("the setting that the message names beside the largest part, or a larger spec.slice",),
         Reason.UNSUPPORTED: (
             "the GGUF file of one model that generates text, from a source that the reference page lists",

@@ -17,8 +17,8 @@ from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.gateways import Gateways
-from slicewise.clients.kube import ApiError, KubeApi
-from slicewise.clients.resources import CLAIMS, DEPLOYMENTS, REVISIONS, SECRETS, Resource
+from slicewise.clients.kube import KubeApi
+from slicewise.clients.resources import DEPLOYMENTS, REVISIONS
 from slicewise.clients.workers import Workers
 from slicewise.controller.cache import Cache
 from slicewise.controller.foreign import ForeignPods
@@ -26,6 +26,7 @@ from slicewise.controller.gateway_pods import GatewayRecord, ask, observed_gatew
 from slicewise.controller.measure import measure, offer
 from slicewise.controller.pods import PodRecord, is_lost
 from slicewise.controller.records import PoolEntry, read_revision
+from slicewise.controller.references import REFERENCES_SECONDS, ReferenceReader, claim_waits
 from slicewise.manifests.container import POD_SECURITY
 from slicewise.manifests.gateway_wish import GatewayInstallation
 from slicewise.manifests.pod_template import FETCH_RESOURCES
@@ -35,11 +36,8 @@ from slicewise.pool.observed import (
     ObservedNode,
     ObservedPod,
     ObservedPool,
-    References,
 )
 
-REFERENCES_SECONDS: Final = 10.0
-"""How long an answer about a claim or a Secret stands."""
 INFO_SECONDS: Final = 2.0
 """After how long a ready worker that does not say where it computes is asked again; each time after twice as long."""
 LONGEST_INFO_SECONDS: Final = 300.0
@@ -77,7 +75,7 @@ class Observer:
 
     def __init__(self, cache: Cache, sources: Sources, clock: Clock, installation: Installation) -> None:
         self._cache = cache
-        self._kube = sources.kube
+        self._references = ReferenceReader(sources.kube, clock)
         self._workers = sources.workers
         self._gateways = sources.gateways
         self._foreign = sources.foreign
@@ -135,7 +133,7 @@ class Observer:
         return asks or behind or not entry.satisfied
 
     def next_look(self, entry: PoolEntry) -> float | None:
-        """Return the seconds until a pod is to be asked again; None when none is."""
+        """Return the seconds until a pod, or what is said of a claim, is to be asked again; None when nothing is."""
         now, wanted = self._clock.monotonic(), entry.gateway_version
         waits = [max(0.5, pod.info_due - now) for pod in entry.pods.values() if _unasked(pod)]
         waits += [
@@ -143,6 +141,8 @@ class Observer:
             for pod in entry.gateway_pods.values()
             if pod.lacks(wanted) and not self._lost(pod)
         ]
+        if not entry.satisfied and claim_waits(entry):
+            waits.append(REFERENCES_SECONDS)
         return min(waits, default=None)
 
     async def look(self, entry: PoolEntry, pool: InferencePool) -> bool:
@@ -180,7 +180,7 @@ class Observer:
         now, wanted = self._clock.monotonic(), entry.gateway_version
         behind = [pod for pod in entry.gateway_pods.values() if pod.is_due(wanted, now) and not self._lost(pod)]
         await asyncio.gather(
-            self._look_at_references(entry, pool),
+            self._references.look(entry, pool),
             measure(entry, pool, self._gateways, self._clock, self._lost),
             at_most(ASKED_AT_ONCE, [self._look_at_pod(pod) for pod in pods]),
             at_most(ASKED_AT_ONCE, [ask(pod, self._gateways, wanted, now) for pod in behind]),
@@ -189,25 +189,6 @@ class Observer:
     def _lost(self, pod: GatewayRecord) -> bool:
         """Whether nobody answers where a gateway's pod is."""
         return is_lost(pod.node, self._cache.nodes)
-
-    async def _look_at_references(self, entry: PoolEntry, pool: InferencePool) -> None:
-        now = self._clock.monotonic()
-        claim, secrets = named_references(pool)
-        known = entry.references
-        same = known.secrets.keys() == set(secrets) and (known.claim is None) == (claim is None)
-        if same and now - entry.looked_at < REFERENCES_SECONDS:
-            return
-        try:
-            entry.references = References(
-                claim=None if claim is None else await self._exists(CLAIMS, entry.namespace, claim),
-                secrets={name: await self._exists(SECRETS, entry.namespace, name) for name in secrets},
-            )
-        except ApiError:
-            return  # unknown stays as it was; the pass finds out by itself whether the API server is there
-        entry.looked_at = now
-
-    async def _exists(self, resource: Resource, namespace: str, name: str) -> bool:
-        return await self._kube.get(resource, namespace, name) is not None
 
     async def _look_at_pod(self, pod: PodRecord) -> None:
         if not pod.address:
@@ -226,24 +207,6 @@ class Observer:
 def _namespace_ends(entry: PoolEntry) -> bool:
     """The API server says so when it refuses to create something there (reason NamespaceTerminating)."""
     return any(failure.code == 403 and "being terminated" in failure.message for failure in entry.failures)
-
-
-def named_references(pool: InferencePool) -> tuple[str | None, tuple[str, ...]]:
-    """Return the claim and the Secrets that a spec names; the claim of `pvc://claim/path` counts where no cache claim does."""
-    persistent = pool.spec.cache.persistent_volume_claim if pool.spec.cache else None
-    claim = persistent.claim_name if persistent else None
-    source = pool.spec.model.source
-    if claim is None and source.startswith("pvc://"):
-        claim = source.removeprefix("pvc://").partition("/")[0]
-    gateway = pool.spec.gateway
-    cache = gateway.response_cache if gateway else None
-    secrets = (
-        pool.spec.model.credentials_secret_ref,
-        gateway.tenant_keys_secret_ref if gateway else None,
-        cache.redis_secret_ref if cache else None,
-    )
-    shaped = [name for name, _ in pool.spec.worker.secrets] if pool.spec.worker else []
-    return claim, tuple(dict.fromkeys([*(secret.name for secret in secrets if secret is not None), *shaped]))
 
 
 def _unasked(pod: PodRecord) -> bool:

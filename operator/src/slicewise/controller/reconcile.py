@@ -181,7 +181,7 @@ class Reconciler:
             else min(decision.plan.requeue_after, self._parts.resync)
         )
         references = entry.references
-        if references.claim is False or not all(references.secrets.values()):
+        if not all([*references.claims.values(), *references.secrets.values()]):
             after = min(after, REFERENCE_POLL_SECONDS)
         look = self._observer.next_look(entry)
         if look is not None:

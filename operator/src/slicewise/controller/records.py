@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from slicewise.api import labels
-from slicewise.api.bounds import count, line
-from slicewise.clients.resources import DEPLOYMENTS, REVISIONS, Resource
+from slicewise.api.bounds import count, line, word
+from slicewise.clients.resources import CLAIMS, DEPLOYMENTS, REVISIONS, Resource
 from slicewise.controller.fingerprint import fingerprint
 from slicewise.controller.gateway_pods import GatewayRecord
 from slicewise.controller.meter import Meter
@@ -20,6 +20,8 @@ from slicewise.controller.stored_data import is_whole
 from slicewise.manifests.metadata import deployment_name, gateway_name
 from slicewise.pool.observed import ApplyFailure, ObservedDeployment, ObservedRevision, References
 
+PENDING: Final = "Pending"
+"""Phase of a claim that has no volume yet."""
 _WINDOW: Final = 32 * 1024
 """Bytes that deflate looks back."""
 _MOST_SORTS: Final = 255
@@ -49,8 +51,9 @@ class Child:
     """It was compared with the manifest that `applied` is the hash of, and holds all of it."""
     body: bytes | None = None
     """The object, packed; only while not verified."""
-    facts: ObservedDeployment | bytes | None = None
-    """Deployment: what decisions see of it; one without a revision is the gateway's. ControllerRevision: number and data, packed."""
+    facts: ObservedDeployment | bytes | str | None = None
+    """Deployment: what decisions see of it; one without a revision is the gateway's. ControllerRevision: number and data, packed.
+    PersistentVolumeClaim: its phase."""
 
 
 @dataclass(slots=True, eq=False)
@@ -199,8 +202,15 @@ def read_revision(child: Child) -> ObservedRevision | None:
     return ObservedRevision(name=child.name, hash=stored["hash"], number=stored["number"], data=stored["data"])
 
 
-def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | bytes | None:
+def claim_phase(body: Mapping[str, Any]) -> str:
+    """Return the phase of a PersistentVolumeClaim; `Pending` until the API server says another."""
+    return shared(word((body.get("status") or {}).get("phase")) or PENDING)
+
+
+def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | bytes | str | None:
     marks: Mapping[str, str] = body["metadata"].get("labels") or {}
+    if resource is CLAIMS:
+        return claim_phase(body)
     if resource is REVISIONS:
         name_hash, data = marks.get(labels.LABEL_REVISION, ""), body.get("data")
         if not is_whole(data):

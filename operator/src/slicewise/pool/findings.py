@@ -7,6 +7,7 @@ A message says what is and what to do, names field, value and place, and stays t
 from __future__ import annotations
 
 from slicewise.api.v1alpha1 import Help, Reason
+from slicewise.pool.claim_findings import find_pending_claim
 from slicewise.pool.ends import refused_by_worker
 from slicewise.pool.facts import Facts
 from slicewise.pool.finding import Finding
@@ -131,6 +132,9 @@ def find_weights(facts: Facts) -> Finding | None:
     absent = _absent_reference(facts)
     if absent is not None:
         return absent
+    told = find_pending_claim(facts)
+    if told is not None:
+        return told
     pending = next((pod for pod in _unplaced(facts) if _waits_for_claim(pod)), None)
     if pending is not None:
         text = f"{pending.name} waits for the claim of spec.cache to get a volume: {pending.waiting_message}. "
@@ -173,10 +177,9 @@ def _absent_reference(facts: Facts) -> Finding | None:
         if facts.lacks_secret(name):
             text = f"Secret {name!r} ({field}) {what}"
             return Finding("False", Reason.SECRET_MISSING, text, helps=_once_it_is_needed(facts))
-    if references.claim is False:
-        claim = spec.cache.persistent_volume_claim
-        name = (claim.claim_name if claim else None) or spec.model.source
-        return Finding("False", Reason.CLAIM_MISSING, f"claim {name!r} {what}", helps=_once_it_is_needed(facts))
+    for name, there in references.claims.items():
+        if not there:
+            return Finding("False", Reason.CLAIM_MISSING, f"claim {name!r} {what}", helps=_once_it_is_needed(facts))
     return None
 
 
@@ -220,12 +223,21 @@ def find_workers(facts: Facts) -> Finding:
     lost = lost_nodes(facts.workers)
     if lost:
         count = f"{count}; {lost}"
+    return _waiting(facts, count)
+
+
+def _waiting(facts: Facts, count: str) -> Finding:
+    """What the workers that are missing wait for, where none of them is in trouble of its own."""
     if facts.missing:
         return Finding("False", Reason.NOT_ENOUGH_SLICES, f"{count}; CapacityAvailable says which slices are missing")
     if facts.releasing:
         return Finding("False", Reason.STARTING, f"{count}. {waits_for_release(facts.releasing)}")
     if _unschedulable(facts) is not None:
         return Finding("False", Reason.UNSCHEDULABLE, f"{count}; CapacityAvailable says what the others wait for")
+    claim = find_pending_claim(facts)
+    if claim is not None:
+        text = f"{count}; WeightsCached says why a claim has no volume"
+        return Finding("False", Reason.CLAIM_PENDING, text, helps=claim.helps)
     if facts.zones_short:
         return Finding(
             "False", Reason.STARTING, f"{count}; starting in {zone_names(list(facts.zones_short))}{held_up_by(facts)}"

@@ -197,10 +197,27 @@ class ApplyFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class References:
-    """Objects outside the pool that its spec names. None: not looked at; True/False: there or missing."""
+class PendingClaim:
+    """A claim of the pool without a volume, and the Event that tells most of why."""
 
-    claim: bool | None = None
+    name: str
+    reason: str
+    """`ProvisioningFailed`, `FailedBinding`, `ExternalProvisioning`, …"""
+    message: str
+    overdue: bool = False
+    """Its provisioner has been silent for minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Objects outside the pool that its spec names. True/False: there or missing; absent: not looked at."""
+
+    claims: Mapping[str, bool] = field(default_factory=dict)
+    waiting: bool = False
+    """Whether one of those claims has no volume."""
+    pending: PendingClaim | None = None
+    """Of the claims that have no volume, the operator's own included, the first of which the cluster says why. One that only waits
+    for its first pod is none."""
     secrets: Mapping[str, bool] = field(default_factory=dict)
     namespace_terminating: bool = False
 

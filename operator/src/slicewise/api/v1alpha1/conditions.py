@@ -158,6 +158,7 @@ _DECLARED: Final = (
             Reason.STARTING,
             Reason.NOT_ENOUGH_SLICES,
             Reason.UNSCHEDULABLE,
+            Reason.CLAIM_PENDING,
             Reason.IMAGE_NOT_PULLABLE,
             Reason.CRASH_LOOPING,
             Reason.BAD_SETTINGS,

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from slicewise_worker.engine.request import FlashAttention, KvType
+from slicewise_worker.environment import CapitalSettings
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where the kubelet picks up why a container ended."""
@@ -24,7 +25,7 @@ MAX_BODY_BYTES = 16 << 20
 """The most that a pool's `spec.gateway.limits.maxBodyBytes` may be; the gateway enforces what the pool says."""
 
 
-class WorkerSettings(BaseSettings):
+class WorkerSettings(CapitalSettings):
     """What one worker serves and within which bounds."""
 
     model_config = SettingsConfigDict(env_prefix="SLICEWISE_WORKER_", env_ignore_empty=True)

@@ -19,6 +19,7 @@ from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.container import POD_SECURITY, environment, from_field, http_probe, locked_down, pod_security
 from slicewise.manifests.metadata import revision_labels, worker_account_name
 from slicewise.manifests.pod_volumes import pod_volumes, weights_path_mounts
+from slicewise.manifests.settings_names import FETCH_PREFIX, WORKER_PREFIX, unset
 from slicewise.manifests.shape import merge, placed, plain, spread_over
 
 WORKER_PORT: Final = 8080
@@ -110,9 +111,12 @@ def _chosen(shape: WorkerSpec) -> dict[str, Any]:
 def _shape_container(container: dict[str, Any], shape: WorkerSpec) -> None:
     """Add what the pool or the installation says about both containers. None of ours: their names are refused."""
     chosen = [plain(item) for item in shape.env or ()]
-    container["env"] = [*chosen, *container["env"]]
     if shape.env_from:
+        # An object can hold variables of any name. Only here: another rendering of other pools would be of no use.
+        prefix = FETCH_PREFIX if container["name"] == "fetch" else WORKER_PREFIX
+        container["env"] += unset(prefix, container["env"])
         container["envFrom"] = [plain(item) for item in shape.env_from]
+    container["env"] = [*chosen, *container["env"]]
     container["volumeMounts"] += [{**plain(item), "readOnly": True} for item in shape.volume_mounts or ()]
     if shape.container_security_context is not None:
         container["securityContext"] = {**container["securityContext"], **plain(shape.container_security_context)}
@@ -137,11 +141,11 @@ def _fetch_container(pool: InferencePool, image: str, installation: Installation
             "ALLOW_PRIVATE": str(installation.allow_private_sources).lower(),
             "PORT": FETCH_PORT,
         },
-        "SLICEWISE_FETCH_",
+        FETCH_PREFIX,
     )
     # Also where it is empty: an explicit variable wins over what a pool's `envFrom` brings.
     proxy = {name: installation.proxy.get(name, "") for name in PROXY_NAMES}
-    env += [{"name": f"SLICEWISE_FETCH_{name}", "value": value} for name, value in proxy.items()]
+    env += [{"name": f"{FETCH_PREFIX}{name}", "value": value} for name, value in proxy.items()]
     return {
         "name": "fetch",
         "image": image,
@@ -181,9 +185,9 @@ def _worker_container(
             "MAX_BODY_BYTES": int(Bytes.from_quantity(LARGEST_BODY)),
             "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
         },
-        "SLICEWISE_WORKER_",
+        WORKER_PREFIX,
     )
-    env.append(from_field("SLICEWISE_WORKER_ZONE", "metadata.labels['slicewise.dev/zone']"))
+    env.append(from_field(f"{WORKER_PREFIX}ZONE", "metadata.labels['slicewise.dev/zone']"))
     return {
         "name": "worker",
         "image": image,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from builders import make_observed, make_pool
 
 from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1.gateway import GatewayLimits
+from slicewise.manifests.settings_names import FETCH_PREFIX, SETTINGS, WORKER_PREFIX
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import WorkerProxy
 from slicewise_worker.settings import WorkerSettings
@@ -101,6 +103,54 @@ def test_a_pool_cannot_bring_a_proxy_in() -> None:
     given = {item["name"]: item["value"] for item in fetch["env"] if item["name"].endswith("_PROXY")}
     ours = {f"SLICEWISE_FETCH_{name}": "" for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")}
     assert given == {"HTTPS_PROXY": "http://own.example:1", **ours}
+
+
+@pytest.mark.parametrize("case", [str.upper, str.lower, str.title], ids=["upper", "lower", "mixed"])
+def test_no_object_that_a_pool_takes_variables_from_sets_one_of_ours(
+    case: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kubelet does: first the variables of `envFrom`, then the container's own over them."""
+    spec = pod_spec(replicas=3, worker={"envFrom": [{"configMapRef": {"name": "mine"}}]})
+    plain = pod_spec(replicas=3)
+    for place, prefix, settings in (
+        ("containers", "SLICEWISE_WORKER_", WorkerSettings),
+        ("initContainers", "SLICEWISE_FETCH_", FetchSettings),
+    ):
+        expected = read(settings, plain[place][0], {}, monkeypatch)
+        brought = {case(f"{prefix}{name}"): "7" for name in settings.model_fields}
+        assert read(settings, spec[place][0], brought, monkeypatch) == expected
+
+
+def read(
+    settings: type[WorkerSettings] | type[FetchSettings],
+    container: dict[str, Any],
+    brought: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Any]:
+    """Return what the program reads, but for the name of the revision."""
+    with monkeypatch.context() as patch:
+        for name, value in brought.items():
+            patch.setenv(name, value)
+        environment(container, patch)
+        return settings().model_dump(exclude={"revision"})
+
+
+@pytest.mark.parametrize(("prefix", "settings"), [(WORKER_PREFIX, WorkerSettings), (FETCH_PREFIX, FetchSettings)])
+def test_the_operator_knows_every_setting_of_the_programs(
+    prefix: str, settings: type[WorkerSettings] | type[FetchSettings]
+) -> None:
+    assert SETTINGS[prefix] == tuple(name.upper() for name in settings.model_fields)
+
+
+def test_a_pool_without_objects_of_variables_is_rendered_as_before() -> None:
+    spec = pod_spec(replicas=3)
+    empty = [
+        item["name"]
+        for container in (*spec["containers"], *spec["initContainers"])
+        for item in container["env"]
+        if item.get("value") == ""
+    ]
+    assert empty == [f"SLICEWISE_FETCH_{name}" for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")]
 
 
 def test_every_path_that_is_rendered_is_mounted() -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from slicewise_worker.environment import CapitalSettings
 from slicewise_worker.weights.errors import FetchError, Reason
 from slicewise_worker.weights.proxy import Proxies, parse_exempt, parse_proxy
 
@@ -20,7 +21,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAX_CREDENTIAL = 8192
 
 
-class FetchSettings(BaseSettings):
+class FetchSettings(CapitalSettings):
     """Environment variables `SLICEWISE_FETCH_*`. Sizes in bytes, times in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="SLICEWISE_FETCH_", env_ignore_empty=True, frozen=True)

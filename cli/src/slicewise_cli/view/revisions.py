@@ -94,7 +94,7 @@ def plan_undo(pool: Mapping[str, Any], history: tuple[Kept, ...], to: int | None
         return target
     if not target.inputs.get("model"):
         return Refusal(f"pool {name}: revision {target.number} does not say what it was made from (data.inputs)")
-    parsed = parse_pool(pool)
+    parsed = parse_pool(pool, stored=True)
     if not isinstance(parsed, InferencePool):
         return Refusal(f"pool {name}: its spec is not valid: {'; '.join(parsed)}. Correct it by hand")
     present = revision_inputs(parsed.spec)

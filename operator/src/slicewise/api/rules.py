@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 VALIDATIONS: Final = "x-kubernetes-validations"
@@ -21,6 +21,15 @@ EXPECTED: Final = "expected: "
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _SELF: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {"value": ("self", lambda value: value)}
+
+
+@dataclass(frozen=True, slots=True)
+class Older:
+    """What earlier versions let in: a stored value that breaks a newer rule goes on being served, and nobody can write it anew."""
+
+    holds: Callable[[Any], bool]
+    meanwhile: str
+    """What becomes of it, behind the rule's message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +48,7 @@ class Rule:
     expects: str
     values: Mapping[str, tuple[str, Callable[[Any], Any]]] = field(default_factory=lambda: _SELF)
     field: str | None = None
+    older: Older | None = None
 
     def explain(self, value: Any) -> str:
         """Return the message for a value that breaks the rule."""
@@ -60,17 +70,29 @@ class Rule:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check the rule after the type and the bounds."""
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.with_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Add the rule to the field's schema."""
         result = handler(schema)
         return {**result, VALIDATIONS: [*result.get(VALIDATIONS, ()), self.schema()]}
 
-    def _check(self, value: Any) -> Any:
-        if not self.holds(value):
+    def _check(self, value: Any, info: ValidationInfo) -> Any:
+        if not self.met(value, info):
             raise broken([("", self.explain(value))])
         return value
+
+    def met(self, value: Any, info: ValidationInfo) -> bool:
+        """Return whether the rule holds, or need not: in an object that is read from the store, for a value that earlier versions let in.
+
+        Such a value is noted in the validation's context, a dict from the rule's message to what becomes of it.
+        """
+        if self.holds(value):
+            return True
+        if info.context is None or self.older is None or not self.older.holds(value):
+            return False
+        info.context[self.explain(value)] = self.older.meanwhile
+        return True
 
 
 @dataclass(frozen=True, eq=False)

@@ -139,7 +139,7 @@ class Reconciler:
         return self._done(entry, decision, wrote=True)
 
     def _decide(self, entry: PoolEntry, stored: Mapping[str, Any], observed: ObservedPool) -> _Decision:
-        parsed = parse_pool(stored)
+        parsed = parse_pool(stored, stored=True)
         now = self._parts.clock.now()
         if isinstance(parsed, InferencePool):
             pool, plan = parsed, self._parts.plan_pool(parsed, observed, now)

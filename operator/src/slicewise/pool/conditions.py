@@ -69,9 +69,11 @@ def find_all(facts: Facts) -> Findings:
 def _accepted(facts: Facts) -> Finding:
     if facts.no_profile is not None and facts.no_profile.unsupported:
         return Finding("False", Reason.NOT_SUPPORTED_YET, facts.no_profile.message)
-    later = not_acted_on(facts)
-    if later:
-        return Finding("True", Reason.ACCEPTED_IN_PART, f"not acted on by this version: {', '.join(later)}")
+    later, remarks = not_acted_on(facts), facts.pool.remarks
+    if later or remarks:
+        words = [f"not acted on by this version: {', '.join(later)}"] if later else []
+        text = ". ".join([*words, *(f"kept from an earlier version: {remark}" for remark in remarks)])
+        return Finding("True", Reason.ACCEPTED_IN_PART, text, advises=bool(remarks))
     return Finding("True", Reason.ACCEPTED, "the spec is valid")
 
 

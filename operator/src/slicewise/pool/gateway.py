@@ -20,6 +20,7 @@ from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.gateway import Cors as CorsSpec
 from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec
 from slicewise.api.v1alpha1.placement import PodPlacement
+from slicewise.api.v1alpha1.scalars import LARGEST_BODY
 from slicewise.gateway import (
     CONNECTION_BYTES,
     MAX_CONNECTIONS,
@@ -95,7 +96,8 @@ def _model(
             for revision, weight in shares.items()
         ),
         timeouts=Timeouts.of(duration_seconds(limits.request_timeout)),
-        max_body_bytes=int(Bytes.from_quantity(limits.max_body_bytes)),
+        # A pool of an earlier version may ask for more than gateways and workers are made for.
+        max_body_bytes=min(*(int(Bytes.from_quantity(size)) for size in (limits.max_body_bytes, LARGEST_BODY))),
         requests_per_minute=limits.per_tenant_requests_per_minute,
         replicas=spec.replicas,
         tenant_keys=None if keys is None else TenantKeys(keys.name),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
@@ -34,8 +34,8 @@ class ApiModel(BaseModel):
     """Whether it is a type of Kubernetes' own, which a user knows: it then goes without a description, for the schema's size."""
 
     @model_validator(mode="after")
-    def _check_rules(self) -> Self:
-        findings = [(rule.field or "", rule.explain(self)) for rule in self.rules if not rule.holds(self)]
+    def _check_rules(self, info: ValidationInfo) -> Self:
+        findings = [(rule.field or "", rule.explain(self)) for rule in self.rules if not rule.met(self, info)]
         if findings:
             raise broken(findings)
         return self

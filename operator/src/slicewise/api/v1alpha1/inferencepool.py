@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from slicewise.api.labels import API_VERSION, KIND
 from slicewise.api.v1alpha1.base import ApiModel
@@ -35,6 +35,18 @@ class InferencePool(ApiModel):
     spec: PoolSpec
     status: Mapping[str, Any] = Field(default_factory=dict)
     """As stored; `pool/` reads from it what it wrote."""
+    _remarks: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the spec has of earlier versions that nobody can write any more, and what becomes of it: one sentence each."""
+        return self._remarks
+
+    def with_remarks(self, remarks: Iterable[str]) -> Self:
+        """Return the pool with these remarks."""
+        noted = self.model_copy()
+        noted._remarks = tuple(remarks)
+        return noted
 
     @property
     def model_name(self) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from slicewise.api.rules import Rule, broken, cel_matches, matches
+from slicewise.api.rules import Older, Rule, broken, cel_matches, matches
 from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
 from slicewise.api.v1alpha1.scalars import Flag, text_rule
 
@@ -29,6 +29,15 @@ _INSTEAD: Final = (
     "pvc://claim/path, with special characters encoded as in %20; passwords go to credentialsSecretRef"
 )
 _is_source = matches(_SOURCE)
+_OLDER_FORMS: Final = (
+    'hf://[A-Za-z0-9._-]{1,96}/[A-Za-z0-9._-]{1,96}@[A-Za-z0-9._%-]{1,100}/[!-"$->@-~]+',
+    f"https?://{_HOST}/[!-~]+",
+    "s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[!-~]+",
+    "pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[!-~]+",
+)
+"""Of pools that were written before special characters had to be encoded."""
+_is_older_source = matches(f"^({'|'.join(_OLDER_FORMS)})$")
+_AS_IT_WAS: Final = "workers of the present revision go on with it, a new revision refuses it"
 
 _NO_BLANK: Final = Rule(
     cel="!self.contains(' ')",
@@ -45,6 +54,7 @@ _FORM: Final = Rule(
     holds=lambda text: " " in text or _is_source(text),
     message=f"'{{value}}' is not a source of weights: write {_INSTEAD}",
     expects=f"a source of weights: {_INSTEAD}",
+    older=Older(_is_older_source, _AS_IT_WAS),
 )
 
 CONTENT_ADDRESSED: Final = "^(oci://.*@sha256:[0-9a-f]{64}|hf://[^@]*@[0-9a-f]{40}/.*)$"
@@ -140,5 +150,6 @@ class ModelSpec(ApiModel):
             expects="one whole file: merge split files with llama-gguf-split --merge",
             values={"source": ("self.source", lambda model: model.source)},
             field="source",
+            older=Older(lambda _model: True, _AS_IT_WAS),
         ),
     )

@@ -43,17 +43,29 @@ _SAYINGS: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], str]]] = {
 }
 
 
-def parse_pool(obj: Mapping[str, Any]) -> InferencePool | list[str]:
-    """Return the pool, or the messages for the user when the object is not valid (one a mistake, never empty)."""
+def parse_pool(obj: Mapping[str, Any], *, stored: bool = False) -> InferencePool | list[str]:
+    """Return the pool, or the messages for the user when the object is not valid (one a mistake, never empty).
+
+    `stored`: the object was read from the API server, so what earlier versions let in is taken, with a remark.
+    """
     messages: list[str] = []
+    older: dict[str, str] = {}
     try:
-        pool = InferencePool.model_validate(obj)
+        pool = InferencePool.model_validate(obj, context=older if stored else None)
     except ValidationError as error:
         messages += [message for detail in error.errors(include_url=False) for message in _messages(detail)]
     name = str((obj.get("metadata") or {}).get("name", ""))
     if len(name) > NAME_LENGTH or not matches(NAME_PATTERN)(name):
         messages.append(NAME_MESSAGE.format(value=name))
-    return messages or pool
+    return messages or (pool.with_remarks(_remarks(obj, older)) if older else pool)
+
+
+def _remarks(obj: Mapping[str, Any], older: Mapping[str, str]) -> list[str]:
+    """Return what is wrong by the rules of today, each with its path and with what becomes of it. `older`: message to the latter."""
+    found = parse_pool(obj)
+    if isinstance(found, InferencePool):
+        return []
+    return [f"{text}; {after}" for text in found for message, after in older.items() if text.endswith(message)]
 
 
 def _messages(detail: ErrorDetails) -> list[str]:

@@ -38,7 +38,7 @@ class Reason(StrEnum):
     ACCEPTED = "Accepted", "The whole spec is valid and acted on."
     ACCEPTED_IN_PART = (
         "AcceptedInPart",
-        "The spec is valid; this version does not act on the fields in the message.",
+        "The spec is acted on, but for what the message names.",
     )
     INVALID = "Invalid", "The spec breaks a rule; workers that serve stay as they are."
     NOT_SUPPORTED_YET = "NotSupportedYet", "This version cannot act on a form that the spec uses; write another."

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
 from slicewise.api.duration import DURATION_LENGTH, DURATION_PATTERN, duration_seconds, is_duration
 from slicewise.api.quantity import parse_quantity
-from slicewise.api.rules import Rule, cel_matches, matches
+from slicewise.api.rules import Older, Rule, cel_matches, matches
 
 WholeNumber = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
@@ -77,11 +77,16 @@ def memory_rule(low: str, example: str, *, word: str | None = None, high: str | 
         )
 
     instead = f"write a number with Ki, Mi, Gi or Ti, such as {example}" + (f", or {word}" if word else "")
+
+    def above(text: str) -> bool:
+        return is_memory(text) and parse_quantity(text) > parse_quantity(high or low)
+
     return Rule(
         cel=f"string(self) == '{word}' || ({cel})" if word else cel,
         holds=holds,
         message=f"'{{value}}' is not an amount of memory {between}: {instead}",
         expects=f"an amount of memory {between}, such as {example}" + (f", or {word}" if word else ""),
+        older=None if high is None else Older(above, f"until then {high} holds"),
     )
 
 

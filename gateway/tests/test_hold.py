@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rig.edge import EdgeRig, edge_pod
 from rig.envoy import CANARY, STABLE, route, until
 from rig.worker import StartWorkers, Worker
@@ -133,15 +134,16 @@ async def test_a_crowd_that_is_too_much_for_the_first_worker_waits_for_the_next(
         assert {(answer.status, json.loads(answer.body)["worker"]) for answer in answers} == {(200, workers[1].name)}
 
 
+@pytest.mark.parametrize("cache", [False, True])
 async def test_a_request_that_killed_a_worker_and_was_held_kills_one_more_at_most(
-    tmp_path: Path, start_workers: StartWorkers
+    tmp_path: Path, start_workers: StartWorkers, cache: bool
 ) -> None:
     workers = await start_workers(4)
     nobody(workers[1:])
     for worker in workers:
         worker.mode = "die"
     workers[0].waits = True
-    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=False) as pod:
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=cache) as pod:
         asking = asyncio.create_task(pod.ask())
 
         async def runs() -> bool:
@@ -152,6 +154,34 @@ async def test_a_request_that_killed_a_worker_and_was_held_kills_one_more_at_mos
         await pod.rig.healthy(STABLE, 1)  # the edge
         workers[0].go.set()
         await pod.counted("held_requests", 1)
+        for worker in workers[1:]:
+            worker.ready = True
+        answer = await asking
+        assert (answer.status, answer.code) == (503, "no_worker")
+        assert sum(worker.requests for worker in workers) == 2
+
+
+@pytest.mark.parametrize("cache", [False, True])
+async def test_a_held_request_that_killed_a_worker_kills_one_more_at_most(
+    tmp_path: Path, start_workers: StartWorkers, cache: bool
+) -> None:
+    workers = await start_workers(4)
+    nobody(workers)
+    for worker in workers:
+        worker.mode = "die"
+    workers[0].waits = True
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=cache) as pod:
+        asking = asyncio.create_task(pod.ask())
+        await pod.counted("held_requests", 1)
+        workers[0].ready = True
+
+        async def runs() -> bool:
+            return workers[0].running == 1
+
+        await until(runs, what="the first worker has it")
+        workers[0].ready = False
+        await pod.rig.healthy(STABLE, 1)  # the edge
+        workers[0].go.set()
         for worker in workers[1:]:
             worker.ready = True
         answer = await asking

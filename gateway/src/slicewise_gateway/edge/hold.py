@@ -29,6 +29,7 @@ from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_head
 from slicewise_gateway.edge.waiting import FullError, WaitingRoom
 
 RESENT_HEADER: Final = "x-slicewise-resent"
+_ATTEMPT_HEADER: Final = "x-envoy-attempt-count"
 _PAUSE_SECONDS: Final = (0.02, 1.0)
 """Between two tries of a request that was not begun: the first pause, and the longest."""
 
@@ -81,12 +82,11 @@ class Hold:
         clock = asyncio.get_running_loop().time
         pause, longest = _PAUSE_SECONDS
         end = started + self._seconds()
+        more = {RESENT_HEADER: "1"}
         while await self._room.opens(end - clock()):
             left = time_left(request.headers.get(TIMEOUT_HEADER), clock() - started)
             try:
-                async with self._upstream.send(
-                    request.path_qs, request.headers, body, **{RESENT_HEADER: "1", **left}
-                ) as answer:
+                async with self._upstream.send(request.path_qs, request.headers, body, **more, **left) as answer:
                     if answer.status != 503 or NOT_STARTED_HEADER not in answer.headers:
                         body.let_go()
                         held = clock() - started
@@ -96,6 +96,8 @@ class Hold:
                         return await stream(request, answer.status, headers, answer.content.iter_any()), "answered"
             except SEND_ERRORS:
                 return unreachable(), "answered"
+            # A worker may have died of it before Envoy found no other: then one more may have it, and no third.
+            more[_ATTEMPT_HEADER] = "2"
             # Not all at the same moment again.
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads load
             pause = min(2 * pause, longest)

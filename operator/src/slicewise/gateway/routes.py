@@ -15,6 +15,7 @@ from slicewise.gateway.model import (
     NOT_STARTED_HEADER,
     REVISION_HEADER,
     TIMEOUT_HEADER,
+    WORKER_HEALTHY_HEADER,
     GatewayModel,
     RevisionRoute,
     cluster_name,
@@ -47,7 +48,7 @@ def build_rds(model: GatewayModel) -> Json:
     found = _routes(model, ROUTE_NAME, routes, {"include_request_attempt_count": True, **cors_policy(model.cors)})
     # What a client sends under this name is gone by now.
     limit = _timeout(model, "OVERWRITE_IF_EXISTS_OR_ADD")
-    return response(ROUTES, [{**found, **limit, "response_headers_to_remove": [NOT_STARTED_HEADER]}])
+    return response(ROUTES, [{**found, **limit, "response_headers_to_remove": [NOT_STARTED_HEADER, WORKER_HEALTHY_HEADER]}])
 
 
 def build_internal_rds(model: GatewayModel) -> Json:
@@ -62,7 +63,9 @@ def build_internal_rds(model: GatewayModel) -> Json:
     routes.append({"match": {"path": "/readyz"}, "direct_response": {"status": 200}})
     # The edge says how much is left of it after a wait.
     limit = _timeout(model, "ADD_IF_ABSENT")
-    return response(ROUTES, [{**_routes(model, INTERNAL_ROUTE_NAME, routes, {}), **limit}])
+    # So the hold knows of a request that came through the cache whether a worker has had it.
+    found = _routes(model, INTERNAL_ROUTE_NAME, routes, {"include_request_attempt_count": True})
+    return response(ROUTES, [{**found, **limit}])
 
 
 def build_rtds(model: GatewayModel) -> Json:

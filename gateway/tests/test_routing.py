@@ -69,6 +69,30 @@ async def test_a_request_that_was_not_begun_is_tried_on_another_worker(
             assert await rig.stat(f"cluster.rev-{STABLE}.outlier_detection.ejections_active") == 0
 
 
+async def test_requests_that_time_out_take_no_worker_out_and_workers_that_fail_go(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(2)
+    for worker in workers:
+        worker.mode = "late"
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        ejections = f"cluster.rev-{STABLE}.outlier_detection.ejections_enforced_total"
+        for _ in range(20):
+            status, _, headers = await rig.ask()
+            assert status == 504
+            assert "x-slicewise-worker-healthy" not in headers
+        assert sum(worker.requests for worker in workers) == 20
+        assert await rig.stat(ejections) == 0
+        for worker in workers:
+            worker.mode = "fail"
+
+        async def both_are_out() -> bool:
+            await rig.ask()
+            return await rig.stat(ejections) == 2
+
+        await until(both_are_out, what="workers that fail are taken out")
+
+
 async def test_a_large_request_can_be_tried_again_too(tmp_path: Path, start_workers: StartWorkers) -> None:
     workers = await start_workers(2)
     workers[0].mode = "full"

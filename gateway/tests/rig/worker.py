@@ -18,12 +18,13 @@ def own_address() -> str:
         return str(probe.getsockname()[0])
 
 
-Mode = Literal["ok", "full", "fail", "die", "stream", "refuse"]
+Mode = Literal["ok", "full", "fail", "die", "stream", "refuse", "late"]
 
 
 class Worker:
     """`mode`: ok; full (503, not started); fail (500); die (reset before an answer); stream (a byte, then on `go` the rest or, with
-    `break_stream`, a reset); refuse (4xx: `refusal`). With `waits` it does none of that before `go`, with `hangs` only for each
+    `break_stream`, a reset); refuse (4xx: `refusal`); late (504,
+    healthy). With `waits` it does none of that before `go`, with `hangs` only for each
     request of which the number is divisible by that."""
 
     def __init__(self, address: str, port: int) -> None:
@@ -79,6 +80,8 @@ class Worker:
         match self.mode:
             case "full":
                 return web.json_response({}, status=503, headers={"x-slicewise-not-started": "1", "Retry-After": "1"})
+            case "late":
+                return web.json_response({}, status=504, headers={"x-slicewise-worker-healthy": "1"})
             case "fail":
                 return web.json_response({}, status=500)
             case "die":

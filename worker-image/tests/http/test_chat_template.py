@@ -52,6 +52,7 @@ def test_a_conversation_that_takes_too_much_is_a_400_that_says_what() -> None:
 def test_a_template_that_fails_at_a_conversation_is_a_500_with_its_words() -> None:
     error = refusal("{% if messages|length > 1 %}{{ messages.x.y }}{% endif %}" + ALL)
     assert (error.status, error.code) == (500, "bad_template")
+    assert error.headers["x-slicewise-worker-healthy"] == "1"
     assert "has no attribute" in error.message
 
 

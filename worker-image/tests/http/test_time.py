@@ -46,6 +46,7 @@ def test_an_answer_whose_time_is_over_is_an_error_and_never_a_short_answer(start
     assert (over.status_code, error["code"], error["type"]) == (504, "timeout", "server_error")
     assert "time allowed" in error["message"]
     assert "x-slicewise-not-started" not in over.headers
+    assert over.headers["x-slicewise-worker-healthy"] == "1", "the gateway takes no worker out for what a client asked"
     assert worker.metric("slicewise_worker_requests_total", finish_reason="expired") == 1
 
     events = [

@@ -18,6 +18,7 @@ TENANT_HEADER: Final = "x-slicewise-tenant"
 REVISION_HEADER: Final = "x-slicewise-revision"
 HELD_HEADER: Final = "x-slicewise-held"
 NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
+WORKER_HEALTHY_HEADER: Final = "x-slicewise-worker-healthy"
 TIMEOUT_HEADER: Final = "x-slicewise-timeout-ms"
 """The operator's `gateway/model.py` has the same names."""
 

@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 from slicewise_gateway.bounded import HEADERS
 from slicewise_gateway.edge.body import Body
-from slicewise_gateway.edge.request import CACHE_HEADER, NOT_STARTED_HEADER
+from slicewise_gateway.edge.request import CACHE_HEADER, NOT_STARTED_HEADER, WORKER_HEALTHY_HEADER
 
 _HOP: Final = frozenset(
     [
@@ -29,7 +29,7 @@ _HOP: Final = frozenset(
 )
 _NOT_SENT: Final = _HOP | {"accept-encoding", CACHE_HEADER}
 """An answer is kept as everybody can read it, so no coding is asked for."""
-_NOT_GIVEN: Final = _HOP | {NOT_STARTED_HEADER, "date", "x-envoy-upstream-service-time"}
+_NOT_GIVEN: Final = _HOP | {NOT_STARTED_HEADER, WORKER_HEALTHY_HEADER, "date", "x-envoy-upstream-service-time"}
 
 SEND_ERRORS: Final = (aiohttp.ClientError, OSError)
 """What reading or asking may raise; nothing of it is the client's fault."""

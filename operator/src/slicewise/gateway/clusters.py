@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from slicewise.gateway.discovery import CLUSTER, TYPE, Json, from_file, response
-from slicewise.gateway.model import EDGE_CLUSTER, HELD_HEADER, NOT_STARTED_HEADER, GatewayModel, cluster_name
+from slicewise.gateway.model import (
+    EDGE_CLUSTER,
+    HELD_HEADER,
+    NOT_STARTED_HEADER,
+    WORKER_HEALTHY_HEADER,
+    GatewayModel,
+    cluster_name,
+)
 
 HEALTH_INTERVAL: Final = "1s"
 _HTTP: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_WELL: Final = (NOT_STARTED_HEADER, WORKER_HEALTHY_HEADER, HELD_HEADER)
 OTLP_CLUSTER: Final = "opentelemetry"
 
 
@@ -163,10 +171,9 @@ def _http_options() -> Json:
         "@type": f"{TYPE}/{_HTTP}",
         "explicit_http_config": {"http_protocol_options": {}},
         "common_http_protocol_options": {"idle_timeout": "60s"},
-        # A worker whose queue is full is well, and so is an edge that held a request in vain.
-        "outlier_detection": {
-            "error_matcher": {"and_match": {"rules": [failed, _without(NOT_STARTED_HEADER), _without(HELD_HEADER)]}}
-        },
+        # A worker whose queue is full is well, and so is one that had too little time for what a client asked, and an edge that
+        # held a request in vain. Else clients with long requests could empty a pool.
+        "outlier_detection": {"error_matcher": {"and_match": {"rules": [failed, *map(_without, _WELL)]}}},
     }
 
 

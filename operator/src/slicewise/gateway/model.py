@@ -18,6 +18,8 @@ TIMEOUT_HEADER: Final = "x-slicewise-timeout-ms"
 """Request header to workers with the milliseconds that they have for the answer. Set by the gateway alone."""
 NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
 """Response header by which a worker says that it has done nothing for a request: another one may be asked."""
+WORKER_HEALTHY_HEADER: Final = "x-slicewise-worker-healthy"
+"""Response header by which a worker says that its error is about the request, such as a time-out: it stays in."""
 
 MAX_BODY_BYTES: Final = 16 << 20
 """The CRD's bound of `maxBodyBytes`."""

@@ -48,7 +48,9 @@ def build_rds(model: GatewayModel) -> Json:
     found = _routes(model, ROUTE_NAME, routes, {"include_request_attempt_count": True, **cors_policy(model.cors)})
     # What a client sends under this name is gone by now.
     limit = _timeout(model, "OVERWRITE_IF_EXISTS_OR_ADD")
-    return response(ROUTES, [{**found, **limit, "response_headers_to_remove": [NOT_STARTED_HEADER, WORKER_HEALTHY_HEADER]}])
+    return response(
+        ROUTES, [{**found, **limit, "response_headers_to_remove": [NOT_STARTED_HEADER, WORKER_HEALTHY_HEADER]}]
+    )
 
 
 def build_internal_rds(model: GatewayModel) -> Json:

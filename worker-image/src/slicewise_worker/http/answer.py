@@ -23,6 +23,7 @@ from slicewise_worker.engine.request import (
     StoppedError,
 )
 from slicewise_worker.engine.sequence import Ticket
+from slicewise_worker.http.deadline import timed_out
 from slicewise_worker.http.errors import ApiError, not_started
 
 T = TypeVar("T")
@@ -58,7 +59,9 @@ def deliver_into(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Ticket
 
 def broken(event: Broken) -> ApiError:
     """Return the error that a client sees when its generation broke; a retry elsewhere may help where a worker shuts down."""
-    status = {"engine_failed": 500, "shutting_down": 503, "timeout": 504}[event.code]
+    if event.code == "timeout":
+        return timed_out(event.message)
+    status = {"engine_failed": 500, "shutting_down": 503}[event.code]
     return ApiError(status, event.message, code=event.code, retry_after=1 if status == 503 else 0)
 
 

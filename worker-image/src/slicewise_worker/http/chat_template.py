@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from slicewise_worker.chat.prove import Chat
 from slicewise_worker.chat.renderer import TemplateBrokenError, TemplateLimitError, TemplateRefusedError
-from slicewise_worker.http.errors import ApiError
+from slicewise_worker.http.errors import ApiError, of_request
 from slicewise_worker.http.schema import Message
 
 
@@ -33,7 +33,7 @@ class ChatTemplate:
             message = f"Invalid 'messages': the model's chat template {error}. Send fewer or shorter messages."
             raise ApiError(400, message, code="chat_template_limit", param="messages") from error
         except TemplateBrokenError as error:
-            raise ApiError(500, f"The model's chat template failed: {error}", code="bad_template") from error
+            raise of_request(500, f"The model's chat template failed: {error}", "bad_template") from error
 
     def close(self) -> None:
         """End the process that renders."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from slicewise_worker.http.errors import ApiError, shown
+from slicewise_worker.http.errors import ApiError, of_request, shown
 
 TIMEOUT_HEADER = "x-slicewise-timeout-ms"
 """Request header with the milliseconds that are left for the worker. The gateway sets it on every request."""
@@ -36,4 +36,4 @@ def deadline_of(headers: Mapping[str, str], now: float, patience: Patience) -> f
 
 def timed_out(message: str) -> ApiError:
     """Return the error for a request whose time is over."""
-    return ApiError(504, message, code="timeout")
+    return of_request(504, message, "timeout")

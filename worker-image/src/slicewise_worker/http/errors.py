@@ -25,6 +25,9 @@ PATHS = "POST /v1/chat/completions, POST /v1/completions, GET /v1/models and GET
 NOT_STARTED = {"x-slicewise-not-started": "1"}
 """Tells the gateway that nothing was done for the request, so that it may ask another worker."""
 
+WORKER_HEALTHY = {"x-slicewise-worker-healthy": "1"}
+"""Tells the gateway that an error of 500 or more is about the request: the worker is as well as before and gets the next ones."""
+
 _SHOWN_CHARACTERS = 80
 _VALUES = reprlib.Repr()
 _VALUES.maxlevel, _VALUES.maxstring = 2, _SHOWN_CHARACTERS
@@ -53,6 +56,13 @@ def not_started(message: str, code: str, retry_after: int = 1) -> ApiError:
     """Return a 503 for a request that was not begun; the gateway may send it to another worker."""
     error = ApiError(503, message, code=code, retry_after=retry_after)
     error.headers |= NOT_STARTED
+    return error
+
+
+def of_request(status: int, message: str, code: str) -> ApiError:
+    """Return an error of 500 or more that says nothing about the worker's health: the gateway goes on sending requests."""
+    error = ApiError(status, message, code=code)
+    error.headers |= WORKER_HEALTHY
     return error
 
 

@@ -54,6 +54,10 @@ class Simulation:
     nodes: dict[str, ObservedNode] = field(default_factory=lambda: {node.name: node for node in three_zones()})
     others: dict[str, int] = field(default_factory=dict)
     """Node → slices that somebody else holds."""
+    apart: bool = False
+    """Whether a node takes one worker of the pool, as with a required anti-affinity, or where CPU is short beside slices."""
+    crowded: set[str] = field(default_factory=set)
+    """Nodes that have slices and take nothing more all the same."""
     dead: set[str] = field(default_factory=set)
     """Pods whose device is dead in fact: they never get ready again."""
     broken: set[str] = field(default_factory=set)
@@ -214,11 +218,19 @@ class Simulation:
         """What the scheduler says of pods that fit nowhere."""
         for pod in self.pods.values():
             if pod.node is None and pod.phase == "Pending" and not self._fitting(pod):
-                words = "0/3 nodes are available: 3 Insufficient nvidia.com/mig-1g.10gb."
+                lacks = (
+                    "node(s) didn't match pod anti-affinity rules"
+                    if self.apart or self.crowded
+                    else f"Insufficient {MIG}"
+                )
+                words = f"0/3 nodes are available: 3 {lacks}."
                 self.pods[pod.name] = replace(pod, waiting_reason="Unschedulable", waiting_message=words)
 
     def _fitting(self, pod: ObservedPod) -> list[ObservedNode]:
-        return [node for node in self.nodes.values() if node.zone == pod.zone and node.usable and self.free(node) > 0]
+        taken = {other.node for other in self.pods.values() if other.holds_slice} if self.apart else set()
+        full = taken | self.crowded
+        nodes = [node for node in self.nodes.values() if node.zone == pod.zone and node.name not in full]
+        return [node for node in nodes if node.usable and self.free(node) > 0]
 
     def _start(self) -> bool:
         for pod in self.pods.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from slicewise.pool.observed import ObservedNode, ObservedPod
@@ -21,6 +21,8 @@ class BlockedDrain:
     zone: str
     floor: int
     serving: int
+    refused: bool = False
+    """Whether slices are free in the zone and no node takes the replacement all the same."""
 
 
 def deletions(pods: Iterable[ObservedPod]) -> tuple[PodDeletion, ...]:
@@ -113,14 +115,21 @@ def drain_surge(
 
 
 def blocked_drains(
-    floor: Mapping[str, int], slices: Sequence[ZoneSlices], workers: Workers, nodes: Iterable[ObservedNode]
+    floor: Mapping[str, int],
+    slices: Sequence[ZoneSlices],
+    workers: Workers,
+    nodes: Iterable[ObservedNode],
+    refused: Collection[str] = (),
 ) -> tuple[BlockedDrain, ...]:
-    """Return the cordoned nodes that cannot be drained: the zone is at its floor and has no free slice.
+    """Return the cordoned nodes that cannot be drained: the zone is at its floor and has no free slice that a worker fits.
 
-    Not blocked while a replacement of the zone is starting. `floor`: zone → floor of its budget.
+    Not blocked while a replacement of the zone is starting. `floor`: zone → floor of its budget. `refused`: zones in which all nodes
+    have long refused a worker.
     """
     serving = workers.serving()
     free = {entry.zone: entry.free for entry in slices}
+    short = {entry.zone: entry.short for entry in slices}
+    open_to = {zone: 0 if zone in refused else count for zone, count in free.items()}
     cordoned = {node.name for node in nodes if node.cordoned}
     starting = {
         pod.zone
@@ -128,8 +137,8 @@ def blocked_drains(
         if pod.node and pod.node not in cordoned and not pod.ready and not pod.terminating
     }
     return tuple(
-        BlockedDrain(node, zone, floor.get(zone, 0), serving[zone])
+        BlockedDrain(node, zone, floor.get(zone, 0), serving[zone], refused=zone in refused and not short[zone])
         for zone, on_nodes in sorted(_on_cordoned(workers, nodes).items())
         for node in sorted(on_nodes)
-        if serving[zone] - 1 < floor.get(zone, 0) and free.get(zone, 0) == 0 and zone not in starting
+        if serving[zone] - 1 < floor.get(zone, 0) and open_to.get(zone, 0) == 0 and zone not in starting
     )

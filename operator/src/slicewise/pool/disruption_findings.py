@@ -20,6 +20,13 @@ def find_drain(facts: Facts) -> Finding:
             f"its {first.serving} ready workers stay until others serve in zone {zone_names(list(zones))}"
         )
         return Finding("True", Reason.NO_FREE_SLICE, message)
+    if first.refused:
+        message = (
+            f"node {first.node} is cordoned and its worker cannot go: zone {first.zone or repr('')} has {first.serving} ready, "
+            f"its floor is {first.floor}, and no node there takes the replacement although a slice is free; "
+            "CapacityAvailable has the scheduler's words"
+        )
+        return Finding("True", Reason.NO_FREE_SLICE, message)
     others = f" (and {len(facts.blocked_drains) - 1} more)" if len(facts.blocked_drains) > 1 else ""
     message = (
         f"node {first.node}{others} is cordoned and its worker cannot go: zone {first.zone or repr('')} has "

@@ -32,6 +32,7 @@ from slicewise.pool.rollout.shares import shares
 from slicewise.pool.rollout.standing import is_gone, waits_for_gone, with_stable
 from slicewise.pool.rollout.state import Phase, RolloutState, read_state, recorded_share
 from slicewise.pool.rollout.traffic import canary_share, has_arrived, traffic
+from slicewise.pool.rollout.unplaced import UNPLACED_SECONDS, without_unfit
 from slicewise.pool.rollout.view import RolloutView, Shares
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.zones import budget_floors, hold_back_shrinking
@@ -74,7 +75,9 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         demand=demand,
         gateway=gateway,
         floors=floors,
-        blocked_drains=blocked_drains(floors, demand.stable_slices, demand.workers, observed.nodes),
+        blocked_drains=blocked_drains(
+            floors, demand.stable_slices, demand.workers, observed.nodes, demand.workers.refused(now - UNPLACED_SECONDS)
+        ),
         blocked_zones=share.step.blocked if share.step else (),
         releasing_zones=share.step.releasing if share.step else (),
         share=canary_share(after, _serving(demand, after)) if after.canary else None,
@@ -105,13 +108,22 @@ def _view(
         pool=pool.metadata.name,
         wanted=demand.wanted,
         targets=demand.targets,
-        stable=workers.replacing(
-            canary, state.stable, demand.stable_slices, exchangeable=ways, closed=closed_nodes(demand.stable_nodes)
+        stable=without_unfit(
+            state,
+            workers.replacing(
+                canary, state.stable, demand.stable_slices, exchangeable=ways, closed=closed_nodes(demand.stable_nodes)
+            ),
+            now,
         ),
-        canary=workers.replacing(
-            state.stable, canary, demand.slices, exchangeable=ways, closed=closed_nodes(demand.nodes)
+        canary=without_unfit(
+            state,
+            workers.replacing(
+                state.stable, canary, demand.slices, exchangeable=ways, closed=closed_nodes(demand.nodes)
+            ),
+            now,
         ),
         canary_placed=workers.is_placed(canary, state.zone),
+        canary_refusal=workers.refusal(canary),
         canary_crash=workers.crash(canary),
         paused=rollout.paused,
         request=read_request(pool.metadata.annotations.get(ANNOTATION_REQUEST)),
@@ -187,6 +199,7 @@ def _requeue(facts: Facts, view: RolloutView, now: float) -> float | None:
         waits.append(FETCH_POLL_SECONDS)
     if (
         facts.missing
+        or any(pod.waiting_reason == "Unschedulable" for pod in facts.workers)
         or facts.blocked_zones
         or facts.blocked_drains
         or (facts.state.phase is Phase.PLACING and facts.state.zone is None)

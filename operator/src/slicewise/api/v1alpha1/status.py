@@ -167,6 +167,8 @@ class RolloutStatus(ApiModel):
     started_at: Time | None = None
     phase_since: Time | None = None
     step_since: Time | None = None
+    unplaced_since: Time | None = None
+    """Since when a worker fits no node although a slice is free."""
     paused: bool | None = None
     held: bool | None = None
     """Whether the canary was undecided at the deadline, and waits."""

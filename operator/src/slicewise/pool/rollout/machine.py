@@ -13,19 +13,20 @@ from dataclasses import replace
 from math import floor
 
 from slicewise.pool.rollout.analysis import LOOK_SECONDS, analyse, begin, give_up
-from slicewise.pool.rollout.placing import lost_place, plan_slice
+from slicewise.pool.rollout.placing import elsewhere, lost_place, plan_slice
 from slicewise.pool.rollout.request import Action, NotUnderstood
 from slicewise.pool.rollout.shares import stable_keeps_requests
 from slicewise.pool.rollout.standing import handed_on, look, seconds_until_gone, without_stable
 from slicewise.pool.rollout.state import Phase, RolloutState, to
 from slicewise.pool.rollout.steps import ZoneWorkers, replace_step
 from slicewise.pool.rollout.traffic import ALL, canary_share
+from slicewise.pool.rollout.unplaced import look_unplaced, seconds_until_refused
 from slicewise.pool.rollout.view import RolloutView, Shares
 
 
 def advance(state: RolloutState, view: RolloutView, now_shares: Shares, now: float) -> RolloutState:
     """Return the state after this pass. `now_shares` is what `shares` said for `state`."""
-    known = look(state, view, now)
+    known = look_unplaced(look(state, view, now), view, now)
     after = handed_on(known, _advance(known, view, now_shares, now), view)
     held = view.holds(after) and (after.phase not in {Phase.IDLE, Phase.ROLLED_BACK} or view.wanted != after.stable)
     wrong = view.request.message if isinstance(view.request, NotUnderstood) else ""
@@ -140,11 +141,18 @@ def _fresh(state: RolloutState, view: RolloutView, now: float) -> RolloutState:
 def _placing(state: RolloutState, view: RolloutView, now: float) -> RolloutState:
     if not any(target.desired for target in view.targets):
         return to(state, Phase.PROMOTING, now, "the pool has no workers")
-    if state.zone is None or lost_place(state, view):
+    if state.zone is None:
+        planned = plan_slice(state, view, gone=view.stable_gone)
+        return planned if planned.zone is None else replace(planned, phase_since=now)
+    if lost_place(state, view):
         return plan_slice(state, view, gone=view.stable_gone)
     if view.canary_placed:
         return to(state, Phase.WARMING, now, f"the canary's worker loads in zone {state.zone!r}")
-    return state
+    has = view.canary.get(state.zone, ZoneWorkers())
+    if has.releasing:
+        return state  # what it waits for is on its way
+    refused = f": {view.canary_refusal}" if view.canary_refusal else ""
+    return elsewhere(state, view) or _in_time(state, view, now, "was not placed on a node", refused)
 
 
 def _warming(state: RolloutState, view: RolloutView, now: float) -> RolloutState:
@@ -158,13 +166,18 @@ def _warming(state: RolloutState, view: RolloutView, now: float) -> RolloutState
         return to(again, Phase.PLACING, now, f"the canary's worker has lost its slice; {again.message}")
     if view.canary_crash and state.step is not None:
         return give_up(state, "CanaryCrashed", f"the canary's worker ends again and again: {view.canary_crash}", now)
+    return _in_time(state, view, now, "was not ready")
+
+
+def _in_time(state: RolloutState, view: RolloutView, now: float, lacks: str, why: str = "") -> RolloutState:
+    """Return `state`, or given up where the phase has lasted longer than the deadline. `lacks`: what the canary's worker has not done."""
     since = state.phase_since
     if since is None or since > now + 1:
         return replace(state, phase_since=now)  # the clock went back: the wait begins anew, and does not last for ever
     if now - since > view.progress_deadline:
         message = (
-            f"the canary's worker in zone {state.zone!r} was not ready within {view.progress_deadline:.0f} s "
-            "(spec.rollout.progressDeadline); the stable revision serves on"
+            f"the canary's worker in zone {state.zone!r} {lacks} within {view.progress_deadline:.0f} s "
+            f"(spec.rollout.progressDeadline){why}; the stable revision serves on"
         )
         return give_up(state, "ProgressDeadlineExceeded", message, now)
     return state
@@ -203,8 +216,17 @@ def next_deadline(state: RolloutState, view: RolloutView, now: float) -> float |
     if not view.arrived:
         return LOOK_SECONDS
     waits = [] if state.phase is Phase.IDLE else [seconds_until_gone(state, now)]
-    if state.phase in {Phase.WARMING, Phase.ROLLING_BACK} and not view.holds(state):
-        waited = now - (state.phase_since or now)
-        left = view.progress_deadline + 1 - max(0.0, waited)
-        waits.append(max(1.0, left) if state.phase is Phase.WARMING or left > 0 else None)
+    if not view.holds(state):
+        waits += [_seconds_until_late(state, view, now), seconds_until_refused(state, now)]
     return min((wait for wait in waits if wait is not None), default=None)
+
+
+def _seconds_until_late(state: RolloutState, view: RolloutView, now: float) -> float | None:
+    """Return how long until the phase has lasted longer than the deadline; None where that changes nothing."""
+    if state.phase not in {Phase.PLACING, Phase.WARMING, Phase.ROLLING_BACK} or (
+        state.phase is Phase.PLACING and state.zone is None
+    ):
+        return None
+    left = view.progress_deadline + 1 - max(0.0, now - (state.phase_since or now))
+    # A placing that is late waits for a terminating worker, and the end of that wakes the pass.
+    return max(1.0, left) if state.phase is Phase.WARMING or left > 0 else None

@@ -47,6 +47,27 @@ def plan_slice(state: RolloutState, view: RolloutView, *, gone: bool) -> Rollout
     return replace(state, zone=None, surge=False, message=HELD_ELSEWHERE if elsewhere else NO_SLICE_TO_SPARE)
 
 
+def elsewhere(state: RolloutState, view: RolloutView) -> RolloutState | None:
+    """Plan another place for a canary's worker that fits no node of its zone although a slice is free there; None: none is better.
+
+    First the place of a stable worker above the floor, of its own zone if that can spare one, because such a worker gives up whatever
+    the nodes lack (CPU, memory, a node without a worker); else a free slice of another zone. The wait goes on counting.
+    """
+    if not state.surge or not _in(view, state.zone or "").unfit:
+        return None
+    why = f"the free slices of zone {state.zone!r} do not fit the new worker"
+    for target in sorted(view.targets, key=lambda target: target.zone != state.zone):
+        has = _in(view, target.zone)
+        if has.exchangeable and target.desired and _can_spare(target, has, gone=view.stable_gone):
+            message = f"{why}: one stable worker of zone {target.zone!r}, above the floor, is removed"
+            return replace(state, zone=target.zone, surge=False, unplaced_since=None, message=message)
+    for target in view.targets:
+        if target.zone != state.zone and _in(view, target.zone).free > 0:
+            message = f"{why}: another is free in zone {target.zone!r}"
+            return replace(state, zone=target.zone, unplaced_since=None, message=message)
+    return None
+
+
 def _can_spare(target: ZoneTarget, has: ZoneWorkers, *, gone: bool) -> bool:
     """Whether removing a stable worker gives a slice and leaves the floor. One that serves nothing costs no floor."""
     if has.old <= beside_canary(target, has, gone=gone):

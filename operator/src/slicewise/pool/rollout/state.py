@@ -63,6 +63,8 @@ class RolloutState:
     the share that was last recorded. What it gets now is `traffic.canary_share`."""
     step_since: float | None = None
     """When the step began, or `weight` last changed while it is promoted; seconds since the epoch."""
+    unplaced_since: float | None = None
+    """Since when a worker fits no node although a slice is free, seconds since the epoch: `unplaced.py`."""
     paused: bool = False
     """Whether it was held when this was written."""
     held: bool = False
@@ -105,6 +107,7 @@ def read_state(status: Mapping[str, Any]) -> RolloutState:
         steps=rollout.get("steps"),
         weight=rollout.get("stepWeight", rollout.get("weight")) or None,
         step_since=read_time(rollout.get("stepSince")),
+        unplaced_since=read_time(rollout.get("unplacedSince")),
         paused=bool(rollout.get("paused", False)),
         held=bool(rollout.get("held", False)),
         abort_reason=rollout.get("abortReason"),
@@ -142,6 +145,7 @@ def write_state(state: RolloutState, share: int | None) -> dict[str, Any]:
         "weight": share,
         "stepWeight": None if state.canary is None else state.weight or 0,
         "stepSince": format_time(state.step_since),
+        "unplacedSince": format_time(state.unplaced_since),
         "paused": state.paused or None,
         "held": state.held or None,
         "abortReason": state.abort_reason,

@@ -43,6 +43,8 @@ class ZoneWorkers:
     """Workers of the revision that goes which hold a slice and take no requests."""
     releasing: int = 0
     """Workers of the pool that terminate, or are about to, and still hold a slice."""
+    unfit: bool = False
+    """Whether a worker of the revision that comes has long been refused by all nodes beside free slices; `free` is 0 then."""
     room: int | None = None
     """Slices that the pool's workers hold or could take; None where that is not known."""
 
@@ -124,7 +126,7 @@ def _zone_move(target: ZoneTarget, has: ZoneWorkers) -> _Move | None:
     if has.old == 0 and has.new == target.desired and nothing_to_be_had(has):
         return None
     if has.new > has.new_serving:
-        return _while_new_starts(target, has, idle_old)
+        return _while_new_starts(target, has, idle_old, may_go=idle_old > 0 or serving - 1 >= target.floor)
     if has.old == 0 and has.new == target.desired:
         return None
     return _exchange(target, has, may_go=idle_old > 0 or serving - 1 >= target.floor)
@@ -155,12 +157,17 @@ def nothing_to_be_had(has: ZoneWorkers) -> bool:
     return known and 0 < lacking <= has.new_unplaced <= has.short and has.free == 0 and has.releasing == 0
 
 
-def _while_new_starts(target: ZoneTarget, has: ZoneWorkers, idle_old: int) -> _Move:
-    """A new worker starts: nothing else moves, but for old workers that do not serve and hold the place it needs."""
+def _while_new_starts(target: ZoneTarget, has: ZoneWorkers, idle_old: int, *, may_go: bool) -> _Move:
+    """A new worker starts: nothing else moves, but for old workers that do not serve and hold the place it needs.
+
+    One that no free slice fits (`unplaced.py`) gets the place of an old one, where the floor allows that.
+    """
     if idle_old > 0 and has.old + has.new > target.desired and has.free == 0:
         return (-1, 0, "does not serve")
     if has.new_unplaced == 0 or has.free > 0:
         return _WAIT
     if has.releasing:
         return _RELEASE
-    return _BLOCKED if has.short else _SCHEDULING
+    if has.unfit and has.exchangeable and may_go and has.old and has.old + has.new > target.desired:
+        return (-1, 0, "gives way to one that fits nowhere else")
+    return _BLOCKED if has.short or has.unfit else _SCHEDULING

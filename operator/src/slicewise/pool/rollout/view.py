@@ -29,6 +29,8 @@ class RolloutView:
     """The same with the canary as `new`: what placing and promoting look at."""
     canary_placed: bool = False
     """A worker of the canary has been bound to a node."""
+    canary_refusal: str = ""
+    """What the scheduler says of a worker of the canary that fits no node; empty where it says nothing."""
     canary_crash: str = ""
     """What is said of a worker of the canary that ends again and again; empty where none does."""
     paused: bool = False

@@ -16,7 +16,7 @@ from rig.worker import StartWorkers
 
 from slicewise.clients.gateways import HttpGateways
 from slicewise.gateway import EdgeEndpoint, GatewayModel, ResponseCache, TenantKeys
-from slicewise.gateway.measurement import Reading
+from slicewise.gateway.measurement import Counts, Reading
 
 ONE = GatewayModel("chat", (route(STABLE),))
 LIMIT = 0.5
@@ -177,6 +177,31 @@ async def test_a_stream_that_breaks_is_not_stored_and_breaks_for_all_who_read_it
                     await answer.read()
         assert worker.requests == 1
         assert await pod.redis.keys() == []
+
+
+async def test_a_stream_that_ends_with_an_error_event_is_a_failure_and_not_stored(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    worker.mode, worker.trailer = "stream", b"x-slicewise-broken: 1"
+    worker.last = b'data: {"error":{"code":"timeout"}}\n\n'
+    worker.go.set()
+    async with edge_pod(tmp_path, replace(ONE, p95_seconds=LIMIT), {f"chat-{STABLE}": [worker]}) as pod:
+        body = json.dumps({**ASK, "stream": True}).encode()
+        for asked in (1, 2):
+            said = await pod.rig.until_closed(body)
+            assert said.startswith(b"HTTP/1.1 200")
+            assert worker.last in said
+            assert worker.requests == asked
+        assert await pod.redis.keys() == []
+        gateways = HttpGateways(pod.rig.session, stats_port=pod.rig.model.ports.stats)
+
+        async def counted() -> bool:
+            found = await gateways.counters("127.0.0.1", LIMIT)
+            counts = found.revisions[STABLE] if isinstance(found, Reading) else None
+            return isinstance(counts, Counts) and (counts.requests, counts.failed) == (2, 2)
+
+        await until(counted, what="two failures")
 
 
 async def test_an_entry_lives_no_longer_than_the_pool_says(tmp_path: Path, start_workers: StartWorkers) -> None:

@@ -17,6 +17,8 @@ from slicewise.gateway import GatewayModel, TenantKeys
 from slicewise.gateway.measurement import Counts, NoData, Reading, between
 
 LIMIT = 0.5
+ERROR_EVENT = b'data: {"error":{"message":"m","type":"server_error","param":null,"code":"timeout"}}\n\n'
+"""What a worker ends a stream with that cannot go on."""
 MODEL = GatewayModel("chat", (route(STABLE, 1), route(CANARY, 0)), p95_seconds=LIMIT)
 
 
@@ -98,6 +100,24 @@ async def test_a_stream_that_breaks_after_its_first_byte_is_a_failure(
             with pytest.raises(aiohttp.ClientPayloadError):
                 await answer.read()
         assert (await counted(rig, failed=1)).requests == 1
+
+
+async def test_a_stream_that_ends_with_an_error_event_is_a_failure_and_costs_the_worker_nothing_else(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    worker.mode, worker.last, worker.trailer = "stream", ERROR_EVENT, b"x-slicewise-broken: 1"
+    worker.go.set()
+    async with running(tmp_path, MODEL, {f"chat-{STABLE}": [worker], f"chat-{CANARY}": []}) as rig:
+        for _ in range(10):
+            said = await rig.until_closed(b"{}")
+            assert said.startswith(b"HTTP/1.1 200")
+            assert ERROR_EVENT in said
+            assert b"x-slicewise-broken" not in said
+        assert (await counted(rig, failed=10)).requests == 10
+        worker.trailer = b""
+        assert ERROR_EVENT in await rig.until_closed(b"{}")
+        assert (await counted(rig, tries=11)).failed == 10
 
 
 async def test_a_request_that_hangs_is_slow_when_it_crosses_the_limit_and_is_not_counted_again_when_it_ends(

@@ -6,6 +6,8 @@ import json
 import socket
 from typing import Any
 
+import h11
+
 ENDLESS = {"model": "chat", "prompt": "Hello", "max_tokens": 30_000, "temperature": 0}
 SHORT = {"model": "chat", "prompt": "Hello", "max_tokens": 3}
 
@@ -22,3 +24,19 @@ def open_stream(worker, body: dict[str, Any]) -> socket.socket:
     if body.get("stream"):
         assert connection.recv(12) == b"HTTP/1.1 200"
     return connection
+
+
+def broken_stream(worker: Any, body: dict[str, Any]) -> list[str]:
+    """Return the events of a stream that must break after its status, and say so to a gateway at its end."""
+    client, said = h11.Connection(h11.CLIENT), b""
+    client.send(h11.Request(method="POST", target="/v1/completions", headers=[("Host", "w"), ("Content-Length", "0")]))
+    with open_stream(worker, body | {"stream": True}) as connection:
+        client.receive_data(b"HTTP/1.1 200")
+        client.send(h11.EndOfMessage())
+        while not isinstance(event := client.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA:
+                client.receive_data(connection.recv(1 << 16))
+            elif isinstance(event, h11.Data):
+                said += event.data
+    assert list(event.headers) == [(b"x-slicewise-broken", b"1")]
+    return [line.removeprefix("data: ") for line in said.decode().strip().split("\n\n")]

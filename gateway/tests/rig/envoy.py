@@ -110,6 +110,17 @@ class Rig:
         """Start Envoy on the files that are there."""
         self.process = spawn([str(PROGRAM), *envoy_arguments(self.model)], self.directory / "envoy.log")
 
+    async def until_closed(self, body: bytes) -> bytes:
+        """Ask on a connection of its own and return all bytes until it closes, as they come."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.model.ports.http)
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        try:
+            async with asyncio.timeout(60):
+                return await reader.read()
+        finally:
+            writer.close()
+
     async def healthy(self, revision: str, count: int) -> None:
         """Wait until Envoy counts so many healthy endpoints."""
         await until(lambda: self._is_healthy(revision, count), what=f"{count} healthy endpoints in {revision}")

@@ -23,9 +23,8 @@ Mode = Literal["ok", "full", "fail", "die", "stream", "refuse", "late"]
 
 class Worker:
     """`mode`: ok; full (503, not started); fail (500); die (reset before an answer); stream (a byte, then on `go` the rest or, with
-    `break_stream`, a reset); refuse (4xx: `refusal`); late (504,
-    healthy). With `waits` it does none of that before `go`, with `hangs` only for each
-    request of which the number is divisible by that."""
+    `break_stream`, a reset, with `trailer` this line behind the rest); refuse (4xx: `refusal`); late (504, healthy). With `waits` it
+    does none of that before `go`, with `hangs` only for each request of which the number is divisible by that."""
 
     def __init__(self, address: str, port: int) -> None:
         self.address, self.port = address, port
@@ -38,6 +37,7 @@ class Worker:
         self.hangs = 0
         self.refusal = 404
         self.break_stream = False
+        self.trailer = b""
         self.last = b"data: last\n\n"
         self.running = 0
         self.body = b""
@@ -95,6 +95,8 @@ class Worker:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        if self.trailer:
+            response.force_close()
         with suppress(ConnectionError):
             await response.prepare(request)
             await response.write(b"data: first\n\n")
@@ -103,6 +105,10 @@ class Worker:
                 request.transport.abort()
                 return response
             await response.write(self.last)
+            if self.trailer and request.transport is not None:
+                request.transport.write(b"0\r\n" + self.trailer + b"\r\n\r\n")
+                request.transport.close()
+                return response
             await response.write_eof()
         return response
 

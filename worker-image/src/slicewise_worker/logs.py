@@ -31,3 +31,9 @@ def configure(level: str, form: Literal["json", "text"]) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what uvicorn says of streams that end without their end: whoever ends one says why."""
+    return record.msg != "ASGI callable returned without completing response."

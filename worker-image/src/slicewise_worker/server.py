@@ -31,6 +31,7 @@ from slicewise_worker.http.chat_template import ChatTemplate
 from slicewise_worker.http.completions import Served
 from slicewise_worker.http.deadline import Patience
 from slicewise_worker.http.intake import Intake, IntakeLimits
+from slicewise_worker.http.trailer import TrailerProtocol
 from slicewise_worker.settings import WorkerSettings
 from slicewise_worker.startup import StartError, StartInterruptedError, bring_up
 
@@ -66,6 +67,7 @@ async def serve(settings: WorkerSettings) -> None:
     server = _Server(
         uvicorn.Config(
             build_app(worker),
+            http=TrailerProtocol,
             log_config=None,
             access_log=False,
             lifespan="off",

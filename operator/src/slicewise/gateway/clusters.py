@@ -169,7 +169,7 @@ def _http_options() -> Json:
     }
     return {
         "@type": f"{TYPE}/{_HTTP}",
-        "explicit_http_config": {"http_protocol_options": {}},
+        "explicit_http_config": {"http_protocol_options": {"enable_trailers": True}},
         "common_http_protocol_options": {"idle_timeout": "60s"},
         # A worker whose queue is full is well, and so is one that had too little time for what a client asked, and an edge that
         # held a request in vain. Else clients with long requests could empty a pool.

@@ -20,6 +20,8 @@ NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
 """Response header by which a worker says that it has done nothing for a request: another one may be asked."""
 WORKER_HEALTHY_HEADER: Final = "x-slicewise-worker-healthy"
 """Response header by which a worker says that its error is about the request, such as a time-out: it stays in."""
+BROKEN_TRAILER: Final = "x-slicewise-broken"
+"""Trailer by which a worker says that an answer broke after its status was sent."""
 
 MAX_BODY_BYTES: Final = 16 << 20
 """The CRD's bound of `maxBodyBytes`."""

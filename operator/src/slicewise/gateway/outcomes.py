@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 from slicewise.gateway.discovery import Json, seconds, typed
-from slicewise.gateway.model import HELD_HEADER, NOT_STARTED_HEADER, GatewayModel
+from slicewise.gateway.model import BROKEN_TRAILER, HELD_HEADER, NOT_STARTED_HEADER, GatewayModel
 from slicewise.gateway.overload import is_overload
 
 OUTCOME_TAG: Final = "slicewise_cluster"
@@ -51,7 +51,10 @@ def downstream_counters(limit: float) -> list[Json]:
     # The edge took it, because the revision had no worker: whoever answered it in the end, this revision did not.
     held = _cel(f"'{HELD_HEADER}' in response.headers")
     # The gateway's own memory says nothing about a revision.
-    failed = _all(answered, is_overload(otherwise=True), _either(_status("GE", 500), broken, held, _cel(_TIMED_OUT)))
+    # The worker's last event was an error.
+    told = _cel(f"'{BROKEN_TRAILER}' in response.trailers")
+    failures = _either(_status("GE", 500), broken, held, told, _cel(_TIMED_OUT))
+    failed = _all(answered, is_overload(otherwise=True), failures)
     left = _all(_flags("DC"), _duration("LE", limit_ms(limit) - 1))
     return [
         _counter("failed", failed),

@@ -82,7 +82,6 @@ class Answer:
         self._broken: Broken | None = None
         self._come = asyncio.Event()
         self._open = len(generations)
-        self.deadline = deadline
         self.prompt_tokens = prompt_tokens
         self.generated = [0] * len(generations)
         sinks = [partial(self._put, index) for index in range(len(generations))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 import uuid
 from array import array
@@ -21,16 +22,19 @@ from slicewise_worker.engine.request import Finished, Generation, Piece
 from slicewise_worker.engine.tokenizer import TooLongError
 from slicewise_worker.http.answer import Answer, unless_gone
 from slicewise_worker.http.chat_template import ChatTemplate
+from slicewise_worker.http.deadline import Deadline
 from slicewise_worker.http.errors import ApiError, from_validation, shown
 from slicewise_worker.http.intake import Intake, Wanted
 from slicewise_worker.http.schema import ChatRequest, CompletionRequest
 from slicewise_worker.http.shape import ChatShape, CompletionShape, Shape
+from slicewise_worker.http.trailer import mark_broken
+
+log = logging.getLogger(__name__)
 
 Body = TypeVar("Body", bound=BaseModel)
 
 DEFAULT_COMPLETION_TOKENS = 16
 """OpenAI's default for `/v1/completions`."""
-_LAST_BYTES_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ async def chat(request: Request, served: Served) -> Response:
         return _asked(body, [prompt], _limit(most_tokens, served.engine.limits.context_tokens, served))
 
     deadline = served.intake.deadline(request)
-    asked = await served.intake.prepare(request, deadline, prepare)
+    asked = await served.intake.prepare(request, deadline.answer, prepare)
     return await _answer(request, served, asked, deadline, ChatShape())
 
 
@@ -89,7 +93,7 @@ async def completion(request: Request, served: Served) -> Response:
         return _asked(body, prompts, _limit(body.max_tokens, DEFAULT_COMPLETION_TOKENS, served))
 
     deadline = served.intake.deadline(request)
-    asked = await served.intake.prepare(request, deadline, prepare)
+    asked = await served.intake.prepare(request, deadline.answer, prepare)
     return await _answer(request, served, asked, deadline, CompletionShape())
 
 
@@ -164,8 +168,8 @@ def _asked(body: ChatRequest | CompletionRequest, prompts: Sequence[array[int]],
     return _Asked(generations, sum(map(len, prompts)), bool(body.stream), usage)
 
 
-async def _answer(request: Request, served: Served, asked: _Asked, deadline: float, shape: Shape) -> Response:
-    answer = Answer(served.engine, asked.generations, asked.prompt_tokens, deadline)
+async def _answer(request: Request, served: Served, asked: _Asked, deadline: Deadline, shape: Shape) -> Response:
+    answer = Answer(served.engine, asked.generations, asked.prompt_tokens, deadline.answer)
     head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.model_name}
     streaming = False
     try:
@@ -174,7 +178,7 @@ async def _answer(request: Request, served: Served, asked: _Asked, deadline: flo
         # Nothing is sent before the first token: until then a failure is an ordinary status that a gateway can retry.
         first = await unless_gone(request, answer.next())
         streaming = True
-        return _AnswerStream(answer, _stream(answer, first, shape, head, usage=asked.usage))
+        return _AnswerStream(answer, deadline.read, _stream(answer, first, shape, head, usage=asked.usage))
     finally:
         if not streaming:
             answer.close()
@@ -199,16 +203,19 @@ async def _whole(request: Request, answer: Answer, shape: Shape, head: dict[str,
 class _AnswerStream(StreamingResponse):
     """Server-sent events that give up the answer however they end, also before the first one was sent."""
 
-    def __init__(self, answer: Answer, events: AsyncIterator[bytes]) -> None:
+    def __init__(self, answer: Answer, read_until: float, events: AsyncIterator[bytes]) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(events, media_type="text/event-stream", headers=headers)
         self._answer = answer
+        self._read_until = read_until
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             # A client that reads too slowly, or not at all, holds nothing for longer than its request may take.
-            async with asyncio.timeout_at(self._answer.deadline + _LAST_BYTES_SECONDS):
+            async with asyncio.timeout_at(self._read_until):
                 await super().__call__(scope, receive, send)
+        except TimeoutError:
+            log.warning("the client of a stream did not read its last bytes in time")
         finally:
             self._answer.close()
 
@@ -237,5 +244,6 @@ async def _stream(
             yield _event({**head, "choices": [], "usage": answer.usage()})
         yield b"data: [DONE]\n\n"
     except ApiError as error:
-        # The status is out already: an error event ends the stream, and no [DONE] follows.
+        # The status is out already: an error event ends the stream, a trailer tells the gateway, and no [DONE] follows.
+        mark_broken()
         yield _event(error.body())

@@ -11,6 +11,10 @@ from slicewise_worker.http.errors import ApiError, of_request, shown
 TIMEOUT_HEADER = "x-slicewise-timeout-ms"
 """Request header with the milliseconds that are left for the worker. The gateway sets it on every request."""
 
+_MARGIN, _LEAST_MARGIN_SECONDS = 1 / 19, 0.5
+"""What the gateway has more than a worker: 5 % of its own time, at least half a second; of the shortest times, half."""
+_LAST_BYTES_SECONDS = 5.0
+
 _WHOLE_NUMBER = re.compile(r"0*([1-9][0-9]{0,17})")
 
 
@@ -22,16 +26,37 @@ class Patience:
     longest: float
 
 
-def deadline_of(headers: Mapping[str, str], now: float, patience: Patience) -> float:
-    """Return when the time of a request that came at `now` (monotonic, in seconds) is over; raises `ApiError`."""
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When the time of a request is over, monotonic, in seconds."""
+
+    answer: float
+    """For the engine: what has not ended then is an error."""
+    read: float
+    """For a client that has yet to read what was written, the error too. It is before the gateway gives up: who is nearer to
+    the work ends first, and can say why."""
+
+
+def last_bytes_seconds(share: float) -> float:
+    """Return how long a client may go on reading after the `share` of a request is over: half of what the gateway has more."""
+    return min(_LAST_BYTES_SECONDS, min(share, max(_LEAST_MARGIN_SECONDS, share * _MARGIN)) / 2)
+
+
+def deadline_of(headers: Mapping[str, str], now: float, patience: Patience) -> Deadline:
+    """Return when the time of a request that came at `now` is over; raises `ApiError`."""
+    share = _share(headers, patience)
+    return Deadline(now + share, now + share + last_bytes_seconds(share))
+
+
+def _share(headers: Mapping[str, str], patience: Patience) -> float:
     value = headers.get(TIMEOUT_HEADER)
     if value is None:
-        return now + min(patience.default, patience.longest)
+        return min(patience.default, patience.longest)
     found = _WHOLE_NUMBER.fullmatch(value.strip())
     if found is None:
         message = f"Invalid header '{TIMEOUT_HEADER}': write a whole number of milliseconds of 1 or more, got '{shown(value)}'."
         raise ApiError(400, message, code="invalid_value", param=TIMEOUT_HEADER)
-    return now + min(int(found[1]) / 1000, patience.longest)
+    return min(int(found[1]) / 1000, patience.longest)
 
 
 def timed_out(message: str) -> ApiError:

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from slicewise_worker.engine.threads import prompt_threads
 from slicewise_worker.http.answer import unless_gone
 from slicewise_worker.http.body import BodyLimits, BodyReader
-from slicewise_worker.http.deadline import Patience, deadline_of, timed_out
+from slicewise_worker.http.deadline import Deadline, Patience, deadline_of, timed_out
 from slicewise_worker.http.errors import not_started
 
 T = TypeVar("T")
@@ -55,11 +55,11 @@ class Intake:
         self._small = prompt_threads(_THREADS, "prompt")
         self._large = prompt_threads(1, "long-prompt")
 
-    def deadline(self, request: Request) -> float:
+    def deadline(self, request: Request) -> Deadline:
         """Return when the time of `request`, which has just come, is over; raises `ApiError`."""
         self.latest_arrival = time.monotonic()
         deadline = deadline_of(request.headers, self.latest_arrival, self.limits.patience)
-        self.latest_deadline = max(self.latest_deadline, deadline)
+        self.latest_deadline = max(self.latest_deadline, deadline.answer)
         return deadline
 
     async def prepare(self, request: Request, deadline: float, work: Callable[[bytes, Wanted], T]) -> T:

@@ -26,13 +26,24 @@ def full_disk(volume: Path, needed: int | None = None, written: int = 0) -> Iter
         raise disk_full(volume, needed, free_bytes(volume) + written) from error
 
 
-def disk_full(volume: Path, needed: int | None, room: int) -> FetchError:
-    """The error for a volume that has `room` bytes for a file of `needed` bytes."""
+def disk_full(volume: Path, needed: int | None, room: int, keep_free: int = 0) -> FetchError:
+    """The error for a volume that has `room` bytes for a file of `needed` bytes, beside `keep_free` bytes for others."""
     needs = f"the model needs {size_text(needed)} ({needed} bytes)" if needed else "the model's size is not known"
-    return FetchError(
-        Reason.DISK_FULL,
-        f"{volume}: no space left: {needs}, there is room for {size_text(room)} ({room} bytes); enlarge the cache volume",
-    )
+    there = f"there is room for {size_text(room)} ({room} bytes)"
+    if keep_free:
+        there += (
+            f" beside the {size_text(keep_free)} that stay free for the node's other pods; free space on the node, or set "
+            "spec.cache.emptyDir.sizeLimit to what the node can spare, or spec.cache.persistentVolumeClaim"
+        )
+    else:
+        there += "; enlarge the cache volume"
+    return FetchError(Reason.DISK_FULL, f"{volume}: no space left: {needs}, {there}")
+
+
+def keep_free_bytes(volume: Path) -> int:
+    """What of a disk that belongs to others as well, such as a node's, is left to them: a tenth, 10 GiB at most."""
+    found = os.statvfs(volume)
+    return min(found.f_blocks * found.f_frsize // 10, 10 << 30)
 
 
 def free_bytes(volume: Path) -> int:

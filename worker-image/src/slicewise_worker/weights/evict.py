@@ -33,11 +33,12 @@ _HELD = "held by a running worker or a download"
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """The file that needs room: `size` bytes, of which `written` are there already."""
+    """The file that needs room: `size` bytes, of which `written` are there already; `keep_free` bytes of the disk are not for it."""
 
     digest: str
     size: int
     written: int
+    keep_free: int = 0
 
 
 def make_room(cache: Path, limit: int | None, want: Want, live: LiveSet, reserve: Callable[[], None]) -> None:
@@ -45,7 +46,7 @@ def make_room(cache: Path, limit: int | None, want: Want, live: LiveSet, reserve
 
     Raises `FetchError`: CacheFull (names what stays and why), DiskFull (with both numbers).
     """
-    size, missing = want.size, want.size - want.written
+    size, needed = want.size, want.size - want.written + want.keep_free
     if limit is not None and size > limit:
         raise FetchError(
             Reason.CACHE_FULL,
@@ -62,7 +63,7 @@ def make_room(cache: Path, limit: int | None, want: Want, live: LiveSet, reserve
         # Nothing goes unless its going is enough: a source that claims an absurd size must not empty the cache.
         _check(cache, limit, want, used - gain, free_bytes(cache) + gain, stays)
         for one in leaving:
-            if (limit is None or used + size <= limit) and free_bytes(cache) >= missing:
+            if (limit is None or used + size <= limit) and free_bytes(cache) >= needed:
                 break
             freed = _size(one)
             if _remove(cache, one):
@@ -97,8 +98,8 @@ def _check(cache: Path, limit: int | None, want: Want, used: int, free: int, sta
             f"{cache}: the model needs {size_text(want.size)} ({want.size} bytes), the cache may hold {size_text(limit)} "
             f"({limit} bytes) and {size_text(used)} must stay: {names}; raise the cache's size or retire what is live",
         )
-    if free < want.size - want.written:
-        raise disk_full(cache, want.size, free + want.written)
+    if free < want.size - want.written + want.keep_free:
+        raise disk_full(cache, want.size, max(0, free - want.keep_free) + want.written, want.keep_free)
 
 
 def _size(entry: Entry) -> int:

@@ -12,6 +12,7 @@ from typing import ParamSpec
 from slicewise_worker.weights import cache
 from slicewise_worker.weights.backoff import Patience
 from slicewise_worker.weights.claim import verify_on_claim
+from slicewise_worker.weights.disk import keep_free_bytes
 from slicewise_worker.weights.download import Download, persist
 from slicewise_worker.weights.errors import FetchError, Reason
 from slicewise_worker.weights.evict import Want, make_room
@@ -141,8 +142,11 @@ class _Fetch:
 
     async def _fill(self, partial: Partial) -> bool:
         async def room(size: int, reserve: Callable[[], None]) -> None:
-            want = Want(self.digest, size, partial.size)
             limit = self.settings.cache_size_limit
+            # An emptyDir without a limit is the node's own disk. A claim has a file with its live models, and is all its own.
+            shared = limit is None and self.settings.live_file is None
+            spare = keep_free_bytes(self.settings.cache_dir) if shared else 0
+            want = Want(self.digest, size, partial.size, spare)
             await asyncio.to_thread(make_room, self.settings.cache_dir, limit, want, self.live, reserve)
 
         download = Download(

@@ -137,7 +137,7 @@ def blocked_drains(
         if pod.node and pod.node not in cordoned and not pod.ready and not pod.terminating
     }
     return tuple(
-        BlockedDrain(node, zone, floor.get(zone, 0), serving[zone], refused=zone in refused and not short[zone])
+        BlockedDrain(node, zone, floor.get(zone, 0), serving[zone], refused=zone in refused and not short.get(zone))
         for zone, on_nodes in sorted(_on_cordoned(workers, nodes).items())
         for node in sorted(on_nodes)
         if serving[zone] - 1 < floor.get(zone, 0) and open_to.get(zone, 0) == 0 and zone not in starting

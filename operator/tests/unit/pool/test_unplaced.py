@@ -133,3 +133,14 @@ def test_a_rollout_taken_back_beside_such_slices_ends_too(floor: int) -> None:
     until(run, "Idle", 1500)
     run.settle(1500)
     assert run.ready() == {"a": 2, "b": 2, "c": 2}
+
+
+def test_a_drain_in_a_zone_that_has_left_the_pool_is_judged_without_slices_of_its_own() -> None:
+    run = Simulation(make_pool(replicas=1, zones={"minAvailable": 2}))
+    run.nodes = {f"node-{zone}": make_node(f"node-{zone}", zone, 1) for zone in "abc"}
+    run.settle()
+    run.crowded = set(run.nodes)
+    run.rename_zones(dict(zip("abc", "xyz", strict=True)))
+    run.nodes = {name: replace(node, cordoned=True) for name, node in run.nodes.items()}
+    runs(run, 60)
+    assert run.condition("DrainBlocked")["status"] == "True"

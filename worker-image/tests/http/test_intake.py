@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures.thread import _WorkItem
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.requests import Request
 
 from slicewise_worker.http.answer import ClientGoneError
@@ -117,3 +122,71 @@ async def test_what_a_thread_is_at_counts_until_the_thread_has_ended(
         assert time.monotonic() < end
         await asyncio.sleep(0.01)
     assert await ask(taking, Client(2 * MIB), work) == 2 * MIB
+
+
+def entries() -> int:
+    """What waits for a thread in an executor's queue, or runs in one."""
+    return sum(isinstance(item, _WorkItem) for item in gc.get_objects())
+
+
+@pytest.mark.parametrize("size", [1, MIB])
+async def test_clients_that_leave_leave_no_entry_for_a_busy_thread(work: Work, size: int) -> None:
+    taking = intake(requests=8, together=32 * MIB)
+    busy = [await begin(taking, Client(size), work) for _ in range(3)]
+    for _ in range(100):
+        client = Client(size)
+        waiting = ask(taking, client, work)
+        await client.waits.wait()
+        await leave(client, waiting)
+    assert entries() <= 3
+    assert taking._taken == 3
+    work.ends.set()
+    assert await asyncio.gather(*busy) == [size] * 3
+    assert await ask(taking, Client(size), work) == size
+
+
+STEPS = st.lists(
+    st.tuples(st.just("come"), st.sampled_from([1, 300 << 10, 2 * MIB, 17 * MIB]))
+    | st.tuples(st.sampled_from(["leave", "end"]), st.integers(0, 9)),
+    max_size=40,
+)
+
+
+async def live(steps: list[tuple[str, int]]) -> None:
+    """Let clients come and leave and threads end as `steps` say, within bounds throughout, and nothing left at the end."""
+    taking = intake(requests=4, together=6 * MIB)
+    there: list[tuple[Client, Work, asyncio.Task[int]]] = []
+    for step, number in steps:
+        if step == "come":
+            client, work = Client(number), Work()
+            there.append((client, work, ask(taking, client, work)))
+        elif number < len(there):
+            client, work, _ = there[number]
+            (client.leaves if step == "leave" else work.ends).set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+            assert 0 <= taking._taken <= 4
+            assert 0 <= taking._bodies._held <= 6 * MIB
+        assert entries() <= 6, "three that run, and three of which a thread is about to let go"
+    for client, work, task in there:
+        work.ends.set()
+        client.leaves.set()
+        with suppress(ApiError, ClientGoneError):
+            await task
+    end = time.monotonic() + DEADLINE
+    while taking._taken or taking._bodies._held or entries():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
+    assert await ask(taking, Client(2 * MIB), work_that_is_over()) == 2 * MIB
+
+
+def work_that_is_over() -> Work:
+    made = Work()
+    made.ends.set()
+    return made
+
+
+@settings(deadline=None, max_examples=30)
+@given(STEPS)
+def test_whatever_clients_do_the_bounds_hold_and_nothing_stays(steps: list[tuple[str, int]]) -> None:
+    asyncio.run(live(steps))

@@ -40,6 +40,46 @@ class IntakeLimits:
     requests: int
 
 
+class _Threads:
+    """So many threads. Who waits for one waits here, and leaves nothing in a queue when it gives up."""
+
+    def __init__(self, count: int, name: str) -> None:
+        self._pool = prompt_threads(count, name)
+        self._free = asyncio.Semaphore(count)
+
+    async def start(self, work: Callable[[], T]) -> Future[T]:
+        """Return the future of `work`, which a thread begins at once, when one is free for it."""
+        await self._free.acquire()
+        running: Future[T] = Future()
+        given = [running]
+
+        def run() -> None:
+            future = given.pop()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+                    future.set_exception(error)
+            # An error refers to this frame: it must not refer to the error in turn, which would keep what the body was.
+            del future
+
+        # The thread is free when it has taken the entry from its queue, also one that was given up in between.
+        _after(self._pool.submit(run), self._free.release)
+        return running
+
+
+def _after(running: Future[T], then: Callable[[], object]) -> None:
+    """Call `then` in the event loop once `running` has ended, in whatever way."""
+    loop = asyncio.get_running_loop()
+
+    def ended(_running: Future[T]) -> None:
+        # The loop is closed only when the process ends.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(then)
+
+    running.add_done_callback(ended)
+
+
 class Intake:
     """Takes requests on."""
 
@@ -52,8 +92,8 @@ class Intake:
         """When the latest request came (monotonic, in seconds)."""
         self._bodies = BodyReader(limits.bodies)
         self._taken = 0
-        self._small = prompt_threads(_THREADS, "prompt")
-        self._large = prompt_threads(1, "long-prompt")
+        self._small = _Threads(_THREADS, "prompt")
+        self._large = _Threads(1, "long-prompt")
 
     def deadline(self, request: Request) -> Deadline:
         """Return when the time of `request`, which has just come, is over; raises `ApiError`."""
@@ -91,23 +131,18 @@ class Intake:
     ) -> T:
         """Return what `work` makes of `body`. A thread that goes on after its client has left keeps `place` until it ends."""
         gone = threading.Event()
-        pool = self._large if len(body) > _LARGE_BYTES else self._small
-        running = pool.submit(lambda: work(bytes(body), lambda: not gone.is_set()))
+        threads = self._large if len(body) > _LARGE_BYTES else self._small
+        begun: list[Future[T]] = []
+
+        async def turn() -> T:
+            begun.append(await threads.start(lambda: work(bytes(body), lambda: not gone.is_set())))
+            return await asyncio.wrap_future(begun[0])
+
         try:
-            return await unless_gone(request, asyncio.wrap_future(running))
+            return await unless_gone(request, turn())
         finally:
             gone.set()
-            # What still waits for a thread is never begun, and its body, which the pool's queue refers to, is emptied.
-            if not running.done() and not running.cancel():
-                self._give_back_after(running, place.pop_all())
-
-    @staticmethod
-    def _give_back_after(running: Future[T], place: ExitStack) -> None:
-        loop = asyncio.get_running_loop()
-
-        def give_back(_ended: Future[T]) -> None:
-            # The loop is closed only when the process ends.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(place.close)
-
-        running.add_done_callback(give_back)
+            for running in begun:
+                if not running.done() and not running.cancel():
+                    _after(running, place.pop_all().close)
+            begun.clear()

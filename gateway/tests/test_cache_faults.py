@@ -7,8 +7,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from rig.edge import ASK, Answer, EdgeRig, edge_pod
-from rig.envoy import CHAT, STABLE, route
+import pytest
+from rig.edge import ASK, Answer, EdgeRig, edge_pod, has
+from rig.envoy import CHAT, STABLE, route, until
 from rig.worker import StartWorkers
 
 from slicewise.gateway import GatewayModel
@@ -77,6 +78,26 @@ async def test_a_redis_that_does_not_answer_holds_up_nobody_for_long(
         assert numbers['redis_errors_total{kind="skipped"}'] >= 1
         pod.redis.pause(paused=False)
         await becomes(pod, "hit")
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+async def test_a_worker_has_less_time_for_a_request_that_has_waited_here(
+    tmp_path: Path, start_workers: StartWorkers, temperature: int
+) -> None:
+    (worker,) = await start_workers(1)
+    text = "x" * 600_000
+    bounds = {"REDIS_TIMEOUT_SECONDS": 1, "MAX_CACHED_REQUEST_BYTES": 1_000_000}
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}, **bounds) as pod:
+        pod.redis.pause(paused=True)
+        # It holds the room for bodies until Redis has not answered.
+        first = asyncio.create_task(pod.ask(prompt=text))
+        await until(lambda: has(pod.rig, "cluster.edge.upstream_rq_active", 1), what="the first one is looked up")
+        assert (await pod.ask(prompt=text, temperature=temperature, seed=1)).status == 200
+        if temperature == 0:
+            assert int(worker.headers["x-slicewise-timeout-ms"]) <= 85_500 - 1000, "it has waited for Redis as well"
+        assert int(worker.headers["x-slicewise-timeout-ms"]) < 85_500
+        assert (await first).status == 200
+        pod.redis.pause(paused=False)
 
 
 async def test_the_address_of_the_redis_may_come_change_and_go(tmp_path: Path, start_workers: StartWorkers) -> None:

@@ -186,6 +186,9 @@ async def test_many_answers_together_are_bounded_too() -> None:
     read = [asyncio.ensure_future(_all_of(flight, reader)) for flight, reader, _ in joined]
     go.set()
     assert await asyncio.gather(*read) == [300_000] * 4, "all are passed on"
+    for flight, reader, _ in joined:
+        flight.leave(reader)
+    assert flights.kept.taken == 0
     await flights.close()
 
 
@@ -235,6 +238,43 @@ async def test_bodies_wait_for_room_in_the_order_in_which_they_came() -> None:
     await asyncio.gather(*waiting)
     assert order == [9, 1, 99], "what is larger than all of it takes all of it"
     assert budget.taken == 0
+
+
+async def test_small_bodies_pass_a_large_one_but_not_for_ever() -> None:
+    budget = Budget(640)
+    running = await budget.take(200)
+    large = asyncio.create_task(budget.take(600))
+    await asyncio.sleep(0)
+    for _ in range(64):
+        (await budget.take(10)).shrink(0)
+    assert not large.done()
+    small = asyncio.create_task(budget.take(10))
+    await asyncio.sleep(0)
+    assert not small.done(), "as much as fits in all has passed"
+    running.shrink(0)
+    (await large).shrink(0)
+    (await small).shrink(0)
+    assert budget.taken == 0
+
+
+async def test_an_answer_that_was_looked_up_counts_until_its_last_reader_has_left() -> None:
+    async def fly(flight: Flight) -> None:
+        flight.begin(Head(200, {}, "hit"))
+        flight.fill(b"x" * 300_000)
+
+    flights = Flights(keep_bytes=400_000, all_bytes=400_000)
+    flight, first, _ = flights.join("key", fly)
+    second = flight.join()
+    await flight.started()
+    await asyncio.sleep(0)  # the task is done
+    assert (flight.length(), flights.kept.taken) == (300_000, 300_000)
+    assert await _all_of(flight, first) == 300_000
+    flight.leave(first)
+    assert flights.kept.taken == 300_000
+    with flights.kept.room(100_001) as fits:
+        assert not fits
+    flight.leave(second)
+    assert flights.kept.taken == 0
 
 
 async def test_who_leaves_while_room_is_made_just_leaves() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -49,6 +50,22 @@ async def test_when_who_asked_first_leaves_the_others_get_their_answer(
         worker.go.set()
         assert {(await other).status for other in others} == {200}
         assert worker.requests == 1
+
+
+async def test_who_joins_before_the_request_is_sent_is_answered_as_a_whole_though_the_first_one_leaves(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}, REDIS_TIMEOUT_SECONDS=3) as pod:
+        pod.redis.pause(paused=True)
+        first = asyncio.create_task(pod.ask())
+        await until(lambda: has(pod.rig, INSIDE, 1), what="the first one is looked up")
+        other = asyncio.create_task(pod.ask())
+        await until(lambda: has(pod.rig, INSIDE, 2), what="another has joined")
+        first.cancel()
+        assert (await other).status == 200
+        assert json.loads(worker.body)["model"] == "chat"
+        pod.redis.pause(paused=False)
 
 
 async def test_when_all_leave_the_worker_is_told(tmp_path: Path, start_workers: StartWorkers) -> None:

@@ -41,6 +41,7 @@ class Worker:
         self.last = b"data: last\n\n"
         self.running = 0
         self.body = b""
+        self.padding = ""
         self.headers: dict[str, str] = {}
         self.go = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -91,7 +92,8 @@ class Worker:
                 return web.json_response({}, status=self.refusal)
             case "stream":
                 return await self._stream(request)
-        return web.json_response({"worker": self.name, "bytes": len(body)}, headers={"x-slicewise-revision": "forged"})
+        said = {"worker": self.name, "bytes": len(body), "padding": self.padding}
+        return web.json_response(said, headers={"x-slicewise-revision": "forged"})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -12,6 +12,11 @@ from aiohttp import web
 
 READ_SECONDS: Final = 30.0
 """Envoy has the whole body, or most of it, when it asks: longer than this is a client that drips."""
+_SMALL_PARTS: Final = 64
+"""A body is small if so many of its size have room together."""
+_PART_BYTES: Final = 64 << 10
+
+_Turn = tuple[int, asyncio.Future[None]]
 
 
 class Share:
@@ -29,21 +34,26 @@ class Share:
 
 
 class Budget:
-    """So many bytes for all bodies together. Who finds no room waits in a queue; unread bodies stay with Envoy meanwhile."""
+    """So many bytes for all bodies together. Who finds no room waits in a queue; unread bodies stay with Envoy meanwhile.
+
+    Small bodies do not wait behind large ones, until as much as fits in all has passed the large one that waits longest.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self.taken = 0
-        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._small: deque[_Turn] = deque()
+        self._large: deque[_Turn] = deque()
+        self._passed = 0
+        """Bytes of small bodies that were let in before the first of the large ones."""
 
     async def take(self, size: int) -> Share:
         """Wait for room; a body larger than all of it takes all of it."""
         size = min(size, self._max_bytes)
-        if not self._queue and self.taken + size <= self._max_bytes:
-            self.taken += size
-            return Share(self, size)
+        queue = self._small if size <= self._max_bytes // _SMALL_PARTS else self._large
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((size, turn))
+        queue.append((size, turn))
+        self._call_next()
         try:
             await turn
         except asyncio.CancelledError:
@@ -52,7 +62,7 @@ class Budget:
             else:
                 # Who made room in the same moment has skipped it, and it is no longer there.
                 with suppress(ValueError):
-                    self._queue.remove((size, turn))
+                    queue.remove((size, turn))
                 self._call_next()
             raise
         return Share(self, size)
@@ -63,23 +73,46 @@ class Budget:
         self._call_next()
 
     def _call_next(self) -> None:
-        while self._queue and self.taken + self._queue[0][0] <= self._max_bytes:
-            size, turn = self._queue.popleft()
-            if not turn.done():
-                self.taken += size
-                turn.set_result(None)
+        while (queue := self._next()) and self.taken + queue[0][0] <= self._max_bytes:
+            size, turn = queue.popleft()
+            if turn.done():
+                continue
+            self.taken += size
+            turn.set_result(None)
+            self._passed = self._passed + size if queue is self._small and self._large else 0
+
+    def _next(self) -> deque[_Turn]:
+        if self._small and self._large:
+            return self._small if self._passed < self._max_bytes else self._large
+        return self._small or self._large
 
 
 class Body:
     """The body of one request, until it is let go."""
 
-    def __init__(self, data: bytes, share: Share | None = None) -> None:
+    def __init__(self, data: bytes = b"", share: Share | None = None) -> None:
         self.data = data
         self._share = share
 
     def become(self, data: bytes) -> None:
         """Keep these bytes, which say the same, in place of those that came."""
         self.data = data
+
+    def move(self) -> Body:
+        """Return another one that has the bytes from now on; this one is empty."""
+        moved = Body(self.data, self._share)
+        self.data, self._share = b"", None
+        return moved
+
+    async def pour(self) -> AsyncIterator[memoryview]:
+        """Yield the bytes part by part, and let go of them once the last one was taken."""
+        rest = memoryview(self.data)
+        try:
+            while rest:
+                yield rest[:_PART_BYTES]
+                rest = rest[_PART_BYTES:]
+        finally:
+            self.let_go()
 
     def let_go(self) -> None:
         """Keep nothing: it was sent, and is not sent again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from slicewise_gateway.edge.request import (
     HELD_HEADER,
     REVISION_HEADER,
     TENANT_HEADER,
+    TIMEOUT_HEADER,
     MalformedError,
     Scope,
     WishError,
@@ -29,6 +31,7 @@ from slicewise_gateway.edge.request import (
     cacheable,
     digest_of,
     read_wish,
+    time_left,
 )
 from slicewise_gateway.edge.shares import Shares, SharesFile
 from slicewise_gateway.edge.store import Store, Unavailable
@@ -38,7 +41,7 @@ _FLIGHTS: Final = 2
 """How many answers a request waits for that others began and that failed; so a crowd never asks more often than this."""
 
 _KEPT_BYTES: Final = 64 << 20
-"""Of all answers that are on their way: beyond that one is passed on and neither shared nor stored."""
+"""Of all answers until their last reader has left: beyond that nothing is looked up, shared or stored."""
 
 _SMALL_BYTES: Final = 1024
 """A request may become longer than its client wrote it (1e5 is 100000.0) up to this, which every pool takes."""
@@ -51,12 +54,21 @@ class _Asked:
     path: str
     headers: Mapping[str, str]
     body: Body
+    started: float
+    """When it came, by the loop's clock."""
     digest: bytes
     """Of the body, which is let go once it was sent."""
     scope: Scope
     revision: str
     """The one that it was looked up for; who answers is Envoy's choice."""
     shares: Shares
+
+    @property
+    def first_key(self) -> str:
+        """The key that is looked up."""
+        key = self.key(self.revision)
+        assert key is not None  # noqa: S101 - `Cache._asked` has looked
+        return key
 
     def key(self, revision: str) -> str | None:
         """Return the key of this revision's answer; None for a revision whose answers cannot be told apart."""
@@ -93,14 +105,15 @@ class Cache:
             wish = read_wish(request.headers.get(CACHE_HEADER))
         except WishError as error:
             return self._refuse("invalid_header", error)
+        started = asyncio.get_running_loop().time()
         body = await read_shared(request, self._budget, self._max_body_bytes)
         try:
             form = None if request.query_string else cacheable(body.data, wish)
-            asked = None if form is None else self._asked(request, body, form)
-            if asked is not None:
+            asked = None if form is None else self._asked(request, body, form, started)
+            if asked is not None and (self._flights.has(asked.first_key) or not self._flights.kept.is_full):
                 return await self._from_flight(request, asked)
             self._metrics.answers.labels("bypass").inc()
-            return await relay(request, self._upstream, body, {CACHE_HEADER: "bypass"})
+            return await relay(request, self._upstream, body, started, {CACHE_HEADER: "bypass"})
         except MalformedError as error:
             return self._refuse("invalid_json", error)
         finally:
@@ -114,7 +127,7 @@ class Cache:
         """Give up what runs."""
         await self._flights.close()
 
-    def _asked(self, request: web.Request, body: Body, form: bytes) -> _Asked | None:
+    def _asked(self, request: web.Request, body: Body, form: bytes, started: float) -> _Asked | None:
         """Return what is looked up, and let the body become its canonical form; None where nothing is looked up."""
         shares = self._shares.current()
         # Spreads load; nobody gains from foreseeing it.
@@ -125,39 +138,45 @@ class Cache:
             return None
         body.become(form)
         scope = Scope(self._pool, request.headers.get(TENANT_HEADER))
-        return _Asked(request.path, request.headers, body, digest_of(form), scope, revision, shares)
+        return _Asked(request.path, request.headers, body, started, digest_of(form), scope, revision, shares)
 
     async def _from_flight(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
-        key = asked.key(asked.revision)
-        assert key is not None  # noqa: S101 - `_asked` has looked
+        key, body = asked.first_key, asked.body
         for turn in range(1, _FLIGHTS + 1):
             flight, reader, mine = self._flights.join(key, lambda new: self._fly(new, key, asked))
+            if mine:
+                flight.body = body.move()
+            else:
+                flight.offer(body.move())
             try:
-                head = await flight.started()
-                if mine or turn == _FLIGHTS or head.status < 500:
-                    asked.body.let_go()
-                    self._metrics.answers.labels(head.outcome if mine else "shared").inc()
-                    return await _answer(request, flight, reader, head, mine=mine)
-            except (BrokenError, *SEND_ERRORS):
-                if mine or turn == _FLIGHTS:
+                head = await _head(flight)
+                if not mine and turn < _FLIGHTS and (head is None or head.failed):
+                    body = flight.spare()
+                    # Without a body only who finds another flight can ask again.
+                    if body.data or self._flights.has(key):
+                        continue
+                if head is None:
                     return unreachable()
+                self._metrics.answers.labels(head.outcome if mine else "shared").inc()
+                return await _answer(request, flight, reader, head, mine=mine)
             finally:
                 flight.leave(reader)
         raise AssertionError("the last turn returns")
 
     async def _fly(self, flight: Flight, key: str, asked: _Asked) -> None:
-        found = await self._store.get(key)
+        found = await self._store.get(key, self._flights.kept)
         if isinstance(found, Entry):
+            flight.body.let_go()
             age = str(max(0, int(time.time() - found.stored)))
             headers = {**found.headers, REVISION_HEADER: found.revision, "age": age}
             flight.begin(Head(200, headers, "hit"))
-            await flight.write(found.body)
-            flight.end()
+            flight.fill(found.body)
             return
         self._metrics.upstream.inc()
         outcome = "bypass" if isinstance(found, Unavailable) else "miss"
+        left = time_left(asked.headers.get(TIMEOUT_HEADER), asyncio.get_running_loop().time() - asked.started)
         async with self._upstream.send(
-            asked.path, asked.headers, asked.body, content_type="application/json"
+            asked.path, asked.headers, flight.body, content_type="application/json", **left
         ) as answer:
             given = response_headers(answer)
             flight.begin(Head(answer.status, given, outcome))
@@ -180,9 +199,17 @@ class Cache:
             reason = "revision"
         else:
             entry = Entry.of(headers, revision, time.time(), body)
-            await self._store.put(key, entry, asked.shares.ttl_seconds)
+            await self._store.put(key, entry, asked.shares.ttl_seconds, self._flights.kept)
             return
         self._metrics.not_stored.labels(reason).inc()
+
+
+async def _head(flight: Flight) -> Head | None:
+    """Return what an answer begins with, None where none came."""
+    try:
+        return await flight.started()
+    except (BrokenError, *SEND_ERRORS):
+        return None
 
 
 async def _answer(
@@ -191,7 +218,7 @@ async def _answer(
     headers = CIMultiDict(head.headers)
     # From the client's side an answer that somebody else has asked for is a hit.
     headers[CACHE_HEADER] = head.outcome if mine else "hit"
-    body = flight.whole()
-    if body is not None:
-        return web.Response(status=head.status, headers=headers, body=body)
+    length = flight.length()
+    if length is not None:
+        headers["content-length"] = str(length)
     return await stream(request, head.status, headers, flight.read(reader))

@@ -86,7 +86,7 @@ class Hold:
         while await self._room.opens(end - clock()):
             left = time_left(request.headers.get(TIMEOUT_HEADER), clock() - started)
             try:
-                async with self._upstream.send(request.path_qs, request.headers, body, **more, **left) as answer:
+                async with self._upstream.send(request.path_qs, request.headers, body.data, **more, **left) as answer:
                     if answer.status != 503 or NOT_STARTED_HEADER not in answer.headers:
                         body.let_go()
                         held = clock() - started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
@@ -10,14 +11,17 @@ from multidict import CIMultiDict
 from slicewise_gateway.edge.body import Body
 from slicewise_gateway.edge.errors import error_response
 from slicewise_gateway.edge.flight import BrokenError
+from slicewise_gateway.edge.request import TIMEOUT_HEADER, time_left
 from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_headers
 
 
-async def relay(request: web.Request, upstream: Upstream, body: Body, more: Mapping[str, str]) -> web.StreamResponse:
-    """Send a request on as it is and pass the answer on as it comes, with `more` headers."""
+async def relay(
+    request: web.Request, upstream: Upstream, body: Body, started: float, more: Mapping[str, str]
+) -> web.StreamResponse:
+    """Send a request on as it is and pass the answer on as it comes, with `more` headers. `started`: when it came, by the loop's clock."""
+    left = time_left(request.headers.get(TIMEOUT_HEADER), asyncio.get_running_loop().time() - started)
     try:
-        async with upstream.send(request.path_qs, request.headers, body) as answer:
-            body.let_go()
+        async with upstream.send(request.path_qs, request.headers, body, **left) as answer:
             headers = response_headers(answer)
             headers.update(more)
             return await stream(request, answer.status, headers, answer.content.iter_any())

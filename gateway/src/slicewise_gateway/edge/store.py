@@ -15,6 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from slicewise_gateway.edge.breaker import Breaker
 from slicewise_gateway.edge.entry import HEAD_BYTES, Entry, decode
+from slicewise_gateway.edge.flight import Kept
 from slicewise_gateway.edge.metrics import EdgeMetrics
 
 log = logging.getLogger(__name__)
@@ -24,10 +25,14 @@ _OPEN_SECONDS: Final = 1.0
 _WRITE_SECONDS: Final = 1.0
 """Nobody waits for a write."""
 _CONNECTIONS: Final = 64
+_SMALL_BYTES: Final = 64 << 10
+"""Most entries are shorter. What is longer is read in a second step, once there is room for it."""
+_COPIES: Final = 3
+"""So often is an entry in memory while it is read or written."""
 
 
 class Unavailable:
-    """Redis was not asked, or did not answer in time."""
+    """Redis was not asked, or did not answer in time, or there is no room for what it has."""
 
 
 class Store:
@@ -69,15 +74,14 @@ class Store:
         self._breaker = Breaker(_FAILURES, _OPEN_SECONDS)
         log.info("answers are kept in a Redis")
 
-    async def get(self, key: str) -> Entry | Unavailable | None:
-        """Return the entry, or None where there is none."""
+    async def get(self, key: str, kept: Kept) -> Entry | Unavailable | None:
+        """Return the entry, or None where there is none. A large one is read only where it has room in `kept`."""
         redis = self._redis
         if redis is None or not self._allowed():
             return Unavailable()
         try:
             async with asyncio.timeout(self._timeout), self._turns:
-                # Not GET: whatever somebody else put there, no more than an entry is read.
-                data = await redis.getrange(key, 0, self.max_bytes + HEAD_BYTES)
+                entry = await self._read(redis, key, kept)
         except ResponseError as error:
             # It answers, and does not like the question: something of another type lies there, or a right is missing.
             self._failed("refused", error)
@@ -86,15 +90,34 @@ class Store:
             self._failed("timeout" if isinstance(error, TimeoutError) else "connection", error)
             return Unavailable()
         self._succeeded()
-        if not data:
-            return None
-        entry = decode(key, data if isinstance(data, bytes) else str(data).encode())
+        return entry
+
+    async def _read(self, redis: Redis, key: str, kept: Kept) -> Entry | Unavailable | None:
+        # Not GET: whatever somebody else put there, no more than an entry is read.
+        data = _bytes(await redis.getrange(key, 0, _SMALL_BYTES - 1))
+        if len(data) < _SMALL_BYTES:
+            return self._decode(key, data) if data else None
+        size = await redis.strlen(key)
+        if size > self.max_bytes + HEAD_BYTES:
+            return self._decode(key, b"")
+        with kept.room(_COPIES * size) as fits:
+            return self._decode(key, _bytes(await redis.getrange(key, 0, size - 1))) if fits else Unavailable()
+
+    def _decode(self, key: str, data: bytes) -> Entry | None:
+        entry = decode(key, data)
         if entry is None:
             self._metrics.unreadable.inc()
         return entry
 
-    async def put(self, key: str, entry: Entry, ttl_seconds: float) -> None:
-        """Store the entry for so long."""
+    async def put(self, key: str, entry: Entry, ttl_seconds: float, kept: Kept) -> None:
+        """Store the entry for so long, if it has room in `kept` meanwhile."""
+        with kept.room(_COPIES * len(entry.body)) as fits:
+            if fits:
+                await self._put(key, entry, ttl_seconds)
+            else:
+                self._metrics.not_stored.labels("full").inc()
+
+    async def _put(self, key: str, entry: Entry, ttl_seconds: float) -> None:
         redis = self._redis
         if redis is None or not self._allowed():
             self._metrics.not_stored.labels("redis").inc()
@@ -134,6 +157,10 @@ class Store:
             self._metrics.redis_open.set(1)
             if not was_open:
                 log.warning("Redis is left alone for a while: %s: %s", type(error).__name__, error)
+
+
+def _bytes(data: bytes | str) -> bytes:
+    return data if isinstance(data, bytes) else data.encode()
 
 
 def _kind(error: Exception) -> str:

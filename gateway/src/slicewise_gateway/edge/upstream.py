@@ -44,16 +44,18 @@ class Upstream:
 
     @asynccontextmanager
     async def send(
-        self, path: str, headers: Mapping[str, str], body: Body, **more: str
+        self, path: str, headers: Mapping[str, str], body: Body | bytes, **more: str
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request on, with `more` headers; leaving the block early ends it. Raises SEND_ERRORS.
 
-        The body may be let go once the block is entered.
+        A `Body` is let go once it was written: Envoy has the whole of it then. Bytes are kept by who may send them again.
         """
         passed = CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _NOT_SENT)
         passed.update({name.replace("_", "-"): value for name, value in more.items()})
+        passed["content-length"] = str(len(body.data if isinstance(body, Body) else body))
+        data = body.pour() if isinstance(body, Body) else body
         async with self._session.post(
-            self._url + path, data=body.data, headers=passed, allow_redirects=False, timeout=_NO_LIMIT
+            self._url + path, data=data, headers=passed, allow_redirects=False, timeout=_NO_LIMIT
         ) as answer:
             yield answer
 

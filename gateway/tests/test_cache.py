@@ -59,7 +59,7 @@ async def test_both_ways_take_the_same_headers(tmp_path: Path, start_workers: St
             answer = await pod.ask(headers={"Cookie": "x" * size, "x-slicewise-cache": wish}, seed=size)
             assert answer.status == status, size
             assert code is None or answer.code == code
-        assert workers[0].headers["x-slicewise-timeout-ms"] == "85500"
+        assert 0 < int(workers[0].headers["x-slicewise-timeout-ms"]) <= 85_500
         many = {f"x-a-{number}": "1" for number in range(101)}
         answer = await pod.ask(headers={**many, "x-slicewise-cache": wish})
         assert (answer.status, answer.code) == (431, "headers_too_large")

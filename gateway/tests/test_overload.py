@@ -13,7 +13,7 @@ import pytest
 from rig.edge import edge_pod
 from rig.envoy import CHAT, STABLE, Rig, route, running, until
 from rig.flood import GOAWAY, RST_STREAM, Flood, Http2, peak_bytes
-from rig.worker import StartWorkers
+from rig.worker import StartWorkers, Worker
 
 from slicewise.clients.gateways import HttpGateways
 from slicewise.gateway import GatewayModel
@@ -61,6 +61,37 @@ async def test_bodies_that_never_end_stay_within_the_memory_of_the_container(
         counts = found.revisions[STABLE]
         assert isinstance(counts, Counts)
         assert counts.failed == 0, "no revision is judged by the gateway's memory"
+
+
+async def test_large_requests_that_run_do_not_fill_the_heap(tmp_path: Path, start_workers: StartWorkers) -> None:
+    (worker,) = await start_workers(1)
+    worker.waits = True
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as rig:
+        size = 15 << 20
+        asked = []
+        for count in range(1, 10):
+            asked.append(asyncio.create_task(rig.ask(body=b"x" * size)))
+            await until(lambda: runs(worker, count), what=f"the worker has {count} requests")  # noqa: B023 - awaited here
+        assert len(asked) * size > CONTAINER
+        assert peak_bytes(pid(rig)) < CONTAINER
+        worker.go.set()
+        assert [(status, body["bytes"]) for status, body, _ in await asyncio.gather(*asked)] == [(200, size)] * 9
+
+
+async def runs(worker: Worker, count: int) -> bool:
+    return worker.running == count
+
+
+async def test_a_request_above_a_mebibyte_is_tried_once(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(2)
+    for worker in workers:
+        worker.mode = "full"
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        for size, tries in (((1 << 20) - 1, 2), ((1 << 20) + 1, 1)):
+            before = sum(worker.requests for worker in workers)
+            status, _, headers = await rig.ask(body=b"x" * size)
+            assert (status, headers["Retry-After"]) == (503, "1")
+            assert sum(worker.requests for worker in workers) - before == tries
 
 
 async def test_streams_of_http2_that_never_end_stay_within_the_memory_of_the_container(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -142,7 +143,7 @@ class Rig:
     async def ask(self, path: str = CHAT, body: bytes = b"{}", **headers: str) -> tuple[int, Any, Mapping[str, str]]:
         """Send one request; return status, JSON body, response headers."""
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        async with self.session.post(self.url + path, data=body, headers=named) as answer:
+        async with self.session.post(self.url + path, data=io.BytesIO(body), headers=named) as answer:
             text = await answer.text()
             return answer.status, json.loads(text), answer.headers
 

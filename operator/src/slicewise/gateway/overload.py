@@ -1,7 +1,7 @@
 """What Envoy does before its memory or its connections run out: the overload manager. Pure.
 
-Envoy holds each request's body until it is complete, and until an answer begins, so that it can be tried again. The heap is
-therefore bounded by shedding, in this order, each at a share of `heap_bytes`: idle connections end sooner, new requests get 503,
+Envoy holds each request's body until it is complete, and one of up to 1 MiB until an answer begins, so that it can be tried again. The heap
+is therefore bounded by shedding, in this order, each at a share of `heap_bytes`: idle connections end sooner, new requests get 503,
 HTTP/2 streams with the most memory are reset, and at last every connection that still sends is closed with 503. The last step
 frees memory at once where the attack is, so memory stays below the container's limit whatever one body may have.
 `gateway/tests/test_memory.py` floods a real Envoy and looks at its resident memory.

@@ -35,6 +35,7 @@ _NOT_BEGUN: Final = "connect-failure,refused-stream,reset-before-request,retriab
 RETRY_ON: Final = f"{_NOT_BEGUN},reset"
 """`reset`: the worker died with the request and before its first byte. Envoy counts its own time-out for it neither as
 this nor as any other of them, and retries nothing of which the client has seen a byte."""
+_RETRIED_BYTES: Final = 1 << 20
 _ATTEMPT: Final = "x-envoy-attempt-count"
 BODY_FILTER: Final = "envoy.filters.http.buffer"
 _BODY_OF_ROUTE: Final = f"{TYPE}/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
@@ -136,7 +137,7 @@ def _to_edge(model: GatewayModel) -> Json:
                 ),
             },
         },
-        "request_body_buffer_limit": model.max_body_bytes,
+        "request_body_buffer_limit": _retried_bytes(model),
     }
 
 
@@ -154,9 +155,16 @@ def _to_workers(model: GatewayModel, retries: Json | None = None) -> Json:
             "idle_timeout": seconds(model.timeouts.gateway + 5),
             "retry_policy": retries or _retry_policy(RETRY_ON),
         },
-        # A body that is not held whole cannot be sent a second time.
-        "request_body_buffer_limit": model.max_body_bytes,
+        "request_body_buffer_limit": _retried_bytes(model),
     }
+
+
+def _retried_bytes(model: GatewayModel) -> int:
+    """Return up to which size a body is held while it is answered: one that is not cannot be sent a second time.
+
+    With all of the largest bodies held, a few dozen requests that run would fill the heap.
+    """
+    return min(model.max_body_bytes, _RETRIED_BYTES)
 
 
 def _weighted(route: RevisionRoute, *, default: bool) -> Json:

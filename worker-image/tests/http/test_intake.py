@@ -17,11 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
+from slicewise_worker.engine.tokenizer import TooLongError
 from slicewise_worker.http.answer import ClientGoneError
 from slicewise_worker.http.body import BodyLimits
+from slicewise_worker.http.completions import parse
 from slicewise_worker.http.deadline import Patience
 from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.intake import Intake, IntakeLimits
+from slicewise_worker.http.schema import CompletionRequest
 
 MIB = 1 << 20
 DEADLINE = 60
@@ -30,7 +33,8 @@ DEADLINE = 60
 class Client:
     """A client that has sent `size` bytes, and leaves when it is told to."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, content: bytes = b"") -> None:
+        self._content = content
         self.leaves = asyncio.Event()
         self.waits = asyncio.Event()
         """Set once its body has been read and handed to a thread."""
@@ -38,6 +42,9 @@ class Client:
         self.request = Request({"type": "http", "method": "POST", "headers": []}, self._receive)
 
     async def _receive(self) -> Any:
+        if self._content:
+            content, self._content, self._size = self._content, b"", 0
+            return {"type": "http.request", "body": content, "more_body": False}
         if self._size:
             size, self._size = min(self._size, MIB), max(0, self._size - MIB)
             return {"type": "http.request", "body": b" " * size, "more_body": bool(self._size)}
@@ -122,6 +129,40 @@ async def test_what_a_thread_is_at_counts_until_the_thread_has_ended(
         assert time.monotonic() < end
         await asyncio.sleep(0.01)
     assert await ask(taking, Client(2 * MIB), work) == 2 * MIB
+
+
+def parsed(data: bytes, _wanted: object) -> int:
+    parse(data, CompletionRequest)
+    return 0
+
+
+def too_long(data: bytes, _wanted: object) -> int:
+    def tokenize(text: str) -> int:
+        raise TooLongError(len(text))
+
+    try:
+        return tokenize(data.decode())
+    except TooLongError as error:
+        raise ApiError(400, "too long") from error
+
+
+@pytest.mark.parametrize("work", [parsed, too_long])
+@pytest.mark.parametrize("content", [b" " * (4 * MIB), b'{"prompt": 5, "model": "' + b"x" * (4 * MIB) + b'"}'])
+async def test_a_body_that_is_refused_is_gone_when_its_client_knows(work: Any, content: bytes) -> None:
+    taking = intake(requests=1, together=32 * MIB)
+    gc.collect()
+    gc.disable()  # a cycle of references would stay until it runs, which may be after many bodies
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            with pytest.raises(ApiError) as refused:
+                await ask(taking, Client(len(content), content), work)
+            assert refused.value.status == 400
+            del refused
+        assert tracemalloc.get_traced_memory()[0] < 4 * MIB
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 def entries() -> int:

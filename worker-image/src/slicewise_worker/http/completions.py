@@ -55,7 +55,9 @@ def parse(data: bytes, kind: type[Body]) -> Body:
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
-        raise from_validation(error) from error
+        refused = from_validation(error)
+    # Not from the error, which holds what was wrong, and that is as large as the body.
+    raise refused
 
 
 async def chat(request: Request, served: Served) -> Response:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from traceback import clear_frames
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -59,6 +60,7 @@ class _Threads:
                 try:
                     future.set_result(work())
                 except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+                    _let_go(error)
                     future.set_exception(error)
             # An error refers to this frame: it must not refer to the error in turn, which would keep what the body was.
             del future
@@ -66,6 +68,13 @@ class _Threads:
         # The thread is free when it has taken the entry from its queue, also one that was given up in between.
         _after(self._pool.submit(run), self._free.release)
         return running
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Empty the frames that `error` and what led to it went through: they hold the body and what was made of it."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _after(running: Future[T], then: Callable[[], object]) -> None:

@@ -7,12 +7,16 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 from rig.edge import ASK, Answer, EdgeRig, edge_pod, has
 from rig.envoy import CHAT, STABLE, route, until
 from rig.worker import StartWorkers
+from servers.processes import free_port
 
 from slicewise.gateway import GatewayModel
+from slicewise_gateway.edge.server import build_door
 
 ONE = GatewayModel("chat", (route(STABLE),))
 
@@ -243,3 +247,32 @@ async def test_unknown_methods_and_models_are_no_business_of_the_cache(
         numbers = await pod.numbers()
         assert numbers['answers_total{outcome="bypass"}'] == 0
         assert worker.requests == 1
+
+
+async def test_odd_requests_are_answered_in_openai_shape_or_served(tmp_path: Path, start_workers: StartWorkers) -> None:
+    (worker,) = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
+        assert (await pod.ask(headers={"Expect": "wonders"})).status == 200
+        for wish in ("use", "bypass"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", pod.rig.model.ports.http)
+            head = f"POST {CHAT}?x=\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\nx-slicewise-cache: {wish}\r\n"
+            writer.write(f"{head}Content-Length: 2\r\n\r\n{{}}".encode("latin-1"))
+            said, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            writer.close()
+            assert said.split()[1] == b"400"
+            assert json.loads(body)["error"]["code"] == "bad_request"
+        assert worker.requests == 1
+
+
+async def test_a_fault_of_the_edge_itself_is_said_in_openai_shape() -> None:
+    async def fails(_request: web.Request) -> web.StreamResponse:
+        raise RuntimeError("a fault")
+
+    runner = web.AppRunner(build_door(fails, 100))
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    async with aiohttp.request("POST", f"http://127.0.0.1:{port}{CHAT}") as answer:
+        assert answer.status == 500
+        assert (await answer.json())["error"]["code"] == "internal_error"
+    await runner.cleanup()

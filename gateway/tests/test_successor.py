@@ -14,7 +14,7 @@ from servers.control_plane import ApiServer
 
 from slicewise.gateway import GatewayModel
 from slicewise_gateway.agent.farewell import CONDITION
-from slicewise_gateway.agent.successor import is_served
+from slicewise_gateway.agent.successor import Refusals, is_served
 
 ONE = GatewayModel("chat", (route(STABLE),))
 
@@ -92,3 +92,15 @@ async def test_a_namespace_that_stays_is_not_touched(
 )
 def test_who_serves_once_a_gateway_is_gone(slices: list[dict[str, Any]], served: bool) -> None:
     assert is_served(slices, POD) == served
+
+
+def test_only_refusals_for_several_seconds_in_a_row_say_that_the_pool_is_going() -> None:
+    refusals = Refusals()
+    assert not refusals.answered(401, 0)
+    assert not refusals.answered(403, 4.9)
+    assert not refusals.answered(None, 5)
+    assert not refusals.answered(403, 5.5)
+    assert not refusals.answered(500, 9)
+    assert not refusals.answered(404, 9.5)
+    assert not refusals.answered(403, 14)
+    assert refusals.answered(403, 14.5)

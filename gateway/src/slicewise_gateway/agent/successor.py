@@ -18,7 +18,25 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 5
 _GONE: Final = frozenset({401, 403, 404})
-"""Answers of an API server that has deleted this pod's rights: the pool itself is going."""
+"""Answers of an API server that has deleted this pod's rights: the pool itself is going. One alone is no proof: a new
+token, or an API server that has just started, gives such answers for a moment."""
+_SURE_SECONDS: Final = 5.0
+
+
+class Refusals:
+    """Whether the rights of this pod are gone: refused for several seconds without another answer between. Pure."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def answered(self, status: int | None, now: float) -> bool:
+        """Take in an answer at `now` (seconds of any clock), None for none that says so; return whether to believe it."""
+        if status not in _GONE:
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = now
+        return now - self._since >= _SURE_SECONDS
 
 
 def is_served(slices: Iterable[Mapping[str, Any]], pod: str) -> bool:
@@ -44,6 +62,7 @@ async def successor(server: ApiServer, namespace: str, service: str, pod: str) -
     home = f"{server.url}/api/v1/namespaces/{namespace}"
     url = f"{server.url}/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
     selector = {"labelSelector": f"{SERVICE_LABEL}={service}"}
+    refusals, clock = Refusals(), asyncio.get_running_loop().time
     async with server.session() as session:
         while True:
             try:
@@ -53,8 +72,11 @@ async def successor(server: ApiServer, namespace: str, service: str, pod: str) -
                 found = await server.get(session, url, selector, _ANSWER_SECONDS)
                 if is_served(found.get("items") or (), pod):
                     return
+                refusals.answered(None, clock())
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                if isinstance(error, aiohttp.ClientResponseError) and error.status in _GONE:
+                status = error.status if isinstance(error, aiohttp.ClientResponseError) else None
+                if refusals.answered(status, clock()):
+                    log.info("the API server refuses this pod: no other gateway pod is to come")
                     return
                 log.debug("who else serves is not known: %s: %s", type(error).__name__, error)
             await asyncio.sleep(_LOOK_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -10,13 +11,15 @@ from prometheus_client import generate_latest
 from slicewise_gateway.edge.errors import error_response
 from slicewise_gateway.edge.metrics import EdgeMetrics
 
+log = logging.getLogger(__name__)
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build_door(handle: Handler, max_body_bytes: int) -> web.Application:
     """Return the application behind one of Envoy's endpoints; `/readyz` is for Envoy's health check."""
     app = web.Application(client_max_size=max_body_bytes + 1, middlewares=[_in_openai_shape])
-    app.add_routes([web.get("/readyz", _ok), web.post("/{path:.*}", handle)])
+    app.add_routes([web.get("/readyz", _ok), web.post("/{path:.*}", handle, expect_handler=_expects)])
     app.on_response_prepare.append(_without_server_name)
     return app
 
@@ -46,6 +49,19 @@ async def _in_openai_shape(request: web.Request, handler: Handler) -> web.Stream
         return error_response(413, "request_too_large", "The request's body is larger than this pool allows.")
     except web.HTTPException as error:
         return error_response(error.status, "bad_request", f"{request.method} {request.path}: {error.reason}")
+    except Exception as error:
+        if isinstance(error, ConnectionError) or request.writer.output_size:
+            # Nobody hears it, or an answer has begun: it breaks off.
+            raise
+        log.exception("%s %s failed", request.method, request.path)
+        return error_response(500, "internal_error", "The gateway failed to handle the request; its log says why.")
+
+
+async def _expects(request: web.Request) -> None:
+    """Let pass what a client expects, as the workers do. aiohttp's own answer to what it does not know is not in OpenAI's shape."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
 
 
 async def _without_server_name(_request: web.Request, response: web.StreamResponse) -> None:

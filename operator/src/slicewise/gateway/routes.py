@@ -39,11 +39,12 @@ _RETRIED_BYTES: Final = 1 << 20
 _ATTEMPT: Final = "x-envoy-attempt-count"
 BODY_FILTER: Final = "envoy.filters.http.buffer"
 _BODY_OF_ROUTE: Final = f"{TYPE}/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
+_NO_BODY: Final = {BODY_FILTER: {"@type": _BODY_OF_ROUTE, "disabled": True}}
 
 
 def build_rds(model: GatewayModel) -> Json:
     """Return the routes. What is not listed is unknown to clients: `/metrics` and the like of workers stay inside."""
-    routes = [*_skip_cache(model), *_answers(model)]
+    routes = [_not_ascii(), *_skip_cache(model), *_answers(model)]
     routes.append({"match": {"path": "/v1/models"}, **_to_workers(model)})
     routes.append({"match": {"prefix": "/v1/models/"}, **_to_workers(model)})
     found = _routes(model, ROUTE_NAME, routes, {"include_request_attempt_count": True, **cors_policy(model.cors)})
@@ -83,13 +84,24 @@ def build_rtds(model: GatewayModel) -> Json:
     return response(RUNTIME, [{"name": RUNTIME_LAYER, "layer": layer}])
 
 
+def _not_ascii() -> Json:
+    """Refuse a path or query with other bytes than HTTP allows: Envoy lets them in, and what is behind it does not."""
+    written = {"name": ":path", "string_match": {"safe_regex": {"regex": "[!-~]*"}}, "invert_match": True}
+    return {
+        "match": {"prefix": "/", "headers": [written]},
+        "direct_response": {"status": 400},
+        "typed_per_filter_config": dict(_NO_BODY),
+    }
+
+
 def _routes(model: GatewayModel, name: str, routes: list[Json], more: Json) -> Json:
     """Return a route table. `more`: of its one virtual host.
 
     The bound of bodies is here and not in the listener, so that a change of it closes no connection.
     """
-    no_body = {BODY_FILTER: {"@type": _BODY_OF_ROUTE, "disabled": True}}
-    routes.append({"match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": no_body})
+    routes.append(
+        {"match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": dict(_NO_BODY)}
+    )
     per_filter = {
         BODY_FILTER: {"@type": _BODY_OF_ROUTE, "buffer": {"max_request_bytes": model.max_body_bytes}},
         **more.pop("typed_per_filter_config", {}),

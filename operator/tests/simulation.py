@@ -8,7 +8,6 @@ Deployment that shrinks gives up its unplaced and unready pods first. After ever
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -17,14 +16,14 @@ from typing import Any
 from agreement import contradictions
 from builders import DIGEST, MIG, three_zones
 from counting import CountingGateway
-from declared import in_zone, undeclared
+from declared import in_zone, programmed, read_budgets, seen_budgets, undeclared
 from promises import check_floor, check_requests_first
 
-from slicewise.api.labels import ANNOTATION_START, LABEL_REVISION, LABEL_ZONE
+from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.pool.observed import (
     FetchProgress,
-    GatewayInfo,
+    ObservedBudget,
     ObservedDeployment,
     ObservedGatewayPod,
     ObservedNode,
@@ -71,6 +70,8 @@ class Simulation:
     deployments: dict[str, ObservedDeployment] = field(default_factory=dict)
     revisions: dict[str, ObservedRevision] = field(default_factory=dict)
     budgets: dict[str, int] = field(default_factory=dict)
+    held: dict[str, float] = field(default_factory=dict)
+    """Zone → since when its budget is raised for a scale-down."""
     gateway_pods: tuple[ObservedGatewayPod, ...] = ()
     """They come up and take in their configuration between two passes."""
     events: list[str] = field(default_factory=list)
@@ -87,12 +88,17 @@ class Simulation:
             gateway_pods=self.gateway_pods if self.gateway is None else self.gateway.pods(self.gateway_pods),
             deployments=tuple(self.deployments.values()),
             revisions=tuple(self.revisions.values()),
+            budgets=tuple(self.observed_budgets()),
             nodes=tuple(self.nodes.values()),
             held_by_others={name: {MIG: count} for name, count in self.others.items()},
             status=self.status,
             measured=Measured() if self.gateway is None else self.gateway.measured(self.status),
             default_image="slicewise-worker:test",
         )
+
+    def observed_budgets(self) -> list[ObservedBudget]:
+        """The budgets, as a disruption controller has seen them that loses no time."""
+        return seen_budgets(self.budgets, self.held, self.pods.values())
 
     def operate(self) -> PoolPlan:
         """One pass of the operator."""
@@ -104,7 +110,8 @@ class Simulation:
         if self.gateway is not None and plan.gateway_version is not None:
             self.gateway.told(plan.gateway_version, plan.children or ())
         self._apply(plan)
-        check_floor(self.status, self.budgets, before, self.ready())
+        plain = {zone: least for zone, least in self.budgets.items() if zone not in self.held}
+        check_floor(self.status, plain, before, self.ready())
         if self.gateway is not None:
             asking = {item.revision for item in self.deployments.values() if item.replicas}
             check_requests_first(self.gateway.weights, asking, served, self.by_revision())
@@ -115,12 +122,8 @@ class Simulation:
             wanted = {(child["kind"], child["metadata"]["name"]): child for child in plan.children}
             workers = {name: child for (kind, name), child in wanted.items() if kind == "Deployment" and in_zone(child)}
             self._deployments(workers)
-            self._program(wanted)
-            self.budgets = {
-                child["metadata"]["labels"][LABEL_ZONE]: child["spec"]["minAvailable"]
-                for (kind, _), child in wanted.items()
-                if kind == "PodDisruptionBudget" and in_zone(child)
-            }
+            self.gateway_pods = programmed(self.pool.metadata.name, wanted)
+            self.budgets, self.held = read_budgets(wanted.values())
             stored = {name: child for (kind, name), child in wanted.items() if kind == "ControllerRevision"}
             for name, child in stored.items():
                 revision = ObservedRevision(
@@ -146,17 +149,6 @@ class Simulation:
             item = ObservedDeployment(name, labels[LABEL_REVISION], labels[LABEL_ZONE], child["spec"]["replicas"])
             self.deployments[name] = item
             self._shrink(item, item.replicas)
-
-    def _program(self, wanted: dict[tuple[str, str], dict[str, Any]]) -> None:
-        name = f"{self.pool.metadata.name}-gateway"
-        files, deployment = wanted["ConfigMap", name]["data"], wanted["Deployment", name]["spec"]
-        version = json.loads(files["agent.json"])["version"]
-        started_with = deployment["template"]["metadata"]["annotations"][ANNOTATION_START]
-        info = GatewayInfo(version, version, programmed=True, reason="Programmed", message="")
-        self.gateway_pods = tuple(
-            ObservedGatewayPod(f"{name}-{number}", ready=True, started_with=started_with, info=info)
-            for number in range(deployment["replicas"])
-        )
 
     def _mine(self, item: ObservedDeployment) -> list[ObservedPod]:
         return [

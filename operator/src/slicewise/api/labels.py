@@ -40,6 +40,9 @@ ANNOTATION_APPLIED: Final = f"{GROUP}/applied"
 ANNOTATION_REQUEST: Final = f"{GROUP}/rollout-request"
 """On the pool, written by the user's tools and only read by the operator: a request about the rollout that is under way."""
 
+ANNOTATION_HELD: Final = f"{GROUP}/held-since"
+"""On a zone's budget while it is raised for a scale-down: since when, RFC 3339."""
+
 ANNOTATION_START: Final = f"{GROUP}/gateway-start"
 """On the gateway's pods: version of what they were started with, which only a new pod changes."""
 

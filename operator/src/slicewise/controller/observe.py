@@ -18,7 +18,7 @@ from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.gateways import Gateways
 from slicewise.clients.kube import KubeApi
-from slicewise.clients.resources import DEPLOYMENTS, REVISIONS
+from slicewise.clients.resources import BUDGETS, DEPLOYMENTS, REVISIONS
 from slicewise.clients.workers import Workers
 from slicewise.controller.cache import Cache
 from slicewise.controller.foreign import ForeignPods
@@ -32,6 +32,7 @@ from slicewise.manifests.gateway_wish import GatewayInstallation
 from slicewise.manifests.pod_template import FETCH_RESOURCES
 from slicewise.pool.observed import (
     FetchProgress,
+    ObservedBudget,
     ObservedDeployment,
     ObservedNode,
     ObservedPod,
@@ -105,6 +106,12 @@ class Observer:
                 for child in entry.children
                 if child.resource is REVISIONS and child.owner == entry.uid and not child.terminating
                 if (revision := read_revision(child)) is not None
+            ),
+            budgets=tuple(
+                child.facts
+                for child in entry.children
+                if child.resource is BUDGETS and child.owner == entry.uid and not child.terminating
+                if isinstance(child.facts, ObservedBudget)
             ),
             nodes=self._nodes(topology),
             held_by_others=None if foreign_unknown else self._held_by_others(entry),

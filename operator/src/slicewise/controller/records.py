@@ -11,14 +11,15 @@ from typing import Any, Final
 
 from slicewise.api import labels
 from slicewise.api.bounds import count, line, word
-from slicewise.clients.resources import CLAIMS, DEPLOYMENTS, REVISIONS, Resource
+from slicewise.clients.resources import BUDGETS, CLAIMS, DEPLOYMENTS, REVISIONS, Resource
 from slicewise.controller.fingerprint import fingerprint
 from slicewise.controller.gateway_pods import GatewayRecord
 from slicewise.controller.meter import Meter
 from slicewise.controller.pods import PodRecord, shared
 from slicewise.controller.stored_data import is_whole
 from slicewise.manifests.metadata import deployment_name, gateway_name
-from slicewise.pool.observed import ApplyFailure, ObservedDeployment, ObservedRevision, References
+from slicewise.pool.observed import ApplyFailure, ObservedBudget, ObservedDeployment, ObservedRevision, References
+from slicewise.pool.rollout.times import read_time
 
 PENDING: Final = "Pending"
 """Phase of a claim that has no volume yet."""
@@ -51,7 +52,7 @@ class Child:
     """It was compared with the manifest that `applied` is the hash of, and holds all of it."""
     body: bytes | None = None
     """The object, packed; only while not verified."""
-    facts: ObservedDeployment | bytes | str | None = None
+    facts: ObservedDeployment | ObservedBudget | bytes | str | None = None
     """Deployment: what decisions see of it; one without a revision is the gateway's. ControllerRevision: number and data, packed.
     PersistentVolumeClaim: its phase."""
 
@@ -207,7 +208,7 @@ def claim_phase(body: Mapping[str, Any]) -> str:
     return shared(word((body.get("status") or {}).get("phase")) or PENDING)
 
 
-def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | bytes | str | None:
+def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | ObservedBudget | bytes | str | None:
     marks: Mapping[str, str] = body["metadata"].get("labels") or {}
     if resource is CLAIMS:
         return claim_phase(body)
@@ -216,6 +217,8 @@ def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | 
         if not is_whole(data):
             return None
         return pack({"hash": name_hash, "number": count(body.get("revision")) or 0, "data": data}, "revision")
+    if resource is BUDGETS:
+        return _budget(body)
     if resource is not DEPLOYMENTS:
         return None
     conditions = (body.get("status") or {}).get("conditions") or ()
@@ -228,3 +231,14 @@ def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | 
         replicas=1 if replicas is None else replicas,
         failure=next((line(c.get("message")) for c in failed), None),
     )
+
+
+def _budget(body: Mapping[str, Any]) -> ObservedBudget | None:
+    """What decisions see of a budget of workers; None for the gateway's, and for one that somebody has made another."""
+    metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    zone, least = (metadata.get("labels") or {}).get(labels.LABEL_ZONE), count(spec.get("minAvailable"))
+    if zone is None or least is None:
+        return None
+    held = read_time((metadata.get("annotations") or {}).get(labels.ANNOTATION_HELD))
+    seen = (count(status.get("observedGeneration")) or 0) >= (count(metadata.get("generation")) or 0)
+    return ObservedBudget(shared(zone), least, held, seen, count(status.get("currentHealthy")) or 0)

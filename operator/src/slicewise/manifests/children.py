@@ -7,13 +7,13 @@ that no worker is ever without one), then the Deployments, the workers' before t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.access import build_network_policy, build_service_account
 from slicewise.manifests.deployment import build_deployment
-from slicewise.manifests.disruption_budget import build_disruption_budget, build_gateway_budget
+from slicewise.manifests.disruption_budget import Hold, build_disruption_budget, build_gateway_budget
 from slicewise.manifests.gateway_access import build_gateway_account, build_gateway_binding, build_gateway_policy
 from slicewise.manifests.gateway_config import build_gateway_config
 from slicewise.manifests.gateway_deployment import build_gateway_deployment
@@ -56,6 +56,8 @@ class ChildrenInput:
     """Zone → the floor of its budget."""
     operator_namespace: str
     gateway: GatewayWish
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    """Zone → how its budget is raised while workers are scaled down."""
 
 
 def build_children(wish: ChildrenInput) -> tuple[dict[str, Any], ...]:
@@ -74,7 +76,9 @@ def build_children(wish: ChildrenInput) -> tuple[dict[str, Any], ...]:
         build_gateway_config(pool, gateway.config),
     ]
     children += [build_revision(pool, item.hash, item.number, item.data) for item in wish.revisions]
-    children += [build_disruption_budget(pool, zone, floor) for zone, floor in wish.floors.items()]
+    children += [
+        build_disruption_budget(pool, zone, floor, wish.holds.get(zone)) for zone, floor in wish.floors.items()
+    ]
     for item in wish.revisions:
         if item.hash in wish.live:
             children += [

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from slicewise.api.labels import gateway_selector, zone_selector
+from slicewise.api.labels import ANNOTATION_HELD, gateway_selector, zone_selector
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import budget_name, gateway_name, object_meta, zone_labels
 
 
-def build_disruption_budget(pool: InferencePool, zone: str, floor: int) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A budget that is raised while workers of its zone are scaled down (`pool/holding.py`)."""
+
+    least: int
+    """Ready workers that evictions leave meanwhile."""
+    since: float
+    """Seconds since the epoch."""
+
+
+def build_disruption_budget(
+    pool: InferencePool, zone: str, floor: int, hold: Hold | None = None
+) -> dict[str, Any] | None:
     """Return the budget that keeps `floor` ready workers in `zone`, over all revisions; None where the floor is 0.
 
     An integer `minAvailable`: with a percentage or `maxUnavailable` the disruption controller would count against the scale of
@@ -17,12 +31,16 @@ def build_disruption_budget(pool: InferencePool, zone: str, floor: int) -> dict[
     """
     if floor <= 0:
         return None
+    metadata = object_meta(pool, budget_name(pool.metadata.name, zone), "worker", zone_labels(zone))
+    if hold is not None:
+        since = datetime.fromtimestamp(int(hold.since), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        metadata["annotations"] = {ANNOTATION_HELD: since}
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": object_meta(pool, budget_name(pool.metadata.name, zone), "worker", zone_labels(zone)),
+        "metadata": metadata,
         "spec": {
-            "minAvailable": floor,
+            "minAvailable": floor if hold is None else hold.least,
             "selector": {"matchLabels": zone_selector(pool.metadata.name, zone)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },

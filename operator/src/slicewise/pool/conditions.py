@@ -18,6 +18,7 @@ from slicewise.pool.rollout.judgement import UNREADABLE
 from slicewise.pool.rollout.state import Phase
 from slicewise.pool.rollout.times import format_time
 from slicewise.pool.rollout.traffic import ALL
+from slicewise.pool.shape_words import refused_by_nodes
 
 Findings = dict[ConditionType, Finding]
 
@@ -114,21 +115,13 @@ def _rollout_waits(facts: Facts) -> Finding | None:
         return Finding("False", Reason.NO_DATA, f"revision {state.target} cannot be judged: {message}")
     if facts.blocked_zones:
         where = ", ".join(zone or '""' for zone in facts.blocked_zones)
-        refused = _refused_in(facts)
+        refused = refused_by_nodes(facts)
         if refused:
             text = f"{state.phase}: waits in zone {where}, where no worker above the floor could give way; {refused}"
             return Finding("False", Reason.NO_SLICE_TO_SPARE, text, helps=Help.EITHER)
         text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker is above the floor"
         return Finding("False", Reason.NO_SLICE_TO_SPARE, text, helps=_spares_later(facts))
     return None
-
-
-def _refused_in(facts: Facts) -> str:
-    """What the scheduler says of a worker that fits no node although slices are free; empty where it is slices that are missing."""
-    if facts.missing or facts.releasing:
-        return ""
-    stuck = next((pod for pod in facts.workers if pod.waiting_reason == "Unschedulable" and not pod.terminating), None)
-    return "" if stuck is None else f"{stuck.name} fits no node: {stuck.waiting_message}"
 
 
 def _spares_later(facts: Facts) -> Help:
@@ -141,7 +134,7 @@ def _rollout_goes_on(facts: Facts) -> str:
     state = facts.state
     if facts.releasing_zones and facts.releasing:
         return f"revision {state.target}: {waits_for_release(facts.releasing)}"
-    refused = _refused_in(facts) if state.phase is Phase.PLACING else ""
+    refused = refused_by_nodes(facts) if state.phase is Phase.PLACING else ""
     if refused:
         return f"revision {state.target}: {state.message}; {refused}"
     alone = state.phase is Phase.ANALYSING and facts.share == ALL and state.weight != ALL

@@ -174,6 +174,21 @@ class ObservedDeployment:
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedBudget:
+    """The disruption budget of one zone's workers."""
+
+    zone: str
+    least: int
+    """`spec.minAvailable`."""
+    held_since: float | None = None
+    """Since when it is raised for a scale-down, seconds since the epoch; None where it is not."""
+    seen: bool = False
+    """Whether the disruption controller has seen this `spec`. Until then the API server refuses evictions."""
+    healthy: int = 0
+    """Workers that it counts as ready; those whose eviction was allowed are not among them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedRevision:
     """A stored ControllerRevision."""
 
@@ -232,6 +247,7 @@ class ObservedPool:
     """Message of `ReplicaFailure` of the gateway's Deployment."""
     deployments: tuple[ObservedDeployment, ...] = ()
     revisions: tuple[ObservedRevision, ...] = ()
+    budgets: tuple[ObservedBudget, ...] = ()
     nodes: tuple[ObservedNode, ...] = ()
     held_by_others: Mapping[str, Mapping[str, int]] | None = field(default_factory=dict)
     """Node name → extended resource → slices held by pods that are not this pool's. None: could not be read."""
@@ -257,3 +273,8 @@ class ObservedPool:
     """HTTPS_PROXY, HTTP_PROXY and NO_PROXY of `slicewise-fetch`, each empty where there is none."""
     operator_namespace: str = "slicewise-system"
     gateway: GatewayInstallation = field(default_factory=GatewayInstallation)
+
+    def with_budgets(self, floors: Mapping[str, int]) -> list[tuple[str, int, ObservedBudget | None]]:
+        """Return each zone of `floors` with its floor and its budget as it is; None where it has none."""
+        known = {budget.zone: budget for budget in self.budgets}
+        return [(zone, floor, known.get(zone)) for zone, floor in floors.items()]

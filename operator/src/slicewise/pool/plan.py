@@ -19,6 +19,7 @@ from slicewise.pool.demand import Demand, read_demand
 from slicewise.pool.disruption import blocked_drains, deletions, drain_surge, suspects_to_replace
 from slicewise.pool.facts import Facts
 from slicewise.pool.gateway import gateway_wish, is_programmed
+from slicewise.pool.holding import LOOK_SECONDS, Holding, hold_budgets
 from slicewise.pool.observed import ObservedPool
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.placement import closed_nodes
@@ -33,7 +34,7 @@ from slicewise.pool.rollout.standing import is_gone, waits_for_gone, with_stable
 from slicewise.pool.rollout.state import Phase, RolloutState, read_state, recorded_share
 from slicewise.pool.rollout.traffic import canary_share, has_arrived, traffic
 from slicewise.pool.rollout.unplaced import UNPLACED_SECONDS, without_unfit
-from slicewise.pool.rollout.view import RolloutView, Shares
+from slicewise.pool.rollout.view import RolloutView
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.zones import budget_floors, hold_back_shrinking
 
@@ -67,6 +68,8 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     planned = share.planned()
     floors = budget_floors(pool.spec, demand.targets, planned if share.moves else share.stable)
     suspects = suspects_to_replace(demand.targets, demand.stable_slices, demand.workers, planned, floors)
+    budgets = observed.with_budgets(floors)
+    holding = hold_budgets(share, suspects, (state.stable, state.canary), demand.workers, budgets, now)
     after = advance(state, view, share, now)
     facts = Facts(
         pool,
@@ -83,16 +86,16 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         share=canary_share(after, _serving(demand, after)) if after.canary else None,
         waits_for=waits_for_gone(after, view, now),
         arrived=arrived,
-        deletions=(*deletions(observed.pods), *suspects),
+        deletions=(*deletions(observed.pods), *holding.deletions),
     )
     report = build_report(facts, now)
-    children = build_children(_children_input(facts, state, share, gateway))
+    children = build_children(_children_input(facts, state, holding, gateway))
     return PoolPlan(
         children=children,
         status=report.status,
         deletions=facts.deletions,
         events=(*rollout_events(state, after), *report.events),
-        requeue_after=0.0 if after != state else _requeue(facts, view, now),
+        requeue_after=0.0 if after != state else _requeue(facts, view, holding, now),
         gateway_version=gateway.config.version,
     )
 
@@ -155,8 +158,8 @@ def _with_surge(held: Mapping[str, int], demand: Demand, state: RolloutState, ob
     return drain_surge(held, demand.workers.asked(state.stable), demand.stable_slices, demand.workers, observed.nodes)
 
 
-def _children_input(facts: Facts, state: RolloutState, share: Shares, gateway: GatewayWish) -> ChildrenInput:
-    pool, observed, demand = facts.pool, facts.observed, facts.demand
+def _children_input(facts: Facts, state: RolloutState, holding: Holding, gateway: GatewayWish) -> ChildrenInput:
+    pool, observed, demand, share = facts.pool, facts.observed, facts.demand, holding.share
     if demand is None:
         raise ValueError("children of a pool without a profile")
     live: dict[str, Mapping[str, int]] = {str(state.stable): share.stable}
@@ -175,6 +178,7 @@ def _children_input(facts: Facts, state: RolloutState, share: Shares, gateway: G
         floors=facts.floors,
         operator_namespace=observed.operator_namespace,
         gateway=gateway,
+        holds=holding.holds,
     )
 
 
@@ -193,8 +197,8 @@ def _render(pool: InferencePool, observed: ObservedPool, demand: Demand) -> Mapp
     return {"inputs": demand.inputs, "resource": demand.profile.resource, "template": template}
 
 
-def _requeue(facts: Facts, view: RolloutView, now: float) -> float | None:
-    waits = [next_deadline(facts.state, view, now)]
+def _requeue(facts: Facts, view: RolloutView, holding: Holding, now: float) -> float | None:
+    waits = [next_deadline(facts.state, view, now), LOOK_SECONDS if holding.holds else None]
     if any(pod.fetch is not None and not pod.fetch.done for pod in facts.observed.pods):
         waits.append(FETCH_POLL_SECONDS)
     if (

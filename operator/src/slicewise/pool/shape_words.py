@@ -135,3 +135,11 @@ def held_up_by(facts: Facts) -> str:
     if name is None or not silent:
         return ""
     return f"; scheduler {name!r} (spec.worker.schedulerName) has not placed {len(silent)} of them: check that it runs"
+
+
+def refused_by_nodes(facts: Facts) -> str:
+    """Return what the scheduler says of a worker that fits no node although slices are free; empty where it is slices that are missing."""
+    if facts.missing or facts.releasing:
+        return ""
+    stuck = next((pod for pod in facts.workers if pod.waiting_reason == "Unschedulable" and not pod.terminating), None)
+    return "" if stuck is None else f"{stuck.name} fits no node: {stuck.waiting_message}"

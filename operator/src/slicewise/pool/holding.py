@@ -1,0 +1,133 @@
+"""Holding: our own scale-down and evictions never take workers of a zone at the same time. Called by `plan_pool`; pure.
+
+A worker that serves goes because others serve. An eviction that was allowed a moment before, or that is allowed while the disruption
+controller still counts the worker that we remove, could take one of those others. So a zone's budget is raised first:
+
+    hold     minAvailable = floor + the workers that are to go; the Deployments stay
+    lower    once the disruption controller has seen that, and counts enough workers without those
+    release  minAvailable = floor, once the removed ones are gone from its count too
+
+From the moment of the first write the Eviction API refuses (its budget "is still being processed") or keeps to the higher number. The
+API objects are the memory: the budget carries since when it is held. Where nobody counts (the controller is slow or away) nothing can be
+evicted either, so after `HOLD_SECONDS` our own view is enough, and no hold stays for ever. ADR 23.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from slicewise.manifests.disruption_budget import Hold
+from slicewise.pool.observed import ObservedBudget
+from slicewise.pool.outcome import PodDeletion
+from slicewise.pool.rollout.view import Shares
+from slicewise.pool.workers import Workers
+
+HOLD_SECONDS: Final = 30.0
+"""How long a hold waits for the disruption controller."""
+LOOK_SECONDS: Final = 1.0
+"""How soon a hold is looked at again, if no event comes before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What the Deployments and the budgets are to be in this pass."""
+
+    share: Shares
+    holds: Mapping[str, Hold]
+    """Zone → how its budget is raised."""
+    deletions: tuple[PodDeletion, ...] = ()
+    """Of the workers that serve and are to be removed by name, those that may go now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Going:
+    """What is to go from one zone."""
+
+    count: int = 0
+    """Workers, also those that do not serve yet: they may by the time they are removed."""
+    serving: int = 0
+
+
+def hold_budgets(
+    share: Shares,
+    suspects: tuple[PodDeletion, ...],
+    revisions: tuple[str | None, str | None],
+    workers: Workers,
+    budgets: Sequence[tuple[str, int, ObservedBudget | None]],
+    now: float,
+) -> Holding:
+    """Return `share` and `suspects` without what cannot go yet, and how the budgets are raised.
+
+    `revisions`: stable and canary. `budgets`: zone, its floor once `share` is carried out, and its budget as it is; without a floor there
+    is nothing to hold.
+    """
+    sides = dict(zip(revisions, (dict(share.stable), dict(share.canary)), strict=True))
+    place = {pod.uid: pod.zone for pod in workers.pods}
+    leaving = Counter(place[item.uid] for item in suspects)
+    holds: dict[str, Hold] = {}
+    waiting: set[str] = set()
+    for zone, floor, budget in budgets:
+        if floor <= 0:
+            continue
+        going = _going(zone, sides, workers, leaving[zone])
+        if going.count:
+            least = floor + going.count
+            if budget is None or budget.held_since is None or budget.least < least or budget.held_since > now + 1:
+                holds[zone] = Hold(least, now)
+                waiting.add(zone)
+            elif _settled(budget, workers, now) and _leaves_enough(budget, going, floor, now):
+                holds[zone] = Hold(budget.least, now)
+            else:
+                holds[zone] = Hold(budget.least, budget.held_since)
+                waiting.add(zone)
+        elif budget is not None and budget.held_since is not None and not _settled(budget, workers, now):
+            holds[zone] = Hold(max(budget.least, floor), min(budget.held_since, now))
+    for zone in waiting:
+        _stay(zone, sides, workers)
+    stable, canary = sides[revisions[0]], sides.get(revisions[1], {}) if revisions[1] is not None else {}
+    may_go = tuple(item for item in suspects if place[item.uid] not in waiting)
+    return Holding(replace(share, stable=stable, canary=canary), holds, may_go)
+
+
+def _going(zone: str, sides: Mapping[str | None, Mapping[str, int]], workers: Workers, suspects: int) -> _Going:
+    count = serving = suspects
+    some = any(pod.zone == zone and not pod.terminating for pod in workers.pods)
+    for item in workers.deployments:
+        if item.zone != zone or item.revision not in sides:
+            continue
+        keep = sides[item.revision].get(zone, 0)
+        if some and item.replicas > keep:
+            count += item.replicas - keep
+            serving += max(0, workers.serving(item.revision)[zone] - keep)
+    return _Going(count, serving)
+
+
+def _stay(zone: str, sides: Mapping[str | None, dict[str, int]], workers: Workers) -> None:
+    for item in workers.deployments:
+        if item.zone == zone and item.revision in sides:
+            sides[item.revision][zone] = max(item.replicas, sides[item.revision].get(zone, 0))
+
+
+def _settled(budget: ObservedBudget, workers: Workers, now: float) -> bool:
+    """Whether what was removed before is gone, also from the disruption controller's count; or nobody counts."""
+    if _late(budget, now):
+        return True
+    here = [pod for pod in workers.pods if pod.zone == budget.zone and not pod.terminating]
+    asked = {item.revision: item.replicas for item in workers.deployments if item.zone == budget.zone}
+    surplus = any(
+        sum(pod.revision == revision and pod.holds_slice for pod in here) > asked.get(revision, 0)
+        for revision in {pod.revision for pod in here}
+    )
+    return not surplus and budget.seen and budget.healthy <= sum(pod.ready or pod.node_lost for pod in here)
+
+
+def _leaves_enough(budget: ObservedBudget, going: _Going, floor: int, now: float) -> bool:
+    """Whether the disruption controller counts enough workers besides those that go; where none of these serves, it takes none."""
+    return not going.serving or budget.healthy - going.serving >= floor or _late(budget, now)
+
+
+def _late(budget: ObservedBudget, now: float) -> bool:
+    return budget.held_since is not None and now - budget.held_since >= HOLD_SECONDS

@@ -100,7 +100,7 @@ step "pool words, whose next version is judged: p95 600ms, errors 2 %" own apply
 step "load: $rate requests a second" own start_load
 echo; echo "A good version: 25 % of the requests for 20 s, then it takes over."
 roll_out wordy-v2 Idle
-echo; echo "A version that is too slow: it loses its requests, then its worker; nobody is called at night."
+echo; echo "A version that is too slow: it loses its requests, then its worker; no manual action is needed."
 roll_out wordy-slow RolledBack
 echo; kubectl get ipool words; echo
 kubectl-slicewise explain words | head -20

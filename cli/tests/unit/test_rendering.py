@@ -229,7 +229,7 @@ rollout of revision 91bd0200: Analysing
   The new revision is judged.
   what would change it:
     - more requests: the gate needs them, not time
-    - `kubectl slicewise promote chat` or `kubectl slicewise abort chat` decides it by hand
+    - `kubectl slicewise promote chat` or `kubectl slicewise abort chat` decides it
 
 what the gate can tell
   at 2 requests/s a good version passes in about 11 minutes

@@ -14,14 +14,14 @@ from slicewise.api.v1alpha1 import Reason
 
 _UNDECIDED = (
     "more requests: the gate needs them, not time",
-    "`kubectl slicewise promote {name}` or `kubectl slicewise abort {name}` decides it by hand",
+    "`kubectl slicewise promote {name}` or `kubectl slicewise abort {name}` decides it",
 )
 
 REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
     {
         Reason.INVALID: ("correct the field that the message names",),
         Reason.NOT_SUPPORTED_YET: ("write the form that the message names",),
-        Reason.ACCEPTED_IN_PART: ("nothing has to: the fields named have no effect in this version",),
+        Reason.ACCEPTED_IN_PART: ("no change is needed: the message says what does not take effect",),
         Reason.NOT_ENOUGH_SLICES: (
             "free slices or more nodes where the message says; `kubectl slicewise slices` shows who holds them",
             "a lower spec.replicas",
@@ -68,7 +68,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         Reason.APPLY_FAILED: ("what the API server's words name; an object of that name may be somebody else's",),
         Reason.NO_SLICE_TO_SPARE: (
             "a free slice in one of the pool's zones; `kubectl slicewise slices` shows who holds them",
-            "a lower spec.zones.minAvailable, so that a worker may give way",
+            "a lower spec.zones.minAvailable, so that a worker may be removed",
         ),
         Reason.PLACING: ("time",),
         Reason.WARMING: ("time; spec.rollout.progressDeadline bounds it",),
@@ -92,7 +92,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         Reason.UNDECIDED: _UNDECIDED,
         Reason.NO_DATA: (
             "gateway pods that answer: `kubectl get pods -n {namespace} -l slicewise.dev/pool={name}`; the message says what fails",
-            "`kubectl slicewise promote {name}` or `kubectl slicewise abort {name}` decides it by hand",
+            "`kubectl slicewise promote {name}` or `kubectl slicewise abort {name}` decides it",
         ),
     }
 )

@@ -58,6 +58,7 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "MAX_ANSWER_SECONDS",
             "MAX_BODY_BYTES",
             "BODY_MEMORY_BYTES",
+            "PROMPT_MEMORY_BYTES",
             "HOST",
             "PORT",
             "DRAIN_DELAY_SECONDS",

@@ -110,7 +110,7 @@ def racing(replicas: int, slices: int, floor: int | None, seed: int) -> Racing:
     return run
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10_000),
     replicas=st.integers(3, 9),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from chart_files import generated, main, values_schema
 from chart_values import ChartValues
+from value_group import KEY, VALUE
+
+from slicewise.api.v1alpha1.marks import is_label_key, is_label_value
 
 CHART = Path(__file__).parents[1] / "slicewise"
 MISTAKES = [
@@ -94,3 +98,37 @@ def test_every_value_is_explained():
         if not (field.get("description") or schema["$defs"][field["$ref"].rpartition("/")[2]].get("description"))
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("group", "field", "value"),
+    [
+        ("worker", "labels", {"team": "a b"}),
+        ("worker", "labels", {"team": "x" * 64}),
+        ("worker", "labels", {"no blank": "a"}),
+        ("worker", "labels", {"a/b/c": "a"}),
+        ("worker", "nodeSelector", {"disk": "-ssd"}),
+        ("worker", "annotations", {"no blank": "a"}),
+        ("gateway", "labels", {"Example.com/team": "a"}),
+        ("gateway", "annotations", {"no blank": "a"}),
+    ],
+)
+def test_what_kubernetes_would_refuse_on_a_pod_is_refused_before_it_is_installed(refusal, group, field, value):
+    assert f"/{group}/{field}" in refusal({group: {field: value}})
+
+
+def test_labels_and_annotations_of_all_forms_are_taken(render):
+    of_pods = {
+        "labels": {"team": "", "example.com/Team_1.x": "A-1_b.c"},
+        "annotations": {"example.com/note": "any text, {{ braces }} too"},
+    }
+    assert render({"worker": of_pods | {"nodeSelector": {"topology.kubernetes.io/zone": "a"}}}).objects
+    assert render({"gateway": of_pods}).objects
+
+
+@pytest.mark.parametrize(
+    "text", ["team", "a/b", "a.b/c", "A/b", "a/B", "", "/a", "a/", "a_", "-a", "a b", "a\n", "x" * 63, "x" * 64]
+)
+def test_chart_and_resource_have_one_notion_of_a_label(text):
+    assert bool(re.search(KEY.replace("$", r"\Z"), text)) == is_label_key(text)
+    assert (len(text) <= 63 and bool(re.search(VALUE.replace("$", r"\Z"), text))) == is_label_value(text)

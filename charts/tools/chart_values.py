@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from monitoring_values import Prometheus
 from pod_values import Gateway, PulledImage, TrialRedis, Worker
 from pydantic import Field
-from value_group import Group, KubernetesObject, Labels, Name, Namespace
+from value_group import Annotations, Group, KubernetesObject, Labels, Name, Namespace
 
 
 class LeaderElection(Group):
@@ -35,7 +35,7 @@ class ServiceAccount(Group):
     """Make the ServiceAccount; off: `name` must exist."""
     name: Name = ""
     """Its name; empty: the operator's full name, or `default` when it is not made."""
-    annotations: Labels = {}
+    annotations: Annotations = {}
     """Annotations, for example for a cloud's workload identity."""
 
 
@@ -169,9 +169,9 @@ class ChartValues(Group):
     """Replaces the release's name in names."""
     common_labels: Labels = {}
     """Labels on every object of the chart. Never on workers: those belong to their pool."""
-    deployment_annotations: Labels = {}
+    deployment_annotations: Annotations = {}
     """Annotations on the operator's Deployment."""
-    pod_annotations: Labels = {}
+    pod_annotations: Annotations = {}
     """Annotations on the operator's pods."""
     pod_labels: Labels = {}
     """Labels on the operator's pods."""

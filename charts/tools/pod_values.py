@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
-from value_group import Group, KubernetesObject, Labels, Name
+from value_group import Annotations, Group, KubernetesObject, Labels, Name
 
 
 class Image(Group):
@@ -70,7 +70,7 @@ class Worker(Group):
     """A ServiceAccount that is in each pool's namespace; empty: one for each pool, without rights. Its token is never mounted."""
     labels: Labels = {}
     """Labels of workers' pods."""
-    annotations: Labels = {}
+    annotations: Annotations = {}
     """Annotations of workers' pods."""
     env: list[KubernetesObject] = []
     """Variables of both containers of a worker, such as `TZ`. The download takes its proxy from `worker.proxy` alone."""
@@ -128,7 +128,7 @@ class Gateway(Group):
     """Where gateway pods run, unless their pool's `spec.gateway` says otherwise."""
     labels: Labels = {}
     """Labels of gateway pods."""
-    annotations: Labels = {}
+    annotations: Annotations = {}
     """Annotations of gateway pods."""
     otlp: Annotated[str, StringConstraints(pattern=r"^(.+:[0-9]{1,5})?$")] = ""
     """`host:port` of an OpenTelemetry collector (OTLP over gRPC) that gets a trace of each request; empty: none."""

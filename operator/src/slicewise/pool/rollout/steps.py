@@ -160,7 +160,7 @@ def nothing_to_be_had(has: ZoneWorkers) -> bool:
 def _while_new_starts(target: ZoneTarget, has: ZoneWorkers, idle_old: int, *, may_go: bool) -> _Move:
     """A new worker starts: nothing else moves, but for old workers that do not serve and hold the place it needs.
 
-    One that no free slice fits (`unplaced.py`) gets the place of an old one, where the floor allows that.
+    One that no free slice fits (`unplaced.py`), or that finds none, gets the place of an old one too many, where the floor allows that.
     """
     if idle_old > 0 and has.old + has.new > target.desired and has.free == 0:
         return (-1, 0, "does not serve")
@@ -168,6 +168,7 @@ def _while_new_starts(target: ZoneTarget, has: ZoneWorkers, idle_old: int, *, ma
         return _WAIT
     if has.releasing:
         return _RELEASE
-    if has.unfit and has.exchangeable and may_go and has.old and has.old + has.new > target.desired:
+    lacks_place = has.unfit or has.short > 0
+    if lacks_place and has.exchangeable and may_go and has.old and has.old + has.new > target.desired:
         return (-1, 0, "gives way to one that fits nowhere else")
     return _BLOCKED if has.short or has.unfit else _SCHEDULING

@@ -75,7 +75,7 @@ def test_what_the_storage_class_cannot_do_is_told_in_its_own_words(story: Story,
         pool, "WeightsCached", "False", "ClaimPending", ["'chat-weights'", "ProvisioningFailed"], within=90
     )
     then.says(pool, "Stalled", "True", "ClaimPending", ["ReadWriteOnce"])
-    assert "make the pool anew with another template" in told["message"]
+    assert "recreate the pool with another template" in told["message"]
 
 
 def claim(**differs: Any) -> dict[str, Any]:

@@ -23,12 +23,12 @@ def find_pending_claim(facts: Facts) -> Finding | None:
     pending = facts.observed.references.pending
     if pending is None:
         return None
-    own = pending.name == cache_claim(facts.pool) and _template(facts)
-    field = "spec.cache.persistentVolumeClaim" if pending.name == cache_claim(facts.pool) else "spec.model.source"
+    is_cache = pending.name == cache_claim(facts.pool)
+    field = "spec.cache.persistentVolumeClaim" if is_cache else "spec.model.source"
     step = (
-        f"Make its storage class provide what {field}.template asks for, or make the pool anew with another template: a claim cannot be "
+        f"Make its storage class provide what {field}.template asks for, or recreate the pool with another template: a claim cannot be "
         "changed"
-        if own
+        if is_cache and _has_template(facts)
         else "Check its storage class and access modes"
     )
     said = pending.message.rstrip(".")
@@ -37,6 +37,6 @@ def find_pending_claim(facts: Facts) -> Finding | None:
     return Finding("False", Reason.CLAIM_PENDING, text, helps=Help.PERSON if stays else Help.EITHER)
 
 
-def _template(facts: Facts) -> bool:
+def _has_template(facts: Facts) -> bool:
     claim = facts.pool.spec.cache.persistent_volume_claim
     return claim is not None and claim.template is not None

@@ -33,7 +33,7 @@ def test_the_provisioners_words_are_in_the_condition_and_a_person_is_asked_for()
         f"claim 'chat-weights' (spec.cache.persistentVolumeClaim) has no volume: ProvisioningFailed: {ONLY_ONCE}. "
         in (weights["message"])
     )
-    assert "make the pool anew with another template" in weights["message"]
+    assert "recreate the pool with another template" in weights["message"]
     assert (found["Stalled"]["status"], found["Stalled"]["reason"]) == ("True", "ClaimPending")
     assert found["Stalled"]["message"] == weights["message"]
     assert found["WorkersReady"]["reason"] == "ClaimPending", "not Starting, which asks for time"

@@ -146,7 +146,7 @@ _DECLARED: Final = (
     ),
     Condition(
         ConditionType.WORKERS_READY,
-        when_true="as many workers serve as the pool is to have",
+        when_true="all desired workers serve",
         when_false="fewer serve; the reason names the most telling cause among the rest",
         when_absent="the spec is not accepted, or was never looked at",
         set_by="pool/conditions.py, from the workers' pods and what the API server refused",

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from rig.edge import EdgeRig, edge_pod
+from rig.edge import edge_pod
 from rig.envoy import CANARY, STABLE, route, until
 from rig.worker import StartWorkers
 
@@ -18,10 +18,6 @@ from slicewise.gateway.measurement import Reading
 ONE = GatewayModel("chat", (route(STABLE),))
 LIMIT = 0.5
 BOTH = GatewayModel("chat", (route(STABLE, 50), route(CANARY, 50)), p95_seconds=LIMIT)
-
-
-async def stored(pod: EdgeRig, count: int) -> None:
-    await pod.counted("stored_total", count)
 
 
 async def test_a_canary_is_answered_from_its_own_entries_only_and_gets_its_share_of_what_goes_on(
@@ -68,7 +64,7 @@ async def test_a_revision_with_other_answers_under_the_same_name_begins_empty(
     workers = await start_workers(1)
     async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}) as pod:
         await pod.ask()
-        await stored(pod, 1)
+        await pod.counted("stored_total", 1)
         pod.rig.model = replace(pod.rig.model, routes=(replace(route(STABLE), answers="another"),))
         await pod.rig.apply()
         assert (await pod.ask()).cache == "miss"

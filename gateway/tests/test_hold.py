@@ -134,6 +134,18 @@ async def test_a_crowd_that_is_too_much_for_the_first_worker_waits_for_the_next(
         assert {(answer.status, json.loads(answer.body)["worker"]) for answer in answers} == {(200, workers[1].name)}
 
 
+async def dies_alone(pod: EdgeRig, worker: Worker) -> None:
+    """The worker gets the request, and ends with it when Envoy knows of no other one."""
+
+    async def runs() -> bool:
+        return worker.running == 1
+
+    await until(runs, what="the worker has it")
+    worker.ready = False
+    await pod.rig.healthy(STABLE, 1)  # the edge
+    worker.go.set()
+
+
 @pytest.mark.parametrize("cache", [False, True])
 async def test_a_request_that_killed_a_worker_and_was_held_kills_one_more_at_most(
     tmp_path: Path, start_workers: StartWorkers, cache: bool
@@ -145,14 +157,7 @@ async def test_a_request_that_killed_a_worker_and_was_held_kills_one_more_at_mos
     workers[0].waits = True
     async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=cache) as pod:
         asking = asyncio.create_task(pod.ask())
-
-        async def runs() -> bool:
-            return workers[0].running == 1
-
-        await until(runs, what="the first worker has it")
-        workers[0].ready = False
-        await pod.rig.healthy(STABLE, 1)  # the edge
-        workers[0].go.set()
+        await dies_alone(pod, workers[0])
         await pod.counted("held_requests", 1)
         for worker in workers[1:]:
             worker.ready = True
@@ -174,14 +179,7 @@ async def test_a_held_request_that_killed_a_worker_kills_one_more_at_most(
         asking = asyncio.create_task(pod.ask())
         await pod.counted("held_requests", 1)
         workers[0].ready = True
-
-        async def runs() -> bool:
-            return workers[0].running == 1
-
-        await until(runs, what="the first worker has it")
-        workers[0].ready = False
-        await pod.rig.healthy(STABLE, 1)  # the edge
-        workers[0].go.set()
+        await dies_alone(pod, workers[0])
         for worker in workers[1:]:
             worker.ready = True
         answer = await asking

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from builders import MIG
-from servers.control_plane import REPOSITORY, ApiServer, control_plane
+from servers.control_plane import CONTROLLERS, REPOSITORY, ApiServer, control_plane, controller_manager
 from servers.definitions import established
 from wiring.operator_process import Cluster, Operators, operators
 
@@ -37,6 +37,14 @@ def make_nodes(server: ApiServer) -> None:
         path = f"/api/v1/nodes/wiring-{zone}/status"
         code, answer = server.request("PATCH", path, {"status": status}, content_type="application/merge-patch+json")
         assert code == 200, answer
+
+
+@contextlib.contextmanager
+def controlled_server(paths: pytest.TempPathFactory, controllers: Sequence[str] = CONTROLLERS) -> Iterator[ApiServer]:
+    """Run an API server with the nodes and with controllers that make pods of Deployments, for the `api_server` of one module."""
+    with start_server(paths.mktemp("control-plane")) as server, controller_manager(server, controllers):
+        make_nodes(server)
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from builders import pool_object
-from servers.control_plane import ApiServer, controller_manager
-from wiring.conftest import make_nodes, start_server
+from servers.control_plane import ApiServer
+from wiring.conftest import controlled_server
 from wiring.kubelet import Kubelet
 from wiring.operator_process import Cluster, Operators, eventually
 
@@ -17,14 +17,9 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with start_server(tmp_path_factory.mktemp("control-plane")) as server, controller_manager(server):
-        make_nodes(server)
+    """An API server of this module's own, with controllers that make pods of Deployments."""
+    with controlled_server(tmp_path_factory) as server:
         yield server
-
-
-@pytest.fixture
-def cluster(api_server: ApiServer, namespace: str) -> Cluster:
-    return Cluster(api_server, namespace)
 
 
 def budget(cluster: Cluster) -> dict[str, Any]:

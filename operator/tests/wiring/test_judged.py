@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from builders import DIGEST, pool_object
-from servers.control_plane import ApiServer, controller_manager
-from wiring.conftest import make_nodes, start_server
+from servers.control_plane import ApiServer
+from wiring.conftest import controlled_server
 from wiring.counting_pod import CountingGatewayPod, counting_at
 from wiring.kubelet import MERGE, Kubelet
 from wiring.operator_process import POOLS, Cluster, OperatorProcess, Operators, eventually
@@ -23,14 +23,8 @@ CANARY = {"p95": "600ms", "maxErrors": "1%", "steps": [{"weight": 50, "window": 
 @pytest.fixture(scope="module")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """An API server of this module's own, with controllers that make pods of Deployments."""
-    with start_server(tmp_path_factory.mktemp("control-plane")) as server, controller_manager(server):
-        make_nodes(server)
+    with controlled_server(tmp_path_factory) as server:
         yield server
-
-
-@pytest.fixture
-def cluster(api_server: ApiServer, namespace: str) -> Cluster:
-    return Cluster(api_server, namespace)
 
 
 def rollout(cluster: Cluster) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from builders import DIGEST, MIG, pool_object
-from servers.control_plane import CONTROLLERS, ApiServer, controller_manager
-from wiring.conftest import make_nodes, start_server
+from servers.control_plane import CONTROLLERS, ApiServer
+from wiring.conftest import controlled_server
 from wiring.gateway_pod import gateway_at
 from wiring.kubelet import Kubelet, container
 from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
@@ -26,14 +26,8 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """An API server of this module's own: elsewhere pods that come and go would blur what is counted."""
     # The binder says on a claim why it has no volume.
     controllers = (*CONTROLLERS, "persistentvolume-binder-controller")
-    with start_server(tmp_path_factory.mktemp("control-plane")) as server, controller_manager(server, controllers):
-        make_nodes(server)
+    with controlled_server(tmp_path_factory, controllers) as server:
         yield server
-
-
-@pytest.fixture
-def cluster(api_server: ApiServer, namespace: str) -> Cluster:
-    return Cluster(api_server, namespace)
 
 
 @pytest.fixture

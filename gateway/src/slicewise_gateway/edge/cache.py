@@ -59,16 +59,9 @@ class _Asked:
     digest: bytes
     """Of the body, which is let go once it was sent."""
     scope: Scope
-    revision: str
-    """The one that it was looked up for; who answers is Envoy's choice."""
     shares: Shares
-
-    @property
-    def first_key(self) -> str:
-        """The key that is looked up."""
-        key = self.key(self.revision)
-        assert key is not None  # noqa: S101 - `Cache._asked` has looked
-        return key
+    first_key: str
+    """The key that is looked up. Who answers is Envoy's choice, and may be another revision than that of this key."""
 
     def key(self, revision: str) -> str | None:
         """Return the key of this revision's answer; None for a revision whose answers cannot be told apart."""
@@ -138,7 +131,9 @@ class Cache:
             return None
         body.become(form)
         scope = Scope(self._pool, request.headers.get(TENANT_HEADER))
-        return _Asked(request.path, request.headers, body, started, digest_of(form), scope, revision, shares)
+        digest = digest_of(form)
+        first_key = cache_key(scope, revision, shares.answers[revision], request.path, digest)
+        return _Asked(request.path, request.headers, body, started, digest, scope, shares, first_key)
 
     async def _from_flight(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
         key, body = asked.first_key, asked.body

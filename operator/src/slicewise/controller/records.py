@@ -54,7 +54,7 @@ class Child:
     """The object, packed; only while not verified."""
     facts: ObservedDeployment | ObservedBudget | bytes | str | None = None
     """Deployment: what decisions see of it; one without a revision is the gateway's. ControllerRevision: number and data, packed.
-    PersistentVolumeClaim: its phase."""
+    PersistentVolumeClaim: its phase. PodDisruptionBudget: what decisions see of it; None for the gateway's."""
 
 
 @dataclass(slots=True, eq=False)

@@ -127,9 +127,8 @@ def blocked_drains(
     have long refused a worker.
     """
     serving = workers.serving()
-    free = {entry.zone: entry.free for entry in slices}
+    free = {entry.zone: 0 if entry.zone in refused else entry.free for entry in slices}
     short = {entry.zone: entry.short for entry in slices}
-    open_to = {zone: 0 if zone in refused else count for zone, count in free.items()}
     cordoned = {node.name for node in nodes if node.cordoned}
     starting = {
         pod.zone
@@ -140,5 +139,5 @@ def blocked_drains(
         BlockedDrain(node, zone, floor.get(zone, 0), serving[zone], refused=zone in refused and not short.get(zone))
         for zone, on_nodes in sorted(_on_cordoned(workers, nodes).items())
         for node in sorted(on_nodes)
-        if serving[zone] - 1 < floor.get(zone, 0) and open_to.get(zone, 0) == 0 and zone not in starting
+        if serving[zone] - 1 < floor.get(zone, 0) and free.get(zone, 0) == 0 and zone not in starting
     )

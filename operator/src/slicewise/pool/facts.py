@@ -89,7 +89,7 @@ class Facts:
         if self.demand is None:
             return {}
         slices = self.demand.stable_slices if self.state.canary is None else self.demand.slices
-        unplaced = {pod.zone for pod in self.workers if pod.waiting_reason == "Unschedulable" and not pod.terminating}
+        unplaced = {pod.zone for pod in self.workers if pod.unplaced}
         waiting = {entry.zone for entry in slices if entry.short > 0} | set(self.releasing_zones) | unplaced
         going = self.demand.workers.releasing()
         return {zone: count for zone, count in sorted(going.items()) if zone in waiting}

@@ -50,7 +50,7 @@ def find_capacity(facts: Facts) -> Finding:
         return Finding("True", Reason.SLICES_FREE, waits_for_release(facts.releasing))
     stuck = _unschedulable(facts)
     if stuck is not None:
-        text = f"a slice is free, but {stuck.name} fits no node: {stuck.waiting_message}{_unseen(facts)}"
+        text = f"a slice is free, but {stuck.refusal}{_unseen(facts)}"
         return Finding("False", Reason.UNSCHEDULABLE, text)
     return _capacity_is_there(facts, what)
 
@@ -97,7 +97,7 @@ def _unschedulable(facts: Facts) -> ObservedPod | None:
 
 
 def _unplaced(facts: Facts) -> list[ObservedPod]:
-    return [pod for pod in facts.workers if pod.waiting_reason == "Unschedulable" and not pod.terminating]
+    return [pod for pod in facts.workers if pod.unplaced]
 
 
 def _waits_for_claim(pod: ObservedPod) -> bool:

@@ -97,7 +97,7 @@ def _model(
         ),
         timeouts=Timeouts.of(duration_seconds(limits.request_timeout)),
         # A pool of an earlier version may ask for more than gateways and workers are made for.
-        max_body_bytes=min(*(int(Bytes.from_quantity(size)) for size in (limits.max_body_bytes, LARGEST_BODY))),
+        max_body_bytes=int(min(Bytes.from_quantity(limits.max_body_bytes), Bytes.from_quantity(LARGEST_BODY))),
         requests_per_minute=limits.per_tenant_requests_per_minute,
         replicas=spec.replicas,
         tenant_keys=None if keys is None else TenantKeys(keys.name),

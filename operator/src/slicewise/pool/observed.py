@@ -122,6 +122,16 @@ class ObservedPod:
         return self.ready and not self.terminating and self.phase == "Running"
 
     @property
+    def unplaced(self) -> bool:
+        """Whether the scheduler finds no node for it."""
+        return self.waiting_reason == "Unschedulable" and not self.terminating
+
+    @property
+    def refusal(self) -> str:
+        """What the scheduler says of it while it is `unplaced`."""
+        return f"{self.name} fits no node: {self.waiting_message}"
+
+    @property
     def suspect(self) -> bool:
         """Whether it serves on a device that is called unhealthy."""
         return self.serving and self.device_unhealthy

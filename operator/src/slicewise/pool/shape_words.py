@@ -141,5 +141,4 @@ def refused_by_nodes(facts: Facts) -> str:
     """Return what the scheduler says of a worker that fits no node although slices are free; empty where it is slices that are missing."""
     if facts.missing or facts.releasing:
         return ""
-    stuck = next((pod for pod in facts.workers if pod.waiting_reason == "Unschedulable" and not pod.terminating), None)
-    return "" if stuck is None else f"{stuck.name} fits no node: {stuck.waiting_message}"
+    return next((pod.refusal for pod in facts.workers if pod.unplaced), "")

@@ -91,19 +91,14 @@ class Workers:
     def refusal(self, revision: str | None) -> str:
         """Return what the scheduler says of a worker of `revision` that fits no node; empty where it says nothing."""
         for pod in self.pods:
-            if pod.revision == revision and not pod.terminating and pod.waiting_reason == "Unschedulable":
-                return f"{pod.name} fits no node: {pod.waiting_message}"
+            if pod.revision == revision and pod.unplaced:
+                return pod.refusal
         return ""
 
     def refused(self, before: float) -> set[str]:
         """Return the zones in which a worker made before that time fits no node, and none is about to leave a slice."""
         going = self.releasing()
-        return {
-            pod.zone
-            for pod in self.pods
-            if pod.waiting_reason == "Unschedulable" and not pod.terminating and pod.created_at < before
-            if not going[pod.zone]
-        }
+        return {pod.zone for pod in self.pods if pod.unplaced and pod.created_at < before if not going[pod.zone]}
 
     def crash(self, revision: str | None) -> str:
         """Return what is said of a worker of `revision` that ends again and again; empty where none does."""

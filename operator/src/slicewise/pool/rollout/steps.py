@@ -121,15 +121,16 @@ def _zone_move(target: ZoneTarget, has: ZoneWorkers) -> _Move | None:
     """Return (change of old, change of new, why) for one zone; None when it has arrived."""
     serving = min(has.old_serving, has.old) + min(has.new_serving, has.new)
     idle_old = has.old - min(has.old_serving, has.old)
+    may_go = idle_old > 0 or serving - 1 >= target.floor
     if has.new > target.desired:
         return _SURPLUS
     if has.old == 0 and has.new == target.desired and nothing_to_be_had(has):
         return None
     if has.new > has.new_serving:
-        return _while_new_starts(target, has, idle_old, may_go=idle_old > 0 or serving - 1 >= target.floor)
+        return _while_new_starts(target, has, idle_old, may_go=may_go)
     if has.old == 0 and has.new == target.desired:
         return None
-    return _exchange(target, has, may_go=idle_old > 0 or serving - 1 >= target.floor)
+    return _exchange(target, has, may_go=may_go)
 
 
 def _exchange(target: ZoneTarget, has: ZoneWorkers, *, may_go: bool) -> _Move:
@@ -168,7 +169,8 @@ def _while_new_starts(target: ZoneTarget, has: ZoneWorkers, idle_old: int, *, ma
         return _WAIT
     if has.releasing:
         return _RELEASE
-    lacks_place = has.unfit or has.short > 0
-    if lacks_place and has.exchangeable and may_go and has.old and has.old + has.new > target.desired:
-        return (-1, 0, "gives way to one that fits nowhere else")
-    return _BLOCKED if has.short or has.unfit else _SCHEDULING
+    if not (has.unfit or has.short):
+        return _SCHEDULING
+    if has.exchangeable and may_go and has.old and has.old + has.new > target.desired:
+        return (-1, 0, "gives way to one that has no place")
+    return _BLOCKED

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from benchmarks.gate.worlds import SIGMA, Floats
 
-from slicewise.controller.meter import Meter
-from slicewise.gateway.measurement import Counts, Reading
+from slicewise.cluster.meter import Meter
+from slicewise.envoy.measurement import Counts, Reading
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
 from slicewise.pool.rollout.tally import Tally
 

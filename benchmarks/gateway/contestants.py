@@ -18,7 +18,7 @@ from rig.edge import EdgeRig, edge_pod
 from rig.envoy import PROGRAM, STABLE, route
 from servers.processes import free_port
 
-from slicewise.gateway import GatewayModel, TenantKeys
+from slicewise.envoy import GatewayModel, TenantKeys
 
 LITELLM = Path(__file__).resolve().parents[2] / "locks" / "bench-litellm.txt"
 _SECONDS_TO_START = 180

@@ -15,7 +15,7 @@ from rig.envoy import CANARY, STABLE, route, until
 from rig.worker import Worker, own_address
 from servers.control_plane import control_plane, free_port
 
-from slicewise.gateway import GatewayModel
+from slicewise.envoy import GatewayModel
 
 _RATE = 200.0
 """Requests a second, half of them the canary's until the decision."""

@@ -10,7 +10,7 @@ from report import Figure, Report
 from rig.envoy import STABLE, route, running, until
 from rig.flood import Flood, peak_bytes
 
-from slicewise.gateway import MAX_BODY_BYTES, GatewayModel
+from slicewise.envoy import MAX_BODY_BYTES, GatewayModel
 
 _LIMIT = 512 << 20
 """The memory limit of Envoy's container by default; its heap may have four fifths."""

@@ -15,7 +15,7 @@ from report import Figure, Report
 from rig.envoy import STABLE, Rig, route, until
 from servers.processes import free_port
 
-from slicewise.gateway import EdgeEndpoint, GatewayModel
+from slicewise.envoy import EdgeEndpoint, GatewayModel
 
 _SETTLED = 10.0
 """Seconds after which nothing is allocated any more."""

@@ -10,9 +10,9 @@ from typing import Any
 from slicewise.api.labels import API_VERSION, KIND, ZONE_KEY
 from slicewise.api.v1alpha1 import InferencePool, parse_pool
 from slicewise.clients.resources import POOLS, resource_of
-from slicewise.controller.pods import read_node
-from slicewise.controller.records import PoolEntry
-from slicewise.controller.steps import CREATE_ONLY, complete
+from slicewise.cluster.records import PoolEntry
+from slicewise.controller.diff import CREATE_ONLY, complete
+from slicewise.objects.pods import read_node
 from slicewise.pool.observed import ObservedPool
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import OperatorSettings

@@ -14,7 +14,7 @@ from rig.worker import StartWorkers
 from servers.control_plane import ApiServer
 
 from slicewise.clients.gateways import GatewayInfo, HttpGateways
-from slicewise.gateway import GatewayModel, TenantKeys
+from slicewise.envoy import GatewayModel, TenantKeys
 
 ONE = GatewayModel("chat", (route(STABLE),))
 SERVICE, CANARY_SERVICE = f"chat-{STABLE}", f"chat-{CANARY}"

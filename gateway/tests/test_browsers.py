@@ -9,7 +9,7 @@ from pathlib import Path
 from rig.envoy import CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers
 
-from slicewise.gateway import Cors, GatewayModel, TenantKeys
+from slicewise.envoy import Cors, GatewayModel, TenantKeys
 
 HERE, ELSEWHERE = "https://app.example.com", "https://app.example.com.evil.example"
 CORS = Cors((HERE,), max_age_seconds=60)

@@ -14,8 +14,8 @@ from rig.envoy import CHAT, STABLE, route, until
 from rig.worker import StartWorkers
 
 from slicewise.clients.gateways import HttpGateways
-from slicewise.gateway import EdgeEndpoint, GatewayModel, ResponseCache, TenantKeys
-from slicewise.gateway.measurement import Counts, Reading
+from slicewise.envoy import EdgeEndpoint, GatewayModel, ResponseCache, TenantKeys
+from slicewise.envoy.measurement import Counts, Reading
 
 ONE = GatewayModel("chat", (route(STABLE),))
 LIMIT = 0.5

@@ -15,7 +15,7 @@ from rig.envoy import CHAT, STABLE, route, until
 from rig.worker import StartWorkers
 from servers.processes import free_port
 
-from slicewise.gateway import GatewayModel
+from slicewise.envoy import GatewayModel
 from slicewise_gateway.edge.server import build_door
 
 ONE = GatewayModel("chat", (route(STABLE),))

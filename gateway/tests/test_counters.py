@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rig.envoy import STABLE
 
-from slicewise.gateway.measurement import Counts, NoData, Reading, between, parse_stats
+from slicewise.envoy.measurement import Counts, NoData, Reading, between, parse_stats
 
 LIMIT = 0.5
 

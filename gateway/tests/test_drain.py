@@ -14,7 +14,7 @@ from rig.envoy import CHAT, STABLE, route, running
 from rig.worker import StartWorkers
 from servers.processes import free_port
 
-from slicewise.gateway import GatewayModel
+from slicewise.envoy import GatewayModel
 from slicewise_gateway.agent.drain import Bounds, drain
 from slicewise_gateway.agent.envoy import EnvoyAdmin, EnvoyError, EnvoyGoneError
 

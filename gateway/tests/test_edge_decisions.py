@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicewise.gateway import EdgeEndpoint, GatewayModel, ResponseCache, RevisionRoute, render_gateway
+from slicewise.envoy import EdgeEndpoint, GatewayModel, ResponseCache, RevisionRoute, render_gateway
 from slicewise_gateway.edge.body import Body, Budget
 from slicewise_gateway.edge.breaker import Breaker
 from slicewise_gateway.edge.flight import Flight, Flights, Head, Reader, TooSlowError

@@ -12,7 +12,7 @@ from rig.edge import ASK, EdgeRig, edge_pod, has
 from rig.envoy import CHAT, STABLE, route, until
 from rig.worker import StartWorkers, Worker
 
-from slicewise.gateway import GatewayModel
+from slicewise.envoy import GatewayModel
 
 ONE = GatewayModel("chat", (route(STABLE),))
 MIB = 1 << 20

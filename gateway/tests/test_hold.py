@@ -13,8 +13,8 @@ from rig.envoy import CANARY, STABLE, route, until
 from rig.worker import StartWorkers, Worker
 
 from slicewise.clients.gateways import HttpGateways
-from slicewise.gateway import GatewayModel
-from slicewise.gateway.measurement import Reading
+from slicewise.envoy import GatewayModel
+from slicewise.envoy.measurement import Reading
 
 ONE = GatewayModel("chat", (route(STABLE),))
 LIMIT = 5.0

@@ -12,7 +12,7 @@ import pytest
 from rig.envoy import CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers
 
-from slicewise.gateway import GatewayModel, TenantKeys
+from slicewise.envoy import GatewayModel, TenantKeys
 
 ONE = GatewayModel("chat", (route(STABLE),), max_body_bytes=100_000)
 KEYED = replace(ONE, tenant_keys=TenantKeys("keys"))

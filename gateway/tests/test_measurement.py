@@ -13,8 +13,8 @@ from rig.envoy import CANARY, CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers
 
 from slicewise.clients.gateways import HttpGateways
-from slicewise.gateway import GatewayModel, TenantKeys
-from slicewise.gateway.measurement import Counts, NoData, Reading, between
+from slicewise.envoy import GatewayModel, TenantKeys
+from slicewise.envoy.measurement import Counts, NoData, Reading, between
 
 LIMIT = 0.5
 ERROR_EVENT = b'data: {"error":{"message":"m","type":"server_error","param":null,"code":"timeout"}}\n\n'

@@ -14,8 +14,8 @@ from rig.envoy import CANARY, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers
 
 from slicewise.clients.gateways import HttpGateways
-from slicewise.controller.meter import NOT_LOOKED, Meter
-from slicewise.gateway import GatewayModel
+from slicewise.cluster.meter import NOT_LOOKED, Meter
+from slicewise.envoy import GatewayModel
 from slicewise.pool.rollout.gate import Assessment, Policy, Verdict, assess
 from slicewise.pool.rollout.tally import Tally
 

@@ -16,8 +16,8 @@ from rig.flood import GOAWAY, RST_STREAM, Flood, Http2, peak_bytes
 from rig.worker import StartWorkers, Worker
 
 from slicewise.clients.gateways import HttpGateways
-from slicewise.gateway import GatewayModel
-from slicewise.gateway.measurement import Counts, Reading
+from slicewise.envoy import GatewayModel
+from slicewise.envoy.measurement import Counts, Reading
 
 HEAP = 96 << 20
 CONTAINER = int(HEAP / 0.8)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rig.envoy import CANARY, PROGRAM, STABLE, route
 
-from slicewise.gateway import (
+from slicewise.envoy import (
     Backend,
     Cors,
     EdgeEndpoint,

@@ -10,7 +10,7 @@ import pytest
 from rig.envoy import CHAT, STABLE, route, running, until
 from rig.worker import StartWorkers, Worker
 
-from slicewise.gateway import GatewayModel
+from slicewise.envoy import GatewayModel
 
 ONE = GatewayModel("chat", (route(STABLE),))
 

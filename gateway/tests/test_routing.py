@@ -11,7 +11,7 @@ from pathlib import Path
 from rig.envoy import CANARY, CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers, Worker
 
-from slicewise.gateway import EdgeEndpoint, GatewayModel, Timeouts
+from slicewise.envoy import EdgeEndpoint, GatewayModel, Timeouts
 
 BOTH = GatewayModel("chat", (route(STABLE, 75), route(CANARY, 25)))
 ONE = GatewayModel("chat", (route(STABLE),))

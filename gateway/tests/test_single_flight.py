@@ -12,7 +12,7 @@ from rig.edge import edge_pod, has
 from rig.envoy import STABLE, route, until
 from rig.worker import StartWorkers, Worker
 
-from slicewise.gateway import GatewayModel
+from slicewise.envoy import GatewayModel
 
 ONE = GatewayModel("chat", (route(STABLE),))
 INSIDE = "cluster.edge.upstream_rq_active"

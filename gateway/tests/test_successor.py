@@ -12,7 +12,7 @@ from rig.envoy import STABLE, route
 from rig.worker import StartWorkers
 from servers.control_plane import ApiServer
 
-from slicewise.gateway import GatewayModel
+from slicewise.envoy import GatewayModel
 from slicewise_gateway.agent.farewell import CONDITION
 from slicewise_gateway.agent.successor import Refusals, is_served
 

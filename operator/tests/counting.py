@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from slicewise.controller.meter import Meter, about_of
-from slicewise.gateway.measurement import Counts, NoData, Reading
-from slicewise.gateway.model import cluster_name
-from slicewise.gateway.routes import WEIGHT_PREFIX
+from slicewise.cluster.meter import Meter, about_of
+from slicewise.envoy.measurement import Counts, NoData, Reading
+from slicewise.envoy.model import cluster_name
+from slicewise.envoy.routes import WEIGHT_PREFIX
 from slicewise.pool.observed import GatewayInfo, ObservedGatewayPod
 from slicewise.pool.rollout.judgement import Measured
 

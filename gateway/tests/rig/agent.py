@@ -19,7 +19,7 @@ from servers.processes import end, free_port, spawn
 
 from rig.envoy import STABLE, Rig, endpoint_slice, until
 from rig.worker import Worker
-from slicewise.gateway import GatewayConfig, GatewayModel, render_gateway
+from slicewise.envoy import GatewayConfig, GatewayModel, render_gateway
 
 POD = "chat-gateway-0"
 """The name of the pod that the rig is."""

@@ -23,7 +23,7 @@ from servers.processes import end, free_port, spawn
 
 from rig.envoy import CHAT, Rig, until
 from rig.worker import Worker
-from slicewise.gateway import EdgeEndpoint, GatewayModel, ResponseCache
+from slicewise.envoy import EdgeEndpoint, GatewayModel, ResponseCache
 
 ASK = {"model": "chat", "temperature": 0, "messages": [{"role": "user", "content": "Hi"}]}
 

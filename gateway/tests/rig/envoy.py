@@ -17,7 +17,7 @@ import envoy
 from servers.processes import end, free_port, spawn
 
 from rig.worker import Worker
-from slicewise.gateway import Backend, GatewayModel, Ports, RevisionRoute, envoy_arguments, render_gateway
+from slicewise.envoy import Backend, GatewayModel, Ports, RevisionRoute, envoy_arguments, render_gateway
 from slicewise_gateway.agent.envoy import EnvoyAdmin
 from slicewise_gateway.agent.files import EnvoyFiles
 from slicewise_gateway.agent.kube import Objects

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slicewise.api.labels import LABEL_POOL
-from slicewise.controller.pods import read_pod
+from slicewise.objects.pods import read_pod
 from slicewise.pool.observed import ObservedPod
 from slicewise.pool.rollout.state import Phase
 from slicewise_cli.view.gitops import brought_by

@@ -8,7 +8,7 @@ from typing import Any
 
 from slicewise.api.labels import LABEL_POOL, LABEL_REVISION
 from slicewise.api.quantity import parse_quantity
-from slicewise.controller.pods import held_slices, read_node
+from slicewise.objects.pods import held_slices, read_node
 
 
 @dataclass(frozen=True, slots=True)

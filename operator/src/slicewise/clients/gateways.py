@@ -12,7 +12,7 @@ from yarl import URL
 
 from slicewise.api.bounds import json_object, line, word
 from slicewise.clients.bounded import Unreadable, get_text
-from slicewise.gateway.measurement import STATS_FILTER, NoData, Reading, parse_stats
+from slicewise.envoy.measurement import STATS_FILTER, NoData, Reading, parse_stats
 from slicewise.pool.observed import GatewayInfo
 
 STATS_PORT: Final = 9090

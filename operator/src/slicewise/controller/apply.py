@@ -13,9 +13,9 @@ from typing import Any, Final
 from slicewise.api.labels import API_VERSION, KIND
 from slicewise.clients.kube import ApiError, KubeApi
 from slicewise.clients.resources import PODS, POOLS, Resource
-from slicewise.controller.cache import Cache
-from slicewise.controller.records import Child, PoolEntry, controller_of, is_pool
-from slicewise.controller.steps import Step
+from slicewise.cluster.cache import Cache
+from slicewise.cluster.records import Child, PoolEntry, controller_of, is_pool
+from slicewise.controller.diff import Step
 from slicewise.pool.observed import ApplyFailure
 from slicewise.pool.outcome import PodDeletion, PoolPlan
 

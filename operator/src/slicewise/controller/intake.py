@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 
 from slicewise.clients.resources import POOLS, WATCHED, Resource
-from slicewise.controller.cache import Cache, Key
-from slicewise.controller.wake import WakeQueue
+from slicewise.cluster.cache import Cache, Key
+from slicewise.controller.work_queue import WorkQueue
 from slicewise.telemetry.health import WatchLife
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 class Intake:
     """Takes in what kopf's handlers and HTTP session bring."""
 
-    def __init__(self, cache: Cache, queue: WakeQueue, life: WatchLife, namespaces: tuple[str, ...]) -> None:
+    def __init__(self, cache: Cache, queue: WorkQueue, life: WatchLife, namespaces: tuple[str, ...]) -> None:
         """`namespaces`: those that are watched; empty: all."""
         self._cache = cache
         self._queue = queue

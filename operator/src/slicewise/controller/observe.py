@@ -20,16 +20,16 @@ from slicewise.clients.gateways import Gateways
 from slicewise.clients.kube import KubeApi
 from slicewise.clients.resources import BUDGETS, DEPLOYMENTS, REVISIONS
 from slicewise.clients.workers import Workers
-from slicewise.controller.cache import Cache
-from slicewise.controller.foreign import ForeignPods
-from slicewise.controller.gateway_pods import GatewayRecord, ask, observed_gateway
-from slicewise.controller.measure import measure, offer
-from slicewise.controller.pods import PodRecord, is_lost
-from slicewise.controller.records import PoolEntry, read_revision
-from slicewise.controller.references import REFERENCES_SECONDS, ReferenceReader, claim_waits
+from slicewise.cluster.cache import Cache
+from slicewise.cluster.foreign import ForeignPods
+from slicewise.cluster.gateway_pods import GatewayRecord, ask, observed_gateway
+from slicewise.cluster.measure import measure, offer
+from slicewise.cluster.records import PoolEntry, read_revision
+from slicewise.cluster.references import REFERENCES_SECONDS, ReferenceReader, claim_waits
 from slicewise.manifests.container import POD_SECURITY
 from slicewise.manifests.gateway_wish import GatewayInstallation
 from slicewise.manifests.pod_template import FETCH_RESOURCES
+from slicewise.objects.pods import PodRecord, is_lost
 from slicewise.pool.observed import (
     FetchProgress,
     ObservedBudget,

@@ -26,17 +26,17 @@ from slicewise.clients.kube import ApiError, KubeClient
 from slicewise.clients.resources import POOLS
 from slicewise.clients.stream import watch_middleware
 from slicewise.clients.workers import HttpWorkers, Workers
+from slicewise.cluster.cache import Cache
+from slicewise.cluster.foreign import ForeignPods
 from slicewise.controller.apply import Applier
-from slicewise.controller.cache import Cache
-from slicewise.controller.foreign import ForeignPods
 from slicewise.controller.handlers import NoMemories, kopf_registry, kopf_settings
 from slicewise.controller.intake import Intake
 from slicewise.controller.leader import Leader, Terms
+from slicewise.controller.loop import Passes, backoff
 from slicewise.controller.observe import Installation, Observer, Sources
-from slicewise.controller.passes import Passes, backoff
 from slicewise.controller.publish import ClusterEvents, Publication
 from slicewise.controller.reconcile import Parts, Reconciler
-from slicewise.controller.wake import WakeQueue
+from slicewise.controller.work_queue import WorkQueue
 from slicewise.manifests.gateway_wish import GatewayInstallation
 from slicewise.pool.plan import plan_invalid, plan_pool
 from slicewise.settings import OperatorSettings
@@ -59,7 +59,7 @@ class Operator:
         self._settings = settings
         self._clock = SystemClock()
         self._cache = Cache()
-        self._queue = WakeQueue(self._clock.monotonic)
+        self._queue = WorkQueue(self._clock.monotonic)
         self._life = WatchLife(self._clock.monotonic)
         self._intake = Intake(self._cache, self._queue, self._life, settings.watch_namespaces)
         self._health = Health(self._clock.monotonic, self._life, self._queue.longest_pass)

@@ -11,7 +11,7 @@ import structlog
 
 from slicewise.clients.kube import ApiError, KubeApi
 from slicewise.clients.resources import EVENTS
-from slicewise.controller.records import PoolEntry
+from slicewise.cluster.records import PoolEntry
 from slicewise.pool.outcome import Event, PoolPlan
 from slicewise.telemetry.events import EventRecorder
 from slicewise.telemetry.metrics import Metrics

@@ -14,11 +14,11 @@ from slicewise.api.v1alpha1 import InferencePool, parse_pool
 from slicewise.clients.clock import Clock
 from slicewise.clients.kube import KubeApi
 from slicewise.clients.resources import POOLS
+from slicewise.cluster.cache import Cache, Key
+from slicewise.cluster.records import Child, PoolEntry
 from slicewise.controller.apply import Applier, ConflictError, Work
-from slicewise.controller.cache import Cache, Key
+from slicewise.controller.diff import Step, compare, superfluous
 from slicewise.controller.observe import Observer
-from slicewise.controller.records import Child, PoolEntry
-from slicewise.controller.steps import Step, compare, superfluous
 from slicewise.pool.observed import ApplyFailure, ObservedPool
 from slicewise.pool.outcome import Event, PoolPlan
 

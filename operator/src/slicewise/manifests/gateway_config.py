@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.gateway import GatewayConfig
+from slicewise.envoy import GatewayConfig
 from slicewise.manifests.metadata import gateway_name, object_meta
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.gateway import EdgeEndpoint, ResponseCache
+from slicewise.envoy import EdgeEndpoint, ResponseCache
 from slicewise.manifests.container import environment, http_probe, locked_down
 from slicewise.manifests.gateway_wish import GatewayWish
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from slicewise.api.v1alpha1.placement import PodPlacement
-from slicewise.gateway import GatewayConfig, GatewayModel
+from slicewise.envoy import GatewayConfig, GatewayModel
 from slicewise.manifests.container import POD_SECURITY
 from slicewise.manifests.shape import plain
 

@@ -1,7 +1,7 @@
 """The gateway that a pool asks for: its routes, limits and place, from the spec and from where the rollout stands. Pure.
 
 Called by `plan_pool`. Which revision gets which share of the requests is decided in `rollout/traffic.py`; Envoy's configuration is
-made in `slicewise.gateway`.
+made in `slicewise.envoy`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from slicewise.api.v1alpha1.gateway import Cors as CorsSpec
 from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.scalars import LARGEST_BODY
-from slicewise.gateway import (
+from slicewise.envoy import (
     CONNECTION_BYTES,
     MAX_CONNECTIONS,
     Backend,

@@ -20,7 +20,7 @@ from slicewise.clients.connection import Connection
 from slicewise.clients.gateways import HttpGateways
 from slicewise.clients.kube import KubeClient, UnreachableError
 from slicewise.clients.workers import HttpWorkers
-from slicewise.gateway.measurement import NoData
+from slicewise.envoy.measurement import NoData
 from slicewise.pool.observed import FetchProgress
 from slicewise.telemetry.metrics import Metrics, Scraped
 

@@ -10,7 +10,7 @@ import pytest
 from builders import make_pool
 from simulation import Simulation
 
-from slicewise.controller.pods import read_pod
+from slicewise.objects.pods import read_pod
 from slicewise.pool.ends import NOT_THE_USER, USER_MENDS
 from slicewise.pool.observed import FetchProgress, ObservedPod
 from slicewise_worker.engine.ends import EndReason

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicewise.gateway.model import MAX_REQUEST_SECONDS, TIMEOUT_HEADER, Timeouts
+from slicewise.envoy.model import MAX_REQUEST_SECONDS, TIMEOUT_HEADER, Timeouts
 from slicewise_worker.http import deadline
 
 PATIENCE = deadline.Patience(default=90, longest=MAX_REQUEST_SECONDS)

@@ -7,9 +7,9 @@ import time
 from builders import pool_object
 
 from slicewise.clients.resources import POOLS, WATCHED
-from slicewise.controller.cache import Cache
+from slicewise.cluster.cache import Cache
 from slicewise.controller.intake import Intake
-from slicewise.controller.wake import WakeQueue
+from slicewise.controller.work_queue import WorkQueue
 from slicewise.telemetry.health import WatchLife
 
 
@@ -20,7 +20,7 @@ def stored_pool(name: str) -> dict[str, object]:
 
 
 def make_intake() -> Intake:
-    return Intake(Cache(), WakeQueue(time.monotonic), WatchLife(time.monotonic), ())
+    return Intake(Cache(), WorkQueue(time.monotonic), WatchLife(time.monotonic), ())
 
 
 def list_nothing_else(intake: Intake) -> None:
@@ -42,7 +42,7 @@ def test_the_cache_is_complete_once_the_last_list_is() -> None:
 
 def test_a_later_list_ends_what_vanished_unseen() -> None:
     cache = Cache()
-    intake = Intake(cache, WakeQueue(time.monotonic), WatchLife(time.monotonic), ())
+    intake = Intake(cache, WorkQueue(time.monotonic), WatchLife(time.monotonic), ())
     intake.item(POOLS.path(), stored_pool("first"))
     intake.listed(POOLS.path(), "9", {"uid-first"})
     assert [name for _, name in cache.existing()] == ["first"]
@@ -51,7 +51,7 @@ def test_a_later_list_ends_what_vanished_unseen() -> None:
 
 
 def test_a_forbidden_namespace_is_not_served_and_holds_up_no_other() -> None:
-    intake = Intake(Cache(), WakeQueue(time.monotonic), WatchLife(time.monotonic), ("open", "closed"))
+    intake = Intake(Cache(), WorkQueue(time.monotonic), WatchLife(time.monotonic), ("open", "closed"))
     for resource in WATCHED:
         for namespace in ("open", "closed") if resource.namespaced else (None,):
             if namespace == "closed":

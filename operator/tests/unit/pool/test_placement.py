@@ -9,7 +9,7 @@ import pytest
 from builders import MIG, make_node, make_observed, make_pod, make_pool
 
 from slicewise.api.v1alpha1.worker import WorkerSpec
-from slicewise.controller.references import named_references
+from slicewise.cluster.references import named_references
 from slicewise.pool.observed import ObservedDeployment, ObservedNode, ObservedRevision, References, Taint
 from slicewise.pool.placement import placed_nodes, read_placement
 from slicewise.pool.plan import plan_pool

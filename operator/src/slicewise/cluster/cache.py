@@ -1,0 +1,279 @@
+"""The cache: everything the watches told, one compact record an object, grouped by pool.
+
+Written by the event handlers and by the answers to our own writes (so a pass reads its writes); read by passes. Each change
+returns the pools that it concerns; an event that says nothing new concerns none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
+from typing import Any, Final
+
+from slicewise.clients.resources import NODES, PODS, POOLS, Resource
+from slicewise.cluster.gateway_pods import read_gateway_pod
+from slicewise.cluster.records import (
+    PoolEntry,
+    is_gateway,
+    is_worker,
+    keep_body,
+    pack,
+    pool_of,
+    read_child,
+    version_of,
+)
+from slicewise.objects.pods import PodRecord, read_node, read_pod
+from slicewise.pool.observed import ObservedNode
+
+Key = tuple[str, str]
+"""Namespace and name of a pool."""
+_REMEMBERED_DELETIONS: Final = 4096
+_REMEMBERED_WRITES: Final = 4096
+
+
+class Cache:
+    """Pools, their children and pods, and nodes."""
+
+    def __init__(self) -> None:
+        self.pools: dict[Key, PoolEntry] = {}
+        self.nodes: dict[str, ObservedNode] = {}
+        self._node_uids: dict[str, tuple[str, int]] = {}
+        self.holdings: Counter[tuple[str, str]] = Counter()
+        """(Node, extended resource) → slices that worker pods of all pools hold there."""
+        self.workers: set[str] = set()
+        """Uids of the worker pods of all pools. Any other pod is somebody else's, whatever its labels say."""
+        self.in_flight = 0
+        """Own writes whose answers are on their way."""
+        self._deleted: dict[str, None] = {}
+        self._written: dict[str, None] = {}
+
+    def ingest_own(self, resource: Resource, body: Mapping[str, Any]) -> None:
+        """Take in the answer to an own write: it holds all that was asked for, and its event will say nothing new."""
+        self.ingest(resource, body, own=True)
+        self._written[body["metadata"]["resourceVersion"]] = None
+        if len(self._written) > _REMEMBERED_WRITES:
+            del self._written[next(iter(self._written))]
+
+    def is_echo(self, resource_version: str) -> bool:
+        """Whether that version came as the answer to an own write, and no event of it was seen yet."""
+        return self._written.pop(resource_version, self) is None
+
+    def ingest(
+        self, resource: Resource, body: Mapping[str, Any], *, deleted: bool = False, own: bool = False
+    ) -> set[Key]:
+        """Take in an object from a watch, a list or an answer. Returns the pools to look at."""
+        if deleted:
+            self._remember_deletion(body["metadata"]["uid"])
+        elif body["metadata"]["uid"] in self._deleted:
+            return set()
+        if resource is NODES:
+            return self._ingest_node(body, deleted)
+        namespace: str = body["metadata"]["namespace"]
+        name = body["metadata"]["name"] if resource is POOLS else pool_of(body)
+        if name is None:
+            return set()
+        if resource is PODS and not is_gateway(body, name) and not is_worker(body, name):
+            deleted = True  # somebody else's, or no more ours: for this cache it is not there
+        entry = self.pools.get((namespace, name))
+        if entry is None:
+            if deleted:
+                return set()
+            entry = self.pools[namespace, name] = PoolEntry(namespace, name)
+        if resource is POOLS:
+            changed = _ingest_pool(entry, body, deleted)
+        elif resource is PODS:
+            of_gateway = is_gateway(body, name)
+            # Of both, for what is no more ours does not say which it was.
+            left = _ingest_gateway_pod(entry, body, deleted or not of_gateway)
+            changed = self._ingest_pod(entry, body, deleted or of_gateway) or left
+        else:
+            changed = _ingest_child(entry, resource, body, deleted, own)
+        self._drop_if_empty(entry)
+        return {entry.key} if changed else set()
+
+    def retain(self, resource: Resource, namespace: str | None, version: int, uids: Set[str]) -> set[Key]:
+        """Forget what a complete list at `version` no longer has. `namespace` None: the list was of all."""
+        touched: set[Key] = set()
+        if resource is NODES:
+            for name, (uid, seen) in list(self._node_uids.items()):
+                if uid not in uids and seen <= version:
+                    touched |= self._ingest_node({"metadata": {"name": name, "uid": uid}}, deleted=True)
+            return touched
+        for entry in list(self.pools.values()):
+            if namespace is not None and entry.namespace != namespace:
+                continue
+            if self._retain(entry, resource, version, uids):
+                touched.add(entry.key)
+                self._drop_if_empty(entry)
+        return touched
+
+    def existing(self) -> Iterable[Key]:
+        """Return the pools that exist."""
+        return [key for key, entry in self.pools.items() if entry.uid]
+
+    def _retain(self, entry: PoolEntry, resource: Resource, version: int, uids: Set[str]) -> bool:
+        if resource is POOLS:
+            gone = entry.uid and entry.uid not in uids and entry.version <= version
+            return bool(gone) and _ingest_pool(entry, {"metadata": {"uid": entry.uid}}, deleted=True)
+        if resource is PODS:
+            ended = [uid for uid, pod in entry.pods.items() if uid not in uids and pod.version <= version]
+            for uid in ended:
+                self._count(entry.pods.pop(uid), -1)
+            left = [uid for uid, pod in entry.gateway_pods.items() if uid not in uids and pod.version <= version]
+            for uid in left:
+                del entry.gateway_pods[uid]
+            return bool(ended or left)
+        kept = [c for c in entry.children if c.resource is not resource or c.uid in uids or c.version > version]
+        changed = len(kept) != len(entry.children)
+        entry.children = kept
+        return changed
+
+    def _remember_deletion(self, uid: str) -> None:
+        """An answer to an own write may come in after the event that the object is gone; it must not bring it back."""
+        self._deleted[uid] = None
+        if len(self._deleted) > _REMEMBERED_DELETIONS:
+            del self._deleted[next(iter(self._deleted))]
+
+    def _ingest_pod(self, entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bool:
+        uid = body["metadata"]["uid"]
+        before = entry.pods.get(uid)
+        changed = _ingest_pod(entry, body, deleted)
+        after = entry.pods.get(uid)
+        if before is not after:
+            self._count(before, -1)
+            self._count(after, 1)
+        return changed
+
+    def _count(self, pod: PodRecord | None, step: int) -> None:
+        if pod is None:
+            return
+        if step > 0:
+            self.workers.add(pod.observed.uid)
+        else:
+            self.workers.discard(pod.observed.uid)
+        if pod.observed.holds_slice and pod.observed.resource is not None:
+            place = (str(pod.observed.node), pod.observed.resource)
+            self.holdings[place] += step
+            if not self.holdings[place]:
+                del self.holdings[place]
+
+    def _drop_if_empty(self, entry: PoolEntry) -> None:
+        if not (entry.uid or entry.children or entry.pods or entry.gateway_pods):
+            self.pools.pop(entry.key, None)
+
+    def _ingest_node(self, body: Mapping[str, Any], deleted: bool) -> set[Key]:
+        name, uid = body["metadata"]["name"], body["metadata"]["uid"]
+        known_uid, known_version = self._node_uids.get(name, ("", 0))
+        before = self.nodes.get(name)
+        if deleted:
+            if known_uid != uid:
+                return set()
+            del self.nodes[name], self._node_uids[name]
+            return self._concerned(before, None)
+        if uid == known_uid and version_of(body) <= known_version:
+            return set()
+        after = read_node(body)
+        self._node_uids[name] = (uid, version_of(body))
+        self.nodes[name] = after
+        return set() if before == after else self._concerned(before, after)
+
+    def _concerned(self, before: ObservedNode | None, after: ObservedNode | None) -> set[Key]:
+        """Pools that a change of a node may matter to: they wait, or have a pod there, or take slices offered there."""
+        offered = {resource for node in (before, after) if node is not None for resource in node.allocatable}
+        name = (after or before or ObservedNode("", "")).name
+        return {
+            entry.key
+            for entry in self.pools.values()
+            if entry.uid
+            and (
+                not entry.satisfied
+                or entry.resource is None
+                or entry.resource in offered
+                or any(pod.observed.node == name for pod in entry.pods.values())
+                or any(pod.node == name for pod in entry.gateway_pods.values())
+            )
+        }
+
+
+def _ingest_pool(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bool:
+    uid, version = body["metadata"]["uid"], version_of(body)
+    if deleted:
+        if entry.uid != uid:
+            return False
+        entry.uid, entry.version, entry.body, entry.deleting = "", 0, b"", False
+        entry.failures = ()
+        return True
+    if entry.uid and version <= entry.version:
+        return False
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    fresh = entry.uid != uid
+    if fresh:
+        entry.failures, entry.satisfied, entry.looked_at = (), False, -1e9
+    entry.uid, entry.version = _known_text(entry, uid), version
+    entry.deleting = "deletionTimestamp" in metadata
+    entry.body = pack({**body, "metadata": metadata}, "pool")
+    return True
+
+
+def _ingest_pod(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bool:
+    uid, version = body["metadata"]["uid"], version_of(body)
+    known = entry.pods.get(uid)
+    if deleted:
+        return entry.pods.pop(uid, None) is not None
+    if known is not None and version <= known.version:
+        return False
+    record = read_pod(body, version)
+    if known is not None:
+        record.progress, record.info, record.info_of = known.progress, known.info, known.info_of
+        if known.container == record.container:
+            record.info_tries, record.info_due = known.info_tries, known.info_due
+    entry.pods[uid] = record
+    return known is None or (
+        known.observed != record.observed or known.fetching != record.fetching or known.container != record.container
+    )
+
+
+def _ingest_gateway_pod(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bool:
+    uid, version = body["metadata"]["uid"], version_of(body)
+    known = entry.gateway_pods.get(uid)
+    if deleted:
+        return entry.gateway_pods.pop(uid, None) is not None
+    if known is not None and version <= known.version:
+        return False
+    record = entry.gateway_pods[uid] = read_gateway_pod(body, version, known)
+    return known is None or known.observed != record.observed or known.container != record.container
+
+
+def _ingest_child(entry: PoolEntry, resource: Resource, body: Mapping[str, Any], deleted: bool, own: bool) -> bool:
+    uid = body["metadata"]["uid"]
+    known = entry.child(resource, body["metadata"]["name"])
+    if deleted:
+        if known is None or known.uid != uid:
+            return False
+        entry.children.remove(known)
+        return True
+    if known is not None and version_of(body) <= known.version:
+        if own and version_of(body) == known.version:
+            known.verified, known.body = True, None
+        return False
+    record = read_child(resource, body)
+    record.owner = _known_text(entry, record.owner) if record.owner else None
+    same = known is not None and known.uid == uid and known.fingerprint == record.fingerprint
+    record.verified = own or (known is not None and known.verified and same)
+    if not record.verified:
+        keep_body(record, body)
+    if known is None:
+        entry.children.append(record)
+        return True
+    entry.children[entry.children.index(known)] = record
+    return (
+        known.fingerprint != record.fingerprint
+        or known.facts != record.facts
+        or known.terminating != record.terminating
+        or known.uid != record.uid
+    )
+
+
+def _known_text(entry: PoolEntry, uid: str) -> str:
+    """Return the copy of a pool's uid that its records hold already: one string instead of one a child."""
+    return next((child.owner for child in entry.children if child.owner is not None and child.owner == uid), uid)

@@ -1,0 +1,214 @@
+"""RDS and RTDS: which paths there are, how a request is tried, and each revision's share.
+
+The shares are runtime values in a file of their own: a change of one closes no connection and touches nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from slicewise.envoy.browsers import cors_policy
+from slicewise.envoy.discovery import ROUTES, RUNTIME, TYPE, Json, response, seconds, typed
+from slicewise.envoy.model import (
+    CACHE_HEADER,
+    EDGE_CLUSTER,
+    NOT_STARTED_HEADER,
+    REVISION_HEADER,
+    TIMEOUT_HEADER,
+    WORKER_HEALTHY_HEADER,
+    GatewayModel,
+    RevisionRoute,
+    cluster_name,
+)
+
+ROUTE_NAME: Final = "pool"
+INTERNAL_ROUTE_NAME: Final = "internal"
+RUNTIME_LAYER: Final = "weights"
+WEIGHT_PREFIX: Final = "slicewise.weight"
+ANSWERS_PREFIX: Final = "slicewise.answers"
+TTL_KEY: Final = "slicewise.cache.ttl_seconds"
+HOLD_KEY: Final = "slicewise.hold.seconds"
+_MAX_HOLD_SECONDS: Final = 60.0
+
+_ANSWERS: Final = ("/v1/chat/completions", "/v1/completions")
+_NOT_BEGUN: Final = "connect-failure,refused-stream,reset-before-request,retriable-headers"
+RETRY_ON: Final = f"{_NOT_BEGUN},reset"
+"""`reset`: the worker died with the request and before its first byte. Envoy counts its own time-out for it neither as
+this nor as any other of them, and retries nothing of which the client has seen a byte."""
+_RETRIED_BYTES: Final = 1 << 20
+_ATTEMPT: Final = "x-envoy-attempt-count"
+BODY_FILTER: Final = "envoy.filters.http.buffer"
+_BODY_OF_ROUTE: Final = f"{TYPE}/envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
+_NO_BODY: Final = {BODY_FILTER: {"@type": _BODY_OF_ROUTE, "disabled": True}}
+
+
+def build_rds(model: GatewayModel) -> Json:
+    """Return the routes. What is not listed is unknown to clients: `/metrics` and the like of workers stay inside."""
+    routes = [_not_ascii(), *_skip_cache(model), *_answers(model)]
+    routes.append({"match": {"path": "/v1/models"}, **_to_workers(model)})
+    routes.append({"match": {"prefix": "/v1/models/"}, **_to_workers(model)})
+    found = _routes(model, ROUTE_NAME, routes, {"include_request_attempt_count": True, **cors_policy(model.cors)})
+    # What a client sends under this name is gone by now.
+    limit = _timeout(model, "OVERWRITE_IF_EXISTS_OR_ADD")
+    return response(
+        ROUTES, [{**found, **limit, "response_headers_to_remove": [NOT_STARTED_HEADER, WORKER_HEALTHY_HEADER]}]
+    )
+
+
+def build_internal_rds(model: GatewayModel) -> Json:
+    """Return the routes of what the edge sends on: to workers by weight. The edge is told what was not begun."""
+    # A worker may have died of it already: then one more may have it, and no third.
+    tried = {"name": _ATTEMPT, "string_match": {"safe_regex": {"regex": "[2-9]"}}}
+    routes = [
+        {"match": {"path": path, "headers": [tried]}, **_to_workers(model, _retry_policy(_NOT_BEGUN))}
+        for path in _ANSWERS
+    ]
+    routes += [{"match": {"path": path}, **_to_workers(model)} for path in _ANSWERS]
+    routes.append({"match": {"path": "/readyz"}, "direct_response": {"status": 200}})
+    # The edge says how much is left of it after a wait.
+    limit = _timeout(model, "ADD_IF_ABSENT")
+    # So the hold knows of a request that came through the cache whether a worker has had it.
+    found = _routes(model, INTERNAL_ROUTE_NAME, routes, {"include_request_attempt_count": True})
+    return response(ROUTES, [{**found, **limit}])
+
+
+def build_rtds(model: GatewayModel) -> Json:
+    """Return each revision's weight as a runtime value, and beside them, in the same moment, what the edge goes by."""
+    layer: Json = {f"{WEIGHT_PREFIX}.{cluster_name(route.revision)}": route.weight for route in model.routes}
+    if model.edge is not None:
+        # The rest is for the answer: Envoy's time-out counts both together.
+        layer[HOLD_KEY] = round(min(_MAX_HOLD_SECONDS, model.timeouts.gateway * 2 / 3), 3)
+    if model.cache is not None:
+        layer |= {f"{ANSWERS_PREFIX}.{cluster_name(route.revision)}": route.answers for route in model.routes}
+        layer[TTL_KEY] = model.cache.ttl_seconds
+    return response(RUNTIME, [{"name": RUNTIME_LAYER, "layer": layer}])
+
+
+def _not_ascii() -> Json:
+    """Refuse a path or query with other bytes than HTTP allows: Envoy lets them in, and what is behind it does not."""
+    written = {"name": ":path", "string_match": {"safe_regex": {"regex": "[!-~]*"}}, "invert_match": True}
+    return {
+        "match": {"prefix": "/", "headers": [written]},
+        "direct_response": {"status": 400},
+        "typed_per_filter_config": dict(_NO_BODY),
+    }
+
+
+def _routes(model: GatewayModel, name: str, routes: list[Json], more: Json) -> Json:
+    """Return a route table. `more`: of its one virtual host.
+
+    The bound of bodies is here and not in the listener, so that a change of it closes no connection.
+    """
+    routes.append(
+        {"match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": dict(_NO_BODY)}
+    )
+    per_filter = {
+        BODY_FILTER: {"@type": _BODY_OF_ROUTE, "buffer": {"max_request_bytes": model.max_body_bytes}},
+        **more.pop("typed_per_filter_config", {}),
+    }
+    host = {"name": "pool", "domains": ["*"], "routes": routes, "typed_per_filter_config": per_filter, **more}
+    return {"name": name, "virtual_hosts": [host]}
+
+
+def _timeout(model: GatewayModel, action: str) -> Json:
+    header = {"key": TIMEOUT_HEADER, "value": str(round(model.timeouts.worker * 1000))}
+    return {"request_headers_to_add": [{"header": header, "append_action": action}]}
+
+
+def _answers(model: GatewayModel) -> list[Json]:
+    action = _to_workers(model) if model.cache is None else _to_edge(model)
+    return [{"match": {"path": path}, **action} for path in _ANSWERS]
+
+
+def _skip_cache(model: GatewayModel) -> list[Json]:
+    """A client that wants no cached answer does not pass the edge."""
+    if model.cache is None:
+        return []
+    wish = {"name": CACHE_HEADER, "string_match": {"exact": "bypass"}}
+    said = {"header": {"key": CACHE_HEADER, "value": "bypass"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return [
+        {"match": {"path": path, "headers": [wish]}, **_to_workers(model), "response_headers_to_add": [said]}
+        for path in _ANSWERS
+    ]
+
+
+def _to_edge(model: GatewayModel) -> Json:
+    """To the edge; where it is gone, at once to the workers, by the way that the edge takes."""
+    return {
+        "route": {
+            "cluster": EDGE_CLUSTER,
+            "timeout": seconds(model.timeouts.gateway),
+            "idle_timeout": seconds(model.timeouts.gateway + 5),
+            "retry_policy": {
+                "retry_on": "connect-failure,refused-stream,reset-before-request,reset",
+                "num_retries": 1,
+                "retry_priority": typed(
+                    "envoy.retry_priorities.previous_priorities",
+                    "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+                    update_frequency=1,
+                ),
+            },
+        },
+        "request_body_buffer_limit": _retried_bytes(model),
+    }
+
+
+def _to_workers(model: GatewayModel, retries: Json | None = None) -> Json:
+    ordered = sorted(model.routes, key=lambda route: route.revision)
+    stable = model.routes[0].revision
+    return {
+        "route": {
+            "weighted_clusters": {
+                "runtime_key_prefix": WEIGHT_PREFIX,
+                "clusters": [_weighted(route, default=route.revision == stable) for route in ordered],
+            },
+            # From the last byte of the request to the last byte of the answer, with all tries.
+            "timeout": seconds(model.timeouts.gateway),
+            "idle_timeout": seconds(model.timeouts.gateway + 5),
+            "retry_policy": retries or _retry_policy(RETRY_ON),
+        },
+        "request_body_buffer_limit": _retried_bytes(model),
+    }
+
+
+def _retried_bytes(model: GatewayModel) -> int:
+    """Return up to which size a body is held while it is answered: one that is not cannot be sent a second time.
+
+    With all of the largest bodies held, a few dozen requests that run would fill the heap.
+    """
+    return min(model.max_body_bytes, _RETRIED_BYTES)
+
+
+def _weighted(route: RevisionRoute, *, default: bool) -> Json:
+    return {
+        "name": cluster_name(route.revision),
+        # What holds where the file of weights has none.
+        "weight": 1 if default else 0,
+        "response_headers_to_add": [
+            {
+                # That of the endpoint; the edge has none, and passes on that of the worker who answered.
+                "header": {"key": REVISION_HEADER, "value": "%UPSTREAM_METADATA(slicewise:revision)%"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+        ],
+    }
+
+
+def _retry_policy(retry_on: str) -> Json:
+    return {
+        "retry_on": retry_on,
+        # A request that kills workers kills two and no more. Envoy has one number for all reasons.
+        "num_retries": 1,
+        "retriable_headers": [{"name": NOT_STARTED_HEADER, "present_match": True}],
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                },
+            }
+        ],
+        # The choice is drawn anew each time; with two workers, five draws would give the same one in every thirtieth case.
+        "host_selection_retry_max_attempts": 20,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+    }

@@ -1,0 +1,83 @@
+"""Why a claim has no volume, from the Events about it: trouble is told, an ordinary wait is not, and what is read is bounded."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from slicewise.cluster.references import NEWS_SECONDS, PATIENCE_SECONDS, read_claim_events
+
+NOW = 1_800_000_000.0
+REFUSED = 'failed to provision volume with StorageClass "local": only supports ReadWriteOnce access modes'
+
+
+def stamp(seconds_ago: float) -> str:
+    return datetime.fromtimestamp(NOW - seconds_ago, UTC).isoformat().replace("+00:00", "Z")
+
+
+def event(
+    kind: str, reason: str, message: str = "words", *, ago: float = 5, first: float | None = None
+) -> dict[str, Any]:
+    since = ago if first is None else first
+    return {
+        "type": kind,
+        "reason": reason,
+        "message": message,
+        "firstTimestamp": stamp(since),
+        "lastTimestamp": stamp(ago),
+        "eventTime": None,
+    }
+
+
+@pytest.mark.parametrize("reason", ["WaitForFirstConsumer", "WaitForPodScheduled", "Provisioning"])
+def test_a_claim_that_only_waits_for_its_pod_is_in_no_trouble(reason: str) -> None:
+    assert read_claim_events("weights", [event("Normal", reason)], NOW) is None
+    assert read_claim_events("weights", [], NOW) is None
+
+
+def test_a_failure_is_told_before_what_the_cluster_says_again_and_again() -> None:
+    events = [
+        event("Normal", "ExternalProvisioning", "Waiting for a volume to be created", ago=1),
+        event("Warning", "ProvisioningFailed", REFUSED, ago=30),
+        event("Normal", "WaitForFirstConsumer", ago=0),
+    ]
+    told = read_claim_events("weights", events, NOW)
+    assert told is not None
+    assert (told.name, told.reason, told.message, told.overdue) == ("weights", "ProvisioningFailed", REFUSED, False)
+
+
+def test_the_newest_failure_counts_and_one_that_is_not_said_any_more_does_not() -> None:
+    old, new = (
+        event("Warning", "ProvisioningFailed", "old", ago=400),
+        event("Warning", "ProvisioningFailed", "new", ago=9),
+    )
+    told = read_claim_events("weights", [old, new], NOW)
+    assert told is not None
+    assert told.message == "new"
+    assert read_claim_events("weights", [event("Warning", "ProvisioningFailed", ago=NEWS_SECONDS)], NOW) is None
+
+
+@pytest.mark.parametrize(("first", "overdue"), [(PATIENCE_SECONDS - 1, False), (PATIENCE_SECONDS + 1, True)])
+def test_a_provisioner_that_has_been_silent_for_minutes_is_told_as_that(first: float, overdue: bool) -> None:
+    told = read_claim_events("weights", [event("Normal", "ExternalProvisioning", first=first)], NOW)
+    assert told is not None
+    assert told.overdue is overdue
+
+
+def test_events_of_the_newer_form_are_read_too_and_words_are_bounded() -> None:
+    body = {
+        "type": "Warning",
+        "reason": "Not A Word!",
+        "message": "x\n" * 5000,
+        "firstTimestamp": None,
+        "lastTimestamp": None,
+        "eventTime": stamp(300),
+        "series": {"count": 2, "lastObservedTime": stamp(3)},
+    }
+    told = read_claim_events("weights", [body], NOW)
+    assert told is not None
+    assert told.reason == "Unknown"
+    assert len(told.message) <= 512
+    assert "\n" not in told.message

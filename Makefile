@@ -27,11 +27,11 @@ lint: sync ## ruff, mypy, the import contracts, and shellcheck and go vet where 
 format: sync ## let ruff put imports, lines and quotes in order
 	@ruff check --fix-only --quiet . && ruff format --quiet .
 
-generate: sync ## write what is made from the models: CRD, chart values and schema, reference page
-	@python operator/tools/generate.py && python charts/tools/chart_files.py && python cli/tools/reference.py && python argocd/tools/values.py
+generate: sync ## write what is made from the code: CRD, chart values and schema, reference pages
+	@python operator/tools/generate.py && python charts/tools/chart_files.py && python cli/tools/reference.py && python argocd/tools/values.py && python docs/tools/write_pages.py
 
 check-generated: sync ## fail where a generated file is not what the models say
-	@python operator/tools/generate.py --check && python charts/tools/chart_files.py --check && python cli/tools/reference.py --check && python argocd/tools/values.py --check
+	@python operator/tools/generate.py --check && python charts/tools/chart_files.py --check && python cli/tools/reference.py --check && python argocd/tools/values.py --check && python docs/tools/write_pages.py --check
 
 lock: ## write locks/*.txt anew from the pyproject.toml files (hashes, no addresses)
 	@images/lock.sh
@@ -46,7 +46,7 @@ test-changed: sync tools models ## what a change can affect, without stories (SI
 	@tests=$$(python e2e/affected.py --since "$(or $(SINCE),HEAD)"); [ -z "$$tests" ] || pytest $$tests $(PYTEST_ARGS)
 
 test-unit: sync ## what needs no server (< 1 min)
-	@pytest operator/tests/unit charts/tests cli/tests/unit argocd/tests -m "not apiserver" $(PYTEST_ARGS)
+	@pytest operator/tests/unit charts/tests cli/tests/unit argocd/tests docs/tests -m "not apiserver" $(PYTEST_ARGS)
 
 test-apiserver: sync tools ## rules, server-side apply and passes on a real API server
 	@pytest operator/tests/apiserver operator/tests/wiring charts/tests/test_install.py $(PYTEST_ARGS)

@@ -24,7 +24,7 @@ BY_FOLDER = {
     "charts/": ("charts/tests",),
     "crds/": ("operator/tests/apiserver", "operator/tests/unit/api"),
     "argocd/": ("argocd/tests",),
-    "docs/": ("cli/tests/unit/test_docs.py", "operator/tests/unit/layout", "operator/tests/unit/api"),
+    "docs/": ("cli/tests/unit/test_docs.py", "operator/tests/unit/layout", "operator/tests/unit/api", "docs/tests"),
     "docs/examples/": ("operator/tests/apiserver",),
     "worker-image/models/": ("worker-image/tests",),
 }

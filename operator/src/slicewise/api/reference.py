@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from slicewise.api.v1alpha1.conditions import CONDITIONS
 from slicewise.api.v1alpha1.help import HELP
 from slicewise.api.v1alpha1.reasons import Reason
 
+_DEFAULT: Final = re.compile(r" ?Default: (.+?)\.(?= |$)")
+"""How a description says a default that depends on something else; the page has it in the column of defaults."""
 _HEAD: Final = """<!-- Made by `make generate` from operator/src/slicewise/api. Do not edit. -->
 
 # InferencePool
@@ -62,10 +65,9 @@ def _object_section(path: str, node: Mapping[str, Any]) -> str:
         lines += [_cell(node["description"]), ""]
     lines += ["| field | type | default | allowed | |", "|---|---|---|---|---|"]
     for name, child in node["properties"].items():
-        needed = "required" if name in node.get("required", ()) else _default(child)
-        lines.append(
-            f"| `{name}` | {_type(child)} | {needed} | {_bounds(child)} | {_cell(child.get('description', ''))} |"
-        )
+        needed = "required" if name in node.get("required", ()) else _default(child, written=path.startswith("spec"))
+        text = _cell(_DEFAULT.sub("", child.get("description", "")).strip())
+        lines.append(f"| `{name}` | {_type(child)} | {needed} | {_bounds(child)} | {text} |")
     for text in _rule_texts(node):
         lines += ["", f"Rule: {text}."]
     return "\n".join([*lines, ""])
@@ -81,9 +83,12 @@ def _type(node: Mapping[str, Any]) -> str:
     return str(node.get("format") if node.get("format") == "date-time" else node["type"])
 
 
-def _default(node: Mapping[str, Any]) -> str:
+def _default(node: Mapping[str, Any], *, written: bool) -> str:
+    """Return the default of a field; `written`: a user may write it, so that none is worth a word."""
     if "default" not in node:
-        return ""
+        said = _DEFAULT.search(node.get("description", ""))
+        without = "none" if written and "properties" not in node else ""
+        return _cell(said[1]) if said else without
     value = node["default"]
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

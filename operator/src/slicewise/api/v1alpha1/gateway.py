@@ -1,4 +1,4 @@
-"""`spec.gateway`: the door in front of the workers."""
+"""`spec.gateway`: the gateway in front of the workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GatewayLimits(ApiModel):
 
 
 class ResponseCache(ApiModel):
-    """Answers to deterministic requests (temperature 0, or asked for) that are given again."""
+    """Stored answers to deterministic requests (temperature 0, or by request header)."""
 
     ttl: Minutes = "60s"
     """How long an answer is kept, as a duration."""
@@ -46,8 +46,8 @@ class Cors(ApiModel):
 
 
 class GatewaySpec(PodPlacement):
-    """The door in front of the workers: every pool has one, also without this field. How its pods look (`resources` are Envoy's) goes
-    over the installation's `gateway` values; a change of that replaces them one by one."""
+    """The gateway in front of the workers: every pool has one, also without this field. What it says of pods (`resources` are Envoy's)
+    goes over the installation's `gateway` values; a change of that replaces the pods one by one."""
 
     replicas: Annotated[WholeNumber, Field(ge=1, le=20)] = 1
     """Gateway pods. One is the default, for each takes about 135 MiB, also before a pool that is idle: when its node is lost, another one

@@ -71,7 +71,7 @@ class CanarySpec(ApiModel):
     ) = None
     """Weights in rising order; 100 follows the last. Default: 5 per cent for 60s."""
     p95: Milliseconds | None = None
-    """Requests slower than this may be 5 % of all."""
+    """Up to 5 % of the requests may be slower than this. Default: latency is not judged."""
     max_errors: SmallPercent = "1%"
     """Share of requests that may fail."""
     confidence: Confidence = "99%"
@@ -79,17 +79,17 @@ class CanarySpec(ApiModel):
     tolerance: Annotated[Number, Field(ge=1, le=10)] = 2.0
     """Promote once "this many times as bad as allowed" is ruled out; 1 proves the limit itself."""
     min_samples: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 60
-    """Requests below which there is no verdict."""
+    """Requests of the canary before it can pass."""
     grow: Flag = True
-    """Whether an undecided window doubles the canary's share, up to what its workers can carry."""
+    """If true, an undecided window doubles the canary's share, up to its share of the ready workers."""
     deadline: Hours = "60m"
     """When `onUndecided` applies, as a duration."""
     on_undecided: OnUndecided = OnUndecided.HOLD
     """What happens at the deadline: `Hold`, `Promote` or `Abort`."""
     rule: GateRule = GateRule.SEQUENTIAL
-    """`Sequential`: the test that may be looked at after every request; `Plain`: over the limit in the window."""
+    """`Sequential`: tests that decide as soon as the requests prove enough; `Plain`: over the limit at the end of the window."""
     compare_with_stable: Flag = True
-    """Whether a breach that the stable revision shares is no reason to abort."""
+    """If true, a breach that the stable revision also shows does not abort."""
 
 
 class RolloutSpec(ApiModel):

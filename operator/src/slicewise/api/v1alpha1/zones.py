@@ -38,5 +38,5 @@ class ZonesSpec(ApiModel):
     """Zones to use. Default: the zones of the nodes that offer the slice."""
     min_available: Annotated[WholeNumber, Field(ge=0, le=1000)] | None = None
     """The floor: ready workers that each zone keeps through drains, rollouts and scaling. Set, it binds in each zone,
-    and the pool has at least this many times the number of zones unless it is scaled to 0. Not set: one worker in
-    each zone that has any."""
+    and the pool has at least this many times the number of zones unless it is scaled to 0. Default: one worker in each zone
+    that has any."""

@@ -1,0 +1,118 @@
+"""docs/reference/metrics.md: every metric, read from the registries that the programs serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+
+from slicewise.envoy.measurement import STATS_FILTER
+from slicewise.settings import OperatorSettings
+from slicewise.telemetry.metrics import Metrics, Scraped
+from slicewise_gateway.agent.metrics import AgentMetrics
+from slicewise_gateway.edge.metrics import EdgeMetrics
+from slicewise_gateway.settings import EdgeSettings, GatewaySettings
+from slicewise_worker.engine.report import Progress
+from slicewise_worker.health.metrics import WorkerMetrics
+from slicewise_worker.settings import WorkerSettings
+from slicewise_worker.weights.progress import Progress as Fetched
+from slicewise_worker.weights.progress import _registry as fetch_registry
+from slicewise_worker.weights.settings import FetchSettings
+
+_OURS: Final = "slicewise_"
+_HEAD: Final = """# Metrics
+
+All are in the text format of Prometheus. A counter's name ends in `_total`; a histogram has `_bucket`, `_sum` and `_count`.
+Operator and workers also serve `process_…` metrics. The chart's values `prometheus.serviceMonitor`, `prometheus.podMonitor`
+and `prometheus.gatewayMonitor` let Prometheus scrape them, `networkPolicy.metricsFrom` says who may connect, and
+[alerts](../alerts.md) are built on them.
+"""
+_ENVOY: Final = """## Envoy (port 9090 of gateway pods, `/stats/prometheus`)
+
+Envoy's own statistics, with the prefix `envoy_`
+([list](https://www.envoyproxy.io/docs/envoy/latest/configuration/upstream/cluster_manager/cluster_stats)). The cluster of a
+revision is `rev-REVISION`. The gate judges a canary by the statistics whose name in Envoy matches:
+
+```
+{filter}
+```
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric as it is served."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+
+def programs() -> dict[str, tuple[Metric, ...]]:
+    """Return heading → the metrics of that program."""
+    return {
+        f"Operator (port {_port(OperatorSettings, 'port')}, `/metrics`)": tuple(_operator()),
+        f"Worker (port {_port(WorkerSettings, 'port')}, `/metrics`)": tuple(_worker()),
+        f"Download of weights (port {_port(FetchSettings, 'port')}, `/metrics`)": tuple(_of(fetch_registry(Fetched()))),
+        f"Gateway's agent (port {_port(GatewaySettings, 'port')}, `/metrics`)": tuple(_of(AgentMetrics().registry)),
+        f"Gateway's edge (port {_port(EdgeSettings, 'metrics_port')}, `/metrics`)": tuple(_of(EdgeMetrics().registry)),
+    }
+
+
+def _port(settings: Any, field: str) -> int:
+    return int(settings.model_fields[field].default)
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    parts = [_HEAD]
+    for heading, metrics in programs().items():
+        rows = [f"| `{item.name}` | {item.kind} | {_labels(item)} | {item.text} |" for item in metrics]
+        parts.append("\n".join([f"## {heading}", "", "| metric | type | labels | |", "|---|---|---|---|", *rows, ""]))
+    parts.append(_ENVOY.format(filter=STATS_FILTER))
+    return "\n".join(parts)
+
+
+def _labels(metric: Metric) -> str:
+    return ", ".join(f"`{label}`" for label in metric.labels)
+
+
+def _operator() -> Iterator[Metric]:
+    metrics = Metrics()
+    one = Scraped(
+        pools=lambda: {"reason": 1},
+        fetches=lambda: [("namespace", "pool", 1, 2)],
+        watch_silence=lambda: {"collection": 1.0},
+        waiting=lambda: 0,
+        running=lambda: 0,
+    )
+    metrics.scrape_from(one)
+    return _of(metrics.registry)
+
+
+def _worker() -> Iterator[Metric]:
+    metrics = WorkerMetrics()
+    idle = Progress(steps=0, busy=False, since=0.0, failed=None, running=0, waiting=0, cached_tokens=0)
+    metrics.watch(lambda: idle, 1)
+    return _of(metrics.registry)
+
+
+def _of(registry: CollectorRegistry) -> Iterator[Metric]:
+    """Yield what a registry serves. prometheus_client has no public way to the labels of a metric without samples."""
+    for collector in registry._collector_to_names:
+        labels: Any = getattr(collector, "_labelnames", None)
+        for family in collector.collect():
+            if not family.name.startswith(_OURS):
+                continue
+            seen = labels if labels is not None else _labels_of(family.samples)
+            suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+            yield Metric(
+                f"{family.name}{suffix}", family.type, tuple(seen), f"{family.documentation.removesuffix('.')}."
+            )
+
+
+def _labels_of(samples: Any) -> list[str]:
+    return sorted({label for sample in samples for label in sample.labels})

@@ -1,8 +1,14 @@
-"""Entry point of `kubectl slicewise`. Exit codes: 0 done, 1 it could not be done, 2 it was not understood."""
+"""Entry points: `kubectl slicewise` (`main`), and what kubectl runs to complete it (`complete`).
+
+Exit codes: 0 done, 1 it could not be done, 2 it was not understood.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import shlex
 import sys
 from typing import Final, NoReturn
 
@@ -29,6 +35,28 @@ def main() -> NoReturn:
         # Whoever read has had enough; without this, Python complains once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    sys.exit(0)
+
+
+def complete() -> NoReturn:
+    """Print what may come next and exit.
+
+    Arguments: the words after the plugin's name, the last one as far as it is typed. Prints one completion a line and then `:4`,
+    cobra's word for "these, and no file names".
+    """
+    from slicewise_cli.app import app  # noqa: PLC0415 - what it imports takes a moment
+
+    words = sys.argv[1:] or [""]
+    os.environ |= {
+        COMPLETION: "complete_bash",
+        "COMP_WORDS": shlex.join([PROGRAM, *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    found = io.StringIO()
+    with contextlib.redirect_stdout(found), contextlib.suppress(SystemExit):
+        app(prog_name=PROGRAM)
+    lines = [line for line in found.getvalue().splitlines() if line]
+    sys.stdout.write("\n".join([*lines, ":4"]) + "\n")
     sys.exit(0)
 
 

@@ -6,11 +6,13 @@ from typing import Final
 
 import typer
 
-from slicewise.pool.rollout.request import Action
-from slicewise_cli.commands.power import gate_power
-from slicewise_cli.commands.revisions import history, undo
-from slicewise_cli.commands.show import explain, get, slices
-from slicewise_cli.commands.steer import steering
+from slicewise_cli.commands.explain import explain
+from slicewise_cli.commands.gate_power import gate_power
+from slicewise_cli.commands.get import get
+from slicewise_cli.commands.history import history
+from slicewise_cli.commands.slices import slices
+from slicewise_cli.commands.steer import ACTIONS, steering
+from slicewise_cli.commands.undo import undo
 
 app: Final = typer.Typer(
     name="kubectl-slicewise",
@@ -23,8 +25,8 @@ app: Final = typer.Typer(
 
 app.command("get")(get)
 app.command("explain")(explain)
-for _action in Action:
-    app.command(_action.value)(steering(_action))
+for _action in ACTIONS:
+    app.command(_action)(steering(_action))
 app.command("history")(history)
 app.command("undo")(undo)
 app.command("slices")(slices)

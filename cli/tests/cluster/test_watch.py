@@ -22,8 +22,8 @@ from servers.control_plane import ApiServer, wait_until
 from slicewise.clients.connection import connect, open_session
 from slicewise.clients.kube import KubeClient
 from slicewise.clients.resources import POOLS
-from slicewise_cli.kube.target import Cluster
-from slicewise_cli.kube.watch import Seen, Sight, follow
+from slicewise_cli.follow import Seen, Sight, follow
+from slicewise_cli.kube import Cluster
 
 pytestmark = pytest.mark.apiserver
 

@@ -12,8 +12,9 @@ from judged import LIMITS, wanted
 from rich.console import Console
 from simulation import OTHER, Simulation, changed
 
-from slicewise_cli.render.pool import change_line, pool_row, pool_tree
+from slicewise_cli.tables import renderable
 from slicewise_cli.view.pool import read_pool
+from slicewise_cli.view.tree import change_line, pool_row, pool_tree
 
 
 def shown(run: Simulation) -> str:
@@ -21,8 +22,8 @@ def shown(run: Simulation) -> str:
     body = run.pool.model_dump(by_alias=True, exclude_none=True, mode="json")
     pool = read_pool({**body, "status": run.status}, [])
     console = Console(file=io.StringIO(), width=4000, color_system=None)
-    console.print(pool_tree(pool, run.now))
-    console.print(*pool_row(pool, run.now))
+    console.print(renderable(pool_tree(pool, run.now)))
+    console.print(*map(renderable, pool_row(pool, run.now)))
     console.print(change_line(pool))
     text = console.file
     assert isinstance(text, io.StringIO)

@@ -11,28 +11,26 @@ import samples
 import yaml
 from builders import MIG
 from inline_snapshot import snapshot
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from slicewise.api.v1alpha1 import EngineSpec
 from slicewise_cli.options import Form
-from slicewise_cli.render.data import dump
-from slicewise_cli.render.explanation import explanation_text
-from slicewise_cli.render.history import history_table, undo_lines
-from slicewise_cli.render.pool import change_line, pool_table, pool_tree
-from slicewise_cli.render.slices import slice_map
-from slicewise_cli.render.words import duration, number, percent
-from slicewise_cli.view.explain import Surroundings, explain
+from slicewise_cli.tables import renderable
+from slicewise_cli.view.data import dump
+from slicewise_cli.view.explain import Surroundings, explain, explanation_lines
+from slicewise_cli.view.lines import Block, Lines, Tree
 from slicewise_cli.view.pool import read_pool
-from slicewise_cli.view.quota import read_quotas
-from slicewise_cli.view.revisions import Undo, plan_undo, read_history
-from slicewise_cli.view.slices import read_slices
+from slicewise_cli.view.revisions import Undo, history_table, plan_undo, read_history, undo_lines
+from slicewise_cli.view.slices import read_quotas, read_slices, slice_map
+from slicewise_cli.view.tree import change_line, pool_table, pool_tree
+from slicewise_cli.view.words import duration, number, percent
 
 ENGINE = EngineSpec().model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def printed(what: RenderableType) -> str:
+def printed(what: Block | Lines | Tree) -> str:
     console = Console(file=io.StringIO(), width=10_000, no_color=True, highlight=False)
-    console.print(what, soft_wrap=not hasattr(what, "children"))
+    console.print(renderable(what), soft_wrap=not isinstance(what, Tree))
     text = console.file.getvalue()
     assert "\x1b" not in text
     return "\n" + text
@@ -175,7 +173,7 @@ def test_why_a_canary_was_given_up_and_what_would_change_it() -> None:
         }
     ]
     around = Surroundings(read_slices([samples.node("a")], samples.workers()), read_quotas(quotas, MIG))
-    assert printed(explanation_text(explain(pool, around))) == snapshot("""\
+    assert printed(explanation_lines(explain(pool, around))) == snapshot("""\
 
 chat is not ready (RolledBack): revision 91bd0200 was given up: 67 requests, 12 above 600ms. Change the spec to try again
 
@@ -209,7 +207,7 @@ def test_a_model_that_does_not_fit_is_explained_by_its_largest_part_and_not_by_t
         samples.condition("Ready", "False", "WorkersNotReady", words),
         samples.condition("Stalled", "True", "ModelTooLarge", words),
     ]
-    text = printed(explanation_text(explain(read_pool(pool, None), Surroundings())))
+    text = printed(explanation_lines(explain(read_pool(pool, None), Surroundings())))
     assert "The largest part is the context of parallelSequences 64 x contextTokens 32768" in text
     assert "the message names the largest part" in text
     assert "- the setting that the message names beside the largest part, or a larger spec.slice" in text
@@ -220,7 +218,7 @@ def test_why_a_rollout_does_not_go_on() -> None:
     pool = samples.rolling(
         verdict=samples.VERDICT | {"outlook": "at 2 requests/s a good version passes in about 11 minutes"}
     )
-    assert printed(explanation_text(explain(read_pool(pool, None), Surroundings()))) == snapshot("""\
+    assert printed(explanation_lines(explain(read_pool(pool, None), Surroundings()))) == snapshot("""\
 
 chat is not ready (RolloutInProgress): the canary is judged
 

@@ -6,6 +6,7 @@ import pytest
 import samples
 
 from slicewise.pool.rollout.request import Action, Request, read_request
+from slicewise_cli.commands.steer import ACTIONS
 from slicewise_cli.view.request import Refusal, decide, request_patch
 
 PHASES = ("Idle", "Placing", "Warming", "Analysing", "Promoting", "RollingBack", "RolledBack")
@@ -17,6 +18,10 @@ MEANT = {
     Action.RESUME: set(),
     Action.SKIP_STEP: {"Analysing"},
 }
+
+
+def test_each_action_of_the_operator_is_a_command() -> None:
+    assert set(ACTIONS) == set(Action)
 
 
 @pytest.mark.parametrize("phase", PHASES)

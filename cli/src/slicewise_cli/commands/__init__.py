@@ -1,1 +1,5 @@
-"""The commands' names, arguments and options. Each loads what it does (`work`) when it runs."""
+"""One file a command: its options, then what it does, top to bottom.
+
+What reaches the cluster is imported where a command runs: the client and the API's models take a second, which neither help nor
+completion should wait for.
+"""

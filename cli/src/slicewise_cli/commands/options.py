@@ -1,24 +1,46 @@
-"""The options that commands share, named as kubectl names them, and how a command's work is run."""
+"""The options that commands share, named as kubectl names them, and how a command runs."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
 
-from slicewise_cli.options import Form
+from slicewise_cli.errors import CommandError
+from slicewise_cli.options import Form, Target
 
 T = TypeVar("T")
+_COMPLETION_SECONDS: Final = 2.0
+
+
+def run(work: Coroutine[None, None, T]) -> T:
+    """Run a command's work to its end."""
+    import asyncio
+
+    return asyncio.run(work)
 
 
 def complete_pool(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete a pool's name from the cluster; nothing where it does not answer at once."""
-    from slicewise_cli.work.completion import pool_names
+    target = Target(*(ctx.params.get(name) for name in ("context", "namespace", "kubeconfig")))
+    return [name for name in run(_pool_names(target)) if name.startswith(incomplete)]
 
-    options = {name: ctx.params.get(name) for name in ("context", "namespace", "kubeconfig")}
-    return [name for name in pool_names(**options) if name.startswith(incomplete)]
+
+async def _pool_names(target: Target) -> list[str]:
+    import asyncio
+
+    from slicewise.clients.kube import ApiError
+    from slicewise_cli.kube import open_cluster, read_many
+
+    try:
+        async with (
+            asyncio.timeout(_COMPLETION_SECONDS),
+            open_cluster(target, seconds=_COMPLETION_SECONDS) as cluster,
+        ):
+            return sorted(pool["metadata"]["name"] for pool in await read_many(cluster))
+    except (CommandError, ApiError, OSError, TimeoutError):
+        return []
 
 
 PoolName = Annotated[
@@ -38,8 +60,3 @@ Kubeconfig = Annotated[
 Output = Annotated[
     Form | None, typer.Option("--output", "-o", help="Data instead of text.", show_default=False, case_sensitive=False)
 ]
-
-
-def run(work: Coroutine[None, None, T]) -> T:
-    """Run a command's work to its end."""
-    return asyncio.run(work)

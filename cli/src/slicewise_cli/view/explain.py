@@ -8,10 +8,10 @@ from typing import Final
 
 from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.pool.rollout.state import Phase
+from slicewise_cli.view.lines import BLANK, Line, line
 from slicewise_cli.view.pool import Condition, Pool
-from slicewise_cli.view.quota import Quota
 from slicewise_cli.view.remedies import REMEDIES
-from slicewise_cli.view.slices import NodeSlices
+from slicewise_cli.view.slices import NodeSlices, Quota
 
 _GOOD_WHEN_FALSE: Final = {ConditionType.STALLED, ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED}
 _QUIET: Final = {Reason.NOT_ACTED_ON, Reason.CPU_SLICES, Reason.NOT_NEEDED}
@@ -154,3 +154,23 @@ def _zone_room(zone: str, rows: list[NodeSlices]) -> str:
     offered, free = sum(row.offered for row in rows), sum(row.free for row in rows)
     dead = sum(row.unhealthy for row in rows)
     return f"zone {zone or repr('')}: {free} of {offered} free{f', {dead} unhealthy' if dead else ''}"
+
+
+def explanation_lines(explanation: Explanation) -> list[Line]:
+    """Return the sentence, then each point with what would change it."""
+    lines = [line((explanation.headline, "bold"))]
+    for point in explanation.points:
+        lines += [BLANK, *_point_lines(point)]
+    if explanation.unread:
+        lines += [BLANK, line((f"not looked at: {'; '.join(explanation.unread)}", "dim"))]
+    return lines
+
+
+def _point_lines(point: Point) -> Iterable[Line]:
+    yield line((point.what, "yellow"))
+    yield line(f"  {point.because}")
+    if point.means and point.means.rstrip(".") != point.because:
+        yield line((f"  {point.means}", "dim"))
+    if point.changed_by:
+        yield line("  what would change it:")
+        yield from (line(f"    - {text}") for text in point.changed_by)

@@ -15,7 +15,9 @@ from slicewise.pool.rollout.gate import ERRORS, to_abort, to_pass
 from slicewise.pool.rollout.judge import policy_of, steps_of
 from slicewise.pool.rollout.power import Answer, Share, gate_power
 from slicewise.pool.rollout.words import outlook_words
+from slicewise_cli.view.lines import BLANK, Lines, line, table
 from slicewise_cli.view.request import Refusal
+from slicewise_cli.view.words import duration, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +108,24 @@ def _finding(version: str, verdict: str, answer: Answer) -> Finding:
     endless = isinf(answer.requests) or isinf(answer.seconds)
     requests = None if isinf(answer.requests) else round(answer.requests)
     return Finding(version, verdict, requests, None if endless else round(answer.seconds, 1))
+
+
+def power_lines(power: GatePower) -> Lines:
+    """Return the question in a sentence, then one line a kind of version, then the operator's own words."""
+    grows = f", growing to {power.most:g} %" if power.most > power.weight else ""
+    limits = ", ".join(f"{name} {value}" for name, value in power.limits.items() if value is not None)
+    asked = (
+        f"{number(power.requests_per_second)} requests a second, {power.weight:g} % to the canary{grows}, "
+        f"windows of {duration(power.window_seconds)}; {limits}"
+    )
+    rows = [
+        (
+            finding.version,
+            finding.verdict,
+            "-" if finding.requests is None else f"{finding.requests:,}",
+            "never" if finding.seconds is None else duration(finding.seconds),
+        )
+        for finding in power.findings
+    ]
+    shown = table(("VERSION", "VERDICT", "CANARY REQUESTS", "IN ABOUT"), rows)
+    return [line(asked), BLANK, shown, BLANK, line(power.outlook)]

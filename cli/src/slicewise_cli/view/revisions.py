@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,10 @@ from slicewise.api.labels import LABEL_REVISION
 from slicewise.api.v1alpha1 import InferencePool, parse_pool
 from slicewise.pool.revision import revision_inputs
 from slicewise.pool.rollout.state import Phase
+from slicewise_cli.view.lines import Line, Table, line, table
 from slicewise_cli.view.request import Refusal
 from slicewise_cli.view.rollout import read_rollout
+from slicewise_cli.view.words import since
 
 _FIELDS = ("model", "engine", "slice", "worker")
 """The parts of the spec that a revision is made of."""
@@ -141,3 +143,31 @@ def _patch(before: Any, after: Any) -> Any:
         return {} if before == after else after
     changed = {key: _patch(before.get(key), value) for key, value in after.items() if before.get(key) != value}
     return {**changed, **{key: None for key in before if key not in after}}
+
+
+def history_table(history: Sequence[Kept], now: float) -> Table:
+    """Return one row a revision, oldest first."""
+    return table(
+        ("NUMBER", "REVISION", "ROLE", "AGE", "SLICE", "DIGEST", "SOURCE"),
+        [
+            (
+                str(item.number),
+                item.hash,
+                item.role or "-",
+                since(item.created_at, now),
+                item.slice or "-",
+                item.digest.removeprefix("sha256:")[:12] or "-",
+                item.source,
+            )
+            for item in history
+        ],
+    )
+
+
+def undo_lines(undo: Undo) -> list[Line]:
+    """Return each field that the way back changes."""
+    return [line(f"  {change.path}: {_value(change.before)} → {_value(change.after)}") for change in undo.changes]
+
+
+def _value(value: Any) -> str:
+    return "not set" if value is None else str(value)

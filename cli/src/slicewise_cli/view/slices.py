@@ -1,14 +1,15 @@
-"""The map of slices: what each node offers, and which pod holds what. Counted as the operator counts. Pure."""
+"""The map of slices: what each node offers, which pod holds what, and which quotas bound it. Counted as the operator counts. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from slicewise.api.labels import LABEL_POOL, LABEL_REVISION
 from slicewise.api.quantity import parse_quantity
 from slicewise.objects.pods import held_slices, read_node
+from slicewise_cli.view.lines import BLANK, Line, Lines, Styled, line, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,21 @@ class NodeSlices:
     def free(self) -> int:
         """How many a new worker could have here."""
         return 0 if self.note else max(0, self.offered - len(self.holders))
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """One bound of one ResourceQuota."""
+
+    name: str
+    resource: str
+    used: str
+    hard: str
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing more fits."""
+        return parse_quantity(self.used) >= parse_quantity(self.hard)
 
 
 def read_slices(nodes: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, Any]]) -> tuple[NodeSlices, ...]:
@@ -88,3 +104,57 @@ def _holders(pod: Mapping[str, Any], resource: str) -> list[Holder]:
         terminating="deletionTimestamp" in metadata,
     )
     return [holder] * held_slices(pod.get("spec") or {}).get(resource, 0)
+
+
+def read_quotas(quotas: Iterable[Mapping[str, Any]], resource: str) -> tuple[Quota, ...]:
+    """Return what bounds slices of `resource` (an extended resource, or `cpu`) and pods."""
+    bounding = {"pods", "count/pods", f"requests.{resource}"}
+    if resource == "cpu":
+        bounding |= {"cpu", "memory", "requests.memory", "limits.cpu", "limits.memory"}
+    return tuple(
+        Quota(quota["metadata"]["name"], name, str((status.get("used") or {}).get(name, "0")), str(hard))
+        for quota in quotas
+        for status in [quota.get("status") or {}]
+        for name, hard in sorted((status.get("hard") or {}).items())
+        if name in bounding
+    )
+
+
+def slice_map(rows: Sequence[NodeSlices]) -> Lines:
+    """Return one row a node and resource: who holds each slice, what is free, what died; and a sum below."""
+    if not rows:
+        return [line("no node offers a slice (an extended resource)")]
+    cells = [
+        (row.zone or '""', row.node, row.resource, row.memory or "-", f"{row.free}/{row.offered}", _held_by(row))
+        for row in rows
+    ]
+    shown = table(("ZONE", "NODE", "SLICE", "MEMORY", "FREE", "HELD BY"), cells)
+    return [shown, BLANK, *[line(text) for text in _sums(rows)]]
+
+
+def _held_by(row: NodeSlices) -> Line:
+    cells = [_holder_cell(holder) for holder in row.holders]
+    empty = max(0, row.offered - len(row.holders))
+    cells += [(f"[{row.note}]", "dim") if row.note else ("[free]", "green")] * empty
+    cells += [("[unhealthy]", "red")] * row.unhealthy
+    shown = line()
+    for index, cell in enumerate(cells):
+        shown += line(" " if index else "", cell)
+    return shown
+
+
+def _holder_cell(holder: Holder) -> Styled:
+    if not holder.pool:
+        return f"[{holder.namespace}/{holder.pod}]", "dim"
+    ends = ", terminating" if holder.terminating else ""
+    return f"[{holder.namespace}/{holder.pool} {holder.revision} {holder.pod}{ends}]", "cyan"
+
+
+def _sums(rows: Sequence[NodeSlices]) -> list[str]:
+    lines = []
+    for resource in sorted({row.resource for row in rows}):
+        mine = [row for row in rows if row.resource == resource]
+        offered, free = sum(row.offered for row in mine), sum(row.free for row in mine)
+        dead = sum(row.unhealthy for row in mine)
+        lines.append(f"{resource}: {free} of {offered} free" + (f", {dead} unhealthy" if dead else ""))
+    return lines

@@ -14,8 +14,7 @@ import aiohttp
 
 from slicewise.clients.kube import ApiError, UnreachableError
 from slicewise.clients.resources import Resource
-from slicewise_cli.kube.read import Object
-from slicewise_cli.kube.target import Cluster
+from slicewise_cli.kube import Cluster, Object
 
 _WATCH_SECONDS: Final = 240
 """The server ends a watch after so long; a connection that died silently is noticed a little later."""

@@ -1,13 +1,15 @@
-"""`gate-power`: what could a gate tell at this traffic?"""
+"""`gate-power`: what a gate could tell at this traffic, from numbers alone or from a pool's own gate."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, complete_pool, run
-from slicewise_cli.options import Target
+from slicewise_cli.errors import CommandError
+from slicewise_cli.options import Form, Target
 
 Name = Annotated[
     str | None,
@@ -100,9 +102,7 @@ def gate_power(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Say what a gate could tell at a traffic: after how many requests and how long a good version passes, a bad one is found."""
-    from slicewise_cli.work.power import show_power, spec_of
-
-    fields: dict[str, Any] = dict(run(spec_of(Target(context, namespace, kubeconfig), name))) if name else {}
+    fields = dict(run(_gate_of(Target(context, namespace, kubeconfig), name))) if name else {}
     given = {
         "p95": p95,
         "maxErrors": max_errors,
@@ -115,4 +115,31 @@ def gate_power(
     if weight is not None or window is not None:
         first = (fields.get("steps") or [{"weight": 5, "window": "60s"}])[0]
         fields["steps"] = [{"weight": weight or first["weight"], "window": window or first["window"]}]
-    show_power(fields, rps, most, output)
+    _show(fields, rps, most, output)
+
+
+async def _gate_of(target: Target, name: str) -> Mapping[str, Any]:
+    """Return `spec.rollout.canary` of a pool."""
+    from slicewise_cli.kube import open_cluster, read_one
+
+    async with open_cluster(target) as cluster:
+        pool = await read_one(cluster, name)
+    canary: Mapping[str, Any] = ((pool.get("spec") or {}).get("rollout") or {}).get("canary") or {}
+    return canary
+
+
+def _show(fields: Mapping[str, Any], requests_per_second: float, most: float, output: Form | None) -> None:
+    from slicewise_cli.view.data import dump
+    from slicewise_cli.view.power import find_power, power_lines, read_canary
+    from slicewise_cli.view.request import Refusal
+
+    canary = read_canary(fields)
+    if isinstance(canary, Refusal):
+        raise CommandError(canary.sentence, code=2)
+    power = find_power(canary, requests_per_second, most)
+    if output:
+        typer.echo(dump(power, output))
+    else:
+        from slicewise_cli.tables import show
+
+        show(power_lines(power))

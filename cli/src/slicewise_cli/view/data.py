@@ -8,8 +8,6 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-import yaml
-
 from slicewise_cli.options import Form
 
 
@@ -33,6 +31,8 @@ def dump(value: Any, form: Form, *, stream: bool = False) -> str:
     """Return a view as text. `stream`: one of many, so JSON on one line and YAML as a document of its own."""
     data = plain(value)
     if form is Form.YAML:
+        import yaml  # noqa: PLC0415 - it takes a moment, and JSON does without
+
         text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
         return f"---\n{text}".rstrip() if stream else text.rstrip()
     return json.dumps(data, ensure_ascii=False, indent=None if stream else 2)

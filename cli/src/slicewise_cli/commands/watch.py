@@ -9,19 +9,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import RenderableType
-from rich.live import Live
+import typer
 
 from slicewise.clients.kube import ApiError
 from slicewise.clients.resources import PODS, POOLS
-from slicewise_cli.kube.read import read_many, read_one, told, worker_query
-from slicewise_cli.kube.target import Cluster, open_cluster
-from slicewise_cli.kube.watch import Forbidden, Lost, Sight, follow, together
+from slicewise_cli.follow import Forbidden, Lost, Sight, follow, together
+from slicewise_cli.kube import Cluster, open_cluster, read_many, read_one, told, worker_query
 from slicewise_cli.options import Form, Target
-from slicewise_cli.render.data import dump
-from slicewise_cli.render.pool import change_line, pool_table, pool_tree
+from slicewise_cli.tables import console, live, renderable, warn
+from slicewise_cli.view.data import dump
+from slicewise_cli.view.lines import Table, Tree
 from slicewise_cli.view.pool import Pool, read_pool
-from slicewise_cli.work.out import console, say, warn
+from slicewise_cli.view.tree import change_line, pool_table, pool_tree
 
 _TICK = 1.0
 """Seconds between looks at the clock on a terminal, where times count on."""
@@ -73,7 +72,7 @@ async def watch_one(target: Target, name: str, output: Form | None) -> None:
         screen = Screen(output, one=True)
         await _show(cluster, screen, pools, workers, f"pool {name}")
         if output is None:
-            say(f"pool {name} is deleted")
+            typer.echo(f"pool {name} is deleted")
 
 
 async def watch_many(target: Target, output: Form | None, *, everywhere: bool) -> None:
@@ -118,7 +117,7 @@ class Screen:
         self._with_namespace = with_namespace
         self._console = console()
         moving = self._console.is_terminal and output is None
-        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop") if moving else None
+        self._live = live(self._console) if moving else None
         self._told: dict[tuple[str, str], str] = {}
         self._trouble = ""
 
@@ -138,7 +137,7 @@ class Screen:
     def show(self, pools: list[Pool], trouble: str) -> None:
         """Show the pools as they are. `trouble`: why that may be old."""
         if self._live:
-            self._live.update(self._picture(pools, trouble), refresh=True)
+            self._live.update(renderable(self._picture(pools, trouble)), refresh=True)
             return
         if trouble and trouble != self._trouble:
             warn(f"the API server does not answer, going on by itself: {trouble}")
@@ -146,16 +145,16 @@ class Screen:
         texts = {(pool.namespace, pool.name): self._text(pool) for pool in pools}
         for key, text in texts.items():
             if self._told.get(key) != text:
-                say(text)
+                typer.echo(text)
         for key in self._told.keys() - texts.keys():
             if self._output is None and not self.one:
-                say(f"{'/'.join(key)}  is deleted")
+                typer.echo(f"{'/'.join(key)}  is deleted")
         self._told = texts
 
     def _text(self, pool: Pool) -> str:
         return dump(pool, self._output, stream=True) if self._output else change_line(pool)
 
-    def _picture(self, pools: list[Pool], trouble: str) -> RenderableType:
+    def _picture(self, pools: list[Pool], trouble: str) -> Table | Tree:
         now = time.time()
         away = f"the API server does not answer; this is what was seen last ({trouble})" if trouble else ""
         if self.one:

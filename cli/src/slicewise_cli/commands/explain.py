@@ -1,0 +1,40 @@
+"""`explain`: why a pool is as it is, from its status, its workers, the slices and the quotas around it."""
+
+from __future__ import annotations
+
+import typer
+
+from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, PoolName, run
+from slicewise_cli.options import Form, Target
+
+
+def explain(
+    name: PoolName,
+    output: Output = None,
+    context: Context = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Say why a pool is as it is, and what would change it."""
+    run(_explain(Target(context, namespace, kubeconfig), name, output))
+
+
+async def _explain(target: Target, name: str, output: Form | None) -> None:
+    from slicewise_cli.kube import open_cluster, read_around, read_one, read_workers
+    from slicewise_cli.view.data import dump
+    from slicewise_cli.view.explain import Surroundings, explain, explanation_lines
+    from slicewise_cli.view.pool import read_pool
+    from slicewise_cli.view.slices import read_quotas, read_slices
+
+    async with open_cluster(target) as cluster:
+        pool = read_pool(await read_one(cluster, name), await read_workers(cluster, name))
+        nodes, pods, quotas = await read_around(cluster)
+    rows = None if nodes is None or pods is None else read_slices(nodes, pods)
+    bounds = None if quotas is None else read_quotas(quotas, pool.slice)
+    explanation = explain(pool, Surroundings(rows, bounds))
+    if output:
+        typer.echo(dump(explanation, output))
+    else:
+        from slicewise_cli.tables import show
+
+        show(explanation_lines(explanation))

@@ -1,0 +1,37 @@
+"""`slices`: the map of every node's slices and the pods that hold them."""
+
+from __future__ import annotations
+
+import typer
+
+from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, run
+from slicewise_cli.errors import CommandError
+from slicewise_cli.options import Form, Target
+
+
+def slices(
+    output: Output = None, context: Context = None, namespace: Namespace = None, kubeconfig: Kubeconfig = None
+) -> None:
+    """Show every node's slices: which pool's worker holds each, what is free, what died."""
+    run(_slices(Target(context, namespace, kubeconfig), output))
+
+
+async def _slices(target: Target, output: Form | None) -> None:
+    from slicewise_cli.kube import open_cluster, read_around
+    from slicewise_cli.view.data import dump
+    from slicewise_cli.view.slices import read_slices, slice_map
+
+    async with open_cluster(target) as cluster:
+        nodes, pods, _ = await read_around(cluster)
+    if nodes is None or pods is None:
+        what = "nodes" if nodes is None else "pods of all namespaces"
+        raise CommandError(
+            f"slices: you may not list {what}; the cluster role view with a ClusterRoleBinding allows pods, nodes need more"
+        )
+    rows = read_slices(nodes, pods)
+    if output:
+        typer.echo(dump(rows, output))
+    else:
+        from slicewise_cli.tables import show
+
+        show(slice_map(rows))

@@ -1,1 +1,0 @@
-"""The API server: how it is reached, read, written and watched."""

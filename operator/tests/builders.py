@@ -8,6 +8,7 @@ from typing import Any
 from slicewise.api.labels import API_VERSION, KIND
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool, parse_pool
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.pool.observed import ObservedNode, ObservedPod, ObservedPool
 
 MIG = "nvidia.com/mig-1g.10gb"
@@ -75,5 +76,8 @@ def make_pod(name: str, revision: str, zone: str, **fields: Any) -> ObservedPod:
 
 
 def make_observed(**fields: Any) -> ObservedPool:
-    """Return what is observed of a pool that has nothing yet, on three nodes with two slices each."""
-    return ObservedPool(**({"nodes": three_zones(), "default_image": "slicewise-worker:test"} | fields))
+    """Return what is observed of a pool that has nothing yet, on three nodes with two slices each. `status`: as stored."""
+    status = PoolStatus.read(fields.pop("status", {}))
+    return ObservedPool(
+        **({"nodes": three_zones(), "default_image": "slicewise-worker:test", "status": status} | fields)
+    )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.cluster.meter import Meter, about_of
 from slicewise.envoy.measurement import Counts, NoData, Reading
 from slicewise.envoy.model import cluster_name
@@ -112,7 +113,7 @@ class CountingGateway:
         """Another leader: what the meter held is gone."""
         self.meter = Meter()
 
-    def measured(self, status: Mapping[str, Any]) -> Measured:
+    def measured(self, status: PoolStatus) -> Measured:
         """What the observing step does: read, once a second, while somebody is judged."""
         if about_of(status) is None:
             self.meter = Meter()
@@ -122,8 +123,9 @@ class CountingGateway:
             answer: Reading | NoData = Reading(self.seconds - self.started, dict(self.counts))
             if self.unreadable:
                 answer = NoData("10.0.0.9:9090 cannot be read: TimeoutError")
-            revisions = status["revisions"]
-            self.meter.add({"gateway": answer}, revisions["stable"], revisions["canary"], self.seconds)
+            stable, canary = self.meter.revisions.stable, self.meter.revisions.canary
+            if stable and canary:
+                self.meter.add({"gateway": answer}, stable, canary, self.seconds)
         return self.meter.offer(status)
 
 

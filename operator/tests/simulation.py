@@ -1,9 +1,8 @@
 """A cluster in a few lines, for tests of the plan: Deployments, a scheduler that hands out slices, workers that get ready.
 
-With a gateway that counts where a test gives it one (`counting.py`).
-
 It does what Kubernetes promises and no more: a Deployment's pods appear later, a pod holds its slice until it is gone, a
 Deployment that shrinks gives up its unplaced and unready pods first. After every step it checks what must never be.
+`counting.py` is its gateway.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from promises import check_floor, check_requests_first
 
 from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.pool.observed import (
     FetchProgress,
     ObservedBudget,
@@ -83,6 +83,7 @@ class Simulation:
     """How often a terminating worker stays on for another second although it could be gone."""
 
     def observed(self) -> ObservedPool:
+        status = PoolStatus.read(self.status)
         return ObservedPool(
             pods=tuple(self.pods.values()),
             gateway_pods=self.gateway_pods if self.gateway is None else self.gateway.pods(self.gateway_pods),
@@ -91,8 +92,8 @@ class Simulation:
             budgets=tuple(self.observed_budgets()),
             nodes=tuple(self.nodes.values()),
             held_by_others={name: {MIG: count} for name, count in self.others.items()},
-            status=self.status,
-            measured=Measured() if self.gateway is None else self.gateway.measured(self.status),
+            status=status,
+            measured=Measured() if self.gateway is None else self.gateway.measured(status),
             default_image="slicewise-worker:test",
         )
 
@@ -284,7 +285,7 @@ class Simulation:
     def settle(self, passes: int = 400) -> PoolPlan:
         """Let operator and cluster run until nothing moves."""
         for _ in range(passes):
-            plan = self.operate()
+            self.operate()
             quiet = (dict(self.pods), dict(self.deployments), self.status)
             self.tick()
             if quiet == (dict(self.pods), dict(self.deployments), self.status):
@@ -292,7 +293,6 @@ class Simulation:
                 waits = again.requeue_after is None or again.requeue_after > 1
                 if waits and self.status == quiet[2] and dict(self.deployments) == quiet[1]:
                     return again
-            del plan
         raise AssertionError(f"did not settle: {self.condition('Ready')}, {self.status.get('rollout')}")
 
     def condition(self, kind: str) -> dict[str, Any]:

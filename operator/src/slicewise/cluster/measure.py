@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec
 from slicewise.api.v1alpha1.rollout import CanarySpec
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.gateways import Gateways
@@ -24,7 +25,7 @@ _ASKED_AT_ONCE: Final = 16
 """Gateway pods of one pool that are read at the same time, which bounds the memory that their answers take."""
 
 
-def offer(entry: PoolEntry, status: Mapping[str, Any]) -> Measured:
+def offer(entry: PoolEntry, status: PoolStatus) -> Measured:
     """Return what was counted for the pool since `status` was written."""
     if about_of(status) is None:
         entry.meter = None
@@ -42,8 +43,8 @@ async def measure(
     lost: Callable[[GatewayRecord], bool],
 ) -> None:
     """Read every ready pod of the gateway that is not lost with its node, if a canary is judged and nobody has looked a moment ago."""
-    meter, canary, revisions = entry.meter, pool.spec.rollout.canary, pool.status.get("revisions") or {}
-    if meter is None or canary is None or not revisions.get("canary"):
+    meter, canary = entry.meter, pool.spec.rollout.canary
+    if meter is None or canary is None or not meter.revisions.stable or not meter.revisions.canary:
         return
     if meter.looked_at is not None and clock.monotonic() - meter.looked_at < LOOK_SECONDS:
         return
@@ -53,7 +54,7 @@ async def measure(
     asked = clock.monotonic()
     answers = await at_most(_ASKED_AT_ONCE, [gateways.counters(address, limit) for address in pods.values()])
     said = dict(zip(pods, answers, strict=True))
-    meter.add(said, revisions["stable"], revisions["canary"], clock.monotonic(), asked=asked, limit=limit)
+    meter.add(said, meter.revisions.stable, meter.revisions.canary, clock.monotonic(), asked=asked, limit=limit)
 
 
 def _limit(pool: InferencePool, canary: CanarySpec) -> float:

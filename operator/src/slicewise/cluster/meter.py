@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any, Final
 
+from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus
 from slicewise.envoy.measurement import Counts, NoData, Reading, between
 from slicewise.pool.rollout.judgement import Measured
-from slicewise.pool.rollout.state import Phase
+from slicewise.pool.rollout.state import Phase, recorded_share
 from slicewise.pool.rollout.tally import Samples, Tally
 
 About = tuple[Any, ...]
@@ -61,6 +62,8 @@ class Meter:
     about: About | None = None
     weight: float = 0.0
     """Share of the requests that the canary is to get."""
+    revisions: RevisionsStatus = field(default_factory=RevisionsStatus)
+    """Those that are compared."""
     pods: dict[str, Pod] = field(default_factory=dict)
     """Uid of a gateway pod → what is known of it."""
     split: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_LOOKS))
@@ -73,12 +76,13 @@ class Meter:
     looked_at: float | None = None
     """When it was last looked at, monotonic seconds."""
 
-    def offer(self, status: Mapping[str, Any]) -> Measured:
+    def offer(self, status: PoolStatus) -> Measured:
         """Return what was counted since `status`, by which a canary is judged, was written. What is in it already is dropped here."""
         about = about_of(status)
         if about is None:
-            raise ValueError("nobody is judged")
-        self.weight = min(100, max(0, int(status["rollout"].get("weight") or 0))) / 100
+            raise ValueError("no canary is judged")
+        self.weight = (recorded_share(status) or 0) / 100
+        self.revisions = status.revisions or RevisionsStatus()
         if about != self.about:
             self._begin(about)
         return Measured(self.tally, self.seconds, self.reads, self.trouble, self.pending)
@@ -171,14 +175,12 @@ class Meter:
         self.about, self.tally, self.seconds, self.reads = about, Tally(), 0.0, 0
 
 
-def about_of(status: Mapping[str, Any]) -> About | None:
+def about_of(status: PoolStatus) -> About | None:
     """Return what is judged according to `status`; None while nothing is."""
-    rollout = status.get("rollout") or {}
-    verdict = rollout.get("verdict") or {}
-    if rollout.get("phase") != Phase.ANALYSING or not verdict:
+    rollout = status.rollout
+    if rollout is None or rollout.verdict is None or rollout.phase != Phase.ANALYSING:
         return None
-    attempt = (rollout.get("target"), rollout.get("startedAt"))
-    return (*attempt, rollout.get("step"), verdict.get("since"), verdict.get("reads", 0))
+    return rollout.target, rollout.started_at, rollout.step, rollout.verdict.since, rollout.verdict.reads or 0
 
 
 def _samples(counts: Counts, settled: int) -> Samples:

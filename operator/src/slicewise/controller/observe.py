@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from slicewise.api.labels import ZONE_KEY
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
@@ -85,7 +86,7 @@ class Observer:
 
     def recall(self, entry: PoolEntry, stored: Mapping[str, Any], *, foreign_unknown: bool = False) -> ObservedPool:
         """Return the view from memory. `stored`: the pool as the API server has it."""
-        here = self._installation
+        here, status = self._installation, PoolStatus.read(stored.get("status") or {})
         topology = ((stored.get("spec") or {}).get("zones") or {}).get("topologyKey") or ZONE_KEY
         deployments = [
             child.facts
@@ -118,7 +119,7 @@ class Observer:
             sees_all_namespaces=self._foreign.sees_all,
             references=replace(entry.references, namespace_terminating=_namespace_ends(entry)),
             apply_failures=entry.failures,
-            status=stored.get("status") or {},
+            status=status,
             default_image=here.default_image,
             image_pull_secrets=here.image_pull_secrets,
             worker_defaults=here.worker_defaults,
@@ -128,7 +129,7 @@ class Observer:
             worker_proxy=here.worker_proxy,
             operator_namespace=here.operator_namespace,
             gateway=here.gateway,
-            measured=offer(entry, stored.get("status") or {}),
+            measured=offer(entry, status),
         )
 
     def wants_look(self, entry: PoolEntry) -> bool:

@@ -155,7 +155,8 @@ class Reconciler:
         if pending != observed.apply_failures:
             entry.failures = pending
             return self._decide(entry, stored, replace(observed, apply_failures=pending))
-        return _Decision(pool, plan, Work(steps, prune, plan.deletions, plan.status != observed.status))
+        differs = plan.status != (stored.get("status") or {})
+        return _Decision(pool, plan, Work(steps, prune, plan.deletions, differs))
 
     async def _reread(self, entry: PoolEntry) -> bool:
         """Read the pool from the store. Whether it differs from memory; one that is gone or another is taken in as such."""

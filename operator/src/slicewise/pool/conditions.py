@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from slicewise.api.v1alpha1 import ConditionType, Help, Reason
+from slicewise.api.v1alpha1.status import ConditionStatus
 from slicewise.pool.disruption_findings import find_drain, find_unhealthy_devices
 from slicewise.pool.facts import Facts
 from slicewise.pool.finding import Finding
@@ -274,25 +274,25 @@ def _what_a_rollout_waits_for(found: Mapping[ConditionType, Finding]) -> str:
 
 
 def write_conditions(
-    found: Mapping[ConditionType, Finding], before: Sequence[Mapping[str, Any]], generation: int, now: float
-) -> list[dict[str, Any]]:
+    found: Mapping[ConditionType, Finding], before: Sequence[ConditionStatus], generation: int, now: float
+) -> list[ConditionStatus]:
     """Return `status.conditions`. `lastTransitionTime` moves only when the status of a condition changes."""
-    old = {str(item.get("type")): item for item in before}
+    old = {item.type: item for item in before}
     result = []
     for kind in ConditionType:
         finding = found.get(kind)
         if finding is None:
             continue
-        past = old.get(kind.value, {})
-        same = past.get("status") == finding.status and past.get("lastTransitionTime")
+        past = old.get(kind.value)
+        since = past.last_transition_time if past is not None and past.status == finding.status else ""
         result.append(
-            {
-                "type": kind.value,
-                "status": finding.status,
-                "reason": finding.reason.value,
-                "message": finding.message[:1024],
-                "observedGeneration": generation,
-                "lastTransitionTime": past["lastTransitionTime"] if same else format_time(now),
-            }
+            ConditionStatus(
+                type=kind.value,
+                status=finding.status,
+                reason=finding.reason.value,
+                message=finding.message[:1024],
+                observed_generation=generation,
+                last_transition_time=since or format_time(now),
+            )
         )
     return result

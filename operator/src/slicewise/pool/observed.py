@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slicewise.api.quantity import Bytes
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.container import POD_SECURITY
 from slicewise.manifests.gateway_wish import GatewayInstallation
@@ -267,8 +268,8 @@ class ObservedPool:
     """What the gateway counted for the canary and for stable since `status` was written."""
     references: References = References()
     apply_failures: tuple[ApplyFailure, ...] = ()
-    status: Mapping[str, Any] = field(default_factory=dict)
-    """The pool's status as stored."""
+    status: PoolStatus = field(default_factory=PoolStatus)
+    """The pool's status, as far as what is stored is understood."""
     default_image: str = "slicewise-worker:0.1.0"
     """Worker image of this installation; a revision pins it when it is first rendered."""
     image_pull_secrets: tuple[str, ...] = ()

@@ -54,7 +54,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     if isinstance(demand, NoProfile):
         facts = Facts(pool, observed, state, no_profile=demand, share=recorded_share(observed.status))
         report = build_report(facts, now)
-        return PoolPlan(None, report.status, deletions(observed.pods), report.events, FOREIGN_POLL_SECONDS)
+        return PoolPlan(None, report.status.write(), deletions(observed.pods), report.events, FOREIGN_POLL_SECONDS)
     stored = [item.hash for item in observed.revisions]
     state = with_stable(
         state, demand.wanted, {name: sum(demand.workers.serving(name).values()) for name in stored}, now
@@ -92,7 +92,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     children = build_children(_children_input(facts, state, holding, gateway))
     return PoolPlan(
         children=children,
-        status=report.status,
+        status=report.status.write(),
         deletions=facts.deletions,
         events=(*rollout_events(state, after), *report.events),
         requeue_after=0.0 if after != state else _requeue(facts, view, holding, now),
@@ -218,4 +218,4 @@ def plan_invalid(messages: Sequence[str], observed: ObservedPool, generation: in
     `messages`: one a mistake, from `parse_pool`. `generation`: the generation that carries them.
     """
     report = invalid_report(messages, observed.status, generation, now)
-    return PoolPlan(None, report.status, deletions(observed.pods), report.events)
+    return PoolPlan(None, report.status.write(), deletions(observed.pods), report.events)

@@ -8,8 +8,10 @@ from typing import Any
 
 from slicewise.api.labels import worker_selector
 from slicewise.api.v1alpha1 import ConditionType, Reason
+from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus, SliceStatus, ZoneStatus
 from slicewise.manifests.service import endpoint_url
 from slicewise.pool.conditions import WAITS_FOR_A_PERSON, Findings, find_all, write_conditions
+from slicewise.pool.demand import Demand
 from slicewise.pool.facts import Facts
 from slicewise.pool.finding import Finding
 from slicewise.pool.outcome import Event
@@ -44,7 +46,7 @@ _QUIET = {
 class Report:
     """What is told of a pass."""
 
-    status: Mapping[str, Any]
+    status: PoolStatus
     events: tuple[Event, ...]
 
 
@@ -52,74 +54,68 @@ def build_report(facts: Facts, now: float) -> Report:
     """Return the status after this pass, and the Events of what changed since the stored one."""
     found = find_all(facts)
     before = facts.observed.status
-    conditions = write_conditions(found, before.get("conditions") or [], facts.pool.metadata.generation, now)
-    status: dict[str, Any] = {
-        "observedGeneration": facts.pool.metadata.generation,
-        **_models(facts),
-        "endpoint": endpoint_url(facts.pool),
-        "selector": ",".join(f"{key}={value}" for key, value in worker_selector(facts.pool.metadata.name).items()),
-        "replicas": len(facts.workers),
-        "readyReplicas": facts.ready_count,
-        "desired": facts.desired,
-        "conditions": conditions,
-        "revisions": _revisions(facts),
-        "rollout": write_state(facts.state, facts.share),
-        "zones": _zones(facts),
-        "slice": _slice(facts),
-    }
-    if facts.demand is None:
-        kept = {key: before[key] for key in ("desired", "zones", "slice") if key in before}
-        status.update(kept)
-    return Report({key: value for key, value in status.items() if value not in ({}, [])}, _events(found, before))
+    conditions = write_conditions(found, before.conditions or (), facts.pool.metadata.generation, now)
+    demand, serves, asked = facts.demand, _serving_name(facts), facts.pool.model_name
+    status = PoolStatus(
+        observed_generation=facts.pool.metadata.generation,
+        model=serves,
+        wanted_model=None if serves == asked else asked,
+        endpoint=endpoint_url(facts.pool),
+        selector=",".join(f"{key}={value}" for key, value in worker_selector(facts.pool.metadata.name).items()),
+        replicas=len(facts.workers),
+        ready_replicas=facts.ready_count,
+        desired=facts.desired if demand is not None or before.desired is None else before.desired,
+        conditions=tuple(conditions),
+        revisions=_revisions(facts),
+        rollout=write_state(facts.state, facts.share),
+        zones=before.zones if demand is None else _zones(demand, facts.ready),
+        slice=before.slice if demand is None else _slice(demand),
+    )
+    return Report(status, _events(found, before))
 
 
-def _models(facts: Facts) -> dict[str, str]:
-    """What clients send as `model` now, and what the spec asks for where that is another name."""
-    wanted = facts.pool.model_name
+def _serving_name(facts: Facts) -> str:
+    """What clients send as `model` now."""
     stable = find_revision(facts.observed.revisions, facts.state.stable)
     if stable is None:
-        return {"model": wanted}
+        return facts.pool.model_name
     inputs = stable.data.get("inputs") or {}
-    serves = str((inputs.get("model") or {}).get("name") or facts.pool.metadata.name)
-    return {"model": serves} if serves == wanted else {"model": serves, "wantedModel": wanted}
+    return str((inputs.get("model") or {}).get("name") or facts.pool.metadata.name)
 
 
-def _revisions(facts: Facts) -> dict[str, str]:
+def _revisions(facts: Facts) -> RevisionsStatus | None:
     wanted = facts.demand.wanted if facts.demand is not None else None
-    names = {
-        "stable": facts.state.stable,
-        "canary": facts.state.canary,
-        "wanted": None if wanted == facts.state.stable else wanted,
-    }
-    return {key: value for key, value in names.items() if value is not None}
+    found = RevisionsStatus(
+        stable=facts.state.stable,
+        canary=facts.state.canary,
+        wanted=None if wanted == facts.state.stable else wanted,
+    )
+    return None if found == RevisionsStatus() else found
 
 
-def _zones(facts: Facts) -> list[dict[str, Any]]:
-    targets = facts.demand.targets if facts.demand else ()
-    return [
-        {"name": item.zone, "desired": item.desired, "ready": facts.ready[item.zone], "floor": item.floor}
-        for item in targets
+def _zones(demand: Demand, ready: Mapping[str, int]) -> tuple[ZoneStatus, ...] | None:
+    zones = [
+        ZoneStatus(name=item.zone, desired=item.desired, ready=ready[item.zone], floor=item.floor)
+        for item in demand.targets
     ]
+    return tuple(zones) or None
 
 
-def _slice(facts: Facts) -> dict[str, str]:
-    if facts.demand is None:
-        return {}
-    profile = facts.demand.profile
-    result = {"resource": profile.resource or "cpu"}
-    if profile.memory is not None:
-        result["memory"] = profile.memory.to_quantity()
-    if profile.needed is not None:
-        result["needed"] = profile.needed.to_quantity()
-    return result
+def _slice(demand: Demand) -> SliceStatus:
+    profile = demand.profile
+    return SliceStatus(
+        resource=profile.resource or "cpu",
+        memory=None if profile.memory is None else profile.memory.to_quantity(),
+        needed=None if profile.needed is None else profile.needed.to_quantity(),
+    )
 
 
-def _events(found: Findings, before: Mapping[str, Any]) -> tuple[Event, ...]:
-    old = {str(item.get("type")): item for item in before.get("conditions") or []}
+def _events(found: Findings, before: PoolStatus) -> tuple[Event, ...]:
+    old = {item.type: item.reason for item in before.conditions or ()}
     events = []
     for kind in _TOLD:
         finding = found.get(kind)
-        if finding is None or old.get(kind.value, {}).get("reason") == finding.reason.value:
+        if finding is None or old.get(kind.value) == finding.reason.value:
             continue
         if finding.reason in _QUIET and kind.value not in old:
             continue
@@ -133,22 +129,20 @@ def _event_type(kind: ConditionType, finding: Finding) -> Any:
     return "Warning" if bad and not harmless else "Normal"
 
 
-def invalid_report(messages: Sequence[str], before: Mapping[str, Any], generation: int, now: float) -> Report:
+def invalid_report(messages: Sequence[str], before: PoolStatus, generation: int, now: float) -> Report:
     """Return the report on a spec that breaks a rule: what is stored stays, and the conditions say what to change."""
     text = "; ".join(messages)[:1000]
-    kept = f"{text}. The last accepted spec goes on serving" if before.get("revisions") else text
+    kept = f"{text}. The last accepted spec goes on serving" if before.revisions else text
     found: Findings = {
         ConditionType.READY: Finding("False", Reason.NOT_ACCEPTED, kept),
         ConditionType.RECONCILING: Finding("False", Reason.DONE, WAITS_FOR_A_PERSON),
         ConditionType.STALLED: Finding("True", Reason.INVALID, kept),
         ConditionType.ACCEPTED: Finding("False", Reason.INVALID, kept),
     }
-    conditions = write_conditions(found, before.get("conditions") or [], generation, now)
-    changed = {str(item["type"]) for item in conditions}
-    rest = [dict(item) for item in before.get("conditions") or [] if item.get("type") not in changed]
+    conditions = write_conditions(found, before.conditions or (), generation, now)
+    changed = {item.type for item in conditions}
+    rest = [item for item in before.conditions or () if item.type not in changed]
     order = [kind.value for kind in ConditionType]
-    merged = sorted(
-        [*conditions, *rest], key=lambda item: order.index(item["type"]) if item["type"] in order else len(order)
-    )
-    status = {**before, "observedGeneration": generation, "conditions": merged}
+    merged = sorted([*conditions, *rest], key=lambda item: order.index(item.type) if item.type in order else len(order))
+    status = before.model_copy(update={"observed_generation": generation, "conditions": tuple(merged)})
     return Report(status, _events({ConditionType.ACCEPTED: found[ConditionType.ACCEPTED]}, before))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.cluster.meter import NOT_LOOKED, Meter, about_of
 from slicewise.envoy.measurement import Counts, NoData, Reading
 from slicewise.pool.rollout.evidence import MOST_COMPARED
@@ -16,9 +17,11 @@ from slicewise.pool.rollout.evidence import MOST_COMPARED
 STABLE, CANARY = "old", "new"
 
 
-def status(reads: int = 0, **rollout: Any) -> dict[str, Any]:
+def status(reads: int = 0, **rollout: Any) -> PoolStatus:
     verdict = {"since": "2026-01-01T00:00:00Z", "reads": reads}
-    return {"rollout": {"phase": "Analysing", "target": CANARY, "step": 0, "verdict": verdict, **rollout}}
+    return PoolStatus.read(
+        {"rollout": {"phase": "Analysing", "target": CANARY, "step": 0, "verdict": verdict, **rollout}}
+    )
 
 
 def reading(canary: int, stable: int = 0, *, slow: int = 0, uptime: int = 100, **more: int) -> Reading:
@@ -40,7 +43,7 @@ def counted(meter: Meter) -> tuple[int, int]:
 
 
 def test_nobody_is_judged_outside_an_analysis() -> None:
-    assert about_of({}) is None
+    assert about_of(PoolStatus()) is None
     assert about_of(status(phase="Promoting")) is None
     assert about_of(status(verdict=None)) is None
     assert about_of(status()) is not None

@@ -8,6 +8,7 @@ from counting import Quality
 from judged import judged, phase, runs, until
 from simulation import changed
 
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.pool.rollout.state import read_state
 
 
@@ -25,7 +26,7 @@ def test_a_rollout_keeps_its_share_while_no_node_offers_what_the_spec_asks_for(n
     assert run.condition("Ready")["reason"] == "InsufficientCapacity"
     assert "no node offers a slice of 500Gi or more" in run.condition("Ready")["message"]
     assert run.status["rollout"] == before
-    assert read_state(run.status).weight == (before["stepWeight"] or None)
+    assert read_state(PoolStatus.read(run.status)).weight == (before["stepWeight"] or None)
     assert name == "Warming" or before["stepWeight"] >= 40
     run.pool = changed(run.pool, slice={"resource": MIG})
     until(run, "Idle")

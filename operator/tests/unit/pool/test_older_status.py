@@ -11,6 +11,7 @@ from counting import CountingGateway
 from judged import LIMITS, ask, phase, runs, until, wanted
 from simulation import OTHER, Simulation, changed
 
+from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus
 from slicewise.pool.rollout.standing import STABLE_GONE_SECONDS
 from slicewise.pool.rollout.state import Phase, RolloutState, read_state, write_state
 
@@ -80,4 +81,4 @@ def test_a_paused_change_does_not_start_after_an_upgrade() -> None:
 @pytest.mark.parametrize("served", [False, True])
 def test_whether_the_stable_revision_served_is_written_either_way(served: bool) -> None:
     rollout = write_state(RolloutState(stable="aaaa", served=served), None)
-    assert read_state({"revisions": {"stable": "aaaa"}, "rollout": rollout}).served is served
+    assert read_state(PoolStatus(revisions=RevisionsStatus(stable="aaaa"), rollout=rollout)).served is served

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from builders import MIG, make_node, make_observed, make_pod, make_pool
 
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.cluster.references import named_references
 from slicewise.pool.observed import ObservedDeployment, ObservedNode, ObservedRevision, References, Taint
@@ -237,7 +238,7 @@ def test_a_worker_gives_way_only_where_its_slice_is_one_that_the_new_revision_ma
     )
     changed = make_pool(replicas=2, worker={"nodeSelector": {"pool": "llm"}}, generation=2)
     state = plan_pool(changed, observed, 1.0).status["rollout"]
-    later = replace(observed, status={**observed.status, "rollout": state})
+    later = replace(observed, status=PoolStatus.read({**first.status, "rollout": state}))
     message = plan_pool(changed, later, 2.0).status["rollout"]["message"]
     assert ("hold others" in message) is waits, message
 

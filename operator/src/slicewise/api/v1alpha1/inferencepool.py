@@ -1,9 +1,9 @@
-"""The InferencePool resource as the operator reads it."""
+"""The InferencePool resource as the operator reads it, but for its status (`status.py`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, PrivateAttr
 
@@ -33,8 +33,6 @@ class InferencePool(ApiModel):
     kind: str = KIND
     metadata: Metadata
     spec: PoolSpec
-    status: Mapping[str, Any] = Field(default_factory=dict)
-    """As stored; `pool/` reads from it what it wrote."""
     _remarks: tuple[str, ...] = PrivateAttr(default=())
 
     @property

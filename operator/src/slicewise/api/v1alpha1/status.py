@@ -1,25 +1,47 @@
-"""`status`: the shape of what the operator reports. Used for the schema only; `pool/report.py` writes it.
+"""`status`: what the operator reports. The operator reads and writes it by these models, and the CRD's schema comes from them.
 
-The API server drops what is not declared here, silently, so a field that is written has to be in it.
+The API server drops what is not declared here, silently. So the models refuse unknown fields: what is written is declared.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from slicewise.api.v1alpha1.base import ApiModel
+from slicewise.api.v1alpha1.lenient import understand
 
 _TIME: dict[str, Any] = {"format": "date-time"}
-_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+_LONGEST: Final = 32768
+"""Characters of a message. The API server refuses a status with a longer one, and with it everything else in it."""
+
+
+def _cut(text: Any) -> Any:
+    return text[:_LONGEST] if isinstance(text, str) else text
+
+
+def _readable(time: str) -> str:
+    datetime.fromisoformat(time)
+    return time
+
 
 Short = Annotated[str, Field(max_length=63)]
-Sentence = Annotated[str, Field(max_length=32768)]
-Time = Annotated[str, Field(json_schema_extra=_TIME)]
+Sentence = Annotated[str, BeforeValidator(_cut), Field(max_length=_LONGEST)]
+Time = Annotated[str, AfterValidator(_readable), Field(json_schema_extra=_TIME)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Amount = Annotated[float, Field(ge=0)]
+Percent = Annotated[int, Field(ge=0, le=100)]
 
 
-class ConditionStatus(ApiModel):
+class StatusModel(BaseModel):
+    """A frozen part of the status: snake_case here, camelCase on the wire."""
+
+    model_config = ConfigDict(**{**ApiModel.model_config, "extra": "forbid", "allow_inf_nan": False})
+
+
+class ConditionStatus(StatusModel):
     """One condition, as Kubernetes shapes them."""
 
     type: Annotated[str, Field(max_length=316)]
@@ -32,7 +54,7 @@ class ConditionStatus(ApiModel):
     message: Sentence
 
 
-class ZoneStatus(ApiModel):
+class ZoneStatus(StatusModel):
     """The workers of one zone."""
 
     name: Annotated[str, Field(max_length=63)]
@@ -44,7 +66,7 @@ class ZoneStatus(ApiModel):
     """Ready workers below which nothing of the operator's own goes."""
 
 
-class SliceStatus(ApiModel):
+class SliceStatus(StatusModel):
     """What each worker takes."""
 
     resource: Annotated[str, Field(max_length=317)] | None = None
@@ -55,7 +77,7 @@ class SliceStatus(ApiModel):
     """Memory that the pool asks for."""
 
 
-class RevisionsStatus(ApiModel):
+class RevisionsStatus(StatusModel):
     """Revisions that have workers."""
 
     stable: Annotated[str, Field(max_length=63)] | None = None
@@ -64,7 +86,7 @@ class RevisionsStatus(ApiModel):
     """The revision that the spec asks for; absent where it is the stable one."""
 
 
-class CountsStatus(ApiModel):
+class CountsStatus(StatusModel):
     """Requests of a revision: those of latency since the step began, all others since the attempt began."""
 
     requests: int | None = None
@@ -84,7 +106,7 @@ class CountsStatus(ApiModel):
     """The same since the step began."""
 
 
-class EvidenceStatus(ApiModel):
+class EvidenceStatus(StatusModel):
     """Evidence against "within the limit" (above), "`tolerance` times the limit" (below), "no worse", "refuses no more" and "is left no
     more than stable"; 1 says nothing.
     """
@@ -98,7 +120,7 @@ class EvidenceStatus(ApiModel):
     left_more: float | None = None
 
 
-class LimitsStatus(ApiModel):
+class LimitsStatus(StatusModel):
     """What the canary is held to."""
 
     p95: Short | None = None
@@ -108,7 +130,7 @@ class LimitsStatus(ApiModel):
     min_samples: int | None = None
 
 
-class VerdictStatus(ApiModel):
+class VerdictStatus(StatusModel):
     """What the gate says of the canary, and what that rests on."""
 
     verdict: Short | None = None
@@ -123,26 +145,26 @@ class VerdictStatus(ApiModel):
     evidence: EvidenceStatus | None = None
     comparison: Annotated[str, Field(max_length=1024)] | None = None
     """The running comparisons with stable, in logarithms, so that a new leader goes on."""
-    pending: int | None = None
+    pending: Count | None = None
     """Requests of the canary that run and are over `p95`: what becomes of them is not known."""
     limits: LimitsStatus | None = None
-    requests_per_second: float | None = None
+    requests_per_second: Amount | None = None
     """Of both revisions together."""
     needed_requests: int | None = None
     """About how many more a good canary needs to pass."""
     remaining_seconds: int | None = None
-    watched_seconds: float | None = None
+    watched_seconds: Amount | None = None
     """How long the canary was watched in this step."""
-    window_from: float | None = None
+    window_from: Amount | None = None
     """Of `watchedSeconds`: when the present window began."""
-    reads: int | None = None
+    reads: Count | None = None
     """Looks at the counters that are in these numbers."""
     since: Time | None = None
     at: Time | None = None
     """When these numbers were written."""
 
 
-class RolloutStatus(ApiModel):
+class RolloutStatus(StatusModel):
     """Where a rollout is."""
 
     phase: Annotated[str, Field(max_length=63)] | None = None
@@ -151,12 +173,12 @@ class RolloutStatus(ApiModel):
     """Whether a worker of the stable revision has ever served. One that never did is replaced at once by what the spec asks for."""
     stable_down_since: Time | None = None
     """Since when no worker of a stable revision that has served is ready; absent while one is."""
-    step: int | None = None
+    step: Count | None = None
     """Which of the canary's steps, counted from 0."""
-    steps: int | None = None
-    weight: int | None = None
+    steps: Count | None = None
+    weight: Percent | None = None
     """Per cent of the requests that the new revision gets now."""
-    step_weight: int | None = None
+    step_weight: Percent | None = None
     """Per cent of the requests that its step gives it: it gets 0 while none of its workers is ready, and all while no other is."""
     target: Annotated[str, Field(max_length=63)] | None = None
     """The revision that takes over, or was given up."""
@@ -179,8 +201,17 @@ class RolloutStatus(ApiModel):
     verdict: VerdictStatus | None = None
 
 
-class PoolStatus(ApiModel):
+class PoolStatus(StatusModel):
     """What the operator reports."""
+
+    @classmethod
+    def read(cls, stored: object) -> Self:
+        """Return what is understood of `stored`, the pool's `.status`; what is missing or not understood is None."""
+        return understand(cls, stored)
+
+    def write(self) -> dict[str, Any]:
+        """Return `.status` as the API server stores it: absent fields are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     observed_generation: Annotated[int, Field(json_schema_extra={"format": "int64"})] | None = None
     """The generation of the spec that the rest is about; -1 before the operator has looked."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from slicewise.api.v1alpha1.rollout import CanarySpec, OnUndecided
+from slicewise.api.v1alpha1.status import LimitsStatus
 from slicewise.pool.rollout.gate import ERRORS, LATENCY, REFUSALS, Verdict
 from slicewise.pool.rollout.judge import Course, fresh, judge, steps_of
 from slicewise.pool.rollout.judgement import Judgement
@@ -76,7 +77,7 @@ def _follow_spec(state: RolloutState, view: RolloutView, gate: CanarySpec, now: 
     index = min(state.step, len(steps) - 1)
     weight = max(state.weight or 0, steps[index].weight)
     known = replace(state, step=index, steps=len(steps), weight=weight)
-    if state.judgement.limits.get("p95") != gate.p95:
+    if (state.judgement.limits or LimitsStatus()).p95 != gate.p95:
         # What is slow was counted by the old limit; what failed or was refused is so by any.
         before = replace(state.judgement, tally=state.judgement.tally + view.measured.tally)
         return replace(known, judgement=fresh(gate, now, before=before), step_since=now, held=False)

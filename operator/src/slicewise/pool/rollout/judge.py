@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any, Final
+from typing import Final
 
 from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1.rollout import CanarySpec, CanaryStep, GateRule
+from slicewise.api.v1alpha1.status import LimitsStatus
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
 from slicewise.pool.rollout.judgement import UNREADABLE, Judgement, Measured
 from slicewise.pool.rollout.power import Share, more_to_pass, seconds_for
@@ -80,16 +81,15 @@ def policy_of(canary: CanarySpec) -> Policy:
     )
 
 
-def limits_of(canary: CanarySpec) -> dict[str, Any]:
-    """Return `status.rollout.verdict.limits`."""
-    limits = {
-        "p95": canary.p95,
-        "maxErrors": canary.max_errors,
-        "confidence": canary.confidence,
-        "tolerance": canary.tolerance,
-        "minSamples": canary.min_samples,
-    }
-    return {name: value for name, value in limits.items() if value is not None}
+def limits_of(canary: CanarySpec) -> LimitsStatus:
+    """Return what the canary is held to."""
+    return LimitsStatus(
+        p95=canary.p95,
+        max_errors=canary.max_errors,
+        confidence=canary.confidence,
+        tolerance=canary.tolerance,
+        min_samples=canary.min_samples,
+    )
 
 
 def fresh(canary: CanarySpec, now: float, *, before: Judgement | None = None) -> Judgement:

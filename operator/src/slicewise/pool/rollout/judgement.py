@@ -5,11 +5,12 @@ Everything that the next verdict needs is in it, so a new leader goes on where t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Any, Final
+from typing import Final
 
+from slicewise.api.v1alpha1.status import CountsStatus, EvidenceStatus, LimitsStatus, VerdictStatus
 from slicewise.pool.rollout.evidence import ODDS
 from slicewise.pool.rollout.gate import Evidence, Verdict
 from slicewise.pool.rollout.tally import Samples, Tally
@@ -45,8 +46,8 @@ class Judgement:
     """What the gate can tell at this traffic; empty until that can be said."""
     tally: Tally = field(default_factory=Tally)
     evidence: Evidence = field(default_factory=Evidence)
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    """As `status.rollout.verdict.limits`."""
+    limits: LimitsStatus | None = None
+    """What the canary is held to; None before it was judged."""
     pending: int = 0
     """Requests of the canary that run and are over the limit; what becomes of them is not known."""
     rate: float | None = None
@@ -67,74 +68,52 @@ class Judgement:
     """When this was written, seconds since the epoch."""
 
 
-def write_judgement(judgement: Judgement | None) -> dict[str, Any] | None:
+def write_judgement(judgement: Judgement) -> VerdictStatus:
     """Return `status.rollout.verdict`."""
-    if judgement is None:
-        return None
-    evidence = judgement.evidence
-    fields = {
-        "verdict": judgement.verdict.value,
-        "cause": judgement.cause or None,
-        "message": judgement.message or None,
-        "outlook": judgement.outlook or None,
-        "canary": _write_samples(judgement.tally.canary),
-        "stable": _write_samples(judgement.tally.stable),
-        "evidence": {
-            "slowAbove": evidence.slow_above,
-            "failedAbove": evidence.failed_above,
-            "slowBelow": evidence.slow_below,
-            "failedBelow": evidence.failed_below,
-            "worseThanStable": evidence.worse_than_stable,
-            "refusedMore": evidence.refused_more,
-            "leftMore": evidence.left_more,
-        },
-        "comparison": " ".join(f"{value:.6g}" for ratios in _ratios(judgement.tally) for value in ratios),
-        "pending": judgement.pending or None,
-        "limits": dict(judgement.limits) or None,
-        "requestsPerSecond": None if judgement.rate is None else round(judgement.rate, 3),
-        "neededRequests": judgement.needed,
-        "remainingSeconds": None if judgement.remaining is None else round(judgement.remaining),
-        "watchedSeconds": round(judgement.watched, 1),
-        "windowFrom": round(judgement.window_from, 1),
-        "reads": judgement.reads,
-        "since": format_time(judgement.since),
-        "at": format_time(judgement.at),
-    }
-    return {key: value for key, value in fields.items() if value is not None}
+    return VerdictStatus(
+        verdict=judgement.verdict.value,
+        cause=judgement.cause or None,
+        message=judgement.message or None,
+        outlook=judgement.outlook or None,
+        canary=CountsStatus(**asdict(judgement.tally.canary)),
+        stable=CountsStatus(**asdict(judgement.tally.stable)),
+        evidence=EvidenceStatus(**asdict(judgement.evidence)),
+        comparison=" ".join(f"{value:.6g}" for ratios in _ratios(judgement.tally) for value in ratios),
+        pending=judgement.pending or None,
+        limits=judgement.limits,
+        requests_per_second=None if judgement.rate is None else round(judgement.rate, 3),
+        needed_requests=judgement.needed,
+        remaining_seconds=None if judgement.remaining is None else round(judgement.remaining),
+        watched_seconds=round(judgement.watched, 1),
+        window_from=round(judgement.window_from, 1),
+        reads=judgement.reads,
+        since=format_time(judgement.since),
+        at=format_time(judgement.at),
+    )
 
 
-def read_judgement(stored: object) -> Judgement | None:
-    """Return what stands in `status.rollout.verdict`; what cannot be understood counts as not there."""
-    if not isinstance(stored, Mapping):
-        return None
-    evidence: Mapping[str, Any] = stored.get("evidence") or {}
-    ratios = _read_comparison(str(stored.get("comparison") or ""))
-    name = stored.get("verdict")
+def read_judgement(stored: VerdictStatus) -> Judgement:
+    """Return what stands in `status.rollout.verdict`."""
+    evidence = stored.evidence or EvidenceStatus()
     return Judgement(
-        verdict=Verdict(name) if name in set(Verdict) else Verdict.NO_DATA,
-        cause=stored.get("cause", ""),
-        message=stored.get("message", ""),
-        outlook=stored.get("outlook", ""),
-        tally=Tally(_read_samples(stored.get("canary")), _read_samples(stored.get("stable")), *ratios),
-        evidence=Evidence(
-            slow_above=float(evidence.get("slowAbove", 1.0)),
-            failed_above=float(evidence.get("failedAbove", 1.0)),
-            slow_below=float(evidence.get("slowBelow", 1.0)),
-            failed_below=float(evidence.get("failedBelow", 1.0)),
-            worse_than_stable=float(evidence.get("worseThanStable", 1.0)),
-            refused_more=float(evidence.get("refusedMore", 1.0)),
-            left_more=float(evidence.get("leftMore", 1.0)),
+        verdict=Verdict(stored.verdict) if stored.verdict in set(Verdict) else Verdict.NO_DATA,
+        cause=stored.cause or "",
+        message=stored.message or "",
+        outlook=stored.outlook or "",
+        tally=Tally(
+            _read_samples(stored.canary), _read_samples(stored.stable), *_read_comparison(stored.comparison or "")
         ),
-        limits=stored.get("limits") or {},
-        pending=int(stored.get("pending", 0)),
-        rate=stored.get("requestsPerSecond"),
-        needed=stored.get("neededRequests"),
-        remaining=stored.get("remainingSeconds"),
-        watched=float(stored.get("watchedSeconds", 0.0)),
-        window_from=float(stored.get("windowFrom", 0.0)),
-        reads=int(stored.get("reads", 0)),
-        since=read_time(stored.get("since")),
-        at=read_time(stored.get("at")),
+        evidence=Evidence(**evidence.model_dump(exclude_none=True)),
+        limits=stored.limits,
+        pending=stored.pending or 0,
+        rate=stored.requests_per_second,
+        needed=stored.needed_requests,
+        remaining=stored.remaining_seconds,
+        watched=stored.watched_seconds or 0.0,
+        window_from=stored.window_from or 0.0,
+        reads=stored.reads or 0,
+        since=read_time(stored.since),
+        at=read_time(stored.at),
     )
 
 
@@ -142,26 +121,8 @@ def _ratios(tally: Tally) -> tuple[tuple[float, ...], ...]:
     return tally.slow_ratios, tally.failed_ratios, tally.refused_ratios, tally.left_ratios
 
 
-_COUNTS: Final = {
-    "requests": "requests",
-    "failed": "failed",
-    "timed": "timed",
-    "slow": "slow",
-    "refused": "refused",
-    "left": "left",
-    "settled": "settled",
-    "settledHere": "settled_here",
-}
-"""Name in the status → field of `Samples`."""
-
-
-def _write_samples(samples: Samples) -> dict[str, int]:
-    return {name: getattr(samples, field_name) for name, field_name in _COUNTS.items()}
-
-
-def _read_samples(stored: object) -> Samples:
-    counts = stored if isinstance(stored, Mapping) else {}
-    read = Samples(**{field_name: int(counts.get(name, 0)) for name, field_name in _COUNTS.items()})
+def _read_samples(stored: CountsStatus | None) -> Samples:
+    read = Samples() if stored is None else Samples(**stored.model_dump(exclude_none=True))
     return read if 0 <= read.slow <= read.timed and min(read.failed, read.refused, read.left) >= 0 else Samples()
 
 

@@ -5,11 +5,10 @@ Only `machine.py` changes it; the manifests are a function of the spec and of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
+from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus, RolloutStatus
 from slicewise.pool.rollout.judgement import Judgement, read_judgement, write_judgement
 from slicewise.pool.rollout.times import format_time, read_time
 
@@ -88,69 +87,64 @@ def to(state: RolloutState, phase: Phase, now: float, message: str) -> RolloutSt
     return replace(state, phase=phase, phase_since=now, message=message)
 
 
-def read_state(status: Mapping[str, Any]) -> RolloutState:
-    """Return the state stored in `status`; what is missing or not understood reads as idle."""
-    rollout = status.get("rollout") or {}
-    revisions = status.get("revisions") or {}
-    phase = rollout.get("phase")
+def read_state(status: PoolStatus) -> RolloutState:
+    """Return the state stored in `status`; what is missing reads as idle."""
+    rollout, revisions = status.rollout or RolloutStatus(), status.revisions or RevisionsStatus()
     return RolloutState(
-        phase=Phase(phase) if phase in set(Phase) else Phase.IDLE,
-        stable=revisions.get("stable"),
+        phase=Phase(rollout.phase) if rollout.phase in set(Phase) else Phase.IDLE,
+        stable=revisions.stable,
         served=_served(rollout, revisions),
-        down_since=read_time(rollout.get("stableDownSince")),
-        target=rollout.get("target"),
-        zone=rollout.get("zone"),
-        surge=bool(rollout.get("surge", False)),
-        started_at=read_time(rollout.get("startedAt")),
-        phase_since=read_time(rollout.get("phaseSince")),
-        step=rollout.get("step"),
-        steps=rollout.get("steps"),
-        weight=rollout.get("stepWeight", rollout.get("weight")) or None,
-        step_since=read_time(rollout.get("stepSince")),
-        unplaced_since=read_time(rollout.get("unplacedSince")),
-        paused=bool(rollout.get("paused", False)),
-        held=bool(rollout.get("held", False)),
-        abort_reason=rollout.get("abortReason"),
-        message=rollout.get("message", ""),
-        judgement=read_judgement(rollout.get("verdict")),
-        request=rollout.get("request", ""),
+        down_since=read_time(rollout.stable_down_since),
+        target=rollout.target,
+        zone=rollout.zone,
+        surge=bool(rollout.surge),
+        started_at=read_time(rollout.started_at),
+        phase_since=read_time(rollout.phase_since),
+        step=rollout.step,
+        steps=rollout.steps,
+        weight=(rollout.weight if rollout.step_weight is None else rollout.step_weight) or None,
+        step_since=read_time(rollout.step_since),
+        unplaced_since=read_time(rollout.unplaced_since),
+        paused=bool(rollout.paused),
+        held=bool(rollout.held),
+        abort_reason=rollout.abort_reason,
+        message=rollout.message or "",
+        judgement=None if rollout.verdict is None else read_judgement(rollout.verdict),
+        request=rollout.request or "",
     )
 
 
-def _served(rollout: Mapping[str, Any], revisions: Mapping[str, Any]) -> bool:
+def _served(rollout: RolloutStatus, revisions: RevisionsStatus) -> bool:
     """Whether the recorded stable revision served. Older versions did not write that; theirs is a stable until it counts as gone."""
-    served = rollout.get("stableServed")
-    return revisions.get("stable") is not None if served is None else bool(served)
+    return revisions.stable is not None and rollout.stable_served is not False
 
 
-def recorded_share(status: Mapping[str, Any]) -> int | None:
+def recorded_share(status: PoolStatus) -> int | None:
     """Return the per cent of the requests that the canary had by the last pass: what it has where a pass leaves the gateway alone."""
-    share = (status.get("rollout") or {}).get("weight")
-    return share if isinstance(share, int) else None
+    return None if status.rollout is None else status.rollout.weight
 
 
-def write_state(state: RolloutState, share: int | None) -> dict[str, Any]:
-    """Return `status.rollout` for `state`, without unset fields. `share`: per cent of the requests that the canary gets now."""
-    fields: dict[str, Any] = {
-        "phase": state.phase.value,
-        "stableServed": state.served,
-        "stableDownSince": format_time(state.down_since),
-        "target": state.target,
-        "zone": state.zone,
-        "surge": state.surge or None,
-        "startedAt": format_time(state.started_at),
-        "phaseSince": format_time(state.phase_since),
-        "step": state.step,
-        "steps": state.steps,
-        "weight": share,
-        "stepWeight": None if state.canary is None else state.weight or 0,
-        "stepSince": format_time(state.step_since),
-        "unplacedSince": format_time(state.unplaced_since),
-        "paused": state.paused or None,
-        "held": state.held or None,
-        "abortReason": state.abort_reason,
-        "message": state.message or None,
-        "request": state.request or None,
-        "verdict": write_judgement(state.judgement),
-    }
-    return {key: value for key, value in fields.items() if value is not None}
+def write_state(state: RolloutState, share: int | None) -> RolloutStatus:
+    """Return `status.rollout` for `state`. `share`: per cent of the requests that the canary gets now."""
+    return RolloutStatus(
+        phase=state.phase.value,
+        stable_served=state.served,
+        stable_down_since=format_time(state.down_since),
+        target=state.target,
+        zone=state.zone,
+        surge=state.surge or None,
+        started_at=format_time(state.started_at),
+        phase_since=format_time(state.phase_since),
+        step=state.step,
+        steps=state.steps,
+        weight=share,
+        step_weight=None if state.canary is None else state.weight or 0,
+        step_since=format_time(state.step_since),
+        unplaced_since=format_time(state.unplaced_since),
+        paused=state.paused or None,
+        held=state.held or None,
+        abort_reason=state.abort_reason,
+        message=state.message or None,
+        request=state.request or None,
+        verdict=None if state.judgement is None else write_judgement(state.judgement),
+    )

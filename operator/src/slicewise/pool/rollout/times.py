@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, overload
 
 _LAST: Final = 32_503_680_000
 """The year 3000: a stored time that waits are added to must stay one that can be written."""
@@ -20,6 +20,10 @@ def read_time(text: object) -> float | None:
     return seconds if 0 <= seconds <= _LAST else None
 
 
+@overload
+def format_time(seconds: float) -> str: ...
+@overload
+def format_time(seconds: float | None) -> str | None: ...
 def format_time(seconds: float | None) -> str | None:
     """Return seconds since the epoch as RFC 3339 in UTC, whole seconds, as Kubernetes writes times."""
     return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

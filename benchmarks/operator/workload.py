@@ -83,11 +83,9 @@ def requests_of(stored: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -
     metadata = stored["metadata"]
     pool = parse_pool(stored)
     assert isinstance(pool, InferencePool), pool
-    here = OperatorSettings()
     observed = ObservedPool(
         nodes=tuple(read_node(node) for node in sorted(nodes, key=lambda node: node["metadata"]["name"])),
-        default_image=here.worker_image,
-        operator_namespace=here.namespace,
+        installation=OperatorSettings().installation,
     )
     plan = plan_pool(pool, observed, time.time())
     entry = PoolEntry(metadata["namespace"], metadata["name"], uid=metadata["uid"])

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from shape_cases import FULL_PLACEMENT, FULL_WORKER
 
 from slicewise.api import labels
-from slicewise.controller.operator import _gateway_installation
 from slicewise.manifests.shape import plain
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import OperatorSettings
@@ -107,12 +106,7 @@ def test_users_and_groups_that_the_cluster_gives_out_are_left_to_it(render, monk
 
 
 def planned_pods(settings):
-    observed = make_observed(
-        worker_defaults=settings.worker_defaults,
-        fetch_resources=settings.fetch_resources,
-        pod_security=settings.pod_security_context,
-        gateway=_gateway_installation(settings),
-    )
+    observed = make_observed(installation=settings.installation)
     plan = plan_pool(make_pool(replicas=1), observed, 0.0)
     deployments = {
         item["metadata"]["name"].rpartition("-")[2] == "gateway": item

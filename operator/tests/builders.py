@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from slicewise.api.labels import API_VERSION, KIND
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool, parse_pool
 from slicewise.api.v1alpha1.status import PoolStatus
+from slicewise.manifests.installation import Installation
 from slicewise.pool.observed import ObservedNode, ObservedPod, ObservedPool
 
 MIG = "nvidia.com/mig-1g.10gb"
@@ -76,8 +78,11 @@ def make_pod(name: str, revision: str, zone: str, **fields: Any) -> ObservedPod:
 
 
 def make_observed(**fields: Any) -> ObservedPool:
-    """Return what is observed of a pool that has nothing yet, on three nodes with two slices each. `status`: as stored."""
+    """Return what is observed of a pool that has nothing yet, on three nodes with two slices each.
+
+    Keywords: fields of `ObservedPool`, with `status` as stored, and fields of its `Installation`.
+    """
+    here = {item.name: fields.pop(item.name) for item in dataclasses.fields(Installation) if item.name in fields}
+    installation = Installation(**({"worker_image": "slicewise-worker:test"} | here))
     status = PoolStatus.read(fields.pop("status", {}))
-    return ObservedPool(
-        **({"nodes": three_zones(), "default_image": "slicewise-worker:test", "status": status} | fields)
-    )
+    return ObservedPool(**({"nodes": three_zones(), "status": status, "installation": installation} | fields))

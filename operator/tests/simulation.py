@@ -94,7 +94,6 @@ class Simulation:
             held_by_others={name: {MIG: count} for name, count in self.others.items()},
             status=status,
             measured=Measured() if self.gateway is None else self.gateway.measured(status),
-            default_image="slicewise-worker:test",
         )
 
     def observed_budgets(self) -> list[ObservedBudget]:

@@ -16,8 +16,13 @@ from slicewise.api.labels import ZONE_KEY
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.container import POD_SECURITY
-from slicewise.manifests.gateway_wish import AGENT_RESOURCES, EDGE_RESOURCES
-from slicewise.manifests.pod_template import FETCH_RESOURCES
+from slicewise.manifests.installation import (
+    AGENT_RESOURCES,
+    EDGE_RESOURCES,
+    FETCH_RESOURCES,
+    GatewayInstallation,
+    Installation,
+)
 
 
 class WorkerProxy(BaseModel):
@@ -133,6 +138,33 @@ class OperatorSettings(BaseSettings):
                 f"SLICEWISE_LEASE_DURATION_SECONDS={self.lease_duration_seconds:g}: write at most half of it"
             )
         return self
+
+    @property
+    def installation(self) -> Installation:
+        """What these settings decide about pools."""
+        return Installation(
+            worker_image=self.worker_image,
+            worker_defaults=self.worker_defaults,
+            fetch_resources=self.fetch_resources,
+            pod_security_context=self.pod_security_context,
+            image_pull_secrets=self.image_pull_secrets,
+            allow_private_sources=self.allow_private_sources,
+            worker_proxy=self.worker_proxy.environment,
+            operator_namespace=self.namespace,
+            gateway=GatewayInstallation(
+                image=self.gateway_image,
+                envoy_image=self.gateway_envoy_image,
+                shape=self.gateway_defaults,
+                agent_resources=self.gateway_agent_resources,
+                edge_resources=self.gateway_edge_resources,
+                pod_security_context=self.pod_security_context,
+                role=self.gateway_role,
+                metrics_from=self.metrics_from,
+                api_server_ports=self.api_server_ports,
+                api_server_cidrs=self.api_server_cidrs,
+                otlp=self.gateway_otlp,
+            ),
+        )
 
     @property
     def renew_seconds(self) -> float:

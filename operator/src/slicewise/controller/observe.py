@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from slicewise.api.labels import ZONE_KEY
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.status import PoolStatus
-from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.gateways import Gateways
@@ -27,9 +26,7 @@ from slicewise.cluster.gateway_pods import GatewayRecord, ask, observed_gateway
 from slicewise.cluster.measure import measure, offer
 from slicewise.cluster.records import PoolEntry, read_revision
 from slicewise.cluster.references import REFERENCES_SECONDS, ReferenceReader, claim_waits
-from slicewise.manifests.container import POD_SECURITY
-from slicewise.manifests.gateway_wish import GatewayInstallation
-from slicewise.manifests.pod_template import FETCH_RESOURCES
+from slicewise.manifests.installation import Installation
 from slicewise.objects.pods import PodRecord, is_lost
 from slicewise.pool.observed import (
     FetchProgress,
@@ -45,21 +42,6 @@ INFO_SECONDS: Final = 2.0
 LONGEST_INFO_SECONDS: Final = 300.0
 ASKED_AT_ONCE: Final = 16
 """Pods of one pool that are asked at the same time, which bounds the memory that their answers take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """What the installation decides, as `ObservedPool` carries it."""
-
-    default_image: str = "slicewise-worker:0.1.0"
-    image_pull_secrets: tuple[str, ...] = ()
-    worker_defaults: WorkerSpec = field(default_factory=WorkerSpec)
-    fetch_resources: Mapping[str, Any] = field(default_factory=lambda: FETCH_RESOURCES)
-    pod_security: Mapping[str, Any] = field(default_factory=lambda: POD_SECURITY)
-    allow_private_sources: bool = False
-    worker_proxy: Mapping[str, str] = field(default_factory=dict)
-    operator_namespace: str = "slicewise-system"
-    gateway: GatewayInstallation = field(default_factory=GatewayInstallation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +68,7 @@ class Observer:
 
     def recall(self, entry: PoolEntry, stored: Mapping[str, Any], *, foreign_unknown: bool = False) -> ObservedPool:
         """Return the view from memory. `stored`: the pool as the API server has it."""
-        here, status = self._installation, PoolStatus.read(stored.get("status") or {})
+        status = PoolStatus.read(stored.get("status") or {})
         topology = ((stored.get("spec") or {}).get("zones") or {}).get("topologyKey") or ZONE_KEY
         deployments = [
             child.facts
@@ -120,15 +102,7 @@ class Observer:
             references=replace(entry.references, namespace_terminating=_namespace_ends(entry)),
             apply_failures=entry.failures,
             status=status,
-            default_image=here.default_image,
-            image_pull_secrets=here.image_pull_secrets,
-            worker_defaults=here.worker_defaults,
-            fetch_resources=here.fetch_resources,
-            pod_security=here.pod_security,
-            allow_private_sources=here.allow_private_sources,
-            worker_proxy=here.worker_proxy,
-            operator_namespace=here.operator_namespace,
-            gateway=here.gateway,
+            installation=self._installation,
             measured=offer(entry, status),
         )
 

@@ -33,11 +33,10 @@ from slicewise.controller.handlers import NoMemories, kopf_registry, kopf_settin
 from slicewise.controller.intake import Intake
 from slicewise.controller.leader import Leader, Terms
 from slicewise.controller.loop import Passes, backoff
-from slicewise.controller.observe import Installation, Observer, Sources
+from slicewise.controller.observe import Observer, Sources
 from slicewise.controller.publish import ClusterEvents, Publication
 from slicewise.controller.reconcile import Parts, Reconciler
 from slicewise.controller.work_queue import WorkQueue
-from slicewise.manifests.gateway_wish import GatewayInstallation
 from slicewise.pool.plan import plan_invalid, plan_pool
 from slicewise.settings import OperatorSettings
 from slicewise.telemetry.events import EventRecorder
@@ -203,22 +202,11 @@ class Operator:
         self, kube: KubeClient, pods: tuple[Workers, Gateways], applier: Applier, publication: Publication
     ) -> Parts:
         here = self._settings
-        installation = Installation(
-            default_image=here.worker_image,
-            image_pull_secrets=here.image_pull_secrets,
-            worker_defaults=here.worker_defaults,
-            fetch_resources=here.fetch_resources,
-            pod_security=here.pod_security_context,
-            allow_private_sources=here.allow_private_sources,
-            worker_proxy=here.worker_proxy.environment,
-            operator_namespace=here.namespace,
-            gateway=_gateway_installation(here),
-        )
         foreign = ForeignPods(kube, self._clock, self._cache.workers, here.watch_namespaces)
         return Parts(
             cache=self._cache,
             kube=kube,
-            observer=Observer(self._cache, Sources(kube, *pods, foreign), self._clock, installation),
+            observer=Observer(self._cache, Sources(kube, *pods, foreign), self._clock, here.installation),
             applier=applier,
             publisher=publication,
             clock=self._clock,
@@ -263,22 +251,6 @@ class Operator:
             if going:
                 done, total = sum(p.bytes_done for p in going), sum(p.bytes_total or 0 for p in going)
                 yield entry.namespace, entry.name, done, total
-
-
-def _gateway_installation(here: OperatorSettings) -> GatewayInstallation:
-    return GatewayInstallation(
-        image=here.gateway_image,
-        envoy_image=here.gateway_envoy_image,
-        shape=here.gateway_defaults,
-        agent_resources=here.gateway_agent_resources,
-        edge_resources=here.gateway_edge_resources,
-        pod_security=here.pod_security_context,
-        role=here.gateway_role,
-        metrics_from=here.metrics_from,
-        api_server_ports=here.api_server_ports,
-        api_server_cidrs=here.api_server_cidrs,
-        otlp=here.gateway_otlp,
-    )
 
 
 async def _forever() -> None:

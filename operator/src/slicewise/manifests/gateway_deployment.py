@@ -74,7 +74,7 @@ def _pod(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
         + DRAIN_DELAY_SECONDS
         + drain_seconds(wish)
         + _MARGIN_SECONDS,
-        "securityContext": pod_security(wish.installation.pod_security),
+        "securityContext": pod_security(wish.installation.pod_security_context),
         **_placement(pool, wish.installation.shape),
         "initContainers": [_seed(pool, wish), _envoy(wish), build_edge(pool, wish)],
         "containers": [_agent(pool, wish)],

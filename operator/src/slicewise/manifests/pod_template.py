@@ -6,8 +6,6 @@ What is rendered here is read by `slicewise-fetch` and `slicewise-worker`; a con
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from slicewise.api.duration import duration_seconds
@@ -16,7 +14,8 @@ from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.scalars import LARGEST_BODY, LONGEST_REQUEST
 from slicewise.api.v1alpha1.worker import WorkerSpec
-from slicewise.manifests.container import POD_SECURITY, environment, from_field, http_probe, locked_down, pod_security
+from slicewise.manifests.container import environment, from_field, http_probe, locked_down, pod_security
+from slicewise.manifests.installation import Installation
 from slicewise.manifests.metadata import revision_labels, worker_account_name
 from slicewise.manifests.pod_volumes import pod_volumes, weights_path_mounts
 from slicewise.manifests.settings_names import FETCH_PREFIX, WORKER_PREFIX, unset
@@ -36,30 +35,7 @@ STARTUP_SECONDS: Final = 1800
 """How long loading may take before the kubelet starts the worker again."""
 
 
-FETCH_RESOURCES: Final[Mapping[str, Any]] = {
-    "requests": {"cpu": "50m", "memory": "96Mi"},
-    "limits": {"memory": "256Mi"},
-}
-"""Of the container that fetches the weights, where the installation does not say otherwise."""
-
-
 PROXY_NAMES: Final = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """What the installation, not the pool, decides about workers."""
-
-    image: str
-    pull_secrets: tuple[str, ...] = ()
-    worker: WorkerSpec = field(default_factory=WorkerSpec)
-    """How workers look where their pool does not say otherwise. `resources` are those of a worker on a GPU slice."""
-    fetch_resources: Mapping[str, Any] = field(default_factory=lambda: FETCH_RESOURCES)
-    pod_security: Mapping[str, Any] = field(default_factory=lambda: POD_SECURITY)
-    """Security context of every pod; what a pool writes goes over it."""
-    allow_private_sources: bool = False
-    proxy: Mapping[str, str] = field(default_factory=dict)
-    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY for `slicewise-fetch`."""
 
 
 def build_pod_template(
@@ -69,14 +45,14 @@ def build_pod_template(
 
     `resource`: extended resource of which each worker takes one; None for CPU slices.
     """
-    image = pool.spec.engine.image or installation.image
-    shape = merge(installation.worker, pool.spec.worker)
+    image = pool.spec.engine.image or installation.worker_image
+    shape = merge(installation.worker_defaults, pool.spec.worker)
     spec: dict[str, Any] = {
         "serviceAccountName": shape.service_account_name or worker_account_name(pool.metadata.name),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": MAX_ANSWER_SECONDS + DRAIN_DELAY_SECONDS + LAST_SECONDS,
-        "securityContext": pod_security(installation.pod_security, shape.pod_security_context),
+        "securityContext": pod_security(installation.pod_security_context, shape.pod_security_context),
         **placed(shape),
         **_chosen(shape),
         "initContainers": [_fetch_container(pool, image, installation)],
@@ -89,7 +65,7 @@ def build_pod_template(
         spec["topologySpreadConstraints"] = spread_over(
             shape.topology_spread_constraints, worker_selector(pool.metadata.name)
         )
-    secrets = dict.fromkeys([*installation.pull_secrets, *(item.name for item in shape.image_pull_secrets or ())])
+    secrets = dict.fromkeys([*installation.image_pull_secrets, *(item.name for item in shape.image_pull_secrets or ())])
     if secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in secrets]
     labels = {**(shape.labels or {}), **common_labels(pool.metadata.name, "worker"), **revision_labels(revision)}
@@ -144,7 +120,7 @@ def _fetch_container(pool: InferencePool, image: str, installation: Installation
         FETCH_PREFIX,
     )
     # Also where it is empty: an explicit variable wins over what a pool's `envFrom` brings.
-    proxy = {name: installation.proxy.get(name, "") for name in PROXY_NAMES}
+    proxy = {name: installation.worker_proxy.get(name, "") for name in PROXY_NAMES}
     env += [{"name": f"{FETCH_PREFIX}{name}", "value": value} for name, value in proxy.items()]
     return {
         "name": "fetch",
@@ -208,7 +184,7 @@ def _worker_container(
 
 def worker_resources(pool: InferencePool, resource: str | None, installation: Installation) -> dict[str, Any]:
     """Return the resources of the worker container: exactly one slice, or the CPU and memory that a CPU slice names."""
-    shape = merge(installation.worker, pool.spec.worker)
+    shape = merge(installation.worker_defaults, pool.spec.worker)
     given = plain(shape.resources) if shape.resources else {}
     sides = {side: dict(given.get(side, {})) for side in ("requests", "limits")}
     if resource is not None:

@@ -101,7 +101,7 @@ def read_demand(pool: InferencePool, observed: ObservedPool, state: RolloutState
 def _placement_of(revision: ObservedRevision | None, pool: InferencePool, observed: ObservedPool) -> Placement:
     """A stored revision keeps the placement it was rendered with; a new one gets what the spec and the installation say today."""
     if revision is None:
-        return read_placement(placed(merge(observed.worker_defaults, pool.spec.worker)))
+        return read_placement(placed(merge(observed.installation.worker_defaults, pool.spec.worker)))
     template = revision.data.get("template") or {}
     return read_placement(template.get("spec") or {})
 

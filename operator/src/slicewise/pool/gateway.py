@@ -34,7 +34,8 @@ from slicewise.envoy import (
     Timeouts,
     render_gateway,
 )
-from slicewise.manifests.gateway_wish import GatewayInstallation, GatewayWish
+from slicewise.manifests.gateway_wish import GatewayWish
+from slicewise.manifests.installation import GatewayInstallation
 from slicewise.manifests.metadata import revision_service_name
 from slicewise.manifests.shape import merge
 from slicewise.pool.observed import ObservedPool
@@ -57,7 +58,7 @@ def gateway_wish(
     cache = pool.spec.gateway.response_cache if pool.spec.gateway else None
     answers = {revision: _answers(observed, revision) for revision in shares} if cache else {}
     own = PodPlacement.model_validate(pool.spec.gateway.model_dump()) if pool.spec.gateway else None
-    here = replace(observed.gateway, shape=merge(observed.gateway.shape, own))
+    here = replace(observed.installation.gateway, shape=merge(observed.installation.gateway.shape, own))
     model = _model(pool, here, shares, answers)
     if has_workers:
         model = replace(model, edge=EdgeEndpoint(), cache=ResponseCache(duration_seconds(cache.ttl)) if cache else None)
@@ -65,8 +66,8 @@ def gateway_wish(
         model,
         _render(model),
         here,
-        observed.operator_namespace,
-        pull_secrets=observed.image_pull_secrets,
+        observed.installation.operator_namespace,
+        pull_secrets=observed.installation.image_pull_secrets,
         redis_secret=cache.redis_secret_ref.name if cache else None,
     )
 

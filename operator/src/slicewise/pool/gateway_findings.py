@@ -70,7 +70,7 @@ def _refused(facts: Facts) -> Finding | None:
 def gateway_failures(facts: Facts) -> list[ApplyFailure]:
     """Return what the API server refused of the gateway's own children."""
     name = facts.pool.metadata.name
-    own = {gateway_name(name), gateway_binding_name(name, facts.observed.gateway.role)}
+    own = {gateway_name(name), gateway_binding_name(name, facts.observed.installation.gateway.role)}
     return [item for item in facts.observed.apply_failures if item.name in own]
 
 

@@ -12,10 +12,7 @@ from typing import Any
 
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1.status import PoolStatus
-from slicewise.api.v1alpha1.worker import WorkerSpec
-from slicewise.manifests.container import POD_SECURITY
-from slicewise.manifests.gateway_wish import GatewayInstallation
-from slicewise.manifests.pod_template import FETCH_RESOURCES
+from slicewise.manifests.installation import Installation
 from slicewise.pool.rollout.judgement import Measured
 
 
@@ -270,20 +267,7 @@ class ObservedPool:
     apply_failures: tuple[ApplyFailure, ...] = ()
     status: PoolStatus = field(default_factory=PoolStatus)
     """The pool's status, as far as what is stored is understood."""
-    default_image: str = "slicewise-worker:0.1.0"
-    """Worker image of this installation; a revision pins it when it is first rendered."""
-    image_pull_secrets: tuple[str, ...] = ()
-    worker_defaults: WorkerSpec = field(default_factory=WorkerSpec)
-    """How workers look where their pool does not say otherwise, from the installation."""
-    fetch_resources: Mapping[str, Any] = field(default_factory=lambda: FETCH_RESOURCES)
-    pod_security: Mapping[str, Any] = field(default_factory=lambda: POD_SECURITY)
-    """Security context of pods, from the installation."""
-    allow_private_sources: bool = False
-    """Whether `slicewise-fetch` may reach private addresses (chart value; off by default)."""
-    worker_proxy: Mapping[str, str] = field(default_factory=dict)
-    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY of `slicewise-fetch`, each empty where there is none."""
-    operator_namespace: str = "slicewise-system"
-    gateway: GatewayInstallation = field(default_factory=GatewayInstallation)
+    installation: Installation = field(default_factory=Installation)
 
     def with_budgets(self, floors: Mapping[str, int]) -> list[tuple[str, int, ObservedBudget | None]]:
         """Return each zone of `floors` with its floor and its budget as it is; None where it has none."""

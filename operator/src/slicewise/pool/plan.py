@@ -14,7 +14,7 @@ from slicewise.api.labels import ANNOTATION_REQUEST
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.children import ChildrenInput, KeptRevision, build_children
 from slicewise.manifests.gateway_wish import GatewayWish
-from slicewise.manifests.pod_template import Installation, build_pod_template
+from slicewise.manifests.pod_template import build_pod_template
 from slicewise.pool.demand import Demand, read_demand
 from slicewise.pool.disruption import blocked_drains, deletions, drain_surge, suspects_to_replace
 from slicewise.pool.facts import Facts
@@ -176,7 +176,7 @@ def _children_input(facts: Facts, state: RolloutState, holding: Holding, gateway
         revisions=tuple(revisions),
         live=tuple(live),
         floors=facts.floors,
-        operator_namespace=observed.operator_namespace,
+        operator_namespace=observed.installation.operator_namespace,
         gateway=gateway,
         holds=holding.holds,
     )
@@ -184,16 +184,7 @@ def _children_input(facts: Facts, state: RolloutState, holding: Holding, gateway
 
 def _render(pool: InferencePool, observed: ObservedPool, demand: Demand) -> Mapping[str, Any]:
     """What is stored of a new revision: the pod template as this version renders it, and what it was made from."""
-    installation = Installation(
-        image=observed.default_image,
-        pull_secrets=observed.image_pull_secrets,
-        worker=observed.worker_defaults,
-        fetch_resources=observed.fetch_resources,
-        pod_security=observed.pod_security,
-        allow_private_sources=observed.allow_private_sources,
-        proxy=observed.worker_proxy,
-    )
-    template = build_pod_template(pool, demand.wanted, demand.profile.resource, installation)
+    template = build_pod_template(pool, demand.wanted, demand.profile.resource, observed.installation)
     return {"inputs": demand.inputs, "resource": demand.profile.resource, "template": template}
 
 

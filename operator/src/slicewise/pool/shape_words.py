@@ -84,7 +84,7 @@ def _taint_words(facts: Facts, placement: Placement, nodes: list[ObservedNode]) 
 
 def _idle_tolerations(facts: Facts, nodes: list[ObservedNode]) -> str:
     """A toleration that matches none of these taints is likely meant for one of them."""
-    given = merge(facts.observed.worker_defaults, facts.pool.spec.worker).tolerations or ()
+    given = merge(facts.observed.installation.worker_defaults, facts.pool.spec.worker).tolerations or ()
     taints = [taint for node in nodes for taint in node.taints]
     idle = [item for item in given if not any(tolerates(plain(item), taint) for taint in taints)]
     if not idle:
@@ -102,7 +102,7 @@ def _label_words(facts: Facts, nodes: list[ObservedNode]) -> str:
 
 def label_fields(facts: Facts) -> str:
     """Return the fields that choose nodes by their labels."""
-    shape: PodPlacement = merge(facts.observed.worker_defaults, facts.pool.spec.worker)
+    shape: PodPlacement = merge(facts.observed.installation.worker_defaults, facts.pool.spec.worker)
     fields = [
         *(["spec.worker.nodeSelector"] if shape.node_selector else []),
         *(["spec.worker.affinity"] if shape.affinity else []),
@@ -130,7 +130,7 @@ def held_up_by(facts: Facts) -> str:
     for pod in facts.workers:
         if pod.waiting_reason == "CreateContainerConfigError":
             return f"; {pod.name}: {pod.waiting_message} (spec.worker.env and envFrom name what has to be there)"
-    name = merge(facts.observed.worker_defaults, facts.pool.spec.worker).scheduler_name
+    name = merge(facts.observed.installation.worker_defaults, facts.pool.spec.worker).scheduler_name
     silent = [pod for pod in facts.workers if pod.node is None and pod.waiting_reason is None and not pod.terminating]
     if name is None or not silent:
         return ""

@@ -12,7 +12,7 @@ from slicewise.clients.gateways import AGENT_PORT as ASKED_AT
 from slicewise.clients.gateways import STATS_PORT
 from slicewise.manifests.gateway_access import AGENT_PORT
 from slicewise.manifests.gateway_edge import EDGE_METRICS_PORT
-from slicewise.manifests.gateway_wish import GatewayInstallation
+from slicewise.manifests.installation import GatewayInstallation
 from slicewise.manifests.metadata import zone_slug
 from slicewise.pool.observed import ObservedPool
 from slicewise.pool.plan import plan_pool

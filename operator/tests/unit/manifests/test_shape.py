@@ -13,7 +13,7 @@ from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.injected import OWN_PATHS, OWN_VOLUMES
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.worker import WorkerSpec
-from slicewise.manifests.gateway_wish import GatewayInstallation
+from slicewise.manifests.installation import GatewayInstallation
 from slicewise.manifests.shape import merge, plain
 from slicewise.pool.plan import plan_pool
 from slicewise.pool.revision import revision_hash, revision_inputs

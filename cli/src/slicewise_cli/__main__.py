@@ -1,6 +1,6 @@
 """Entry points: `kubectl slicewise` (`main`), and what kubectl runs to complete it (`complete`).
 
-Exit codes: 0 done, 1 it could not be done, 2 it was not understood.
+Exit codes: 0 success, 1 failure, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COMPLETION: Final = "_KUBECTL_SLICEWISE_COMPLETE"
 
 def main() -> NoReturn:
     """Run one command and exit."""
-    from slicewise_cli.app import app  # noqa: PLC0415 - what it imports takes a moment
+    from slicewise_cli.app import app  # noqa: PLC0415 - completion and help should start fast
 
     # A shell completes by the program's name; people type the plugin's.
     installing = {"--install-completion", "--show-completion"} & set(sys.argv[1:])
@@ -32,19 +32,19 @@ def main() -> NoReturn:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.code)
     except BrokenPipeError:
-        # Whoever read has had enough; without this, Python complains once more at its end.
+        # The reader closed the pipe; without this, Python prints an error about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     sys.exit(0)
 
 
 def complete() -> NoReturn:
-    """Print what may come next and exit.
+    """Print the completions of the last word and exit.
 
-    Arguments: the words after the plugin's name, the last one as far as it is typed. Prints one completion a line and then `:4`,
-    cobra's word for "these, and no file names".
+    Arguments: the words after the plugin's name; the last one may be incomplete. Prints one completion a line, then `:4`, which
+    tells cobra not to add file names.
     """
-    from slicewise_cli.app import app  # noqa: PLC0415 - what it imports takes a moment
+    from slicewise_cli.app import app  # noqa: PLC0415 - completion and help should start fast
 
     words = sys.argv[1:] or [""]
     os.environ |= {

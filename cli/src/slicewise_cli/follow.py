@@ -1,4 +1,4 @@
-"""Watches: a collection as it is now, again at each change; survives expired versions and an API server that goes away."""
+"""List and watch: a collection of objects now and at each change. Survives expired versions and restarts of the API server."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from slicewise.clients.resources import Resource
 from slicewise_cli.kube import Cluster, Object
 
 _WATCH_SECONDS: Final = 240
-"""The server ends a watch after so long; a connection that died silently is noticed a little later."""
+"""Longest duration of one watch; a dead connection is noticed half a minute after it."""
 _LONGEST_EVENT: Final = 16 << 20
-"""Bytes of one event; etcd takes objects of 1.5 MiB by default."""
+"""Maximum size of one event in bytes; by default etcd stores objects of up to 1.5 MiB."""
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All objects of the collection, as they are now."""
+    """All current objects of the collection."""
 
     items: tuple[Object, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The API server is away; what was seen last may be old. It is asked again by itself."""
+    """The API server does not answer, so the last `Seen` may be outdated. `follow` retries."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """The collection may not be listed or watched. Nothing follows."""
+    """The user may not list or watch the collection. Ends the stream."""
 
     message: str
 
@@ -49,13 +49,13 @@ Sight = Seen | Lost | Forbidden
 
 
 class _ExpiredError(Exception):
-    """The version to go on from is not kept any more: list again."""
+    """The API server no longer has the resourceVersion to continue from: list again."""
 
 
 async def follow(
     cluster: Cluster, kind: Resource, namespace: str | None, query: Mapping[str, str]
 ) -> AsyncIterator[Sight]:
-    """Yield the collection now and at each change, without end. Raises ApiError for what asking again cannot change."""
+    """Yield the collection now and at each change, without end. Raises ApiError for errors that a retry cannot change."""
     pause = _FIRST_PAUSE
     while True:
         try:
@@ -68,7 +68,7 @@ async def follow(
             if error.code == 403:
                 yield Forbidden(error.message)
                 return
-            # 401: a token that the server cannot check while it starts
+            # 401: a starting server cannot check tokens yet
             if not error.passing and error.code != 401:
                 raise
             yield Lost(error.message)
@@ -134,14 +134,14 @@ def _event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 @contextlib.asynccontextmanager
 async def together(*streams: AsyncIterator[Sight]) -> AsyncIterator[asyncio.Queue[tuple[int, Sight | Exception]]]:
-    """Follow several collections at once: a queue of (which one, what was seen). An exception comes as what was seen."""
+    """Follow several collections at once. Returns a queue of (index of the stream, its update or its exception)."""
     queue: asyncio.Queue[tuple[int, Sight | Exception]] = asyncio.Queue(maxsize=64)
 
     async def pump(index: int, stream: AsyncIterator[Sight]) -> None:
         try:
             async for sight in stream:
                 await queue.put((index, sight))
-        except Exception as error:  # noqa: BLE001 - raised again where the queue is read
+        except Exception as error:  # noqa: BLE001 - the reader of the queue raises it again
             await queue.put((index, error))
 
     tasks = [asyncio.create_task(pump(index, stream)) for index, stream in enumerate(streams)]

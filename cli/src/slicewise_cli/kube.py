@@ -1,6 +1,6 @@
-"""The cluster: which one a command is about, what it reads there, the one write, and the API server's errors as sentences.
+"""The cluster: how a command connects, what it reads, its one kind of write, and the API server's errors as sentences.
 
-As kubectl does, options decide, then the kubeconfig's context, then a pod's own account.
+As with kubectl, options decide first, then the kubeconfig's context, then the service account of the pod.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ Object = dict[str, Any]
 QUOTAS: Final = Resource("", "v1", "resourcequotas", "ResourceQuota")
 KIND_NAME: Final = "inferencepools.slicewise.dev"
 SECONDS: Final = 30.0
-"""Bound of each request."""
+"""Timeout of each request."""
 _LARGEST_ANSWER: Final = 256 << 20
-"""Bytes of one answer: a list of all pods of a large cluster is below it."""
+"""Maximum size of one response in bytes: larger than a list of all pods of a large cluster."""
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TRIES: Final = 8
-"""The operator writes the status of a busy pool about once a second, so a few conflicts are nothing unusual."""
+"""The operator writes the status of a busy pool about once a second, so a few conflicts are normal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """An API server, and the namespace that names without one are in."""
+    """An API server and the namespace of the command."""
 
     kube: KubeClient
     session: aiohttp.ClientSession
@@ -49,7 +49,7 @@ class Cluster:
 
 @contextlib.asynccontextmanager
 async def open_cluster(target: Target, *, seconds: float = SECONDS) -> AsyncIterator[Cluster]:
-    """Reach the cluster that `target` names. `seconds` bounds each request. Raises CommandError where there is none to reach."""
+    """Connect to the cluster of `target`; `seconds` is the timeout of each request. Raises CommandError without a usable kubeconfig."""
     connection, namespace = await _connect(target)
     async with open_session(connection, total=None) as session:
         session.headers["User-Agent"] = "kubectl-slicewise"
@@ -62,7 +62,7 @@ async def open_cluster(target: Target, *, seconds: float = SECONDS) -> AsyncIter
 
 
 async def read_one(cluster: Cluster, name: str) -> Object:
-    """Return the pool of that name. Raises CommandError with the names that there are."""
+    """Return the pool of that name. Raises CommandError, with the names of all pools, if it does not exist."""
     what = f"pool {name} in namespace {cluster.namespace}"
     try:
         pool = await cluster.kube.get(POOLS, cluster.namespace, name)
@@ -71,7 +71,7 @@ async def read_one(cluster: Cluster, name: str) -> Object:
     if pool is not None:
         return pool
     names = ", ".join(item["metadata"]["name"] for item in await read_many(cluster)) or "none"
-    raise CommandError(f"{what} does not exist; there are: {names}. Name another namespace by -n")
+    raise CommandError(f"{what} does not exist; there are: {names}. Use -n for another namespace")
 
 
 async def read_many(cluster: Cluster, *, everywhere: bool = False) -> list[Object]:
@@ -82,7 +82,7 @@ async def read_many(cluster: Cluster, *, everywhere: bool = False) -> list[Objec
     except ApiError as error:
         if error.code == 404:
             message = (
-                f"{cluster.server} has no kind {KIND} ({KIND_NAME}): install Slicewise there, or name another --context"
+                f"{cluster.server} has no kind {KIND} ({KIND_NAME}): install Slicewise there, or use another --context"
             )
             raise CommandError(message) from error
         raise told(error, cluster, f"pools in {where}") from error
@@ -94,12 +94,12 @@ def worker_query(name: str | None) -> dict[str, str]:
 
 
 async def read_workers(cluster: Cluster, name: str | None, *, everywhere: bool = False) -> list[Object] | None:
-    """Return the workers' pods; None where they may not be listed."""
+    """Return the pods of workers; None if the user may not list them."""
     return await _allowed(cluster, PODS, None if everywhere else cluster.namespace, worker_query(name))
 
 
 async def read_around(cluster: Cluster) -> tuple[list[Object] | None, list[Object] | None, list[Object] | None]:
-    """Return nodes, pods of all namespaces and the namespace's quotas; None for what may not be listed."""
+    """Return nodes, pods of all namespaces and the namespace's quotas; None for what the user may not list."""
     return (
         await _allowed(cluster, NODES, None, {}),
         await _allowed(cluster, PODS, None, {"fieldSelector": "spec.nodeName!="}),
@@ -127,9 +127,9 @@ async def _allowed(
 
 
 async def write(cluster: Cluster, name: str, decide: Callable[[Object], Mapping[str, Any] | None]) -> Object:
-    """Patch a pool with what `decide` says of it as it is; None: nothing to write. Returns the pool as it was or became.
+    """Apply the merge patch that `decide` returns for the current pool; None: no write. Returns the pool after it.
 
-    The patch carries the resourceVersion that was read, so it meets no other state than the one that was decided on. `decide` raises
+    The patch carries the resourceVersion that was read. On a conflict the pool is read again and `decide` decides again. `decide` raises
     to refuse.
     """
     for attempt in range(_TRIES):
@@ -146,20 +146,20 @@ async def write(cluster: Cluster, name: str, decide: Callable[[Object], Mapping[
 
 
 def told(error: ApiError, cluster: Cluster, what: str) -> CommandError:
-    """Return what the API server said as a sentence for the user. `what`: what was asked for."""
+    """Return an error of the API server as a sentence for the user. `what`: the subject of the request."""
     if isinstance(error, UnreachableError):
         return CommandError(
-            f"{what}: {cluster.server} does not answer ({error.message}). Is the cluster up, and the context right?"
+            f"{what}: {cluster.server} does not answer ({error.message}). Check that the cluster runs and the context is right"
         )
     if error.code == 401:
-        return CommandError(f"{what}: {cluster.server} does not take these credentials ({error.message}). Log in again")
+        return CommandError(f"{what}: {cluster.server} rejects the credentials ({error.message}). Log in again")
     if error.code == 403:
         return CommandError(f"{what}: not allowed: {error.message}")
     return CommandError(f"{what}: {error.message}")
 
 
 async def _connect(target: Target) -> tuple[Connection, str]:
-    # The client logs each key that a context lacks; what matters comes as an exception.
+    # The client logs each key that a context lacks; errors that matter are exceptions.
     logging.getLogger("kubernetes").setLevel(logging.CRITICAL)
     configuration = Configuration()
     try:
@@ -178,7 +178,7 @@ async def _connect(target: Target) -> tuple[Connection, str]:
             configuration.host.rstrip("/"), RESTClientObject(configuration).ssl_context, configuration
         ), namespace
     except (kube_config.ConfigException, OSError, ValueError) as error:
-        raise CommandError(f"{_source(target)}: {error}. Name another one by --kubeconfig or --context") from error
+        raise CommandError(f"{_source(target)}: {error}. Use another --kubeconfig or --context") from error
 
 
 def _namespace(target: Target) -> str:

@@ -1,4 +1,4 @@
-"""What options say, as values that every layer may name."""
+"""Values of options that every layer uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Form(StrEnum):
-    """How data is written."""
+    """Output formats of data."""
 
     JSON = "json"
     YAML = "yaml"
@@ -15,7 +15,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which cluster and namespace; None: what the kubeconfig says."""
+    """The cluster and namespace of a command; None: as the kubeconfig says."""
 
     context: str | None = None
     namespace: str | None = None

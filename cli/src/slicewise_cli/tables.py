@@ -1,5 +1,4 @@
-"""Lines, tables and trees on rich, and the streams that commands write to: standard output for what was asked for, standard
-error for warnings."""
+"""Prints lines, tables and trees with rich: results on standard output, warnings on standard error."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from slicewise_cli.view.lines import Block, Line, Lines, Table, Tree
 
 
 def renderable(what: Block | Lines | Tree) -> RenderableType:
-    """Return what rich prints for it."""
+    """Return the rich object that prints it."""
     if isinstance(what, Tree):
         return _tree(what)
     if isinstance(what, Line):
@@ -25,24 +24,24 @@ def renderable(what: Block | Lines | Tree) -> RenderableType:
 
 
 def show(what: Block | Lines | Tree) -> None:
-    """Print to standard output. Nothing but a tree is wrapped to the terminal."""
+    """Print on standard output. Only a tree is wrapped at the width of the terminal."""
     console().print(renderable(what), soft_wrap=not isinstance(what, Tree))
 
 
 def console() -> Console:
-    """Return a console on standard output: colours on a terminal, else plain text that is never wrapped."""
+    """Return a console for standard output: with colours on a terminal, else plain text that is never wrapped."""
     if sys.stdout.isatty():
         return Console(highlight=False)
     return Console(file=sys.stdout, highlight=False, no_color=True, width=10_000, legacy_windows=False)
 
 
 def live(screen: Console) -> Live:
-    """Return a part of the terminal that is redrawn on demand."""
+    """Return a region of the terminal that is redrawn on demand."""
     return Live(console=screen, auto_refresh=False, vertical_overflow="crop")
 
 
 def warn(sentence: str) -> None:
-    """Print a warning on standard error; the command goes on."""
+    """Print a warning on standard error; the command continues."""
     Console(stderr=True, highlight=False).print(Text(f"warning: {sentence}", "yellow"), soft_wrap=True)
 
 
@@ -58,14 +57,14 @@ def _tree(tree: Tree) -> RichTree:
 
 
 def _columns(table: Table) -> Text:
-    """Columns as kubectl prints them: two spaces between, nothing wrapped, nothing drawn."""
+    """Columns as kubectl prints them: two spaces apart, without wrapping and borders."""
     rows = [[Text(cell, "bold") for cell in table.header], *[[_text(cell) for cell in row] for row in table.rows]]
     widths = [max(row[index].cell_len for row in rows) for index in range(len(table.header))]
     return Text("\n").join(_row(row, widths) for row in rows)
 
 
 def _row(cells: list[Text], widths: list[int]) -> Text:
-    """One row; the last column is not padded."""
+    """One row, without padding after the last column."""
     row = Text()
     for index, cell in enumerate(cells):
         row.append_text(cell)

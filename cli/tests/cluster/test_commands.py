@@ -85,7 +85,7 @@ def test_an_action_writes_one_annotation_and_nothing_else(
 ) -> None:
     before = put(api_server, samples.rolling(**rollout), namespace)
     said = cli(action, "chat").stdout
-    assert f"{action} is asked for" in said
+    assert f"{action} is requested" in said
     after = read(api_server, namespace)
     assert request_on(api_server, namespace) == f"{action}:{samples.CANARY}:{samples.STARTED}{rest}"
     assert (after["spec"], after["status"], after["metadata"]["generation"]) == (
@@ -143,7 +143,7 @@ def test_undo_warns_where_git_brings_the_pool(api_server: ApiServer, namespace: 
     store(api_server, namespace, 1, old)
     new["status"]["revisions"] = {"stable": store(api_server, namespace, 2, new)}
     put(api_server, samples.changed(new, annotations={"argocd.argoproj.io/tracking-id": "pools:x"}), namespace)
-    assert "Argo CD brings pool chat from Git" in cli("undo", "chat").stderr
+    assert "Argo CD manages pool chat from Git" in cli("undo", "chat").stderr
 
 
 def test_slices_are_a_map_of_nodes_and_pods(api_server: ApiServer, namespace: str, cli: Cli) -> None:
@@ -176,7 +176,7 @@ def test_who_may_not_list_pods_still_sees_the_pool(
     guest = tmp_path / "guest"
     guest.write_text(json.dumps(config))
     assert "workers are not shown" in cli("get", "chat", "--kubeconfig", str(guest)).stdout
-    assert "not looked at: slices" in cli("explain", "chat", "--kubeconfig", str(guest)).stdout
+    assert "not checked: slices" in cli("explain", "chat", "--kubeconfig", str(guest)).stdout
     assert "you may not list nodes" in cli("slices", "--kubeconfig", str(guest), code=1).stderr
     refused = cli("get", "chat", "--watch", "--kubeconfig", str(guest), code=1).stderr
     assert "not allowed" in refused

@@ -106,7 +106,7 @@ def test_a_watch_outlives_a_restart_of_the_api_server(fresh_server: ApiServer, t
     with watching(fresh_server, tmp_path, "chat", "-o", "json") as watch:
         watch.sees('"phase": "Idle"')
         fresh_server.stop_api()
-        watch.sees("the API server does not answer, going on by itself")
+        watch.sees("the API server does not answer, retrying")
         fresh_server.start_api()
         patch_status(fresh_server, path("default"), samples.rolling()["status"])
         watch.sees('"phase": "Analysing"')

@@ -121,7 +121,7 @@ def test_a_pool_that_the_operator_has_not_seen() -> None:
     assert tree(pool, []) == snapshot("""\
 
 chat  namespace team-a, model chat
-└── waiting for the operator to look at generation 2
+└── waiting for the operator to reconcile generation 2
 """)
 
 
@@ -232,7 +232,7 @@ rollout of revision 91bd0200: Analysing
 what the gate can tell
   at 2 requests/s a good version passes in about 11 minutes
 
-not looked at: slices of nodes (listing nodes and pods of all namespaces is not allowed); quotas (listing resourcequotas in team-a is not allowed); workers (listing pods in team-a is not allowed)
+not checked: slices of nodes (listing nodes and pods of all namespaces is not allowed); quotas (listing resourcequotas in team-a is not allowed); workers (listing pods in team-a is not allowed)
 """)
 
 

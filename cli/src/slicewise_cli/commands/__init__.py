@@ -1,5 +1,5 @@
-"""One file a command: its options, then what it does, top to bottom.
+"""One file for each command: its options first, then its flow, top to bottom.
 
-What reaches the cluster is imported where a command runs: the client and the API's models take a second, which neither help nor
-completion should wait for.
+The Kubernetes client and the API's models take a second to import. Commands import them when they run, so that help and completion of
+options start fast.
 """

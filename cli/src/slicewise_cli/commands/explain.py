@@ -1,4 +1,4 @@
-"""`explain`: why a pool is as it is, from its status, its workers, the slices and the quotas around it."""
+"""`explain`: why a pool is in its state, from its status and workers and from the slices and quotas around it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def explain(
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Say why a pool is as it is, and what would change it."""
+    """Explain why a pool is in its state, and what would change it."""
     run(_explain(Target(context, namespace, kubeconfig), name, output))
 
 

@@ -1,4 +1,4 @@
-"""`gate-power`: what a gate could tell at this traffic, from numbers alone or from a pool's own gate."""
+"""`gate-power`: what a gate can detect at a given traffic, for a pool's gate or for one given by options."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ Name = Annotated[
     str | None,
     typer.Argument(
         metavar="[NAME]",
-        help="Take the gate of this pool; options below replace its fields. Default: no cluster is asked.",
+        help="Use the gate of this pool; the options below override its fields. Default: the gate's defaults, without a cluster.",
         autocompletion=complete_pool,
         show_default=False,
     ),
 ]
 Rate = Annotated[
     float,
-    typer.Option("--rps", min=0, metavar="NUMBER", help="Requests a second of the whole pool.", show_default=False),
+    typer.Option(
+        "--rps", min=0, metavar="NUMBER", help="Requests per second of the whole pool. Required.", show_default=False
+    ),
 ]
 Weight = Annotated[
     int | None,
-    typer.Option("--weight", metavar="PERCENT", help="Share of the canary at first. Default: 5.", show_default=False),
+    typer.Option(
+        "--weight", metavar="PERCENT", help="Weight of the canary in the first step. Default: 5.", show_default=False
+    ),
 ]
 Window = Annotated[
     str | None,
@@ -39,7 +43,7 @@ Most = Annotated[
         min=0,
         max=100,
         metavar="PERCENT",
-        help="Share to which an undecided canary grows: that of the workers which are its own. 0: it does not.",
+        help="Weight to which an undecided canary may grow: its part of the ready workers. 0: it does not grow.",
     ),
 ]
 P95 = Annotated[
@@ -47,39 +51,45 @@ P95 = Annotated[
     typer.Option(
         "--p95",
         metavar="DURATION",
-        help="Limit of the 95th percentile. Default: latency is not judged.",
+        help="Limit of the 95th percentile of latency. Default: latency is not judged.",
         show_default=False,
     ),
 ]
 Errors = Annotated[
     str | None,
-    typer.Option("--max-errors", metavar="PERCENT", help="Share that may fail. Default: 1%.", show_default=False),
+    typer.Option(
+        "--max-errors", metavar="PERCENT", help="Percentage of requests that may fail. Default: 1%.", show_default=False
+    ),
 ]
 Confidence = Annotated[
     str | None,
-    typer.Option(
-        "--confidence", metavar="PERCENT", help="How sure a verdict must be. Default: 99%.", show_default=False
-    ),
+    typer.Option("--confidence", metavar="PERCENT", help="Confidence of a verdict. Default: 99%.", show_default=False),
 ]
 Tolerance = Annotated[
     float | None,
     typer.Option(
         "--tolerance",
         metavar="NUMBER",
-        help="So many times as bad as allowed has to be ruled out. Default: 2.",
+        help="A version passes once this many times the allowed rate is ruled out. Default: 2.",
         show_default=False,
     ),
 ]
 Samples = Annotated[
     int | None,
     typer.Option(
-        "--min-samples", metavar="NUMBER", help="Requests below which nothing passes. Default: 60.", show_default=False
+        "--min-samples",
+        metavar="NUMBER",
+        help="Fewest requests of the canary for a pass. Default: 60.",
+        show_default=False,
     ),
 ]
 Deadline = Annotated[
     str | None,
     typer.Option(
-        "--deadline", metavar="DURATION", help="When it is given up as undecided. Default: 60m.", show_default=False
+        "--deadline",
+        metavar="DURATION",
+        help="Time after which an undecided rollout is held. Default: 60m.",
+        show_default=False,
     ),
 ]
 
@@ -101,7 +111,7 @@ def gate_power(
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Say what a gate could tell at a traffic: after how many requests and how long a good version passes, a bad one is found."""
+    """Estimate after how many requests, and after how long, a gate passes a good version and finds a bad one."""
     fields = dict(run(_gate_of(Target(context, namespace, kubeconfig), name))) if name else {}
     given = {
         "p95": p95,

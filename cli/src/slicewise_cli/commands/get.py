@@ -1,4 +1,4 @@
-"""`get`: a pool as a tree, or all pools as a table; with `--watch` at each change."""
+"""`get`: one pool as a tree, or all pools as a table; with `--watch`, again at each change."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import typer
 from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, complete_pool, run
 from slicewise_cli.options import Form, Target
 
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on showing it, at each change.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Keep watching and show every change.")]
 Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Pools of all namespaces.")]
 MaybeName = Annotated[
     str | None,
     typer.Argument(
-        metavar="[NAME]", help="The pool. Default: all, a line each.", autocompletion=complete_pool, show_default=False
+        metavar="[NAME]",
+        help="The pool. Default: all pools, one line each.",
+        autocompletion=complete_pool,
+        show_default=False,
     ),
 ]
 
@@ -32,9 +35,7 @@ def get(
 ) -> None:
     """Show a pool as a tree (rollout, verdict, zones, revisions, workers), or all pools as a table."""
     if name and everywhere:
-        raise typer.BadParameter(
-            "a name is in one namespace: write -n NAMESPACE instead", param_hint="--all-namespaces"
-        )
+        raise typer.BadParameter("cannot be combined with a name; use -n NAMESPACE", param_hint="--all-namespaces")
     target = Target(context, namespace, kubeconfig)
     if watch:
         from slicewise_cli.commands.watch import watch_many, watch_one

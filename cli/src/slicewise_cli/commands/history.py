@@ -1,4 +1,4 @@
-"""`history`: the revisions that are kept."""
+"""`history`: the kept revisions of a pool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def history(
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """List the revisions that are kept, oldest first."""
+    """List the kept revisions, oldest first."""
     run(_history(Target(context, namespace, kubeconfig), name, output))
 
 

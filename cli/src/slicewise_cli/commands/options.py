@@ -15,14 +15,14 @@ _COMPLETION_SECONDS: Final = 2.0
 
 
 def run(work: Coroutine[None, None, T]) -> T:
-    """Run a command's work to its end."""
+    """Run the asynchronous part of a command."""
     import asyncio
 
     return asyncio.run(work)
 
 
 def complete_pool(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Complete a pool's name from the cluster; nothing where it does not answer at once."""
+    """Return the pool names that complete a word; none if the cluster does not answer within two seconds."""
     target = Target(*(ctx.params.get(name) for name in ("context", "namespace", "kubeconfig")))
     return [name for name in run(_pool_names(target)) if name.startswith(incomplete)]
 
@@ -48,15 +48,19 @@ PoolName = Annotated[
 ]
 Context = Annotated[
     str | None,
-    typer.Option("--context", help="Context of the kubeconfig. Default: its current one.", show_default=False),
+    typer.Option("--context", help="Context in the kubeconfig. Default: the current context.", show_default=False),
 ]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Namespace. Default: the context's.", show_default=False)
+    str | None,
+    typer.Option("--namespace", "-n", help="Namespace. Default: the namespace of the context.", show_default=False),
 ]
 Kubeconfig = Annotated[
     str | None,
-    typer.Option("--kubeconfig", help="The kubeconfig. Default: KUBECONFIG, else ~/.kube/config.", show_default=False),
+    typer.Option(
+        "--kubeconfig", help="Path of the kubeconfig. Default: KUBECONFIG, else ~/.kube/config.", show_default=False
+    ),
 ]
 Output = Annotated[
-    Form | None, typer.Option("--output", "-o", help="Data instead of text.", show_default=False, case_sensitive=False)
+    Form | None,
+    typer.Option("--output", "-o", help="Print data instead of text.", show_default=False, case_sensitive=False),
 ]

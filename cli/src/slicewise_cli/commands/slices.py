@@ -12,7 +12,7 @@ from slicewise_cli.options import Form, Target
 def slices(
     output: Output = None, context: Context = None, namespace: Namespace = None, kubeconfig: Kubeconfig = None
 ) -> None:
-    """Show every node's slices: which pool's worker holds each, what is free, what died."""
+    """Show the slices of every node: which worker of which pool holds each one, and which are free or unhealthy."""
     run(_slices(Target(context, namespace, kubeconfig), output))
 
 
@@ -26,7 +26,8 @@ async def _slices(target: Target, output: Form | None) -> None:
     if nodes is None or pods is None:
         what = "nodes" if nodes is None else "pods of all namespaces"
         raise CommandError(
-            f"slices: you may not list {what}; the cluster role view with a ClusterRoleBinding allows pods, nodes need more"
+            f"slices: you may not list {what}. Ask for a ClusterRoleBinding to the role view, which allows listing pods, "
+            "and for the right to list nodes"
         )
     rows = read_slices(nodes, pods)
     if output:

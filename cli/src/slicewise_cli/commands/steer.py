@@ -1,4 +1,4 @@
-"""promote, abort, retry, pause, resume, skip-step: one annotation, about the attempt that is under way."""
+"""promote, abort, retry, pause, resume, skip-step: one annotation, about the current attempt of a rollout."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from slicewise_cli.kube import Object
 
 ACTIONS: Final = {
-    "promote": "Let the canary take over as soon as it serves, whatever the gate says.",
-    "abort": "Give the canary up: its requests go back to the stable revision, then its workers go.",
-    "retry": "Begin the rollout that was given up anew.",
-    "pause": "Hold the rollout where it is. Only this attempt; spec.rollout.paused holds all.",
-    "resume": "End a pause that was asked for by `pause`.",
-    "skip-step": "Count the present step as passed.",
+    "promote": "Promote the canary as soon as it serves, whatever the gate's verdict.",
+    "abort": "Abort the rollout: requests go back to the stable revision, then the canary's workers are removed.",
+    "retry": "Start a rollout again after it was rolled back.",
+    "pause": "Pause the current attempt of the rollout. spec.rollout.paused pauses every rollout.",
+    "resume": "Resume a rollout that `pause` paused.",
+    "skip-step": "Count the current step as passed.",
 }
 """Values of `slicewise.pool.rollout.request.Action`, each with its help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked for, for `-o json|yaml`."""
+    """The request, for `-o json|yaml`."""
 
     pool: str
     namespace: str
@@ -39,7 +39,7 @@ class Asked:
     step: int | None
     annotation: str
     already: bool
-    """Whether the same request stood there before."""
+    """Whether the pool had the same request before."""
 
 
 def steering(action: str) -> Callable[..., None]:
@@ -59,7 +59,7 @@ def steering(action: str) -> Callable[..., None]:
 
 
 async def _ask(action: str, target: Target, name: str, output: Form | None) -> None:
-    """Write the request, or say why it cannot mean anything."""
+    """Write the request. Raises CommandError if it can have no effect now."""
     from slicewise.pool.rollout.request import Action
     from slicewise_cli.kube import open_cluster, write
     from slicewise_cli.view.data import dump
@@ -83,6 +83,6 @@ async def _ask(action: str, target: Target, name: str, output: Form | None) -> N
         said = (request.target, request.started_at, request.step, request.text())
         typer.echo(dump(Asked(name, namespace, action, *said, already), output))
     else:
-        was = "is asked for already" if already else "is asked for"
-        follow = f"To see it happen: kubectl slicewise get {name} -n {namespace} --watch"
-        typer.echo(f"pool {name}: {action} {was}, {words(request)}. {follow}")
+        was = "is already requested" if already else "is requested"
+        follow = f"Follow it with: kubectl slicewise get {name} -n {namespace} --watch"
+        typer.echo(f"pool {name}: {action} {was} for {words(request)}. {follow}")

@@ -1,4 +1,4 @@
-"""`undo`: a kept revision written back into the spec."""
+"""`undo`: write a kept revision back into the spec."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ToRevision = Annotated[
         "--to-revision",
         min=1,
         metavar="NUMBER",
-        help="A number of `history`. Default: the one before.",
+        help="A number of `history`. Default: the stable one during or after a failed rollout, else the newest other.",
         show_default=False,
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would change.")]
 
 
 def undo(
@@ -43,14 +43,14 @@ def undo(
         from slicewise_cli.tables import warn
 
         warn(
-            f"{tool} brings pool {name} from Git and writes its spec back at its next sync, with self-heal within seconds. "
+            f"{tool} manages pool {name} from Git and overwrites this change at its next sync, within seconds if self-heal is on. "
             "Revert the commit in Git instead"
         )
     _show(name, way, output, dry_run=dry_run)
 
 
 async def _write_back(target: Target, name: str, to: int | None, *, dry_run: bool) -> tuple[Undo, str]:
-    """Return what was planned on the pool as it was when it was written, and the tool that brings it from Git."""
+    """Return the change that was written, and the GitOps tool that manages the pool (empty: none)."""
     from slicewise_cli.kube import open_cluster, read_revisions, write
     from slicewise_cli.view.gitops import brought_by
     from slicewise_cli.view.request import Refusal

@@ -1,4 +1,4 @@
-"""`get --watch`: a tree that moves on a terminal; a line, or a document, at each change elsewhere."""
+"""`get --watch`: redraws a tree or table on a terminal; elsewhere prints one line or document for each change."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from slicewise_cli.view.pool import Pool, read_pool
 from slicewise_cli.view.tree import change_line, pool_table, pool_tree
 
 _TICK = 1.0
-"""Seconds between looks at the clock on a terminal, where times count on."""
+"""Seconds between redraws on a terminal, so that durations advance without a change."""
 
 
 @dataclass(slots=True)
 class Watched:
-    """What a watch has seen so far."""
+    """The latest pools and workers of a watch."""
 
     pools: tuple[dict[str, Any], ...] | None = None
     workers: tuple[dict[str, Any], ...] | None = None
@@ -37,11 +37,11 @@ class Watched:
 
     @property
     def complete(self) -> bool:
-        """Whether there is something to show."""
+        """Whether both lists have arrived, as far as the user may read them."""
         return self.pools is not None and (self.workers is not None or not self.workers_allowed)
 
     def take(self, source: int, sight: Sight | Exception) -> None:
-        """Take in what one of the two streams has seen: 0 pools, 1 workers."""
+        """Store an update of one of the two streams: 0 pools, 1 workers."""
         if isinstance(sight, Exception):
             raise sight
         if isinstance(sight, Forbidden):
@@ -64,7 +64,7 @@ class Watched:
 
 
 async def watch_one(target: Target, name: str, output: Form | None) -> None:
-    """Show one pool until it is deleted or the user ends it."""
+    """Show one pool until it is deleted or the user stops the watch."""
     async with open_cluster(target) as cluster:
         await read_one(cluster, name)
         pools = follow(cluster, POOLS, cluster.namespace, {"fieldSelector": f"metadata.name={name}"})
@@ -76,7 +76,7 @@ async def watch_one(target: Target, name: str, output: Form | None) -> None:
 
 
 async def watch_many(target: Target, output: Form | None, *, everywhere: bool) -> None:
-    """Show all pools until the user ends it."""
+    """Show all pools until the user stops the watch."""
     async with open_cluster(target) as cluster:
         await read_many(cluster, everywhere=everywhere)
         namespace = None if everywhere else cluster.namespace
@@ -88,7 +88,7 @@ async def watch_many(target: Target, output: Form | None, *, everywhere: bool) -
 async def _show(
     cluster: Cluster, screen: Screen, pools: AsyncIterator[Sight], workers: AsyncIterator[Sight], what: str
 ) -> None:
-    """Show until the one pool is gone."""
+    """Show each update until the one pool is deleted."""
     watched = Watched()
     async with together(pools, workers) as queue:
         with screen:
@@ -108,7 +108,7 @@ async def _show(
 
 
 class Screen:
-    """Where a watch is shown: redrawn on a terminal; else one line or document a change."""
+    """The output of a watch: redrawn on a terminal; else one line or document for each change."""
 
     def __init__(self, output: Form | None, *, one: bool, with_namespace: bool = False) -> None:
         """`one`: a single pool, as a tree."""
@@ -123,7 +123,7 @@ class Screen:
 
     @property
     def tick(self) -> float | None:
-        """Seconds after which to show again without a change; None: never."""
+        """Seconds after which to redraw without a change; None: never."""
         return _TICK if self._live else None
 
     def __enter__(self) -> None:
@@ -135,12 +135,12 @@ class Screen:
             self._live.stop()
 
     def show(self, pools: list[Pool], trouble: str) -> None:
-        """Show the pools as they are. `trouble`: why that may be old."""
+        """Show the pools. `trouble`: why they may be outdated; empty if they are not."""
         if self._live:
             self._live.update(renderable(self._picture(pools, trouble)), refresh=True)
             return
         if trouble and trouble != self._trouble:
-            warn(f"the API server does not answer, going on by itself: {trouble}")
+            warn(f"the API server does not answer, retrying: {trouble}")
         self._trouble = trouble
         texts = {(pool.namespace, pool.name): self._text(pool) for pool in pools}
         for key, text in texts.items():
@@ -156,7 +156,7 @@ class Screen:
 
     def _picture(self, pools: list[Pool], trouble: str) -> Table | Tree:
         now = time.time()
-        away = f"the API server does not answer; this is what was seen last ({trouble})" if trouble else ""
+        away = f"the API server does not answer; the state below may be outdated ({trouble})" if trouble else ""
         if self.one:
             return pool_tree(pools[0], now, away)
         return pool_table(pools, now, with_namespace=self._with_namespace)

@@ -1,4 +1,4 @@
-"""Views as plain data for `-o json` and `-o yaml`: names in camelCase, nothing lost, order as declared. Pure."""
+"""Views as plain data for `-o json` and `-o yaml`: every field, in camelCase, in declared order. Pure."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _camel(name: str) -> str:
 
 
 def dump(value: Any, form: Form, *, stream: bool = False) -> str:
-    """Return a view as text. `stream`: one of many, so JSON on one line and YAML as a document of its own."""
+    """Return a view as text. `stream`: as one of many documents, so JSON on one line and YAML after `---`."""
     data = plain(value)
     if form is Form.YAML:
-        import yaml  # noqa: PLC0415 - it takes a moment, and JSON does without
+        import yaml  # noqa: PLC0415 - JSON does not need it
 
         text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
         return f"---\n{text}".rstrip() if stream else text.rstrip()

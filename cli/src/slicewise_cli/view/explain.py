@@ -1,4 +1,4 @@
-"""Why a pool is as it is, and what would change it: from its conditions, its rollout, slices and quotas. Pure."""
+"""Why a pool is in its state and what would change it, from its conditions, rollout, slices and quotas. Pure."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from slicewise_cli.view.slices import NodeSlices, Quota
 
 _GOOD_WHEN_FALSE: Final = {ConditionType.STALLED, ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED}
 _QUIET: Final = {Reason.NOT_ACTED_ON, Reason.CPU_SLICES, Reason.NOT_NEEDED}
-"""Reasons of conditions that look bad and are nobody's trouble."""
+"""Reasons of conditions that look bad and need no action."""
 _SUMMARIES: Final = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.ROLLOUT_PROGRESSING}
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One thing that is so, and what would change it."""
+    """One fact about the pool, and what would change it."""
 
     what: str
-    """A condition with its reason, or a thing's name."""
+    """A condition with its reason, or the name of an object."""
     because: str
     means: str = ""
-    """What the reason means, as it is declared."""
+    """The declared meaning of the reason."""
     changed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """An answer to "why": one sentence, then the points that it rests on."""
+    """The answer of `explain`: one sentence, then the facts behind it."""
 
     headline: str
     points: tuple[Point, ...]
     unread: tuple[str, ...] = ()
-    """What may not be read, so is not explained."""
+    """What the user may not read, so what is not explained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is around a pool. None: may not be read."""
+    """Slices and quotas around a pool. None: the user may not read them."""
 
     slices: tuple[NodeSlices, ...] | None = None
     quotas: tuple[Quota, ...] | None = None
 
 
 def explain(pool: Pool, around: Surroundings) -> Explanation:
-    """Return why the pool is as it is."""
+    """Return why the pool is in its state."""
     points = [*_stale(pool), *_conditions(pool), *_rollout(pool), *_room(pool, around)]
     unread = []
     if around.slices is None:
@@ -67,18 +67,18 @@ def _headline(pool: Pool) -> str:
     if pool.deleting:
         return f"{pool.name} is being deleted"
     if ready is None:
-        return f"{pool.name}: the operator has not looked at it yet"
+        return f"{pool.name}: the operator has not reconciled it yet"
     state = "is ready" if ready.status == "True" else "is not ready"
     return f"{pool.name} {state} ({ready.reason}): {ready.message}"
 
 
 def _stale(pool: Pool) -> Iterable[Point]:
     if pool.stale:
-        seen = "never" if pool.observed_generation < 0 else f"last at generation {pool.observed_generation}"
+        seen = "no generation" if pool.observed_generation < 0 else f"generation {pool.observed_generation}"
         yield Point(
-            "status is behind the spec",
-            f"the operator looked {seen}, the spec is at generation {pool.generation}",
-            changed_by=("a running operator: `kubectl get lease slicewise-operator -A` says who leads",),
+            "the status is older than the spec",
+            f"the operator has reconciled {seen}; the spec is at generation {pool.generation}",
+            changed_by=("a running operator: `kubectl get lease slicewise-operator -A` shows the leader",),
         )
 
 
@@ -120,9 +120,11 @@ def _rollout(pool: Pool) -> Iterable[Point]:
         if rollout.verdict and rollout.verdict.outlook:
             yield Point("what the gate can tell", rollout.verdict.outlook)
     elif entry is not None and entry.reason == Reason.PAUSED:
-        yield Point("the next rollout is held", entry.message, Reason.PAUSED.meaning, ("spec.rollout.paused: false",))
+        yield Point("the next rollout is paused", entry.message, Reason.PAUSED.meaning, ("spec.rollout.paused: false",))
     if rollout.request_trouble:
-        yield Point("request on the pool", rollout.request_trouble, changed_by=("a new request by this command",))
+        yield Point(
+            "request on the pool", rollout.request_trouble, changed_by=("a new request with `kubectl slicewise`",)
+        )
 
 
 def _held(pool: Pool) -> tuple[str, ...]:
@@ -157,12 +159,12 @@ def _zone_room(zone: str, rows: list[NodeSlices]) -> str:
 
 
 def explanation_lines(explanation: Explanation) -> list[Line]:
-    """Return the sentence, then each point with what would change it."""
+    """Return the headline, then each point with what would change it."""
     lines = [line((explanation.headline, "bold"))]
     for point in explanation.points:
         lines += [BLANK, *_point_lines(point)]
     if explanation.unread:
-        lines += [BLANK, line((f"not looked at: {'; '.join(explanation.unread)}", "dim"))]
+        lines += [BLANK, line((f"not checked: {'; '.join(explanation.unread)}", "dim"))]
     return lines
 
 

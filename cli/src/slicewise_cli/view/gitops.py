@@ -1,4 +1,4 @@
-"""Who else writes a pool's spec: a tool that brings it from Git undoes what is changed by hand. Pure."""
+"""The GitOps tool that manages a pool's spec and overwrites manual changes. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MANAGERS: Final = {"argocd-controller": "Argo CD", "kustomize-controller": "Flu
 
 
 def brought_by(pool: Mapping[str, Any]) -> str:
-    """Return `Argo CD` or `Flux` where one of them brings the pool from Git, else an empty text."""
+    """Return `Argo CD` or `Flux` if one of them manages the pool, else an empty string."""
     metadata = pool.get("metadata") or {}
     marks = [(metadata.get("annotations"), _ANNOTATIONS), (metadata.get("labels"), _LABELS)]
     for found, known in marks:

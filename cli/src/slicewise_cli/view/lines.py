@@ -1,4 +1,4 @@
-"""What a command prints, as plain values: styled lines, tables and trees. `tables` writes them to a terminal or a file. Pure."""
+"""The output of commands as plain values: styled lines, tables and trees, which `tables` prints. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Styled: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text, in parts of one style each."""
+    """One line of text: parts, each in one style."""
 
     parts: tuple[Styled, ...] = ()
 
@@ -30,7 +30,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A line with branches under it."""
+    """A line with branches below it."""
 
     head: Line
     branches: tuple[Tree, ...] = ()
@@ -38,21 +38,21 @@ class Tree:
 
 Block: TypeAlias = Line | Table
 Lines: TypeAlias = Sequence[Block]
-"""Printed one below the other; an empty line separates."""
+"""Lines and tables to print one below the other."""
 BLANK = Line()
 
 
 def line(*parts: Styled | str) -> Line:
-    """Return the parts as one line."""
+    """Return a line of these parts."""
     return Line(tuple((part, "") if isinstance(part, str) else part for part in parts))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Line | str]]) -> Table:
-    """Return a table whose plain cells may be given as text."""
+    """Return a table; cells without style may be strings."""
     cells = tuple(tuple(line(cell) if isinstance(cell, str) else cell for cell in row) for row in rows)
     return Table(tuple(header), cells)
 
 
 def tree(head: Line, branches: Sequence[Line | Tree] = ()) -> Tree:
-    """Return a tree whose leaves may be given as lines."""
+    """Return a tree; branches without branches of their own may be lines."""
     return Tree(head, tuple(Tree(branch) if isinstance(branch, Line) else branch for branch in branches))

@@ -1,4 +1,4 @@
-"""What a gate could tell at a traffic: the question from options or from a pool's spec, the answer by the operator's own code. Pure."""
+"""What a gate can detect at a given traffic, computed by the operator's own code. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from slicewise_cli.view.words import duration, number
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How long the gate needs for one kind of version, in the median. None: it never ends."""
+    """How long the gate needs to decide on one kind of version, in the median. None: it never decides."""
 
     version: str
     verdict: str
@@ -34,14 +34,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class GatePower:
-    """What a gate can tell."""
+    """What a gate can detect."""
 
     requests_per_second: float
     """Of the whole pool."""
     weight: float
-    """Per cent that the canary gets at first."""
+    """Weight of the canary in the first step, in per cent."""
     most: float
-    """Per cent to which that grows while it is undecided."""
+    """Weight to which an undecided canary grows, in per cent."""
     window_seconds: float
     deadline_seconds: float
     limits: Mapping[str, Any]
@@ -49,11 +49,11 @@ class GatePower:
     evidence_to_pass: float
     findings: tuple[Finding, ...]
     outlook: str
-    """As `status.rollout.verdict.outlook` would say it."""
+    """The text of `status.rollout.verdict.outlook`."""
 
 
 def read_canary(fields: Mapping[str, Any]) -> CanarySpec | Refusal:
-    """Return `spec.rollout.canary` from its fields, or what is wrong with one."""
+    """Return `spec.rollout.canary` from its fields, or the error in one of them."""
     try:
         return CanarySpec.model_validate({key: value for key, value in fields.items() if value is not None})
     except ValidationError as error:
@@ -71,7 +71,7 @@ def read_canary(fields: Mapping[str, Any]) -> CanarySpec | Refusal:
 
 
 def find_power(canary: CanarySpec, requests_per_second: float, most: float) -> GatePower:
-    """Return what the gate of `canary` can tell. `most`: per cent of the pool's workers that the canary may become."""
+    """Return what the gate of `canary` can detect. `most`: the canary's part of the ready workers, in per cent."""
     policy, step = policy_of(canary), steps_of(canary)[0]
     window, deadline = duration_seconds(step.window), duration_seconds(canary.deadline)
     grown = max(float(step.weight), most) if canary.grow else float(step.weight)
@@ -111,7 +111,7 @@ def _finding(version: str, verdict: str, answer: Answer) -> Finding:
 
 
 def power_lines(power: GatePower) -> Lines:
-    """Return the question in a sentence, then one line a kind of version, then the operator's own words."""
+    """Return the assumptions, then one row for each kind of version, then the outlook in the operator's words."""
     grows = f", growing to {power.most:g} %" if power.most > power.weight else ""
     limits = ", ".join(f"{name} {value}" for name, value in power.limits.items() if value is not None)
     asked = (

@@ -1,7 +1,7 @@
-"""What would change a reason: for each that can stand in the way, what somebody can do. Pure data.
+"""What would resolve each reason of a condition. Pure data.
 
-The meaning of a reason is declared with it (`slicewise.api.v1alpha1.reasons`); the condition's message has the names and the
-numbers. `{name}` and `{namespace}` are those of the pool.
+The meaning of a reason is declared in `slicewise.api.v1alpha1.reasons`; the condition's message has the names and numbers.
+`{name}` and `{namespace}` are those of the pool.
 """
 
 from __future__ import annotations
@@ -16,65 +16,72 @@ _UNDECIDED = (
     "more requests: the gate needs them, not time",
     "`kubectl slicewise promote {name}` or `kubectl slicewise abort {name}` decides it",
 )
+_NO_ACTION = ("no manual action needed: wait",)
 
 REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
     {
-        Reason.INVALID: ("correct the field that the message names",),
-        Reason.NOT_SUPPORTED_YET: ("write the form that the message names",),
-        Reason.ACCEPTED_IN_PART: ("no change is needed: the message says what does not take effect",),
+        Reason.INVALID: ("a correct value in the field that the message names",),
+        Reason.NOT_SUPPORTED_YET: ("the form that the message names",),
+        Reason.ACCEPTED_IN_PART: ("no manual action needed; the message says what does not take effect",),
         Reason.NOT_ENOUGH_SLICES: (
-            "free slices or more nodes where the message says; `kubectl slicewise slices` shows who holds them",
+            "free slices or more nodes where the message says; `kubectl slicewise slices` shows which pods hold them",
             "a lower spec.replicas",
         ),
         Reason.NO_NODE_WITH_PROFILE: (
-            "a node that offers it; `kubectl slicewise slices` shows what nodes offer",
+            "a node that offers it; `kubectl slicewise slices` shows what each node offers",
             "another spec.slice",
         ),
         Reason.FLOOR_ABOVE_REPLICAS: ("a lower spec.zones.minAvailable, or a higher spec.replicas",),
         Reason.QUOTA_EXCEEDED: ("a higher ResourceQuota in namespace {namespace}, or a lower spec.replicas",),
-        Reason.UNSCHEDULABLE: (
-            "CPU and memory of the nodes, taints, claims: the scheduler's words are in the message",
-        ),
-        Reason.ZONE_UNKNOWN: ("nodes with the zone's label, or other spec.zones.names",),
-        Reason.DOWNLOADING: ("time",),
-        Reason.PENDING: ("time",),
-        Reason.STARTING: ("time",),
+        Reason.UNSCHEDULABLE: ("CPU and memory of the nodes, taints, claims: see the scheduler's message",),
+        Reason.ZONE_UNKNOWN: ("nodes with the label of the zone, or other spec.zones.names",),
+        Reason.DOWNLOADING: _NO_ACTION,
+        Reason.PENDING: _NO_ACTION,
+        Reason.STARTING: _NO_ACTION,
         Reason.DIGEST_MISMATCH: ("the right spec.model.digest, or the right file at spec.model.source",),
-        Reason.SOURCE_UNREACHABLE: ("the host's name, a proxy, an egress policy; it is tried again by itself",),
+        Reason.SOURCE_UNREACHABLE: (
+            "the right host name, a proxy, or an egress policy that allows it; Slicewise retries",
+        ),
         Reason.SOURCE_NOT_FOUND: ("the right path in spec.model.source",),
-        Reason.CREDENTIALS_REJECTED: ("the right keys in the Secret that spec.model.credentialsSecretRef names",),
+        Reason.CREDENTIALS_REJECTED: (
+            "the right credentials in the Secret that spec.model.credentialsSecretRef names",
+        ),
         Reason.PRIVATE_ADDRESS: ("a public source, or the chart's value worker.allowPrivateSources",),
         Reason.CACHE_FULL: ("a larger limit in spec.cache",),
-        Reason.DISK_FULL: ("room on the disk under the cache",),
-        Reason.SECRET_MISSING: ("the Secret, in namespace {namespace}; workers start by themselves",),
-        Reason.CLAIM_MISSING: ("the claim, in namespace {namespace}; workers start by themselves",),
+        Reason.DISK_FULL: ("more free space on the disk of the cache",),
+        Reason.SECRET_MISSING: ("the Secret, in namespace {namespace}; workers then start without a restart",),
+        Reason.CLAIM_MISSING: ("the claim, in namespace {namespace}; workers then start without a restart",),
         Reason.CLAIM_PENDING: (
-            "a storage class that exists and has the claim's access mode; `kubectl describe pvc -n {namespace}` has all Events",
+            "a storage class that exists and supports the access mode of the claim; `kubectl describe pvc -n {namespace}` shows its Events",
         ),
         Reason.MODEL_TOO_LARGE: ("the setting that the message names beside the largest part, or a larger spec.slice",),
         Reason.UNSUPPORTED: (
-            "the GGUF file of one model that generates text, from a source that the reference page lists",
+            "one GGUF file of a model that generates text, from a source that the reference page lists",
         ),
-        Reason.CONTEXT_TOO_LONG: ("a lower spec.engine.contextTokens; the message has the most that the model takes",),
+        Reason.CONTEXT_TOO_LONG: ("a lower spec.engine.contextTokens; the message has the maximum of the model",),
         Reason.CHAT_TEMPLATE_MISSING: ("a file with a chat template, or spec.model.chat: false for completions only",),
         Reason.CHAT_TEMPLATE_BROKEN: (
-            "a model file with a chat template that works; the message says what fails",
+            "a model file with a working chat template; the message says what fails",
             "spec.model.chat: false, for completions only",
         ),
-        Reason.BAD_SETTINGS: ("a spec.engine.image of the operator's version, or none",),
-        Reason.IMAGE_NOT_PULLABLE: ("spec.engine.image and the pull secrets",),
-        Reason.CRASH_LOOPING: ("the worker's own log: `kubectl logs -n {namespace} POD -c worker --previous`",),
-        Reason.PODS_FORBIDDEN: ("the namespace's policy; its words are in the message",),
-        Reason.APPLY_FAILED: ("what the API server's words name; an object of that name may be somebody else's",),
+        Reason.BAD_SETTINGS: ("spec.engine.image of the operator's version, or no spec.engine.image",),
+        Reason.IMAGE_NOT_PULLABLE: ("the right spec.engine.image and pull secrets",),
+        Reason.CRASH_LOOPING: (
+            "the cause in the worker's log: `kubectl logs -n {namespace} POD -c worker --previous`",
+        ),
+        Reason.PODS_FORBIDDEN: ("a policy of the namespace that allows the pod; the message quotes it",),
+        Reason.APPLY_FAILED: (
+            "the fault that the API server's message names; another owner may have an object of that name",
+        ),
         Reason.NO_SLICE_TO_SPARE: (
-            "a free slice in one of the pool's zones; `kubectl slicewise slices` shows who holds them",
+            "a free slice in one of the pool's zones; `kubectl slicewise slices` shows which pods hold them",
             "a lower spec.zones.minAvailable, so that a worker may be removed",
         ),
-        Reason.PLACING: ("time",),
-        Reason.WARMING: ("time; spec.rollout.progressDeadline bounds it",),
+        Reason.PLACING: _NO_ACTION,
+        Reason.WARMING: ("no manual action needed: wait; spec.rollout.progressDeadline limits the time",),
         Reason.ANALYSING: _UNDECIDED,
-        Reason.PROMOTING: ("time; `kubectl slicewise abort {name}` turns it round",),
-        Reason.ROLLING_BACK: ("time",),
+        Reason.PROMOTING: ("no manual action needed: wait; `kubectl slicewise abort {name}` rolls it back",),
+        Reason.ROLLING_BACK: _NO_ACTION,
         Reason.STABLE_GONE: (
             "another spec",
             "`kubectl slicewise promote {name}`, where workers of the new revision serve, or `kubectl slicewise retry {name}`",
@@ -83,10 +90,10 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
             "another spec: a better version, or `kubectl slicewise undo {name}` for the one that serves",
             "`kubectl slicewise retry {name}`, if the cause was not the version",
         ),
-        Reason.ON_CPU: ("a worker image with a GPU backend, and a driver that the container sees",),
+        Reason.ON_CPU: ("a worker image with a GPU backend, and a driver that is visible in the container",),
         Reason.NO_FREE_SLICE: ("a free slice in that zone, a lower spec.zones.minAvailable, or `kubectl uncordon`",),
-        Reason.DEVICE_UNHEALTHY: ("time, where another slice is free",),
-        Reason.FAILED_PODS_REMOVED: ("time",),
+        Reason.DEVICE_UNHEALTHY: ("a free slice for a new worker",),
+        Reason.FAILED_PODS_REMOVED: _NO_ACTION,
         Reason.SUSPENDED: ("spec.suspend: false",),
         Reason.SCALED_TO_ZERO: ("a higher spec.replicas",),
         Reason.UNDECIDED: _UNDECIDED,
@@ -96,4 +103,4 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         ),
     }
 )
-"""Reason → what would change it. A reason that is not here needs nothing, or says it in its message."""
+"""Reason → what would change it. Other reasons need no action, or their message says what to do."""

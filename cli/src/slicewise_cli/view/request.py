@@ -1,7 +1,7 @@
-"""Requests about a rollout: what can be asked of it now, what cannot mean anything, and the patch that asks. Pure.
+"""Requests about a rollout: which ones can have an effect now, why others cannot, and the patch. Pure.
 
-What a request is, the operator's own `slicewise.pool.rollout.request` says: a statement about one attempt, so it is harmless to
-repeat and stale by itself when that attempt is over.
+The operator's `slicewise.pool.rollout.request` defines a request. It names one attempt of a rollout, so it is safe to repeat and has no
+effect after that attempt.
 """
 
 from __future__ import annotations
@@ -19,37 +19,39 @@ from slicewise_cli.view.rollout import Rollout, read_rollout
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request would mean nothing, and what to do instead."""
+    """Why a request would have no effect, and what to do instead."""
 
     sentence: str
 
 
 def present_request(pool: Mapping[str, Any]) -> str:
-    """Return the value of the annotation as it stands; empty where there is none."""
+    """Return the value of the annotation; empty without one."""
     return str(((pool.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION_REQUEST, ""))
 
 
 def decide(action: Action, pool: Mapping[str, Any]) -> Request | Refusal:
-    """Return the request to write, or why it cannot mean anything now."""
+    """Return the request to write, or why it would have no effect now."""
     rollout = read_rollout(pool)
     refused = _refused(action, pool, rollout)
     if refused:
         return Refusal(refused)
     if not rollout.target or not rollout.started_at:
-        return Refusal(f"{_name(pool)}: status.rollout names no attempt: is the operator older than this command?")
+        return Refusal(
+            f"{_name(pool)}: status.rollout names no attempt. Check that the operator is as new as this command"
+        )
     return Request(action, rollout.target, rollout.started_at, rollout.step if action is Action.SKIP_STEP else None)
 
 
 def request_patch(pool: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    """Return the merge patch that writes the annotation, onto this very version of the pool only."""
+    """Return the merge patch that writes the annotation; it fails on any other version of the pool."""
     version = pool["metadata"]["resourceVersion"]
     return {"metadata": {"resourceVersion": version, "annotations": {ANNOTATION_REQUEST: request.text()}}}
 
 
 def words(request: Request) -> str:
-    """Return what a request is about, in words."""
+    """Return the subject of a request as text."""
     step = f"step {request.step + 1} of " if request.step is not None else ""
-    return f"{step}revision {request.target}, begun {request.started_at}"
+    return f"{step}revision {request.target}, started {request.started_at}"
 
 
 def _name(pool: Mapping[str, Any]) -> str:
@@ -64,8 +66,8 @@ def _refused(action: Action, pool: Mapping[str, Any], rollout: Rollout) -> str:
         if action is Action.RETRY:
             return _held_by_spec(pool)
         return (
-            f"{_name(pool)}: the rollout of revision {rollout.target} is over, it was given up"
-            f"{f' ({rollout.abort_reason})' if rollout.abort_reason else ''}. `kubectl slicewise retry {name}` tries it again"
+            f"{_name(pool)}: the rollout of revision {rollout.target} was rolled back"
+            f"{f' ({rollout.abort_reason})' if rollout.abort_reason else ''}. `kubectl slicewise retry {name}` starts it again"
         )
     if rollout.phase is Phase.ROLLING_BACK:
         return _taken_back(action, pool, rollout)
@@ -73,7 +75,7 @@ def _refused(action: Action, pool: Mapping[str, Any], rollout: Rollout) -> str:
 
 
 def _taken_back(action: Action, pool: Mapping[str, Any], rollout: Rollout) -> str:
-    """A roll-back goes on after a pause, goes forward again by request, and where stable is gone that is all that ends it."""
+    """A rollback can be resumed and promoted; without a stable revision, only a retry or a promotion ends it."""
     wanted = ((pool.get("status") or {}).get("revisions") or {}).get("wanted")
     if action is Action.RESUME and _paused(pool, rollout):
         return _held_by_spec(pool)
@@ -81,36 +83,36 @@ def _taken_back(action: Action, pool: Mapping[str, Any], rollout: Rollout) -> st
         return _held_by_spec(pool)
     if action is Action.RETRY and rollout.stable_gone:
         return _held_by_spec(pool)
-    return f"{_name(pool)}: revision {rollout.target} is being taken back already; wait for it, then change the spec or retry"
+    return f"{_name(pool)}: revision {rollout.target} is already being rolled back. Wait until that is done, then change the spec or retry"
 
 
 def _nothing_under_way(pool: Mapping[str, Any], rollout: Rollout) -> str:
     stable = ((pool.get("status") or {}).get("revisions") or {}).get("stable")
     serves = f": revision {stable} serves" if stable else ""
     if _paused_by_spec(pool) and rollout.message.startswith("paused"):
-        return f"{_name(pool)}: no rollout is under way{serves}, and spec.rollout.paused holds the next one. {_unpause(pool)}"
+        return f"{_name(pool)}: no rollout is under way{serves}, and spec.rollout.paused pauses the next one. {_unpause(pool)}"
     return (
-        f"{_name(pool)}: no rollout is under way{serves}. A change of spec.model, spec.engine or spec.slice begins one"
+        f"{_name(pool)}: no rollout is under way{serves}. A change of spec.model, spec.engine or spec.slice starts one"
     )
 
 
 def _promote(pool: Mapping[str, Any], rollout: Rollout) -> str:
     if rollout.phase is Phase.PROMOTING:
-        return f"{_name(pool)}: revision {rollout.target} is being promoted already"
+        return f"{_name(pool)}: revision {rollout.target} is already being promoted"
     return _held_by_spec(pool)
 
 
 def _retry(pool: Mapping[str, Any], rollout: Rollout) -> str:
     name = pool["metadata"]["name"]
     return (
-        f"{_name(pool)}: revision {rollout.target} is under way ({rollout.phase}); retry is for one that was given up. "
-        f"`kubectl slicewise abort {name}` gives it up"
+        f"{_name(pool)}: revision {rollout.target} is {rollout.phase}; retry is for a rollout that was rolled back. "
+        f"`kubectl slicewise abort {name}` rolls it back"
     )
 
 
 def _pause(pool: Mapping[str, Any], _rollout: Rollout) -> str:
     if _paused_by_spec(pool):
-        return f"{_name(pool)}: the rollout is held already, by spec.rollout.paused"
+        return f"{_name(pool)}: the rollout is already paused by spec.rollout.paused"
     return ""
 
 
@@ -122,7 +124,7 @@ def _resume(pool: Mapping[str, Any], rollout: Rollout) -> str:
         return ""
     if rollout.held:
         return (
-            f"{_name(pool)}: the rollout is not paused, it is undecided at its deadline. "
+            f"{_name(pool)}: the rollout is not paused; it is undecided at its deadline. "
             f"`kubectl slicewise promote {name}` or `kubectl slicewise abort {name}` decides it"
         )
     return f"{_name(pool)}: the rollout of revision {rollout.target} is not paused"
@@ -151,7 +153,7 @@ _REFUSALS: Final[Mapping[Action, Callable[[Mapping[str, Any], Rollout], str]]] =
 
 
 def _paused(pool: Mapping[str, Any], rollout: Rollout) -> bool:
-    """Whether it is paused, also by a request that the operator has not seen yet."""
+    """Whether the rollout is paused, or will be by a request that the operator has not read yet."""
     return rollout.paused or present_request(pool).startswith(f"{Action.PAUSE}:{rollout.target}:")
 
 
@@ -160,16 +162,16 @@ def _paused_by_spec(pool: Mapping[str, Any]) -> bool:
 
 
 def _held_by_spec(pool: Mapping[str, Any]) -> str:
-    """Only an abort acts on a rollout that the spec holds."""
+    """Return why a request has no effect while the spec pauses rollouts (only abort has one)."""
     if not _paused_by_spec(pool):
         return ""
-    return f"{_name(pool)}: spec.rollout.paused holds the rollout, and no request but abort overrules the spec. {_unpause(pool)}"
+    return f"{_name(pool)}: spec.rollout.paused pauses the rollout, and only abort overrides it. {_unpause(pool)}"
 
 
 def _unpause(pool: Mapping[str, Any]) -> str:
     tool = brought_by(pool)
     if tool:
-        return f"Set it to false in Git: {tool} brings the spec from there"
+        return f"Set it to false in Git: {tool} manages the spec from there"
     metadata = pool["metadata"]
     patch = '{"spec":{"rollout":{"paused":false}}}'
     return f"kubectl patch ipool {metadata['name']} -n {metadata['namespace']} --type merge -p '{patch}'"

@@ -1,4 +1,4 @@
-"""The revisions of a pool that are kept, and the way back to one of them. Pure."""
+"""The kept revisions of a pool, and the patch that goes back to one of them. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from slicewise_cli.view.rollout import read_rollout
 from slicewise_cli.view.words import since
 
 _FIELDS = ("model", "engine", "slice", "worker")
-"""The parts of the spec that a revision is made of."""
+"""The parts of the spec that make a revision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One revision that is kept."""
+    """One kept revision."""
 
     number: int
     hash: str
@@ -32,12 +32,12 @@ class Kept:
     digest: str
     slice: str
     inputs: Mapping[str, Any]
-    """`model`, `engine` and `slice` as they were, to the letter."""
+    """`model`, `engine`, `slice` and `worker` of the spec, unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field that a way back changes; None: not set."""
+    """One field that `undo` changes; None: not set."""
 
     path: str
     before: Any
@@ -46,12 +46,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """The way back to a kept revision."""
+    """The change that goes back to a kept revision."""
 
     to: Kept
     changes: tuple[Change, ...]
     patch: Mapping[str, Any]
-    """Merge patch, onto this very version of the pool only."""
+    """Merge patch; it fails on any other version of the pool."""
 
 
 def read_history(pool: Mapping[str, Any], revisions: Iterable[Mapping[str, Any]]) -> tuple[Kept, ...]:
@@ -86,24 +86,24 @@ def _role(pool: Mapping[str, Any], revision: str) -> str:
 
 
 def plan_undo(pool: Mapping[str, Any], history: tuple[Kept, ...], to: int | None) -> Undo | Refusal:
-    """Return the way back to revision number `to`.
+    """Return the change that goes back to revision number `to`.
 
-    Without a number: to the stable revision while another one is rolled out or was given up, else to the newest of the others.
+    Default: the stable revision during a rollout or after a rollback, else the newest other revision.
     """
     name = pool["metadata"]["name"]
     target = _choose(pool, history, to)
     if isinstance(target, Refusal):
         return target
     if not target.inputs.get("model"):
-        return Refusal(f"pool {name}: revision {target.number} does not say what it was made from (data.inputs)")
+        return Refusal(f"pool {name}: revision {target.number} has no spec to go back to (data.inputs is empty)")
     parsed = parse_pool(pool, stored=True)
     if not isinstance(parsed, InferencePool):
-        return Refusal(f"pool {name}: its spec is not valid: {'; '.join(parsed)}. Correct it by hand")
+        return Refusal(f"pool {name}: its spec is invalid: {'; '.join(parsed)}. Correct it in the pool")
     present = revision_inputs(parsed.spec)
     changes = tuple(_differences(present, target.inputs, "spec"))
     if not changes:
         return Refusal(f"pool {name}: the spec already asks for revision {target.number} ({target.hash})")
-    # An absent part counts as an empty one: labels and annotations of spec.worker belong to no revision and stay.
+    # An absent part counts as empty: labels and annotations of spec.worker are part of no revision and stay.
     spec = {key: _patch(present.get(key, {}), target.inputs.get(key, {})) for key in _FIELDS}
     patch = {
         "metadata": {"resourceVersion": pool["metadata"]["resourceVersion"]},
@@ -119,7 +119,7 @@ def _choose(pool: Mapping[str, Any], history: tuple[Kept, ...], to: int | None) 
         found = next((item for item in history if item.number == to), None)
         return found or Refusal(
             f"pool {name}: --to-revision {to} is not kept; there are: {numbers} "
-            "(spec.rollout.revisionHistoryLimit says how many are)"
+            "(spec.rollout.revisionHistoryLimit is how many are kept)"
         )
     stable = next((item for item in history if item.role == "stable"), None)
     if stable is not None and read_rollout(pool).phase is not Phase.IDLE:
@@ -138,7 +138,7 @@ def _differences(before: Any, after: Any, path: str) -> list[Change]:
 
 
 def _patch(before: Any, after: Any) -> Any:
-    """Return the JSON merge patch from one value to another; an empty one where they are alike."""
+    """Return the JSON merge patch from one value to another; empty if they are equal."""
     if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
         return {} if before == after else after
     changed = {key: _patch(before.get(key), value) for key, value in after.items() if before.get(key) != value}
@@ -146,7 +146,7 @@ def _patch(before: Any, after: Any) -> Any:
 
 
 def history_table(history: Sequence[Kept], now: float) -> Table:
-    """Return one row a revision, oldest first."""
+    """Return one row for each revision, oldest first."""
     return table(
         ("NUMBER", "REVISION", "ROLE", "AGE", "SLICE", "DIGEST", "SOURCE"),
         [
@@ -165,7 +165,7 @@ def history_table(history: Sequence[Kept], now: float) -> Table:
 
 
 def undo_lines(undo: Undo) -> list[Line]:
-    """Return each field that the way back changes."""
+    """Return each field that changes."""
     return [line(f"  {change.path}: {_value(change.before)} → {_value(change.after)}") for change in undo.changes]
 
 

@@ -1,4 +1,4 @@
-"""The map of slices: what each node offers, which pod holds what, and which quotas bound it. Counted as the operator counts. Pure."""
+"""The slices of each node and the pods that hold them, counted as the operator counts, and the quotas that limit them. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from slicewise_cli.view.lines import BLANK, Line, Lines, Styled, line, table
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a slice."""
+    """The pod that holds a slice."""
 
     namespace: str
     pod: str
     pool: str = ""
-    """Empty for a pod that is not Slicewise's."""
+    """Empty if the pod is no worker of a pool."""
     revision: str = ""
     terminating: bool = False
 
@@ -32,24 +32,24 @@ class NodeSlices:
     zone: str
     resource: str
     memory: str
-    """Of one slice, as the node's label says; empty where none does."""
+    """Memory of one slice from the node's label; empty without one."""
     offered: int
-    """By the kubelet: healthy ones only."""
+    """Healthy slices that the kubelet offers."""
     unhealthy: int
     holders: tuple[Holder, ...]
-    """A pod that holds two slices is here twice."""
+    """A pod that holds two slices appears twice."""
     note: str = ""
-    """Why no new worker comes here; empty where one could."""
+    """Why no worker can be placed here; empty if one can."""
 
     @property
     def free(self) -> int:
-        """How many a new worker could have here."""
+        """Number of slices that a new worker could use."""
         return 0 if self.note else max(0, self.offered - len(self.holders))
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One bound of one ResourceQuota."""
+    """One limit of one ResourceQuota."""
 
     name: str
     resource: str
@@ -58,12 +58,12 @@ class Quota:
 
     @property
     def spent(self) -> bool:
-        """Whether nothing more fits."""
+        """Whether the quota is used up."""
         return parse_quantity(self.used) >= parse_quantity(self.hard)
 
 
 def read_slices(nodes: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, Any]]) -> tuple[NodeSlices, ...]:
-    """Return what each node offers and who holds it, by zone and node. `pods`: of all namespaces."""
+    """Return the slices of each node and their holders, sorted by zone and node. `pods`: of all namespaces."""
     by_node: dict[str, list[Mapping[str, Any]]] = {}
     for pod in pods:
         phase = (pod.get("status") or {}).get("phase")
@@ -107,7 +107,7 @@ def _holders(pod: Mapping[str, Any], resource: str) -> list[Holder]:
 
 
 def read_quotas(quotas: Iterable[Mapping[str, Any]], resource: str) -> tuple[Quota, ...]:
-    """Return what bounds slices of `resource` (an extended resource, or `cpu`) and pods."""
+    """Return the quotas on `resource` (an extended resource, or `cpu`) and on pods."""
     bounding = {"pods", "count/pods", f"requests.{resource}"}
     if resource == "cpu":
         bounding |= {"cpu", "memory", "requests.memory", "limits.cpu", "limits.memory"}
@@ -121,7 +121,7 @@ def read_quotas(quotas: Iterable[Mapping[str, Any]], resource: str) -> tuple[Quo
 
 
 def slice_map(rows: Sequence[NodeSlices]) -> Lines:
-    """Return one row a node and resource: who holds each slice, what is free, what died; and a sum below."""
+    """Return one row for each node and resource: the holder of each slice, free and unhealthy ones; then the sums."""
     if not rows:
         return [line("no node offers a slice (an extended resource)")]
     cells = [

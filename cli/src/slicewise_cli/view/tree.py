@@ -26,7 +26,7 @@ _ROLE_STYLE: Final = {"stable": "green", "canary": "yellow", "given up": "red"}
 
 
 def pool_tree(pool: Pool, now: float, trouble: str = "") -> Tree:
-    """Return the tree of one pool. `trouble`: why what is shown may be old; empty where it is not."""
+    """Return the tree of one pool. `trouble`: why it may be outdated; empty if it is not."""
     head = line((pool.name, "bold"), f"  namespace {pool.namespace}, model {model_words(pool)}")
     if pool.endpoint:
         head += f", {pool.endpoint}"
@@ -45,14 +45,14 @@ def pool_tree(pool: Pool, now: float, trouble: str = "") -> Tree:
 
 
 def model_words(pool: Pool) -> str:
-    """Return the name that clients send, and beside it the one that the spec asks for where it is another."""
+    """Return the model name that clients send, and the desired one if it differs."""
     return f"{pool.model} (wanted: {pool.wanted_model})" if pool.wanted_model else pool.model
 
 
 def _state(pool: Pool) -> Line:
     ready = pool.condition(ConditionType.READY)
     if ready is None or pool.stale:
-        return line((f"waiting for the operator to look at generation {pool.generation}", "yellow"))
+        return line((f"waiting for the operator to reconcile generation {pool.generation}", "yellow"))
     style = "green" if ready.status == "True" else "yellow"
     return line((f"{pool.ready} of {pool.desired} ready", style), f"  {ready.reason}: {ready.message}")
 
@@ -108,13 +108,13 @@ HEADER: Final = ("NAME", "MODEL", "REVISION", "READY", "ROLLOUT", "STATUS", "AGE
 
 
 def pool_table(pools: Sequence[Pool], now: float, *, with_namespace: bool = False) -> Table:
-    """Return one row a pool."""
+    """Return one row for each pool."""
     header = ("NAMESPACE", *HEADER) if with_namespace else HEADER
     return table(header, [pool_row(pool, now, with_namespace=with_namespace) for pool in pools])
 
 
 def pool_row(pool: Pool, now: float, *, with_namespace: bool = False) -> list[Line]:
-    """Return the cells of one pool."""
+    """Return the row of one pool."""
     ready = pool.condition(ConditionType.READY)
     stable = next((revision.hash for revision in pool.revisions if revision.role == "stable"), "-")
     good = ready is not None and ready.status == "True"
@@ -131,7 +131,7 @@ def pool_row(pool: Pool, now: float, *, with_namespace: bool = False) -> list[Li
 
 
 def rollout_words(rollout: Rollout) -> str:
-    """Return where a rollout is, in a few words without spaces between columns: `Analysing 1/2 5%`."""
+    """Return the state of a rollout in a few words: `Analysing 1/2 5%`."""
     if rollout.phase is Phase.IDLE:
         return "-"
     words: list[str] = [rollout.phase]
@@ -143,7 +143,7 @@ def rollout_words(rollout: Rollout) -> str:
 
 
 def change_line(pool: Pool) -> str:
-    """Return a pool on one line: what a watch prints at each change where there is no terminal."""
+    """Return a pool as one line, which a watch prints at each change if there is no terminal."""
     words = [f"{pool.namespace}/{pool.name}", f"{pool.ready}/{pool.desired} ready", rollout_words(pool.rollout)]
     verdict = pool.rollout.verdict
     if verdict and pool.rollout.phase is Phase.ANALYSING:
@@ -152,5 +152,5 @@ def change_line(pool: Pool) -> str:
     elif pool.rollout.moving and pool.rollout.message:
         words.append(pool.rollout.message)
     ready = pool.condition(ConditionType.READY)
-    words.append(f"{ready.reason}: {ready.message}" if ready else "the operator has not looked yet")
+    words.append(f"{ready.reason}: {ready.message}" if ready else "not reconciled yet")
     return "  ".join(words)

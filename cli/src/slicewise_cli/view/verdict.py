@@ -1,4 +1,4 @@
-"""The gate's verdict as lines: what it says, the requests, each share beside its limit, the time left. Pure."""
+"""The gate's verdict as lines: its message, the requests, each rate with its limit, and the time left. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STYLE: Final = {"Pass": "green", "Fail": "red", "Undecided": "yellow", "NoData"
 
 
 def verdict_lines(verdict: Verdict, now: float, *, judging: bool) -> list[Line]:
-    """Return the lines of a verdict. `judging`: the canary is being judged now, so time left means something."""
+    """Return the lines of a verdict. `judging`: the canary is being judged, so there is time left to show."""
     said = verdict.message.lower().startswith(verdict.verdict.lower())
     says = line("gate  ", (verdict.message if said else verdict.verdict, _STYLE.get(verdict.verdict, "")))
     if verdict.message and not said:
@@ -59,7 +59,7 @@ def _failed(verdict: Verdict) -> Line | None:
 
 
 def _evidence(verdict: Verdict, what: str, cause: str) -> Line:
-    """Evidence is a number that has to reach a bound, to abort or to pass: said as "so much of so much"."""
+    """Evidence is a number that aborts or passes when it reaches a bound: "0.41 of 500"."""
     above, below, policy = verdict.evidence.get(f"{what}Above"), verdict.evidence.get(f"{what}Below"), _policy(verdict)
     if policy is None or above is None or below is None:
         return Line()
@@ -68,7 +68,7 @@ def _evidence(verdict: Verdict, what: str, cause: str) -> Line:
 
 
 def _policy(verdict: Verdict) -> Policy | None:
-    """What the bounds follow from; None where the status does not say."""
+    """The policy that determines the bounds; None if the status does not have it."""
     return Policy(alpha=verdict.alpha, steps=verdict.steps) if verdict.alpha else None
 
 
@@ -81,7 +81,7 @@ def _compared(verdict: Verdict) -> Line | None:
 
 
 def _counted_out(verdict: Verdict) -> Line | None:
-    """What says nothing of failures and latency; refusals are compared with stable's."""
+    """Requests that count neither as failures nor for latency; refusals are compared with those of stable."""
     seen, beside, policy = verdict.canary, verdict.stable, _policy(verdict)
     if not (seen.refused or seen.left):
         return None

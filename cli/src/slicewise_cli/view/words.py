@@ -1,4 +1,4 @@
-"""Numbers and times as words. Pure: the present time is an argument, in seconds since the epoch."""
+"""Numbers and times as text. Pure: the current time is an argument, in seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from slicewise.pool.rollout.times import read_time
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: `45 s`, `9 min 20 s`, `3 h 5 min`, `4 d 2 h`."""
+    """Return a duration in at most two units: `45 s`, `9 min 20 s`, `3 h 5 min`, `4 d 2 h`."""
     whole = max(0, round(seconds))
     for size, unit, smaller, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
@@ -16,13 +16,13 @@ def duration(seconds: float) -> str:
 
 
 def since(text: str, now: float) -> str:
-    """Return how long ago an RFC 3339 time was; empty where there is none."""
+    """Return the time since an RFC 3339 timestamp; empty for an empty one."""
     then = read_time(text)
     return "" if then is None else duration(now - then)
 
 
 def percent(part: int, whole: int) -> str:
-    """Return a share with as many digits as it deserves: `0 %`, `3.2 %`, `12 %`; `none` of nothing."""
+    """Return a percentage with two significant digits: `0 %`, `3.2 %`, `12 %`; `none` if `whole` is 0."""
     if not whole:
         return "none"
     share = 100 * part / whole
@@ -30,7 +30,7 @@ def percent(part: int, whole: int) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with three digits, never as a power of ten below a billion: `0.42`, `3.1`, `120`, `12,000`."""
+    """Return a number with three significant digits, without an exponent: `0.42`, `3.1`, `120`, `12,000`."""
     if value >= 1e9:
         return "over a billion"
     if value >= 100:

@@ -19,7 +19,7 @@ from typing import Any, Final
 from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus
 from slicewise.envoy.measurement import Counts, NoData, Reading, between
 from slicewise.pool.rollout.judgement import Measured
-from slicewise.pool.rollout.state import Phase, recorded_share
+from slicewise.pool.rollout.state import Phase, recorded_weight
 from slicewise.pool.rollout.tally import Samples, Tally
 
 About = tuple[Any, ...]
@@ -81,7 +81,7 @@ class Meter:
         about = about_of(status)
         if about is None:
             raise ValueError("no canary is judged")
-        self.weight = (recorded_share(status) or 0) / 100
+        self.weight = (recorded_weight(status) or 0) / 100
         self.revisions = status.revisions or RevisionsStatus()
         if about != self.about:
             self._begin(about)

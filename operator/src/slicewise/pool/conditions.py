@@ -137,7 +137,7 @@ def _rollout_goes_on(facts: Facts) -> str:
     refused = refused_by_nodes(facts) if state.phase is Phase.PLACING else ""
     if refused:
         return f"revision {state.target}: {state.message}; {refused}"
-    alone = state.phase is Phase.ANALYSING and facts.share == ALL and state.weight != ALL
+    alone = state.phase is Phase.ANALYSING and facts.weight == ALL and state.weight != ALL
     gets = f"; it gets all requests: no worker of the stable revision {state.stable} is ready" if alone else ""
     return f"revision {state.target}: {state.message}{gets}"
 

@@ -39,12 +39,12 @@ class Facts:
     """Zones in which a replacement waits for a slice."""
     releasing_zones: tuple[str, ...] = ()
     """Zones in which a replacement waits for terminating workers to release their slices."""
-    share: int | None = None
+    weight: int | None = None
     """Per cent of the requests that the canary is to get in `state`; None where there is no canary."""
     waits_for: str = ""
     """What a rollout that goes nowhere by itself waits for; empty where it goes on."""
     arrived: bool = True
-    """Whether the gateway has the shares of the rollout, or has had the time to take them up."""
+    """Whether the gateway has the weights of the rollout, or has had the time to take them up."""
     deletions: tuple[PodDeletion, ...] = ()
 
     @cached_property

@@ -1,6 +1,6 @@
 """The gateway that a pool asks for: its routes, limits and place, from the spec and from where the rollout stands. Pure.
 
-Called by `plan_pool`. Which revision gets which share of the requests is decided in `rollout/traffic.py`; Envoy's configuration is
+Called by `plan_pool`. Which revision gets which weight is decided in `rollout/traffic.py`; Envoy's configuration is
 made in `slicewise.envoy`.
 """
 
@@ -48,18 +48,18 @@ _render = lru_cache(maxsize=16)(render_gateway)
 
 
 def gateway_wish(
-    pool: InferencePool, observed: ObservedPool, shares: Mapping[str, int], *, has_workers: bool
+    pool: InferencePool, observed: ObservedPool, weights: Mapping[str, int], *, has_workers: bool
 ) -> GatewayWish:
     """Return what the gateway is to be.
 
-    `shares`: revision → weight, the stable revision first. `has_workers`: whether the pool is to have any; where it is to have none,
+    `weights`: revision → weight, the stable revision first. `has_workers`: whether the pool is to have any; where it is to have none,
     a request is told so at once instead of being held for one.
     """
     cache = pool.spec.gateway.response_cache if pool.spec.gateway else None
-    answers = {revision: _answers(observed, revision) for revision in shares} if cache else {}
+    answers = {revision: _answers(observed, revision) for revision in weights} if cache else {}
     own = PodPlacement.model_validate(pool.spec.gateway.model_dump()) if pool.spec.gateway else None
     here = replace(observed.installation.gateway, shape=merge(observed.installation.gateway.shape, own))
-    model = _model(pool, here, shares, answers)
+    model = _model(pool, here, weights, answers)
     if has_workers:
         model = replace(model, edge=EdgeEndpoint(), cache=ResponseCache(duration_seconds(cache.ttl)) if cache else None)
     return GatewayWish(
@@ -83,7 +83,7 @@ def _answers(observed: ObservedPool, revision: str) -> str:
 
 
 def _model(
-    pool: InferencePool, here: GatewayInstallation, shares: Mapping[str, int], answers: Mapping[str, str]
+    pool: InferencePool, here: GatewayInstallation, weights: Mapping[str, int], answers: Mapping[str, str]
 ) -> GatewayModel:
     name, spec = pool.metadata.name, pool.spec.gateway or GatewaySpec()
     limits = spec.limits or GatewayLimits()
@@ -94,7 +94,7 @@ def _model(
             RevisionRoute(
                 revision, weight, (Backend(revision_service_name(name, revision)),), answers.get(revision, "")
             )
-            for revision, weight in shares.items()
+            for revision, weight in weights.items()
         ),
         timeouts=Timeouts.of(duration_seconds(limits.request_timeout)),
         # A pool of an earlier version may ask for more than gateways and workers are made for.

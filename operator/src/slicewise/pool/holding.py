@@ -22,7 +22,7 @@ from typing import Final
 from slicewise.manifests.disruption_budget import Hold
 from slicewise.pool.observed import ObservedBudget
 from slicewise.pool.outcome import PodDeletion
-from slicewise.pool.rollout.view import Shares
+from slicewise.pool.rollout.view import RevisionReplicas
 from slicewise.pool.workers import Workers
 
 HOLD_SECONDS: Final = 30.0
@@ -35,7 +35,7 @@ LOOK_SECONDS: Final = 1.0
 class Holding:
     """What the Deployments and the budgets are to be in this pass."""
 
-    share: Shares
+    replicas: RevisionReplicas
     holds: Mapping[str, Hold]
     """Zone → how its budget is raised."""
     deletions: tuple[PodDeletion, ...] = ()
@@ -52,19 +52,19 @@ class _Going:
 
 
 def hold_budgets(
-    share: Shares,
+    replicas: RevisionReplicas,
     suspects: tuple[PodDeletion, ...],
     revisions: tuple[str | None, str | None],
     workers: Workers,
     budgets: Sequence[tuple[str, int, ObservedBudget | None]],
     now: float,
 ) -> Holding:
-    """Return `share` and `suspects` without what cannot go yet, and how the budgets are raised.
+    """Return `replicas` and `suspects` without what cannot go yet, and how the budgets are raised.
 
-    `revisions`: stable and canary. `budgets`: zone, its floor once `share` is carried out, and its budget as it is; without a floor there
-    is nothing to hold.
+    `revisions`: stable and canary. `budgets`: zone, its floor once `replicas` is carried out, and its budget as it is; without a floor
+    there is nothing to hold.
     """
-    sides = dict(zip(revisions, (dict(share.stable), dict(share.canary)), strict=True))
+    sides = dict(zip(revisions, (dict(replicas.stable), dict(replicas.canary)), strict=True))
     place = {pod.uid: pod.zone for pod in workers.pods}
     leaving = Counter(place[item.uid] for item in suspects)
     holds: dict[str, Hold] = {}
@@ -89,7 +89,7 @@ def hold_budgets(
         _stay(zone, sides, workers)
     stable, canary = sides[revisions[0]], sides.get(revisions[1], {}) if revisions[1] is not None else {}
     may_go = tuple(item for item in suspects if place[item.uid] not in waiting)
-    return Holding(replace(share, stable=stable, canary=canary), holds, may_go)
+    return Holding(replace(replicas, stable=stable, canary=canary), holds, may_go)
 
 
 def _going(zone: str, sides: Mapping[str | None, Mapping[str, int]], workers: Workers, suspects: int) -> _Going:

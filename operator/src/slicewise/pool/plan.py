@@ -28,11 +28,11 @@ from slicewise.pool.revision import find_revision, kept_revisions, next_number
 from slicewise.pool.rollout.events import rollout_events
 from slicewise.pool.rollout.judgement import Measured
 from slicewise.pool.rollout.machine import advance, next_deadline
+from slicewise.pool.rollout.replicas import plan_replicas
 from slicewise.pool.rollout.request import read_request
-from slicewise.pool.rollout.shares import shares
 from slicewise.pool.rollout.standing import is_gone, waits_for_gone, with_stable
-from slicewise.pool.rollout.state import Phase, RolloutState, read_state, recorded_share
-from slicewise.pool.rollout.traffic import canary_share, has_arrived, traffic
+from slicewise.pool.rollout.state import Phase, RolloutState, read_state, recorded_weight
+from slicewise.pool.rollout.traffic import canary_weight, has_arrived, traffic
 from slicewise.pool.rollout.unplaced import UNPLACED_SECONDS, without_unfit
 from slicewise.pool.rollout.view import RolloutView
 from slicewise.pool.slices import NoProfile
@@ -52,7 +52,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     state = read_state(observed.status)
     demand = read_demand(pool, observed, state)
     if isinstance(demand, NoProfile):
-        facts = Facts(pool, observed, state, no_profile=demand, share=recorded_share(observed.status))
+        facts = Facts(pool, observed, state, no_profile=demand, weight=recorded_weight(observed.status))
         report = build_report(facts, now)
         return PoolPlan(None, report.status.write(), deletions(observed.pods), report.events, FOREIGN_POLL_SECONDS)
     stored = [item.hash for item in observed.revisions]
@@ -64,13 +64,13 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     arrived = has_arrived(state, is_programmed(observed, gateway), now)
     view = _view(pool, demand, state, observed.measured, arrived=arrived, now=now)
     held = _held_back(demand, state)
-    share = shares(state, view, _with_surge(held, demand, state, observed))
-    planned = share.planned()
-    floors = budget_floors(pool.spec, demand.targets, planned if share.moves else share.stable)
+    replicas = plan_replicas(state, view, _with_surge(held, demand, state, observed))
+    planned = replicas.planned()
+    floors = budget_floors(pool.spec, demand.targets, planned if replicas.moves else replicas.stable)
     suspects = suspects_to_replace(demand.targets, demand.stable_slices, demand.workers, planned, floors)
     budgets = observed.with_budgets(floors)
-    holding = hold_budgets(share, suspects, (state.stable, state.canary), demand.workers, budgets, now)
-    after = advance(state, view, share, now)
+    holding = hold_budgets(replicas, suspects, (state.stable, state.canary), demand.workers, budgets, now)
+    after = advance(state, view, replicas, now)
     facts = Facts(
         pool,
         observed,
@@ -81,9 +81,9 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         blocked_drains=blocked_drains(
             floors, demand.stable_slices, demand.workers, observed.nodes, demand.workers.refused(now - UNPLACED_SECONDS)
         ),
-        blocked_zones=share.step.blocked if share.step else (),
-        releasing_zones=share.step.releasing if share.step else (),
-        share=canary_share(after, _serving(demand, after)) if after.canary else None,
+        blocked_zones=replicas.step.blocked if replicas.step else (),
+        releasing_zones=replicas.step.releasing if replicas.step else (),
+        weight=canary_weight(after, _serving(demand, after)) if after.canary else None,
         waits_for=waits_for_gone(after, view, now),
         arrived=arrived,
         deletions=(*deletions(observed.pods), *holding.deletions),
@@ -159,12 +159,12 @@ def _with_surge(held: Mapping[str, int], demand: Demand, state: RolloutState, ob
 
 
 def _children_input(facts: Facts, state: RolloutState, holding: Holding, gateway: GatewayWish) -> ChildrenInput:
-    pool, observed, demand, share = facts.pool, facts.observed, facts.demand, holding.share
+    pool, observed, demand, replicas = facts.pool, facts.observed, facts.demand, holding.replicas
     if demand is None:
         raise ValueError("children of a pool without a profile")
-    live: dict[str, Mapping[str, int]] = {str(state.stable): share.stable}
+    live: dict[str, Mapping[str, int]] = {str(state.stable): replicas.stable}
     if state.canary is not None:
-        live[state.canary] = share.canary
+        live[state.canary] = replicas.canary
     running = demand.workers.revisions()
     stored = kept_revisions(observed.revisions, {*live, *running}, pool.spec.rollout.revision_history_limit)
     revisions = [KeptRevision(item.hash, item.number, item.data, live.get(item.hash, {})) for item in stored]

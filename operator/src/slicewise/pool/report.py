@@ -67,7 +67,7 @@ def build_report(facts: Facts, now: float) -> Report:
         desired=facts.desired if demand is not None or before.desired is None else before.desired,
         conditions=tuple(conditions),
         revisions=_revisions(facts),
-        rollout=write_state(facts.state, facts.share),
+        rollout=write_state(facts.state, facts.weight),
         zones=before.zones if demand is None else _zones(demand, facts.ready),
         slice=before.slice if demand is None else _slice(demand),
     )

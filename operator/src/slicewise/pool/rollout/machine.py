@@ -3,7 +3,7 @@
     Idle → Placing → Warming → Analysing → Promoting → Idle
     any of them → RollingBack → RolledBack (given up) or Idle (the user went back)
 
-`shares` and `traffic` say what each revision has in the phase that is *stored*; `advance` says which phase comes next. A transition
+`replicas.py` and `traffic.py` say what each revision has in the phase that is *stored*; `advance` says which phase comes next. A transition
 therefore acts only after it has been recorded, and a pass repeated after a crash does the same again. Pure.
 """
 
@@ -14,26 +14,26 @@ from math import floor
 
 from slicewise.pool.rollout.analysis import LOOK_SECONDS, analyse, begin, give_up
 from slicewise.pool.rollout.placing import elsewhere, lost_place, plan_slice
+from slicewise.pool.rollout.replicas import stable_keeps_requests
 from slicewise.pool.rollout.request import Action, NotUnderstood
-from slicewise.pool.rollout.shares import stable_keeps_requests
 from slicewise.pool.rollout.standing import handed_on, look, seconds_until_gone, without_stable
 from slicewise.pool.rollout.state import Phase, RolloutState, to
 from slicewise.pool.rollout.steps import ZoneWorkers, replace_step
-from slicewise.pool.rollout.traffic import ALL, canary_share
+from slicewise.pool.rollout.traffic import ALL, canary_weight
 from slicewise.pool.rollout.unplaced import look_unplaced, seconds_until_refused
-from slicewise.pool.rollout.view import RolloutView, Shares
+from slicewise.pool.rollout.view import RevisionReplicas, RolloutView
 
 
-def advance(state: RolloutState, view: RolloutView, now_shares: Shares, now: float) -> RolloutState:
-    """Return the state after this pass. `now_shares` is what `shares` said for `state`."""
+def advance(state: RolloutState, view: RolloutView, replicas: RevisionReplicas, now: float) -> RolloutState:
+    """Return the state after this pass. `replicas` is what `plan_replicas` said for `state`."""
     known = look_unplaced(look(state, view, now), view, now)
-    after = handed_on(known, _advance(known, view, now_shares, now), view)
+    after = handed_on(known, _advance(known, view, replicas, now), view)
     held = view.holds(after) and (after.phase not in {Phase.IDLE, Phase.ROLLED_BACK} or view.wanted != after.stable)
     wrong = view.request.message if isinstance(view.request, NotUnderstood) else ""
     return replace(after, paused=held, request=wrong)
 
 
-def _advance(state: RolloutState, view: RolloutView, now_shares: Shares, now: float) -> RolloutState:
+def _advance(state: RolloutState, view: RolloutView, replicas: RevisionReplicas, now: float) -> RolloutState:
     first = without_stable(state, view, now)
     if first is not None:
         return first
@@ -47,7 +47,7 @@ def _advance(state: RolloutState, view: RolloutView, now_shares: Shares, now: fl
     turned = _spec_turned(state, view, now)
     if turned is not None:
         return turned
-    return _forward(state, view, now) or _in_phase(state, view, now_shares, now)
+    return _forward(state, view, now) or _in_phase(state, view, replicas, now)
 
 
 def _forward(state: RolloutState, view: RolloutView, now: float) -> RolloutState | None:
@@ -86,7 +86,7 @@ _PROMOTABLE = {Phase.WARMING, Phase.ANALYSING}
 _ABORTABLE = {Phase.PLACING, Phase.WARMING, Phase.ANALYSING, Phase.PROMOTING}
 
 
-def _in_phase(state: RolloutState, view: RolloutView, now_shares: Shares, now: float) -> RolloutState:
+def _in_phase(state: RolloutState, view: RolloutView, replicas: RevisionReplicas, now: float) -> RolloutState:
     match state.phase:
         case Phase.IDLE | Phase.ROLLED_BACK:
             return _start(state, view, now)
@@ -97,9 +97,9 @@ def _in_phase(state: RolloutState, view: RolloutView, now_shares: Shares, now: f
         case Phase.ANALYSING:
             return analyse(state, view, now)
         case Phase.PROMOTING:
-            return _promoting(state, view, now_shares, now)
+            return _promoting(state, view, replicas, now)
         case Phase.ROLLING_BACK:
-            return _rolling_back(state, view, now_shares, now)
+            return _rolling_back(state, view, replicas, now)
 
 
 def _while_held(state: RolloutState, view: RolloutView, now: float) -> RolloutState:
@@ -183,26 +183,26 @@ def _in_time(state: RolloutState, view: RolloutView, now: float, lacks: str, why
     return state
 
 
-def _promoting(state: RolloutState, view: RolloutView, done: Shares, now: float) -> RolloutState:
-    """Requests go first: the share of the new revision is recorded as it rises, and is all before the last old worker goes."""
-    if done.step is not None and done.step.done:
+def _promoting(state: RolloutState, view: RolloutView, replicas: RevisionReplicas, now: float) -> RolloutState:
+    """Requests go first: the weight of the new revision is recorded as it rises, and is all before the last old worker goes."""
+    if replicas.step is not None and replicas.step.done:
         return RolloutState(
             stable=state.target, phase_since=now, message=f"revision {state.target} serves in all zones"
         )
-    share = canary_share(state, view.serving(state))
-    if done.step is None and stable_keeps_requests(state, view, replace_step(view.targets, view.canary)):
-        share = ALL
+    weight = canary_weight(state, view.serving(state))
+    if replicas.step is None and stable_keeps_requests(state, view, replace_step(view.targets, view.canary)):
+        weight = ALL
     both = view.canary_serving() and view.stable_serving()
-    if both and share > (state.weight or 0):
-        return replace(state, weight=share, step_since=now)
+    if both and weight > (state.weight or 0):
+        return replace(state, weight=weight, step_since=now)
     return state
 
 
-def _rolling_back(state: RolloutState, view: RolloutView, done: Shares, now: float) -> RolloutState:
-    share = canary_share(state, view.serving(state))
-    if share < (state.weight or 0) and (share or view.arrived):
-        return replace(state, weight=share, step_since=now)
-    if done.step is None or not done.step.done:
+def _rolling_back(state: RolloutState, view: RolloutView, replicas: RevisionReplicas, now: float) -> RolloutState:
+    weight = canary_weight(state, view.serving(state))
+    if weight < (state.weight or 0) and (weight or view.arrived):
+        return replace(state, weight=weight, step_since=now)
+    if replicas.step is None or not replicas.step.done:
         return state
     if state.abort_reason is not None and view.wanted == state.target:
         return replace(to(state, Phase.ROLLED_BACK, now, state.message), zone=None, surge=False)

@@ -1,4 +1,4 @@
-"""Placing: which slice the canary's worker gets, and whether it has lost it. Called by `machine.py` and `shares.py`; pure."""
+"""Placing: which slice the canary's worker gets, and whether it has lost it. Called by `machine.py` and `replicas.py`; pure."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class RolloutState:
     """How many steps there were when this was written."""
     weight: int | None = None
     """Per cent of the requests that the canary's step gives it, kept while its worker is away. While one revision replaces the other:
-    the share that was last recorded. What it gets now is `traffic.canary_share`."""
+    the weight that was last recorded. What it gets now is `traffic.canary_weight`."""
     step_since: float | None = None
     """When the step began, or `weight` last changed while it is promoted; seconds since the epoch."""
     unplaced_since: float | None = None
@@ -119,13 +119,13 @@ def _served(rollout: RolloutStatus, revisions: RevisionsStatus) -> bool:
     return revisions.stable is not None and rollout.stable_served is not False
 
 
-def recorded_share(status: PoolStatus) -> int | None:
+def recorded_weight(status: PoolStatus) -> int | None:
     """Return the per cent of the requests that the canary had by the last pass: what it has where a pass leaves the gateway alone."""
     return None if status.rollout is None else status.rollout.weight
 
 
-def write_state(state: RolloutState, share: int | None) -> RolloutStatus:
-    """Return `status.rollout` for `state`. `share`: per cent of the requests that the canary gets now."""
+def write_state(state: RolloutState, weight: int | None) -> RolloutStatus:
+    """Return `status.rollout` for `state`. `weight`: per cent of the requests that the canary gets now."""
     return RolloutStatus(
         phase=state.phase.value,
         stable_served=state.served,
@@ -137,7 +137,7 @@ def write_state(state: RolloutState, share: int | None) -> RolloutStatus:
         phase_since=format_time(state.phase_since),
         step=state.step,
         steps=state.steps,
-        weight=share,
+        weight=weight,
         step_weight=None if state.canary is None else state.weight or 0,
         step_since=format_time(state.step_since),
         unplaced_since=format_time(state.unplaced_since),

@@ -1,6 +1,6 @@
-"""Traffic: which share of the requests each revision gets. Pure; called with the state that is stored.
+"""Traffic: which weight each revision gets, in per cent of the requests. Pure; called with the state that is stored.
 
-The gateway's configuration is a function of this, so a share changes only after the transition behind it was recorded.
+The gateway's configuration is a function of this, so a weight changes only after the transition behind it was recorded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from slicewise.pool.rollout.state import Phase, RolloutState
 
 ALL: Final = 100
 ARRIVES_WITHIN: Final = 15.0
-"""Seconds after which a gateway that does not say so is taken to have its shares: it gets them from the API server, not from us."""
+"""Seconds after which a gateway that does not say so is taken to have its weights: it gets them from the API server, not from us."""
 
 
 def traffic(state: RolloutState, serving: Mapping[str, int]) -> dict[str, int]:
@@ -25,11 +25,11 @@ def traffic(state: RolloutState, serving: Mapping[str, int]) -> dict[str, int]:
         return {}
     if state.canary is None or state.canary == state.stable:
         return {state.stable: ALL}
-    share = canary_share(state, serving)
-    return {state.stable: ALL - share, state.canary: share}
+    weight = canary_weight(state, serving)
+    return {state.stable: ALL - weight, state.canary: weight}
 
 
-def canary_share(state: RolloutState, serving: Mapping[str, int]) -> int:
+def canary_weight(state: RolloutState, serving: Mapping[str, int]) -> int:
     """Return the per cent of the requests that the canary gets."""
     stable, canary = serving.get(state.stable or "", 0), serving.get(state.canary or "", 0)
     if not canary:
@@ -49,7 +49,7 @@ def canary_share(state: RolloutState, serving: Mapping[str, int]) -> int:
 
 
 def has_arrived(state: RolloutState, programmed: bool | None, now: float) -> bool:
-    """Whether the gateway has the shares of the stored state, or has had the time and nobody can tell.
+    """Whether the gateway has the weights of the stored state, or has had the time and nobody can tell.
 
     `programmed`: whether every gateway pod runs them; None: there is no gateway to ask.
     """
@@ -61,7 +61,7 @@ def has_arrived(state: RolloutState, programmed: bool | None, now: float) -> boo
 
 def _while_taken_back(state: RolloutState, canary: int, stable: int) -> int:
     """A canary that was given up gets nothing from now on. One that the user takes back from halfway through its promotion
-    gives up its share as stable workers come, because one of them cannot carry what four did.
+    gives up its weight as stable workers come, because one of them cannot carry what four did.
     """
     if state.abort_reason is not None or stable >= canary:
         return 0

@@ -42,7 +42,7 @@ class RolloutView:
     measured: Measured = field(default_factory=Measured)
     """What was counted since the numbers in the state were written."""
     arrived: bool = True
-    """Whether the gateway has the shares that the stored state asks for, or nobody can tell and it has had the time."""
+    """Whether the gateway has the weights that the stored state asks for, or nobody can tell and it has had the time."""
     stable_gone: bool = False
     """Whether the stable revision served once and serves nothing any more (`standing.py`)."""
     stable_late: bool = False
@@ -76,7 +76,7 @@ class RolloutView:
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class RevisionReplicas:
     """Replicas to ask for now, by zone; `canary` empty where no canary may have workers."""
 
     stable: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""Shares: how many workers each revision has in each zone, in the phase that is stored. Pure.
+"""Replicas: how many workers each revision has in each zone, in the phase that is stored. Pure.
 
 Requests go first, workers after them: no worker of a revision that is to lose all requests goes before the gateway sends it none.
 """
@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from slicewise.pool.rollout.placing import give_place
 from slicewise.pool.rollout.state import Phase, RolloutState
 from slicewise.pool.rollout.steps import Step, replace_step
-from slicewise.pool.rollout.traffic import ALL, canary_share
-from slicewise.pool.rollout.view import RolloutView, Shares
+from slicewise.pool.rollout.traffic import ALL, canary_weight
+from slicewise.pool.rollout.view import RevisionReplicas, RolloutView
 
 
-def shares(state: RolloutState, view: RolloutView, steady: Mapping[str, int]) -> Shares:
+def plan_replicas(state: RolloutState, view: RolloutView, steady: Mapping[str, int]) -> RevisionReplicas:
     """Return what each revision is to have in the phase that is stored.
 
     `steady`: zone → replicas of the stable revision when no rollout moves workers (`hold_back_shrinking`).
@@ -25,16 +25,16 @@ def shares(state: RolloutState, view: RolloutView, steady: Mapping[str, int]) ->
         step = replace_step(view.targets, view.canary)
         if stable_keeps_requests(state, view, step):
             return _as_it_is(view)
-        return Shares(stable=step.old, canary=step.new, step=step, moves=True)
+        return RevisionReplicas(stable=step.old, canary=step.new, step=step, moves=True)
     if state.phase is Phase.ROLLING_BACK:
         if canary_keeps_requests(state, view):
             return _as_it_is(view)
         step = replace_step(view.targets, view.stable)
-        return Shares(stable=step.new, canary=step.old, step=step, moves=True)
+        return RevisionReplicas(stable=step.new, canary=step.old, step=step, moves=True)
     if state.canary is None or state.zone is None or not any(target.desired for target in view.targets):
-        return Shares(stable=steady, canary={})
+        return RevisionReplicas(stable=steady, canary={})
     stable = steady if state.surge else give_place(state.zone, view, steady, gone=view.stable_gone)
-    return Shares(stable=stable, canary={state.zone: 1})
+    return RevisionReplicas(stable=stable, canary={state.zone: 1})
 
 
 def stable_keeps_requests(state: RolloutState, view: RolloutView, step: Step | None) -> bool:
@@ -48,10 +48,10 @@ def stable_keeps_requests(state: RolloutState, view: RolloutView, step: Step | N
 
 def canary_keeps_requests(state: RolloutState, view: RolloutView) -> bool:
     """Whether the canary is to have no requests any more, and it is not recorded yet that the gateway sends it none."""
-    return bool(state.weight) and view.canary_serving() > 0 and canary_share(state, view.serving(state)) == 0
+    return bool(state.weight) and view.canary_serving() > 0 and canary_weight(state, view.serving(state)) == 0
 
 
-def _as_it_is(view: RolloutView) -> Shares:
+def _as_it_is(view: RolloutView) -> RevisionReplicas:
     held = view.canary
     old, new = ({zone: getattr(entry, side) for zone, entry in held.items()} for side in ("old", "new"))
-    return Shares(old, new, moves=True)
+    return RevisionReplicas(old, new, moves=True)

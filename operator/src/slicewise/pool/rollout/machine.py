@@ -14,14 +14,13 @@ from math import floor
 
 from slicewise.pool.rollout.analysis import LOOK_SECONDS, analyse, begin, give_up
 from slicewise.pool.rollout.placing import elsewhere, lost_place, plan_slice
-from slicewise.pool.rollout.replicas import stable_keeps_requests
 from slicewise.pool.rollout.request import Action, NotUnderstood
 from slicewise.pool.rollout.standing import handed_on, look, seconds_until_gone, without_stable
 from slicewise.pool.rollout.state import Phase, RolloutState, to
-from slicewise.pool.rollout.steps import ZoneWorkers, replace_step
+from slicewise.pool.rollout.steps import ZoneWorkers
 from slicewise.pool.rollout.traffic import ALL, canary_weight
 from slicewise.pool.rollout.unplaced import look_unplaced, seconds_until_refused
-from slicewise.pool.rollout.view import RevisionReplicas, RolloutView
+from slicewise.pool.rollout.view import Motion, RevisionReplicas, RolloutView
 
 
 def advance(state: RolloutState, view: RolloutView, replicas: RevisionReplicas, now: float) -> RolloutState:
@@ -189,9 +188,7 @@ def _promoting(state: RolloutState, view: RolloutView, replicas: RevisionReplica
         return RolloutState(
             stable=state.target, phase_since=now, message=f"revision {state.target} serves in all zones"
         )
-    weight = canary_weight(state, view.serving(state))
-    if replicas.step is None and stable_keeps_requests(state, view, replace_step(view.targets, view.canary)):
-        weight = ALL
+    weight = ALL if replicas.motion is Motion.REQUESTS_FIRST else canary_weight(state, view.serving(state))
     both = view.canary_serving() and view.stable_serving()
     if both and weight > (state.weight or 0):
         return replace(state, weight=weight, step_since=now)

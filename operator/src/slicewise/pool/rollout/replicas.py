@@ -11,7 +11,7 @@ from slicewise.pool.rollout.placing import give_place
 from slicewise.pool.rollout.state import Phase, RolloutState
 from slicewise.pool.rollout.steps import Step, replace_step
 from slicewise.pool.rollout.traffic import ALL, canary_weight
-from slicewise.pool.rollout.view import RevisionReplicas, RolloutView
+from slicewise.pool.rollout.view import Motion, RevisionReplicas, RolloutView
 
 
 def plan_replicas(state: RolloutState, view: RolloutView, steady: Mapping[str, int]) -> RevisionReplicas:
@@ -20,38 +20,38 @@ def plan_replicas(state: RolloutState, view: RolloutView, steady: Mapping[str, i
     `steady`: zone → replicas of the stable revision when no rollout moves workers (`hold_back_shrinking`).
     """
     if state.phase in {Phase.PROMOTING, Phase.ROLLING_BACK} and view.holds(state):
-        return _as_it_is(view)
+        return _as_it_is(view, Motion.HELD)
     if state.phase is Phase.PROMOTING:
         step = replace_step(view.targets, view.canary)
-        if stable_keeps_requests(state, view, step):
-            return _as_it_is(view)
-        return RevisionReplicas(stable=step.old, canary=step.new, step=step, moves=True)
+        if _stable_keeps_requests(state, view, step):
+            return _as_it_is(view, Motion.REQUESTS_FIRST)
+        return RevisionReplicas(stable=step.old, canary=step.new, motion=Motion.REPLACING, step=step)
     if state.phase is Phase.ROLLING_BACK:
-        if canary_keeps_requests(state, view):
-            return _as_it_is(view)
+        if _canary_keeps_requests(state, view):
+            return _as_it_is(view, Motion.REQUESTS_FIRST)
         step = replace_step(view.targets, view.stable)
-        return RevisionReplicas(stable=step.new, canary=step.old, step=step, moves=True)
+        return RevisionReplicas(stable=step.new, canary=step.old, motion=Motion.REPLACING, step=step)
     if state.canary is None or state.zone is None or not any(target.desired for target in view.targets):
         return RevisionReplicas(stable=steady, canary={})
     stable = steady if state.surge else give_place(state.zone, view, steady, gone=view.stable_gone)
     return RevisionReplicas(stable=stable, canary={state.zone: 1})
 
 
-def stable_keeps_requests(state: RolloutState, view: RolloutView, step: Step | None) -> bool:
+def _stable_keeps_requests(state: RolloutState, view: RolloutView, step: Step) -> bool:
     """Whether the last stable worker is about to go while the gateway may still send it requests."""
-    if step is None or any(step.old.values()) or not any(entry.old for entry in view.canary.values()):
+    if any(step.old.values()) or not any(entry.old for entry in view.canary.values()):
         return False
     if not view.canary_serving() or not view.stable_serving():
         return False
     return state.weight != ALL or not view.arrived
 
 
-def canary_keeps_requests(state: RolloutState, view: RolloutView) -> bool:
+def _canary_keeps_requests(state: RolloutState, view: RolloutView) -> bool:
     """Whether the canary is to have no requests any more, and it is not recorded yet that the gateway sends it none."""
     return bool(state.weight) and view.canary_serving() > 0 and canary_weight(state, view.serving(state)) == 0
 
 
-def _as_it_is(view: RolloutView) -> RevisionReplicas:
+def _as_it_is(view: RolloutView, motion: Motion) -> RevisionReplicas:
     held = view.canary
     old, new = ({zone: getattr(entry, side) for zone, entry in held.items()} for side in ("old", "new"))
-    return RevisionReplicas(old, new, moves=True)
+    return RevisionReplicas(old, new, motion)

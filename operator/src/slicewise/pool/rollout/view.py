@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 from slicewise.api.v1alpha1.rollout import CanarySpec
 from slicewise.pool.rollout.judgement import Measured
@@ -75,16 +76,33 @@ class RolloutView:
         return {name: count for name, count in counts.items() if name is not None}
 
 
+class Motion(Enum):
+    """Whether workers of one revision are being replaced by those of the other, and what holds that up."""
+
+    STEADY = "steady"
+    """They are not: no rollout, or one whose canary is placed, warmed or judged."""
+    REPLACING = "replacing"
+    """They are, one step at a time."""
+    HELD = "held"
+    """They are, and the rollout is paused."""
+    REQUESTS_FIRST = "requests first"
+    """They are, and the revision that goes has requests left to lose before its last worker may go."""
+
+
 @dataclass(frozen=True, slots=True)
 class RevisionReplicas:
     """Replicas to ask for now, by zone; `canary` empty where no canary may have workers."""
 
     stable: Mapping[str, int]
     canary: Mapping[str, int]
+    motion: Motion = Motion.STEADY
     step: Step | None = None
-    """What was decided about the next worker; None where none moves."""
-    moves: bool = False
-    """Whether one revision is replacing the other, so that either's workers are the pool's."""
+    """The next worker that moves; only where `motion` is REPLACING."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether one revision is replacing the other, so that either's workers are the pool's."""
+        return self.motion is not Motion.STEADY
 
     def planned(self) -> Counter[str]:
         """Return zone → replicas of both revisions."""

@@ -14,7 +14,7 @@ from slicewise.envoy.measurement import Counts, NoData, Reading
 from slicewise.envoy.model import cluster_name
 from slicewise.envoy.routes import WEIGHT_PREFIX
 from slicewise.pool.observed import GatewayInfo, ObservedGatewayPod
-from slicewise.pool.rollout.judgement import Measured
+from slicewise.pool.rollout.verdict_record import Measured
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from slicewise.pool.observed import (
 )
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.plan import plan_pool
-from slicewise.pool.rollout.judgement import Measured
+from slicewise.pool.rollout.verdict_record import Measured
 
 OTHER = {"source": "https://models.example.com/b.gguf", "digest": DIGEST.replace("0", "f")}
 

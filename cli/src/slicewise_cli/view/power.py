@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1 import CanarySpec
 from slicewise.pool.rollout.gate import ERRORS, to_abort, to_pass
-from slicewise.pool.rollout.judge import policy_of, steps_of
 from slicewise.pool.rollout.power import Answer, Share, gate_power
+from slicewise.pool.rollout.verdict import policy_of, steps_of
 from slicewise.pool.rollout.words import outlook_words
 from slicewise_cli.view.lines import BLANK, Lines, line, table
 from slicewise_cli.view.request import Refusal

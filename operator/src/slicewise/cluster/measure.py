@@ -17,7 +17,7 @@ from slicewise.cluster.gateway_pods import GatewayRecord
 from slicewise.cluster.meter import Meter, about_of
 from slicewise.cluster.records import PoolEntry
 from slicewise.envoy.outcomes import limit_seconds
-from slicewise.pool.rollout.judgement import Measured
+from slicewise.pool.rollout.verdict_record import Measured
 
 LOOK_SECONDS: Final = 0.8
 """The least time between two looks; a pass a second asks for one."""

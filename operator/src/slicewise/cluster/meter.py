@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus
 from slicewise.envoy.measurement import Counts, NoData, Reading, between
-from slicewise.pool.rollout.judgement import Measured
 from slicewise.pool.rollout.state import Phase, recorded_weight
 from slicewise.pool.rollout.tally import Samples, Tally
+from slicewise.pool.rollout.verdict_record import Measured
 
 About = tuple[Any, ...]
 """Attempt, step, and how many looks are in the stored numbers."""

@@ -14,10 +14,10 @@ from slicewise.pool.gateway_findings import find_gateway
 from slicewise.pool.gpu_findings import find_gpu
 from slicewise.pool.refusals import find_refusal
 from slicewise.pool.releasing import waits_for_release
-from slicewise.pool.rollout.judgement import UNREADABLE
 from slicewise.pool.rollout.state import Phase
 from slicewise.pool.rollout.times import format_time
 from slicewise.pool.rollout.traffic import ALL
+from slicewise.pool.rollout.verdict_record import UNREADABLE
 from slicewise.pool.shape_words import refused_by_nodes
 
 Findings = dict[ConditionType, Finding]

@@ -13,7 +13,7 @@ from typing import Any
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.manifests.installation import Installation
-from slicewise.pool.rollout.judgement import Measured
+from slicewise.pool.rollout.verdict_record import Measured
 
 
 @dataclass(frozen=True, slots=True)

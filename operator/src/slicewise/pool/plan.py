@@ -26,7 +26,6 @@ from slicewise.pool.placement import closed_nodes
 from slicewise.pool.report import build_report, invalid_report
 from slicewise.pool.revision import find_revision, kept_revisions, next_number
 from slicewise.pool.rollout.events import rollout_events
-from slicewise.pool.rollout.judgement import Measured
 from slicewise.pool.rollout.machine import advance, next_deadline
 from slicewise.pool.rollout.replicas import plan_replicas
 from slicewise.pool.rollout.request import read_request
@@ -34,6 +33,7 @@ from slicewise.pool.rollout.standing import is_gone, waits_for_gone, with_stable
 from slicewise.pool.rollout.state import Phase, RolloutState, read_state, recorded_weight
 from slicewise.pool.rollout.traffic import canary_weight, has_arrived, traffic
 from slicewise.pool.rollout.unplaced import UNPLACED_SECONDS, without_unfit
+from slicewise.pool.rollout.verdict_record import Measured
 from slicewise.pool.rollout.view import RolloutView
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.zones import budget_floors, hold_back_shrinking

@@ -8,9 +8,9 @@ import pytest
 
 from slicewise.api.v1alpha1.rollout import CanarySpec, OnUndecided
 from slicewise.pool.rollout.gate import LEFT, Policy
-from slicewise.pool.rollout.judgement import Judgement
 from slicewise.pool.rollout.power import Share
 from slicewise.pool.rollout.tally import Samples, Tally
+from slicewise.pool.rollout.verdict_record import Judgement
 from slicewise.pool.rollout.words import counted, duration, nothing_told, outlook_words, rate, undecided_words
 
 NOTHING = Samples()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import floor
 
-from slicewise.pool.rollout.analysis import LOOK_SECONDS, analyse, begin, give_up
+from slicewise.pool.rollout.analysing import LOOK_SECONDS, analyse, begin, give_up
 from slicewise.pool.rollout.placing import elsewhere, lost_place, plan_slice
 from slicewise.pool.rollout.request import Action, NotUnderstood
 from slicewise.pool.rollout.standing import handed_on, look, seconds_until_gone, without_stable

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus, RolloutStatus
-from slicewise.pool.rollout.judgement import Judgement, read_judgement, write_judgement
 from slicewise.pool.rollout.times import format_time, read_time
+from slicewise.pool.rollout.verdict_record import Judgement, read_judgement, write_judgement
 
 
 class Phase(StrEnum):

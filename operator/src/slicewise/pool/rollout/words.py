@@ -17,9 +17,9 @@ from slicewise.pool.rollout.gate import (
     to_abort,
     to_pass,
 )
-from slicewise.pool.rollout.judgement import Judgement
 from slicewise.pool.rollout.power import Answer, Share, gate_power
 from slicewise.pool.rollout.tally import Samples
+from slicewise.pool.rollout.verdict_record import Judgement
 
 TOO_LITTLE: Final = "too little traffic"
 NO_TRAFFIC: Final = f"{TOO_LITTLE}: no request has come so far, and without any the gate cannot tell anything"

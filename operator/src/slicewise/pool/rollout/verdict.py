@@ -1,6 +1,6 @@
 """The judging step: what was counted and what the spec demands, to a judgement. Pure; no clock but the times it is given.
 
-`analysis.py` acts on it. The statistics are in `gate.py`, the words in `words.py`.
+`analysing.py` acts on it. The statistics are in `gate.py`, the words in `words.py`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1.rollout import CanarySpec, CanaryStep, GateRule
 from slicewise.api.v1alpha1.status import LimitsStatus
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
-from slicewise.pool.rollout.judgement import UNREADABLE, Judgement, Measured
 from slicewise.pool.rollout.power import Share, more_to_pass, seconds_for
+from slicewise.pool.rollout.verdict_record import UNREADABLE, Judgement, Measured
 from slicewise.pool.rollout.words import (
     NO_TRAFFIC,
     counted,

@@ -12,10 +12,10 @@ from typing import Final
 from slicewise.api.v1alpha1.rollout import CanarySpec, OnUndecided
 from slicewise.api.v1alpha1.status import LimitsStatus
 from slicewise.pool.rollout.gate import ERRORS, LATENCY, REFUSALS, Verdict
-from slicewise.pool.rollout.judge import Course, fresh, judge, steps_of
-from slicewise.pool.rollout.judgement import Judgement
 from slicewise.pool.rollout.request import Action, Request
 from slicewise.pool.rollout.state import Phase, RolloutState, to
+from slicewise.pool.rollout.verdict import Course, fresh, judge, steps_of
+from slicewise.pool.rollout.verdict_record import Judgement
 from slicewise.pool.rollout.view import RolloutView
 from slicewise.pool.rollout.words import duration
 

@@ -111,7 +111,7 @@ def _rollout_waits(facts: Facts) -> Finding | None:
         return Finding("False", Reason.NO_SLICE_TO_SPARE, message, helps=_spares_later(facts))
     if state.held:
         return Finding("False", Reason.UNDECIDED, f"revision {state.target}: {message}")
-    if state.phase is Phase.ANALYSING and state.judgement is not None and state.judgement.cause == UNREADABLE:
+    if state.phase is Phase.ANALYSING and state.record is not None and state.record.cause == UNREADABLE:
         return Finding("False", Reason.NO_DATA, f"revision {state.target} cannot be judged: {message}")
     if facts.blocked_zones:
         where = ", ".join(zone or '""' for zone in facts.blocked_zones)

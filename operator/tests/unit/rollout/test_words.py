@@ -10,7 +10,7 @@ from slicewise.api.v1alpha1.rollout import CanarySpec, OnUndecided
 from slicewise.pool.rollout.gate import LEFT, Policy
 from slicewise.pool.rollout.power import Share
 from slicewise.pool.rollout.tally import Samples, Tally
-from slicewise.pool.rollout.verdict_record import Judgement
+from slicewise.pool.rollout.verdict_record import VerdictRecord
 from slicewise.pool.rollout.words import counted, duration, nothing_told, outlook_words, rate, undecided_words
 
 NOTHING = Samples()
@@ -42,8 +42,8 @@ def test_a_rate(requests: float, words: str) -> None:
 
 def judged(
     samples: Samples, rate: float = 2, cause: str = "", stable: Samples = NOTHING, watched: float = 60
-) -> Judgement:
-    return Judgement(tally=Tally(canary=samples, stable=stable), rate=rate, cause=cause, watched=watched)
+) -> VerdictRecord:
+    return VerdictRecord(tally=Tally(canary=samples, stable=stable), rate=rate, cause=cause, watched=watched)
 
 
 def test_undecided_says_how_many_are_needed_and_how_long_that_takes() -> None:

@@ -1,4 +1,4 @@
-"""The phase Analysing: what follows from a judgement. Steps, windows that are extended, shares that grow, the deadline. Pure.
+"""The phase Analysing: what follows from a verdict. Steps, windows that are extended, weights that grow, the deadline. Pure.
 
 Times are counted in seconds in which the counters were looked at: a clock that steps, an operator that was away and a pause neither
 use up a window nor a deadline.
@@ -14,8 +14,8 @@ from slicewise.api.v1alpha1.status import LimitsStatus
 from slicewise.pool.rollout.gate import ERRORS, LATENCY, REFUSALS, Verdict
 from slicewise.pool.rollout.request import Action, Request
 from slicewise.pool.rollout.state import Phase, RolloutState, to
-from slicewise.pool.rollout.verdict import Course, fresh, judge, steps_of
-from slicewise.pool.rollout.verdict_record import Judgement
+from slicewise.pool.rollout.verdict import Course, fresh, next_record, steps_of
+from slicewise.pool.rollout.verdict_record import VerdictRecord
 from slicewise.pool.rollout.view import RolloutView
 from slicewise.pool.rollout.words import duration
 
@@ -32,7 +32,7 @@ def begin(state: RolloutState, gate: CanarySpec | None, now: float) -> RolloutSt
     """Return the state in which the canary's worker serves and is judged: anew, or where it was when that worker went away."""
     if gate is None:
         return to(state, Phase.ANALYSING, now, "the canary's worker serves")
-    if state.step is not None and state.judgement is not None:
+    if state.step is not None and state.record is not None:
         return to(
             state, Phase.ANALYSING, now, f"the canary's worker serves again and gets {state.weight} % of the requests"
         )
@@ -45,18 +45,18 @@ def analyse(state: RolloutState, view: RolloutView, now: float) -> RolloutState:
     if gate is None:
         return to(state, Phase.PROMOTING, now, "its first worker serves; spec.rollout.canary asks for no more")
     known = _follow_spec(state, view, gate, now)
-    if known.judgement is None or known.judgement is not state.judgement:
+    if known.record is None or known.record is not state.record:
         return known if view.canary_serving() else _away(known, now)
     course = _course(known, view, gate)
-    judgement = judge(known.judgement, course, view.measured, now)
-    if judgement.verdict is Verdict.FAIL:
-        failed = replace(known, judgement=judgement)
-        return give_up(failed, _REASONS[judgement.cause], _at(course, judgement.message), now)
+    record = next_record(known.record, course, view.measured, now)
+    if record.verdict is Verdict.FAIL:
+        failed = replace(known, record=record)
+        return give_up(failed, _REASONS[record.cause], _at(course, record.message), now)
     if not view.canary_serving():
-        return _away(replace(known, judgement=judgement), now)
+        return _away(replace(known, record=record), now)
     if course.paused:
-        return _recorded(known, judgement, course, now)
-    return _acted_on(known, judgement, course, view, now)
+        return _recorded(known, record, course, now)
+    return _acted_on(known, record, course, view, now)
 
 
 def give_up(state: RolloutState, reason: str, message: str, now: float) -> RolloutState:
@@ -71,16 +71,16 @@ def _away(state: RolloutState, now: float) -> RolloutState:
 
 def _follow_spec(state: RolloutState, view: RolloutView, gate: CanarySpec, now: float) -> RolloutState:
     """The spec may have changed since the step began: fewer steps, a higher weight, another p95."""
-    if state.step is None or state.judgement is None:
+    if state.step is None or state.record is None:
         return _at_step(state, gate, 0, now, "the canary is judged now")
     steps = steps_of(gate)
     index = min(state.step, len(steps) - 1)
     weight = max(state.weight or 0, steps[index].weight)
     known = replace(state, step=index, steps=len(steps), weight=weight)
-    if (state.judgement.limits or LimitsStatus()).p95 != gate.p95:
+    if (state.record.limits or LimitsStatus()).p95 != gate.p95:
         # What is slow was counted by the old limit; what failed or was refused is so by any.
-        before = replace(state.judgement, tally=state.judgement.tally + view.measured.tally)
-        return replace(known, judgement=fresh(gate, now, before=before), step_since=now, held=False)
+        before = replace(state.record, tally=state.record.tally + view.measured.tally)
+        return replace(known, record=fresh(gate, now, before=before), step_since=now, held=False)
     return known
 
 
@@ -98,68 +98,70 @@ def _course(state: RolloutState, view: RolloutView, gate: CanarySpec) -> Course:
     )
 
 
-def _acted_on(state: RolloutState, judgement: Judgement, course: Course, view: RolloutView, now: float) -> RolloutState:
+def _acted_on(
+    state: RolloutState, record: VerdictRecord, course: Course, view: RolloutView, now: float
+) -> RolloutState:
     request = view.request
     if isinstance(request, Request) and view.asked(state, Action.SKIP_STEP) and request.step == state.step:
-        return _passed(state, judgement, course, f"skipped by request; {judgement.message}", now)
-    if judgement.verdict is Verdict.PASS:
-        return _passed(state, judgement, course, judgement.message, now)
-    if judgement.watched >= course.deadline:
-        return _at_deadline(state, judgement, course, view, now)
-    if judgement.watched - judgement.window_from >= course.window:
-        return _extended(state, judgement, course, view, now)
-    return _recorded(state, judgement, course, now)
+        return _passed(state, record, course, f"skipped by request; {record.message}", now)
+    if record.verdict is Verdict.PASS:
+        return _passed(state, record, course, record.message, now)
+    if record.watched >= course.deadline:
+        return _at_deadline(state, record, course, view, now)
+    if record.watched - record.window_from >= course.window:
+        return _extended(state, record, course, view, now)
+    return _recorded(state, record, course, now)
 
 
-def _passed(state: RolloutState, judgement: Judgement, course: Course, message: str, now: float) -> RolloutState:
-    done = replace(state, judgement=judgement, held=False)
+def _passed(state: RolloutState, record: VerdictRecord, course: Course, message: str, now: float) -> RolloutState:
+    done = replace(state, record=record, held=False)
     if course.index + 1 < course.steps:
         return _at_step(done, course.canary, course.index + 1, now, _at(course, message))
     return replace(to(done, Phase.PROMOTING, now, _at(course, message)), step_since=now)
 
 
 def _at_deadline(
-    state: RolloutState, judgement: Judgement, course: Course, view: RolloutView, now: float
+    state: RolloutState, record: VerdictRecord, course: Course, view: RolloutView, now: float
 ) -> RolloutState:
     """Undecided for as long as the spec allows. Counters that cannot be read promote nothing."""
     then = course.canary.on_undecided
-    said = f"{judgement.message}; undecided after {duration(judgement.watched)} (deadline {course.canary.deadline})"
+    said = f"{record.message}; undecided after {duration(record.watched)} (deadline {course.canary.deadline})"
     if then is OnUndecided.ABORT:
-        return give_up(
-            replace(state, judgement=judgement), "Undecided", _at(course, f"{said}, onUndecided is Abort"), now
-        )
+        return give_up(replace(state, record=record), "Undecided", _at(course, f"{said}, onUndecided is Abort"), now)
     if then is OnUndecided.PROMOTE and not view.measured.trouble:
         message = _at(course, f"{said}, onUndecided is Promote: no proof")
-        return replace(to(state, Phase.PROMOTING, now, message), judgement=judgement, held=False, step_since=now)
+        return replace(to(state, Phase.PROMOTING, now, message), record=record, held=False, step_since=now)
     if state.held:
-        return _recorded(state, judgement, course, now)
+        return _recorded(state, record, course, now)
     message = f"{said}: held. It goes on when enough requests have come, or by request (promote, abort)"
-    return replace(state, judgement=judgement, held=True, message=_at(course, message))
+    return replace(state, record=record, held=True, message=_at(course, message))
 
 
-def _extended(state: RolloutState, judgement: Judgement, course: Course, view: RolloutView, now: float) -> RolloutState:
+def _extended(
+    state: RolloutState, record: VerdictRecord, course: Course, view: RolloutView, now: float
+) -> RolloutState:
     """The window is over and says nothing yet: another one, at twice the share where that helps."""
-    further = replace(judgement, window_from=judgement.watched)
+    further = replace(record, window_from=record.watched)
     grown = min(2 * course.weight, course.most)
-    if not course.canary.grow or view.measured.trouble or grown <= course.weight or _refuses(judgement):
+    if not course.canary.grow or view.measured.trouble or grown <= course.weight or _refuses(record):
         return _recorded(state, further, course, now)
-    message = f"{judgement.message}; the share grows from {course.weight} % to {grown} %"
-    return replace(state, judgement=further, weight=grown, message=_at(course, message))
+    message = f"{record.message}; the share grows from {course.weight} % to {grown} %"
+    return replace(state, record=further, weight=grown, message=_at(course, message))
 
 
-def _refuses(judgement: Judgement) -> bool:
+def _refuses(record: VerdictRecord) -> bool:
     """Whether more of what clients ask would be refused at a larger share, as far as can be seen."""
-    seen = judgement.tally.canary
-    return judgement.evidence.refused_more >= _SUSPECT or (seen.refused > 0 and seen.requests <= 0)
+    seen = record.tally.canary
+    return record.evidence.refused_more >= _SUSPECT or (seen.refused > 0 and seen.requests <= 0)
 
 
-def _recorded(state: RolloutState, judgement: Judgement, course: Course, now: float) -> RolloutState:
+def _recorded(state: RolloutState, record: VerdictRecord, course: Course, now: float) -> RolloutState:
     """The numbers, if they have not been written a moment ago."""
-    last = state.judgement.at if state.judgement is not None else None
+    last = state.record.at if state.record is not None else None
     if last is not None and 0 <= now - last < WRITE_SECONDS:
         return state
     held = "held as undecided: " if state.held else ""
-    return replace(state, judgement=judgement, message=_at(course, f"{held}{judgement.message}"))
+    return replace(state, record=record, message=_at(course, f"{held}{record.message}"))
 
 
 def _at_step(state: RolloutState, gate: CanarySpec, index: int, now: float, why: str) -> RolloutState:
@@ -173,7 +175,7 @@ def _at_step(state: RolloutState, gate: CanarySpec, index: int, now: float, why:
         weight=weight,
         step_since=now,
         held=False,
-        judgement=fresh(gate, now, before=state.judgement),
+        record=fresh(gate, now, before=state.record),
         message=f"{why}; step {index + 1} of {len(steps)} begins, with {weight} % of the requests for {steps[index].window}",
     )
 

@@ -43,8 +43,8 @@ def _course(before: RolloutState, after: RolloutState) -> Event | None:
 
 
 def _outlook(before: RolloutState, after: RolloutState) -> Event | None:
-    new = after.judgement.outlook if after.judgement is not None else ""
-    old = before.judgement.outlook if before.judgement is not None else ""
+    new = after.record.outlook if after.record is not None else ""
+    old = before.record.outlook if before.record is not None else ""
     if not new or new == old:
         return None
     return Event("Warning" if new.startswith(TOO_LITTLE) else "Normal", "RolloutOutlook", f"{after.target}: {new}")

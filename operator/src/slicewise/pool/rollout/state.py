@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus, RolloutStatus
 from slicewise.pool.rollout.times import format_time, read_time
-from slicewise.pool.rollout.verdict_record import Judgement, read_judgement, write_judgement
+from slicewise.pool.rollout.verdict_record import VerdictRecord, read_record, write_record
 
 
 class Phase(StrEnum):
@@ -71,7 +71,7 @@ class RolloutState:
     abort_reason: str | None = None
     """Why the canary was given up (CamelCase); None when the user took it back."""
     message: str = ""
-    judgement: Judgement | None = None
+    record: VerdictRecord | None = None
     """What the gate says of the canary, or said when the analysis ended."""
     request: str = ""
     """What is wrong with the request that stands on the pool; empty where nothing is."""
@@ -109,7 +109,7 @@ def read_state(status: PoolStatus) -> RolloutState:
         held=bool(rollout.held),
         abort_reason=rollout.abort_reason,
         message=rollout.message or "",
-        judgement=None if rollout.verdict is None else read_judgement(rollout.verdict),
+        record=None if rollout.verdict is None else read_record(rollout.verdict),
         request=rollout.request or "",
     )
 
@@ -146,5 +146,5 @@ def write_state(state: RolloutState, weight: int | None) -> RolloutStatus:
         abort_reason=state.abort_reason,
         message=state.message or None,
         request=state.request or None,
-        verdict=None if state.judgement is None else write_judgement(state.judgement),
+        verdict=None if state.record is None else write_record(state.record),
     )

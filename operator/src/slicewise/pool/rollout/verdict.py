@@ -1,4 +1,4 @@
-"""The judging step: what was counted and what the spec demands, to a judgement. Pure; no clock but the times it is given.
+"""The verdict: from what was counted and what the spec demands to the next verdict record. Pure; no clock but the times it is given.
 
 `analysing.py` acts on it. The statistics are in `gate.py`, the words in `words.py`.
 """
@@ -14,7 +14,7 @@ from slicewise.api.v1alpha1.rollout import CanarySpec, CanaryStep, GateRule
 from slicewise.api.v1alpha1.status import LimitsStatus
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
 from slicewise.pool.rollout.power import Share, more_to_pass, seconds_for
-from slicewise.pool.rollout.verdict_record import UNREADABLE, Judgement, Measured
+from slicewise.pool.rollout.verdict_record import UNREADABLE, Measured, VerdictRecord
 from slicewise.pool.rollout.words import (
     NO_TRAFFIC,
     counted,
@@ -92,22 +92,22 @@ def limits_of(canary: CanarySpec) -> LimitsStatus:
     )
 
 
-def fresh(canary: CanarySpec, now: float, *, before: Judgement | None = None) -> Judgement:
+def fresh(canary: CanarySpec, now: float, *, before: VerdictRecord | None = None) -> VerdictRecord:
     """Return what is known of a canary when a step begins.
 
     `before`: what was known when the step before it ended. Failures and refusals are of the same version at each share, so they
     count on; latency changes with the load, so it is counted anew.
     """
-    known = Judgement(message="no request has been counted yet", limits=limits_of(canary), since=now, at=now)
+    known = VerdictRecord(message="no request has been counted yet", limits=limits_of(canary), since=now, at=now)
     if before is None:
         return known
     return replace(known, tally=before.tally.at_next_step(), outlook=before.outlook, rate=before.rate)
 
 
-def judge(before: Judgement, course: Course, measured: Measured, now: float) -> Judgement:
-    """Return the judgement after what was measured since `before` was written."""
+def next_record(before: VerdictRecord, course: Course, measured: Measured, now: float) -> VerdictRecord:
+    """Return the verdict record after what was measured since `before` was written."""
     watched = before.watched + (0.0 if course.paused else max(0.0, measured.seconds))
-    judgement = replace(
+    record = replace(
         before,
         tally=before.tally + measured.tally,
         watched=watched,
@@ -118,55 +118,55 @@ def judge(before: Judgement, course: Course, measured: Measured, now: float) -> 
         at=now,
     )
     policy = policy_of(course.canary)
-    found = assess(judgement.tally, policy, window_over=watched >= course.window, pending=judgement.pending)
-    judgement = replace(judgement, verdict=found.verdict, cause=found.cause, evidence=found.evidence)
+    found = assess(record.tally, policy, window_over=watched >= course.window, pending=record.pending)
+    record = replace(record, verdict=found.verdict, cause=found.cause, evidence=found.evidence)
     if found.verdict is not Verdict.FAIL and (measured.trouble or found.verdict is Verdict.NO_DATA):
-        return _without_data(judgement, course, measured)
-    judgement = _with_outlook(judgement, course, policy)
+        return _without_data(record, course, measured)
+    record = _with_outlook(record, course, policy)
     if found.verdict is Verdict.UNDECIDED:
-        return _undecided(judgement, course, policy)
-    message = verdict_words(judgement, course.canary, policy, course.weight)
-    return replace(judgement, message=message, needed=0 if found.verdict is Verdict.PASS else None, remaining=None)
+        return _undecided(record, course, policy)
+    message = verdict_words(record, course.canary, policy, course.weight)
+    return replace(record, message=message, needed=0 if found.verdict is Verdict.PASS else None, remaining=None)
 
 
-def _without_data(judgement: Judgement, course: Course, measured: Measured) -> Judgement:
+def _without_data(record: VerdictRecord, course: Course, measured: Measured) -> VerdictRecord:
     """No data is never a pass, whatever was counted before."""
-    so_far = counted(judgement.tally.canary, course.canary)
+    so_far = counted(record.tally.canary, course.canary)
     cause = UNREADABLE if measured.trouble else ""
     if measured.trouble:
         message = f"no data: {measured.trouble}; until then {so_far}"
     else:
-        message = f"no data: {nothing_told(judgement, course.weight)}"
-        judgement = _with_outlook(judgement, course, policy_of(course.canary))
-    return replace(judgement, verdict=Verdict.NO_DATA, cause=cause, message=message, needed=None, remaining=None)
+        message = f"no data: {nothing_told(record, course.weight)}"
+        record = _with_outlook(record, course, policy_of(course.canary))
+    return replace(record, verdict=Verdict.NO_DATA, cause=cause, message=message, needed=None, remaining=None)
 
 
-def _undecided(judgement: Judgement, course: Course, policy: Policy) -> Judgement:
-    seen = judgement.tally.canary
+def _undecided(record: VerdictRecord, course: Course, policy: Policy) -> VerdictRecord:
+    seen = record.tally.canary
     needed = more_to_pass(
-        max(0, seen.requests), seen.failed + judgement.pending, seen.timed, seen.slow + judgement.pending, policy
+        max(0, seen.requests), seen.failed + record.pending, seen.timed, seen.slow + record.pending, policy
     )
-    left = max(0.0, course.window - judgement.watched)
-    seconds = max(left, seconds_for(needed, judgement.rate or 0.0, course.share))
+    left = max(0.0, course.window - record.watched)
+    seconds = max(left, seconds_for(needed, record.rate or 0.0, course.share))
     grown = max(course.weight, course.most) if course.canary.grow else course.weight
     return replace(
-        judgement,
-        message=undecided_words(judgement, needed, seconds, grown),
+        record,
+        message=undecided_words(record, needed, seconds, grown),
         needed=None if needed == inf else int(needed),
         remaining=None if seconds == inf else seconds,
     )
 
 
-def _with_outlook(judgement: Judgement, course: Course, policy: Policy) -> Judgement:
-    """Say once what the gate can tell, as soon as the traffic is known; that there is none is no last word."""
-    enough = OUTLOOK_SECONDS if judgement.rate else NO_TRAFFIC_SECONDS
-    if judgement.outlook not in {"", NO_TRAFFIC} or judgement.watched < enough:
-        return judgement
-    text = outlook_words(judgement.rate or 0.0, course.share, policy, course.canary, course.deadline)
-    return replace(judgement, outlook=text)
+def _with_outlook(record: VerdictRecord, course: Course, policy: Policy) -> VerdictRecord:
+    """Say once what the gate can tell, as soon as the traffic is known. "No traffic" is provisional and is replaced later."""
+    enough = OUTLOOK_SECONDS if record.rate else NO_TRAFFIC_SECONDS
+    if record.outlook not in {"", NO_TRAFFIC} or record.watched < enough:
+        return record
+    text = outlook_words(record.rate or 0.0, course.share, policy, course.canary, course.deadline)
+    return replace(record, outlook=text)
 
 
-def _rate(before: Judgement, measured: Measured) -> float | None:
+def _rate(before: VerdictRecord, measured: Measured) -> float | None:
     if measured.seconds <= 0:
         return before.rate
     counts = measured.tally

@@ -1,4 +1,4 @@
-"""Judgement: what is known of a canary in the step it is at, and how that stands in `status.rollout.verdict`. Pure.
+"""The verdict record: what is known of a canary in its current step, and how that stands in `status.rollout.verdict`. Pure.
 
 Everything that the next verdict needs is in it, so a new leader goes on where the last one stopped.
 """
@@ -36,7 +36,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class VerdictRecord:
     """What the gate says, and what that rests on."""
 
     verdict: Verdict = Verdict.NO_DATA
@@ -68,34 +68,34 @@ class Judgement:
     """When this was written, seconds since the epoch."""
 
 
-def write_judgement(judgement: Judgement) -> VerdictStatus:
+def write_record(record: VerdictRecord) -> VerdictStatus:
     """Return `status.rollout.verdict`."""
     return VerdictStatus(
-        verdict=judgement.verdict.value,
-        cause=judgement.cause or None,
-        message=judgement.message or None,
-        outlook=judgement.outlook or None,
-        canary=CountsStatus(**asdict(judgement.tally.canary)),
-        stable=CountsStatus(**asdict(judgement.tally.stable)),
-        evidence=EvidenceStatus(**asdict(judgement.evidence)),
-        comparison=" ".join(f"{value:.6g}" for ratios in _ratios(judgement.tally) for value in ratios),
-        pending=judgement.pending or None,
-        limits=judgement.limits,
-        requests_per_second=None if judgement.rate is None else round(judgement.rate, 3),
-        needed_requests=judgement.needed,
-        remaining_seconds=None if judgement.remaining is None else round(judgement.remaining),
-        watched_seconds=round(judgement.watched, 1),
-        window_from=round(judgement.window_from, 1),
-        reads=judgement.reads,
-        since=format_time(judgement.since),
-        at=format_time(judgement.at),
+        verdict=record.verdict.value,
+        cause=record.cause or None,
+        message=record.message or None,
+        outlook=record.outlook or None,
+        canary=CountsStatus(**asdict(record.tally.canary)),
+        stable=CountsStatus(**asdict(record.tally.stable)),
+        evidence=EvidenceStatus(**asdict(record.evidence)),
+        comparison=" ".join(f"{value:.6g}" for ratios in _ratios(record.tally) for value in ratios),
+        pending=record.pending or None,
+        limits=record.limits,
+        requests_per_second=None if record.rate is None else round(record.rate, 3),
+        needed_requests=record.needed,
+        remaining_seconds=None if record.remaining is None else round(record.remaining),
+        watched_seconds=round(record.watched, 1),
+        window_from=round(record.window_from, 1),
+        reads=record.reads,
+        since=format_time(record.since),
+        at=format_time(record.at),
     )
 
 
-def read_judgement(stored: VerdictStatus) -> Judgement:
+def read_record(stored: VerdictStatus) -> VerdictRecord:
     """Return what stands in `status.rollout.verdict`."""
     evidence = stored.evidence or EvidenceStatus()
-    return Judgement(
+    return VerdictRecord(
         verdict=Verdict(stored.verdict) if stored.verdict in set(Verdict) else Verdict.NO_DATA,
         cause=stored.cause or "",
         message=stored.message or "",

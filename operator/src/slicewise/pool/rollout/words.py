@@ -19,7 +19,7 @@ from slicewise.pool.rollout.gate import (
 )
 from slicewise.pool.rollout.power import Answer, Share, gate_power
 from slicewise.pool.rollout.tally import Samples
-from slicewise.pool.rollout.verdict_record import Judgement
+from slicewise.pool.rollout.verdict_record import VerdictRecord
 
 TOO_LITTLE: Final = "too little traffic"
 NO_TRAFFIC: Final = f"{TOO_LITTLE}: no request has come so far, and without any the gate cannot tell anything"
@@ -66,16 +66,16 @@ def counted_out(samples: Samples) -> str:
     return ", ".join(parts)
 
 
-def nothing_told(judgement: Judgement, weight: int) -> str:
+def nothing_told(record: VerdictRecord, weight: int) -> str:
     """Return why nothing is known of a canary."""
-    seen = judgement.tally.canary
-    where = f"in {duration(judgement.watched)} at {weight} % of the traffic"
+    seen = record.tally.canary
+    where = f"in {duration(record.watched)} at {weight} % of the traffic"
     if not seen.counted_out:
         return f"not one request of the canary {where}"
     text = f"all {_requests(seen.counted_out)} of the canary {where} were counted out: {counted_out(seen)}"
     if not seen.refused:
         return text
-    theirs = judgement.tally.stable
+    theirs = record.tally.stable
     given = max(0, theirs.requests + theirs.counted_out)
     beside = f"stable refused {theirs.refused} of {given}" if given else "no request of stable to compare it with"
     return f"{text}; {beside}"
@@ -85,29 +85,29 @@ def _requests(count: int) -> str:
     return f"{count} request{'s' if count != 1 else ''}"
 
 
-def verdict_words(judgement: Judgement, canary: CanarySpec, policy: Policy, weight: int) -> str:
+def verdict_words(record: VerdictRecord, canary: CanarySpec, policy: Policy, weight: int) -> str:
     """Return the sentence of a verdict that ends a step: samples, limits, window, evidence."""
-    evidence = judgement.evidence
-    what = f"{counted(judgement.tally.canary, canary)} in {duration(judgement.watched)} at {weight} % of the traffic"
-    if judgement.verdict is Verdict.FAIL:
-        return _too_many(judgement, policy, what)
+    evidence = record.evidence
+    what = f"{counted(record.tally.canary, canary)} in {duration(record.watched)} at {weight} % of the traffic"
+    if record.verdict is Verdict.FAIL:
+        return _too_many(record, policy, what)
     if policy.plain:
         return f"within its limits: {what}; rule Plain"
     proofs = [evidence.failed_below, *([evidence.slow_below] if canary.p95 is not None else [])]
     return f"good enough: {what}; evidence {min(proofs):g}, and {to_pass(policy):g} passes"
 
 
-def _too_many(judgement: Judgement, policy: Policy, what: str) -> str:
-    evidence, needed = judgement.evidence, to_abort(policy, judgement.cause)
-    named = {ERRORS: "failures", LATENCY: "slow answers", REFUSALS: "refusals"}[judgement.cause]
-    if judgement.cause == REFUSALS:
-        seen = [f"{_refused(judgement.tally.canary)} by it", f"{_refused(judgement.tally.stable)} by stable"]
+def _too_many(record: VerdictRecord, policy: Policy, what: str) -> str:
+    evidence, needed = record.evidence, to_abort(policy, record.cause)
+    named = {ERRORS: "failures", LATENCY: "slow answers", REFUSALS: "refusals"}[record.cause]
+    if record.cause == REFUSALS:
+        seen = [f"{_refused(record.tally.canary)} by it", f"{_refused(record.tally.stable)} by stable"]
         return (
             f"too many {named}: {seen[0]}, {seen[1]}; evidence {evidence.refused_more:g}, and {needed:g} aborts; {what}"
         )
     if policy.plain:
         return f"too many {named}: {what}; rule Plain"
-    found = evidence.failed_above if judgement.cause == ERRORS else evidence.slow_above
+    found = evidence.failed_above if record.cause == ERRORS else evidence.slow_above
     beside = f", that it is worse than stable {evidence.worse_than_stable:g}" if policy.compare_with_stable else ""
     return f"too many {named}: {what}; evidence {found:g}{beside}, and {needed:g} aborts"
 
@@ -117,21 +117,21 @@ def _refused(samples: Samples) -> str:
     return f"{samples.refused} of {_requests(given)} refused (4xx)"
 
 
-def undecided_words(judgement: Judgement, needed: float, seconds: float, weight: float) -> str:
+def undecided_words(record: VerdictRecord, needed: float, seconds: float, weight: float) -> str:
     """Return how far it is, and how long it takes. `weight`: per cent to which the canary's share grows."""
-    seen = judgement.tally.canary
+    seen = record.tally.canary
     out = f" ({counted_out(seen)} not counted)" if seen.counted_out else ""
     so_far = f"undecided: {_requests(max(0, seen.requests))} so far{out}"
-    if judgement.cause == LEFT:
+    if record.cause == LEFT:
         return f"{so_far}; good enough, but clients leave it sooner than they leave stable, before it is known what they would get"
     if needed == inf:
         return f"{so_far}; a good version would need very many more, for these are not good"
     if needed <= 0:
         return f"{so_far}, enough of them; the window is not over, or the latest have still to be answered"
     more = f"{so_far}, about {_rounded(needed)} more needed"
-    if not judgement.rate or seconds == inf:
+    if not record.rate or seconds == inf:
         return f"{more}; at present no request comes"
-    return f"{more}; at {rate(judgement.rate)} and {weight:g} % that takes about {duration(seconds)}"
+    return f"{more}; at {rate(record.rate)} and {weight:g} % that takes about {duration(seconds)}"
 
 
 def _rounded(count: float) -> int:

@@ -8,6 +8,7 @@ run ruff check --quiet .
 run ruff format --check --quiet .
 run mypy
 run lint-imports --no-logo
+run python docs/tools/prose.py
 mapfile -t scripts < <(git ls-files | xargs grep -lE '^#!/(usr/bin/env bash|bin/sh)' --)
 if command -v shellcheck >/dev/null; then run shellcheck "${scripts[@]}"; fi
 if command -v go >/dev/null; then

@@ -103,7 +103,7 @@ class ChartValues(Group):
     must be in the pool's namespace."""
 
     replica_count: int = Field(default=2, ge=0, le=10)
-    """Operator pods. One acts, the others stand by. Pools go on serving while there is none."""
+    """Operator pods. One acts, the others stand by. Pools go on serving without any."""
     watch_namespaces: list[Namespace] = []
     """Namespaces whose pools are served; empty: all. With a list, the operator gets a Role in each of them and, of the
     whole cluster, sees only nodes."""

@@ -24,7 +24,7 @@ class EdgeMetrics:
         self.stored = Counter("slicewise_edge_stored", "Answers that were stored.", registry=self.registry)
         self.not_stored = Counter(
             "slicewise_edge_not_stored",
-            "Answers that were looked up in vain and not stored: status, broken, large, revision, redis, full.",
+            "Misses whose answer was not stored: status, broken, large, revision, redis, full.",
             ["reason"],
             registry=self.registry,
         )

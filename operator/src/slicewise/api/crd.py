@@ -17,7 +17,7 @@ CATEGORY: Final = "inference"
 COLUMNS: Final = (
     ("MODEL", "string", ".status.model", 0, "What clients send as model."),
     ("REVISION", "string", ".status.revisions.stable", 0, "The revision that serves."),
-    ("DESIRED", "integer", ".status.desired", 0, "Workers that the pool is to have."),
+    ("DESIRED", "integer", ".status.desired", 0, "Workers that the pool should have."),
     ("READY", "integer", ".status.readyReplicas", 0, "Workers that serve."),
     ("CANARY", "string", ".status.revisions.canary", 0, "The revision that is taking over."),
     ("SLICE", "string", ".status.slice.resource", 0, "What each worker runs on."),

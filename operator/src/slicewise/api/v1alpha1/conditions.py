@@ -52,8 +52,8 @@ _STALLED_TOO: Final = (Reason.CLAIM_PENDING, Reason.IMAGE_NOT_PULLABLE)
 _DECLARED: Final = (
     Condition(
         ConditionType.READY,
-        when_true="the pool is as the spec asks for: every worker it is to have serves, its gateway is programmed, and no rollout is "
-        "under way (also where it is to have none)",
+        when_true="the pool is as the spec asks for: every desired worker serves, its gateway is programmed, and no rollout is "
+        "under way (also with no workers desired)",
         when_false="it is not there yet; the reason says what is missing, and workers that are ready serve meanwhile",
         when_absent=_NEVER_SEEN,
         set_by="pool/conditions.py, as a summary of the others; read by kstatus, Helm --wait, Flux and Argo CD",
@@ -101,7 +101,7 @@ _DECLARED: Final = (
     ),
     Condition(
         ConditionType.CAPACITY_AVAILABLE,
-        when_true="every worker that the pool is to have holds a slice, or one is free for it",
+        when_true="every desired worker holds a slice, or one is free for it",
         when_false="slices are missing; the message says how many, in which zone and of which profile (Unknown where slices "
         "could not be counted)",
         when_absent="the spec is not accepted, or was never looked at",
@@ -120,7 +120,7 @@ _DECLARED: Final = (
     Condition(
         ConditionType.WEIGHTS_CACHED,
         when_true="the weights of the revision that the spec asks for are in the cache, digest verified",
-        when_false="they are not, or cannot be served as the spec asks; the reason says whether time or somebody has to help",
+        when_false="they are not, or cannot be served as the spec asks; the reason says whether waiting helps or a person has to",
         when_absent="no worker is to run, or the spec is not accepted",
         set_by="pool/conditions.py, from what slicewise-fetch reports in the workers' pods",
         reasons=(
@@ -172,7 +172,7 @@ _DECLARED: Final = (
         ConditionType.GATEWAY_PROGRAMMED,
         when_true="as many gateway pods are ready as the spec asks for, and the Envoy of each runs the configuration that the pool "
         "asks for (while a rollout moves: one of this pool)",
-        when_false="a gateway pod is missing, or runs another configuration, or lets nobody in because the keys are missing; those "
+        when_false="a gateway pod is missing, or runs another configuration, or refuses every request because the keys are missing; those "
         "that are ready serve meanwhile (Unknown where a gateway pod does not say what it runs)",
         when_absent="the spec is not accepted, or was never looked at",
         set_by="pool/gateway_findings.py, from the gateway's pods and their agents' /v1/gateway",
@@ -194,7 +194,7 @@ _DECLARED: Final = (
     Condition(
         ConditionType.ROLLOUT_PROGRESSING,
         when_true="a new revision is taking over, or one is being taken back",
-        when_false="the change waits for something or somebody, or was given up; the reason says which",
+        when_false="the change waits, or was given up; the reason says which",
         when_absent="no revision is changing, or the spec is not accepted",
         set_by="pool/rollout/machine.py through pool/conditions.py",
         reasons=(

@@ -18,7 +18,7 @@ class Reason(StrEnum):
         return member
 
     # Ready, Reconciling, Stalled
-    ALL_WORKERS_READY = "AllWorkersReady", "Every worker that the pool is to have serves."
+    ALL_WORKERS_READY = "AllWorkersReady", "Every desired worker serves."
     WORKERS_NOT_READY = "WorkersNotReady", "Some workers do not serve yet; WorkersReady and WeightsCached say why."
     SCALED_TO_ZERO = "ScaledToZero", "The pool has no workers because `spec.replicas` is 0."
     SUSPENDED = "Suspended", "The pool has no workers because `spec.suspend` is true."
@@ -121,7 +121,7 @@ class Reason(StrEnum):
     PAUSED = "Paused", "`spec.rollout.paused`, or a request, holds the rollout."
     UNDECIDED = (
         "Undecided",
-        "The canary was undecided at its deadline and waits, for more requests or for somebody's word.",
+        "The canary was undecided at its deadline and waits for more requests, or for a request to promote or abort.",
     )
     NO_DATA = "NoData", "The gateway's counters cannot be read, so the canary cannot pass; the message says why."
     STABLE_GONE = (

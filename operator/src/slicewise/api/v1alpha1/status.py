@@ -233,11 +233,11 @@ class PoolStatus(StatusModel):
     endpoint: Annotated[str, Field(max_length=1024)] | None = None
     """Where clients find it."""
     desired: int | None = None
-    """Workers that the pool is to have."""
+    """Workers that the pool should have."""
     replicas: Annotated[int, Field(json_schema_extra={"format": "int32"})] | None = None
     """Workers that exist."""
     ready_replicas: int | None = None
-    """Of the workers that the pool is to have, those that serve. What serves beyond `desired` during a rollout is not counted."""
+    """Desired workers that serve. Those beyond `desired` during a rollout are not counted."""
     selector: Annotated[str, Field(max_length=1024)] | None = None
     """Label selector of the workers, for the scale subresource."""
     zones: (

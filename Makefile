@@ -21,7 +21,7 @@ sync: .venv/.synced ## the virtual environment .venv, from locks/dev.txt (the fi
 demo: ready ## cluster, chart, one pool, one chat answer, a good and a bad rollout; each step with its time
 	@e2e/demo.sh
 
-lint: sync ## ruff, mypy, the import contracts, and shellcheck and go vet where they are at hand
+lint: sync ## ruff, mypy, the import contracts, the wording of the docs, and shellcheck and go vet where they are at hand
 	@images/lint.sh
 
 format: sync ## let ruff put imports, lines and quotes in order

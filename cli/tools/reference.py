@@ -26,8 +26,9 @@ def reference() -> str:
 def _command(name: str, command: Any) -> str:
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option" and each.name not in SHARED]
-    words = ["kubectl slicewise", name, *(each.metavar for each in arguments)]
-    lines = [f"### {name}", "", f"    {' '.join(words)}", "", command.help, ""]
+    required = [f"{_names(each)}" for each in options if each.required]
+    words = ["kubectl slicewise", name, *required, *(each.metavar for each in arguments)]
+    lines = [f"### {name}", "", "```text", " ".join(words), "```", "", command.help, ""]
     rows = [f"| `{each.metavar}` | {each.help} |" for each in arguments if each.help != "The pool."]
     rows += [f"| `{_names(each)}` | {each.help} |" for each in options]
     return "\n".join([*lines, *(["| | |", "|---|---|", *rows, ""] if rows else [])])

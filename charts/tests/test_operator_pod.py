@@ -6,8 +6,7 @@ import pytest
 from builders import make_observed, make_pool
 
 from slicewise.api import labels
-from slicewise.clients.gateways import AGENT_PORT, STATS_PORT
-from slicewise.clients.workers import FETCH_PORT, WORKER_PORT
+from slicewise.api.ports import AGENT_PORT, FETCH_PORT, STATS_PORT, WORKER_PORT
 from slicewise.manifests.shape import plain
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import OperatorSettings

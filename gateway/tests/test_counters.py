@@ -7,24 +7,38 @@ from dataclasses import replace
 import pytest
 from rig.envoy import STABLE
 
-from slicewise.envoy.measurement import Counts, NoData, Reading, between, parse_stats
+from slicewise.clients.stats import parse_stats
+from slicewise.envoy.measurement import Counts, NoData, Reading, between
 
 LIMIT = 0.5
 
 TEXT = """# TYPE envoy_cluster_upstream_rq_total counter
 envoy_cluster_upstream_rq_total{envoy_cluster_name="rev-aaaa1111"} 17
+# TYPE envoy_cluster_upstream_rq_pending_failure_eject counter
 envoy_cluster_upstream_rq_pending_failure_eject{envoy_cluster_name="rev-aaaa1111"} 1
+# TYPE envoy_cluster_upstream_rq_pending_overflow counter
 envoy_cluster_upstream_rq_pending_overflow{envoy_cluster_name="rev-aaaa1111"} 1
+# TYPE envoy_cluster_upstream_cx_none_healthy counter
 envoy_cluster_upstream_cx_none_healthy{envoy_cluster_name="rev-aaaa1111"} 1
+# TYPE envoy_cluster_upstream_rq_retry counter
 envoy_cluster_upstream_rq_retry{envoy_cluster_name="rev-aaaa1111"} 2
+# TYPE envoy_cluster_upstream_rq_active gauge
 envoy_cluster_upstream_rq_active{envoy_cluster_name="rev-aaaa1111"} 6
+# TYPE envoy_slicewise_failed counter
 envoy_slicewise_failed{slicewise_cluster="rev-aaaa1111"} 1
+# TYPE envoy_slicewise_refused counter
 envoy_slicewise_refused{slicewise_cluster="rev-aaaa1111"} 3
+# TYPE envoy_slicewise_left counter
 envoy_slicewise_left{slicewise_cluster="rev-aaaa1111",slicewise_limit_ms="500"} 1
+# TYPE envoy_slicewise_fast counter
 envoy_slicewise_fast{slicewise_cluster="rev-aaaa1111",slicewise_limit_ms="500"} 6
+# TYPE envoy_slicewise_late counter
 envoy_slicewise_late{slicewise_cluster="rev-aaaa1111",slicewise_limit_ms="500"} 3
+# TYPE envoy_slicewise_gone counter
 envoy_slicewise_gone{slicewise_cluster="rev-aaaa1111",slicewise_limit_ms="500"} 2
+# TYPE envoy_slicewise_crossed counter
 envoy_slicewise_crossed{slicewise_cluster="rev-aaaa1111",slicewise_limit_ms="500"} 5
+# TYPE envoy_server_uptime gauge
 envoy_server_uptime{} 60
 """
 
@@ -62,7 +76,15 @@ def test_what_is_slow_for_certain_and_what_still_runs(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "not counters at all", TEXT.replace(" 60", " NaN"), TEXT.replace("uptime", "x"), TEXT[:-20]]
+    "text",
+    [
+        "",
+        "not counters at all",
+        TEXT.replace(" 60", " NaN"),
+        TEXT.replace("uptime", "x"),
+        TEXT[:-20],
+        TEXT + 'x{a="' + "b" * 1100 + '"} 1\n',
+    ],
 )
 def test_a_text_that_is_not_whole_is_no_data(text: str) -> None:
     assert isinstance(parse_stats(text, LIMIT), NoData)

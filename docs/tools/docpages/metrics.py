@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from slicewise.envoy.measurement import STATS_FILTER
+from slicewise.clients.stats import STATS_FILTER
 from slicewise.settings import OperatorSettings
 from slicewise.telemetry.metrics import Metrics, Scraped
 from slicewise_gateway.agent.metrics import AgentMetrics

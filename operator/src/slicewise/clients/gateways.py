@@ -11,14 +11,15 @@ import aiohttp
 from yarl import URL
 
 from slicewise.api.bounds import json_object, line, word
+from slicewise.api.ports import AGENT_PORT, STATS_PORT
 from slicewise.clients.bounded import Unreadable, get_text
-from slicewise.envoy.measurement import STATS_FILTER, NoData, Reading, parse_stats
+from slicewise.clients.stats import STATS_FILTER, parse_stats
+from slicewise.envoy.measurement import NoData, Reading
 from slicewise.pool.observed import GatewayInfo
 
-STATS_PORT: Final = 9090
-AGENT_PORT: Final = 9092
-_LIMIT: Final = 256 * 1024
-"""Bytes read of an answer; the counters of a revision are about 5 KiB, and four revisions at most are known at a time."""
+_LIMIT: Final = 64 * 1024
+"""Bytes read of an answer; the counters of a revision are about 5 KiB, and four revisions at most are known at a time.
+Parsing holds up everything else: 64 KiB of the worst kind take 0.1 s."""
 
 _COMPLAINTS: Final = 20
 _COMPLAINT_LENGTH: Final = 160

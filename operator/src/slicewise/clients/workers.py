@@ -12,11 +12,10 @@ import aiohttp
 from yarl import URL
 
 from slicewise.api.bounds import count, json_object, line, word
+from slicewise.api.ports import FETCH_PORT, WORKER_PORT
 from slicewise.clients.bounded import Unreadable, get_text
 from slicewise.pool.observed import FetchProgress, WorkerInfo
 
-FETCH_PORT: Final = 9091
-WORKER_PORT: Final = 8080
 _LIMIT: Final = 64 * 1024
 """Bytes read of an answer; a worker is not trusted with more of the operator's memory."""
 

@@ -1,7 +1,6 @@
 """What a rollout is judged by: Envoy's own counters for each revision, subtracted between two reads. Pure.
 
-Called with the text of `/stats/prometheus`. A number that cannot be read is `NoData` with its reason, never 0: an absent
-counter means 0 only where Envoy shows that it knows the revision's cluster.
+A number that is not known is `NoData` with its reason, never 0.
 
 "Slow" is a count, told at the limit itself: of a request that ended later (`late`), or was seen to run on beyond it (`crossed`).
 Each such request is in both once it has ended, if Envoy looked in time; so the greater of the two is how many have been slow for
@@ -10,31 +9,10 @@ certain, and none is counted twice, neither when it ends after it was seen nor b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Final
-
-from slicewise.api.bounds import count
-from slicewise.envoy.model import revision_of
-from slicewise.envoy.outcomes import LIMIT_TAG, OUTCOME_TAG, limit_ms
-
-_TIMED: Final = ("crossed", "fast", "late", "gone", "left")
-_TOLD: Final = ("failed", "refused")
-_TRIES: Final = ("rq_total", "rq_pending_failure_eject", "rq_pending_overflow", "cx_none_healthy")
-"""What becomes of a try: a worker gets it, cannot be reached, has too much to do, or there is none."""
-STATS_FILTER: Final = (
-    rf"^(cluster\.rev-[-a-z0-9]+\.upstream_({'|'.join(_TRIES)}|rq_retry|rq_active)|server\.uptime"
-    rf"|slicewise\.({'|'.join((*_TIMED, *_TOLD))})\.{OUTCOME_TAG}\.rev-[-a-z0-9]+(\.{LIMIT_TAG}\.[0-9]+)?)$"
-)
-"""Envoy's own names of what `parse_stats` reads; as the query `filter` it keeps the answer small."""
-
-_LINE: Final = re.compile(r"^(envoy_[a-z_]+)(?:\{(.*)\})? (\S+)$")
-_LABEL: Final = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')
-_CLUSTER: Final = "envoy_cluster_name"
-_OURS: Final = "envoy_slicewise_"
-_ENVOYS: Final = "envoy_cluster_upstream_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,33 +82,6 @@ class Reading:
     revisions: Mapping[str, Counts | NoData]
 
 
-def parse_stats(text: str, limit: float) -> Reading | NoData:
-    """Return what Envoy counted, from its Prometheus text; slow means longer than `limit` seconds."""
-    uptime: int | None = None
-    clusters: dict[str, dict[str, int]] = {}
-    others: set[str] = set()
-    for line in text.splitlines():
-        if line.startswith("#") or not line:
-            continue
-        sample = _sample(line)
-        if sample is None:
-            return NoData("a line of the counters cannot be read")
-        name, labels, value = sample
-        if name == "envoy_server_uptime":
-            uptime = value
-        elif cluster := labels.get(_CLUSTER) or labels.get(OUTCOME_TAG):
-            if labels.get(LIMIT_TAG, str(limit_ms(limit))) == str(limit_ms(limit)):
-                clusters.setdefault(cluster, {})[name.removeprefix(_OURS)] = value
-            else:
-                others.add(cluster)
-    if uptime is None:
-        return NoData("the answer does not hold Envoy's counters")
-    known = ((revision_of(cluster), cluster, found) for cluster, found in clusters.items())
-    return Reading(
-        uptime, {revision: _counts(found, limit, cluster in others) for revision, cluster, found in known if revision}
-    )
-
-
 def between(before: Reading, after: Reading, revision: str) -> Counts | NoData:
     """Return what happened to a revision between two readings of the same pod, or why that cannot be told."""
     if after.uptime < before.uptime:
@@ -143,36 +94,3 @@ def between(before: Reading, after: Reading, revision: str) -> Counts | NoData:
     if isinstance(first, NoData):
         return first
     return last.since(first)
-
-
-def _sample(line: str) -> tuple[str, dict[str, str], int] | None:
-    match = _LINE.match(line)
-    if match is None:
-        return None
-    try:
-        value = int(float(match[3]))
-    except (ValueError, OverflowError):
-        return None
-    bounded = count(value)
-    return None if bounded is None else (match[1], dict(_LABEL.findall(match[2] or "")), bounded)
-
-
-def _counts(found: Mapping[str, int], limit: float, by_another_limit: bool) -> Counts | NoData:
-    if f"{_ENVOYS}rq_total" not in found:
-        return NoData("Envoy does not say how many requests the revision had")
-    # Envoy names a counter of ours with its first event.
-    crossed, fast, late, gone, left = (found.get(name, 0) for name in _TIMED)
-    failed, refused = (found.get(name, 0) for name in _TOLD)
-    if by_another_limit and not any((crossed, fast, late, left)):
-        return NoData(f"the gateway was started with another limit than {limit:g} s")
-    slow = max(late, crossed)
-    return Counts(
-        tries=sum(found.get(f"{_ENVOYS}{name}", 0) for name in _TRIES),
-        retried=found.get(f"{_ENVOYS}rq_retry", 0),
-        failed=failed,
-        refused=refused,
-        left=left,
-        timed=fast + slow,
-        slow=slow,
-        pending=min(found.get(f"{_ENVOYS}rq_active", 0), max(0, crossed - gone)),
-    )

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from slicewise.api.ports import STATS_PORT
+
 TENANT_HEADER: Final = "x-slicewise-tenant"
 """Request header to workers with the tenant's name. Set by the gateway alone."""
 REVISION_HEADER: Final = "x-slicewise-revision"
@@ -108,7 +110,7 @@ class Ports:
     """Where Envoy listens in the gateway's pod."""
 
     http: int = 8080
-    stats: int = 9090
+    stats: int = STATS_PORT
     """`/stats/prometheus`, for the operator and for Prometheus."""
     admin: int = 9901
     """On the loopback address only: whoever reaches it may end Envoy."""

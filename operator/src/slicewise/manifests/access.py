@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slicewise.api.labels import gateway_selector, worker_selector
+from slicewise.api.ports import FETCH_PORT, WORKER_PORT
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import object_meta, worker_account_name
 from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA, NAMES
-from slicewise.manifests.pod_template import FETCH_PORT, WORKER_PORT
 
 
 def build_service_account(pool: InferencePool) -> dict[str, Any]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from slicewise.api.labels import gateway_selector, worker_selector
+from slicewise.api.ports import AGENT_PORT, EDGE_METRICS_PORT, WORKER_PORT
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.manifests.gateway_edge import EDGE_METRICS_PORT
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name, object_meta
 from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA, NAMES
-from slicewise.manifests.pod_template import WORKER_PORT
-
-AGENT_PORT: Final = 9092
-"""Where the agent says what Envoy runs."""
 
 
 def build_gateway_account(pool: InferencePool) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from slicewise.api.labels import (
     common_labels,
     gateway_selector,
 )
+from slicewise.api.ports import AGENT_PORT
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.placement import PodPlacement, TopologySpread, Unsatisfiable
 from slicewise.envoy import envoy_arguments
 from slicewise.manifests.container import environment, from_field, http_probe, locked_down, pod_security
-from slicewise.manifests.gateway_access import AGENT_PORT
 from slicewise.manifests.gateway_edge import SETTINGS_PREFIX, build_edge
 from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.metadata import gateway_name, object_meta

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from slicewise.api.ports import EDGE_METRICS_PORT
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.envoy import EdgeEndpoint, ResponseCache
 from slicewise.manifests.container import environment, http_probe, locked_down
 from slicewise.manifests.gateway_wish import GatewayWish
 
-EDGE_METRICS_PORT: Final = 9093
-"""Where the edge says how many requests it holds and answers."""
 SETTINGS_PREFIX: Final = "SLICEWISE_GATEWAY_"
 """Of all settings of `slicewise-gateway`, agent and edge."""
 _REDIS: Final = "/etc/slicewise/redis"

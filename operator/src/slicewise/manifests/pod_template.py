@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from slicewise.api.duration import duration_seconds
 from slicewise.api.labels import common_labels, worker_selector
+from slicewise.api.ports import FETCH_PORT, WORKER_PORT
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.scalars import LARGEST_BODY, LONGEST_REQUEST
@@ -21,8 +22,6 @@ from slicewise.manifests.pod_volumes import pod_volumes, weights_path_mounts
 from slicewise.manifests.settings_names import FETCH_PREFIX, WORKER_PREFIX, unset
 from slicewise.manifests.shape import merge, placed, plain, spread_over
 
-WORKER_PORT: Final = 8080
-FETCH_PORT: Final = 9091
 DRAIN_DELAY_SECONDS: Final = 10
 """How long a worker goes on taking requests after SIGTERM, while load balancers learn of it."""
 MAX_ANSWER_SECONDS: Final = int(duration_seconds(LONGEST_REQUEST))

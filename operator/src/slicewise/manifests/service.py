@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from slicewise.api.labels import LABEL_REVISION, gateway_selector, worker_selector
+from slicewise.api.ports import WORKER_PORT
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import object_meta, revision_service_name, worker_service_name
-from slicewise.manifests.pod_template import WORKER_PORT
 
 REVISION_COMPONENT: Final = "revision"
 """Component of a revision's Service. Kubernetes copies the labels onto its EndpointSlices, by which the gateway finds them."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from builders import make_observed, make_pool
 
-from slicewise.clients.gateways import AGENT_PORT
+from slicewise.api.ports import AGENT_PORT
 from slicewise.pool.plan import plan_pool
 from slicewise_gateway.agent.plan import AgentPlan
 from slicewise_gateway.edge.shares import parse_shares

@@ -110,7 +110,7 @@ class ChartValues(Group):
     leader_election: LeaderElection = LeaderElection()
     """Which replica acts."""
     max_concurrent_passes: int = Field(default=16, ge=1, le=256)
-    """Pools that are worked on at the same time."""
+    """Pools that are reconciled at the same time."""
     resync_seconds: float = Field(default=1800, gt=0)
     """Each pool is looked at again after at most this long, events or not. Costs no request when nothing is to do."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -170,7 +170,7 @@ class OperatorProcess:
 
     def resting(self) -> bool:
         """Whether no pool waits for a pass, and no pass runs."""
-        return self.metrics("slicewise_pools_waiting", "slicewise_passes_running") == (0, 0)
+        return self.metrics("slicewise_pools_waiting", "slicewise_reconciles_running") == (0, 0)
 
     def kill(self) -> None:
         """End it as a power cut would."""

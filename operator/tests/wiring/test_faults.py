@@ -1,4 +1,4 @@
-"""Passes while the API server or the way to it is in trouble: nothing is lost, nothing is done twice."""
+"""Reconciles while the API server or the way to it is in trouble: nothing is lost, nothing is done twice."""
 
 from __future__ import annotations
 

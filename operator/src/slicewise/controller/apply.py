@@ -15,7 +15,7 @@ from slicewise.clients.kube import ApiError, KubeApi
 from slicewise.clients.resources import PODS, POOLS, Resource
 from slicewise.cluster.cache import Cache
 from slicewise.cluster.records import Child, PoolEntry, controller_of, is_pool
-from slicewise.controller.diff import Step
+from slicewise.controller.diff import Change
 from slicewise.pool.observed import ApplyFailure
 from slicewise.pool.outcome import PodDeletion, PoolPlan
 
@@ -35,7 +35,7 @@ class ConflictError(Exception):
 class Work:
     """What a plan asks for beyond what is there."""
 
-    steps: Sequence[Step]
+    changes: Sequence[Change]
     prune: Sequence[Child]
     deletions: Sequence[PodDeletion]
     status_differs: bool
@@ -43,7 +43,9 @@ class Work:
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.status_differs or self.prune or self.deletions or any(step.writes for step in self.steps))
+        return not (
+            self.status_differs or self.prune or self.deletions or any(change.writes for change in self.changes)
+        )
 
 
 class Applier:
@@ -57,7 +59,7 @@ class Applier:
 
     async def children(self, entry: PoolEntry, work: Work) -> tuple[ApplyFailure, ...]:
         """Write, prune and delete. Returns what was refused. Raises ApiError when the server is in trouble."""
-        failures = [failure for step in work.steps if (failure := await self._child(entry, step)) is not None]
+        failures = [failure for change in work.changes if (failure := await self._child(entry, change)) is not None]
         for child in work.prune:
             failure = await self._prune(entry, child)
             if failure is not None:
@@ -86,32 +88,32 @@ class Applier:
                 raise ConflictError(error.message) from error
             raise
 
-    async def _child(self, entry: PoolEntry, step: Step) -> ApplyFailure | None:
-        if step.verdict == "foreign":
-            return _foreign(step)
-        if not step.writes:
+    async def _child(self, entry: PoolEntry, change: Change) -> ApplyFailure | None:
+        if change.action == "foreign":
+            return _foreign(change)
+        if not change.writes:
             return None
         try:
-            await self._apply(step.resource, step.body())
+            await self._apply(change.resource, change.body())
         except ApiError as error:
-            if error.code == 409 and step.record is None:
-                return await self._exists_already(entry, step)
-            return _refused(step.resource.kind, step.name, error)
+            if error.code == 409 and change.record is None:
+                return await self._exists_already(entry, change)
+            return _refused(change.resource.kind, change.name, error)
         return None
 
-    async def _exists_already(self, entry: PoolEntry, step: Step) -> ApplyFailure | None:
+    async def _exists_already(self, entry: PoolEntry, change: Change) -> ApplyFailure | None:
         """The cache knows no such child, the API server does: ours without its labels, or somebody else's."""
-        there = await self._kube.get(step.resource, entry.namespace, step.name)
+        there = await self._kube.get(change.resource, entry.namespace, change.name)
         owner = {} if there is None else controller_of(there) or {}
         if there is None or "deletionTimestamp" in there["metadata"] or (is_pool(owner) and owner["uid"] != entry.uid):
-            raise ConflictError(f"{step.resource.kind} {step.name} is being deleted")
+            raise ConflictError(f"{change.resource.kind} {change.name} is being deleted")
         if owner.get("uid") != entry.uid:
-            return _foreign(step)
-        body = {**step.manifest, "metadata": {**step.manifest["metadata"], "uid": there["metadata"]["uid"]}}
+            return _foreign(change)
+        body = {**change.manifest, "metadata": {**change.manifest["metadata"], "uid": there["metadata"]["uid"]}}
         try:
-            await self._apply(step.resource, body)
+            await self._apply(change.resource, body)
         except ApiError as error:
-            return _refused(step.resource.kind, step.name, error)
+            return _refused(change.resource.kind, change.name, error)
         return None
 
     async def _apply(self, resource: Resource, body: Mapping[str, Any], subresource: str | None = None) -> None:
@@ -159,9 +161,9 @@ def _uid_differs(error: ApiError) -> bool:
     return error.code == 422 and "metadata.uid" in error.message
 
 
-def _foreign(step: Step) -> ApplyFailure:
+def _foreign(change: Change) -> ApplyFailure:
     message = (
         f"an object of that name exists and does not belong to this pool; it is left as it is. "
-        f"Delete or rename {step.resource.kind} {step.name}, or give the pool another name"
+        f"Delete or rename {change.resource.kind} {change.name}, or give the pool another name"
     )
-    return ApplyFailure(step.resource.kind, step.name, 409, message)
+    return ApplyFailure(change.resource.kind, change.name, 409, message)

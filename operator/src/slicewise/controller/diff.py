@@ -1,4 +1,4 @@
-"""What stands between the children that a plan asks for and those that are there: one step a child. Pure."""
+"""The difference between the children that a plan wants and those that exist: one change per child. Pure."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from slicewise.objects.fingerprint import contains, manifest_hash
 CREATE_ONLY: Final = "1"
 """As `resourceVersion` of an apply it matches no object that exists, so the API server creates or answers 409."""
 
-Verdict = Literal["keep", "create", "update", "wait", "foreign"]
+Action = Literal["keep", "create", "update", "wait", "foreign"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One child of a plan and what is to be done about it."""
+class Change:
+    """One child of a plan, and what has to be done about it."""
 
     resource: Resource
     manifest: Mapping[str, Any]
     """Complete but for the guard: owner reference and annotation are in it."""
-    verdict: Verdict
+    action: Action
     record: Child | None
 
     @property
@@ -35,8 +35,8 @@ class Step:
 
     @property
     def writes(self) -> bool:
-        """Whether the step is a write."""
-        return self.verdict in {"create", "update"}
+        """Whether the change is a write."""
+        return self.action in {"create", "update"}
 
     def body(self) -> dict[str, Any]:
         """Return the manifest with the guard: only where nothing is yet, or only the object that was looked at."""
@@ -44,8 +44,8 @@ class Step:
         return {**self.manifest, "metadata": {**self.manifest["metadata"], **guard}}
 
 
-def compare(entry: PoolEntry, children: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """Return one step a child, in the order of the plan. Marks the records that hold all they should as verified."""
+def compare(entry: PoolEntry, children: Sequence[Mapping[str, Any]]) -> list[Change]:
+    """Return one change per child, in the order of the plan. Marks records that hold all they should as verified."""
     return [_compare(entry, resource_of(manifest), manifest) for manifest in children]
 
 
@@ -88,13 +88,13 @@ def complete(entry: PoolEntry, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _compare(entry: PoolEntry, resource: Resource, manifest: Mapping[str, Any]) -> Step:
+def _compare(entry: PoolEntry, resource: Resource, manifest: Mapping[str, Any]) -> Change:
     desired = complete(entry, manifest)
     record = entry.child(resource, desired["metadata"]["name"])
-    return Step(resource, desired, _verdict(entry, record, desired), record)
+    return Change(resource, desired, _action(entry, record, desired), record)
 
 
-def _verdict(entry: PoolEntry, record: Child | None, desired: Mapping[str, Any]) -> Verdict:
+def _action(entry: PoolEntry, record: Child | None, desired: Mapping[str, Any]) -> Action:
     if record is None:
         return "create"
     if record.terminating or (record.of_pool and record.owner != entry.uid):

@@ -1,6 +1,6 @@
-"""Intake: events into the cache and out as flags; and when the cache is complete for the first time.
+"""Takes events into the cache and queues the pools that they concern; knows when the cache is complete for the first time.
 
-Passes must not begin before every watched collection was listed once: a plan over half a cache would prune and create at
+Reconciling must not begin before every watched collection was listed once: a plan over half a cache would prune and create at
 random.
 """
 
@@ -108,4 +108,4 @@ class Intake:
 
     def _wake(self, keys: Iterable[Key], *, urgent: bool) -> None:
         for key in keys:
-            self._queue.wake(key, urgent=urgent)
+            self._queue.add(key, urgent=urgent)

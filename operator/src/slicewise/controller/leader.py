@@ -25,7 +25,7 @@ _STOP_MARGIN: Final = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LeaseConfig:
     """Whose lease, and its times in seconds."""
 
     namespace: str
@@ -44,16 +44,18 @@ class Sighting:
     since: float
 
 
-def judge(terms: Terms, lease: Mapping[str, Any] | None, seen: Sighting | None, now: float) -> Literal["take", "wait"]:
+def judge(
+    config: LeaseConfig, lease: Mapping[str, Any] | None, seen: Sighting | None, now: float
+) -> Literal["take", "wait"]:
     """Decide whether the lease may be taken or renewed. Pure.
 
     `seen`: since when `lease` has looked as it does now. A holder's own duration counts, not ours.
     """
     holder = holder_of(lease)
-    if not holder or holder == terms.identity:
+    if not holder or holder == config.identity:
         return "take"
     spec = (lease or {}).get("spec") or {}
-    duration = max(float(spec.get("leaseDurationSeconds") or 0), terms.duration)
+    duration = max(float(spec.get("leaseDurationSeconds") or 0), config.duration)
     return "take" if seen is not None and now - seen.since >= duration else "wait"
 
 
@@ -65,9 +67,9 @@ def holder_of(lease: Mapping[str, Any] | None) -> str:
 class Leader:
     """This replica's part in the election."""
 
-    def __init__(self, terms: Terms, kube: KubeApi, clock: Clock, on_change: Callable[[bool], None]) -> None:
+    def __init__(self, config: LeaseConfig, kube: KubeApi, clock: Clock, on_change: Callable[[bool], None]) -> None:
         """`on_change(leading)` is called when this replica starts or stops to act."""
-        self._terms = terms
+        self._config = config
         self._kube = kube
         self._clock = clock
         self._on_change = on_change
@@ -79,7 +81,7 @@ class Leader:
     def may_write(self) -> bool:
         """Whether nobody else can hold the lease yet."""
         return (
-            self._renewed is not None and self._clock.monotonic() < self._renewed + self._terms.duration * _STOP_MARGIN
+            self._renewed is not None and self._clock.monotonic() < self._renewed + self._config.duration * _STOP_MARGIN
         )
 
     async def run(self) -> None:
@@ -104,18 +106,18 @@ class Leader:
         asked = self._clock.monotonic()
         try:
             if self._renewed is None or self._lease is None:
-                self._look(await self._kube.get(LEASES, self._terms.namespace, self._terms.name))
-            if judge(self._terms, self._lease, self._seen, self._clock.monotonic()) == "wait":
+                self._look(await self._kube.get(LEASES, self._config.namespace, self._config.name))
+            if judge(self._config, self._lease, self._seen, self._clock.monotonic()) == "wait":
                 if self._renewed is not None:
                     self._stop("somebody else has it")
                 return
-            self._look(await self._write(self._lease, holder=self._terms.identity, duration=self._terms.duration))
+            self._look(await self._write(self._lease, holder=self._config.identity, duration=self._config.duration))
         except ApiError as error:
             self._failed(error)
             return
         self._renewed, started = asked, self._renewed is None
         if started:
-            log.info("leading", lease=self._terms.name)
+            log.info("leading", lease=self._config.name)
             self._on_change(True)
 
     def _failed(self, error: ApiError) -> None:
@@ -139,12 +141,12 @@ class Leader:
         """Seconds until the next attempt: renewals far apart, looks close, and one just when a dead holder's time is up."""
         if self._renewed is not None:
             age = self._clock.monotonic() - self._renewed
-            late = age >= self._terms.renew
-            return self._terms.retry if late else self._terms.renew - age
+            late = age >= self._config.renew
+            return self._config.retry if late else self._config.renew - age
         if self._seen is None or not holder_of(self._lease):
-            return self._terms.retry
-        left = self._seen.since + self._terms.duration - self._clock.monotonic()
-        return min(self._terms.retry, left) if left > 0 else self._terms.retry
+            return self._config.retry
+        left = self._seen.since + self._config.duration - self._clock.monotonic()
+        return min(self._config.retry, left) if left > 0 else self._config.retry
 
     async def _write(self, lease: Mapping[str, Any] | None, *, holder: str, duration: float) -> Mapping[str, Any]:
         now = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -157,7 +159,7 @@ class Leader:
             "acquireTime": now if changed else old.get("acquireTime", now),
             "leaseTransitions": int(old.get("leaseTransitions") or 0) + (1 if changed and holder else 0),
         }
-        metadata: dict[str, Any] = {"name": self._terms.name, "namespace": self._terms.namespace}
+        metadata: dict[str, Any] = {"name": self._config.name, "namespace": self._config.namespace}
         body: dict[str, Any] = {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,

@@ -1,6 +1,6 @@
-"""The loop around passes: so many at once, each with an end, each failure held back by itself and for no longer than 30 s.
+"""Reconciles up to `limit` pools concurrently, each with a timeout; a failing pool backs off on its own, for at most 30 s.
 
-Runs only while this replica leads. A poison pool costs one of the places for a moment, never a place for good.
+Runs only while this replica leads. A pool that always fails occupies one of the places for a moment, never for good.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from slicewise.controller.work_queue import WorkQueue
 
 log = structlog.get_logger(__name__)
 LONGEST_BACKOFF: Final = 30.0
-LONGEST_PASS: Final = 120.0
-"""Seconds after which a pass is given up; a stuck one would keep its place for ever."""
-MOST_WRITING_PASSES: Final = 20
-"""Passes in a row that write something before a pool is held back once."""
+RECONCILE_TIMEOUT: Final = 120.0
+"""Seconds after which a reconcile is cancelled; a stuck one would keep its place for ever."""
+MOST_WRITES_IN_A_ROW: Final = 20
+"""Reconciles in a row that write something before a pool is held back once."""
 
 Recorder = Callable[[str, float, BaseException | None], None]
-"""`(result, seconds, error)` of a pass, for the metrics."""
+"""`(result, seconds, error)` of a reconcile, for the metrics."""
 
 
 def backoff(failures: int, retry_after: float | None = None) -> float:
@@ -37,8 +37,8 @@ def backoff(failures: int, retry_after: float | None = None) -> float:
     return max(wait, min(retry_after or 0.0, LONGEST_BACKOFF))
 
 
-class Passes:
-    """Takes pools from the wake queue and reconciles them, `limit` at once."""
+class ReconcileLoop:
+    """Takes pools from the work queue and reconciles them, `limit` at a time."""
 
     def __init__(self, queue: WorkQueue, reconciler: Reconciler, clock: Clock, limit: int, record: Recorder) -> None:
         self._queue = queue
@@ -49,14 +49,14 @@ class Passes:
         self._failures: dict[Key, int] = {}
         self._writes: dict[Key, int] = {}
         self.workers: list[asyncio.Task[None]] = []
-        """They never end by themselves; one that does has met a bug."""
+        """They run until cancelled; one that ends has met a bug."""
 
     def start(self) -> None:
-        """Start the workers; they wait until the queue's gate is opened."""
-        self.workers = [asyncio.create_task(self._work(), name=f"pass {index}") for index in range(self._limit)]
+        """Start the workers; they wait until the queue's gate opens."""
+        self.workers = [asyncio.create_task(self._work(), name=f"reconcile {index}") for index in range(self._limit)]
 
     async def stop(self, within: float) -> None:
-        """Let running passes end, for at most `within` seconds; then cut them off. Every write stands for itself."""
+        """Wait up to `within` seconds for running reconciles, then cancel them. Each write is complete in itself."""
         self._queue.gate(False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
@@ -67,23 +67,23 @@ class Passes:
 
     async def _work(self) -> None:
         while True:
-            await self._one(await self._queue.take())
-            await asyncio.sleep(0)  # passes from memory never wait; a thousand in a row would hold up the lease
+            await self._one(await self._queue.get())
+            await asyncio.sleep(0)  # reconciles from memory never await; a thousand in a row would delay the lease
 
     async def _one(self, key: Key) -> None:
         started = self._clock.monotonic()
         done: Done | None = None
         error: Exception | None = None
         try:
-            async with asyncio.timeout(LONGEST_PASS):
+            async with asyncio.timeout(RECONCILE_TIMEOUT):
                 done = await self._reconciler.run(key)
         except (ApiError, ConflictError, LeaseLostError, TimeoutError) as expected:
             error = expected
         except Exception as surprise:  # a pool that trips over a bug must not stop the others
             error = surprise
-            log.exception("pass failed", pool="/".join(key))
+            log.exception("reconcile failed", pool="/".join(key))
         finally:
-            if done is None and error is None:  # cut off
+            if done is None and error is None:  # cancelled
                 self._queue.done(key, after=0)
         self._settle(key, done, error)
         self._record(_result(done, error), self._clock.monotonic() - started, error)
@@ -100,24 +100,26 @@ class Passes:
             self._queue.done(key, after=None if done.after is None else done.after * jitter)
             return
         if isinstance(error, LeaseLostError):
-            self._queue.done(key, after=None)  # the next leader passes over every pool
+            self._queue.done(key, after=None)  # the next leader reconciles every pool
             return
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         wait = backoff(failures, error.retry_after if isinstance(error, ApiError) else None)
         if isinstance(error, ApiError | ConflictError | TimeoutError):
-            log.warning("pass put off", pool="/".join(key), seconds=wait, error=str(error) or type(error).__name__)
+            log.warning(
+                "reconcile postponed", pool="/".join(key), seconds=wait, error=str(error) or type(error).__name__
+            )
         self._queue.done(key, after=wait, hold=True)
 
     def _restless(self, key: Key, done: Done) -> bool:
-        """Whether a pool writes again and again: two writers undo one another, or a bug. Not a reason to flood the server."""
+        """Whether a pool writes again and again: two writers undo each other, or a bug. Neither may flood the API server."""
         if not done.wrote:
             self._writes.pop(key, None)
             return False
         self._writes[key] = self._writes.get(key, 0) + 1
-        if self._writes[key] < MOST_WRITING_PASSES:
+        if self._writes[key] < MOST_WRITES_IN_A_ROW:
             return False
         del self._writes[key]
-        log.warning("pool does not come to rest", pool="/".join(key), passes=MOST_WRITING_PASSES)
+        log.warning("pool does not settle", pool="/".join(key), reconciles=MOST_WRITES_IN_A_ROW)
         return True
 
 

@@ -1,7 +1,7 @@
 """The operator as one object: its parts put together, started, and ended in order.
 
-Begin: connect, serve health, wait for the resource definition, watch, take part in the election. Passes run while this
-replica leads and its cache is complete. End: no new pass, running ones finish, the lease is given back, then the watches
+Begin: connect, serve health, wait for the resource definition, watch, take part in the election. Reconciling runs while this
+replica leads and its cache is complete. End: no new reconcile, running ones finish, the lease is released, then the watches
 stop; all within the grace of a pod.
 """
 
@@ -31,8 +31,8 @@ from slicewise.cluster.foreign import ForeignPods
 from slicewise.controller.apply import Applier
 from slicewise.controller.handlers import NoMemories, kopf_registry, kopf_settings
 from slicewise.controller.intake import Intake
-from slicewise.controller.leader import Leader, Terms
-from slicewise.controller.loop import Passes, backoff
+from slicewise.controller.leader import Leader, LeaseConfig
+from slicewise.controller.loop import ReconcileLoop, backoff
 from slicewise.controller.observe import Observer, Sources
 from slicewise.controller.publish import ClusterEvents, Publication
 from slicewise.controller.reconcile import Parts, Reconciler
@@ -45,10 +45,10 @@ from slicewise.telemetry.metrics import Metrics, Scraped
 
 log = structlog.get_logger(__name__)
 FINISH_SECONDS: Final = 10.0
-"""How long running passes may take to end when the operator is told to."""
+"""How long running reconciles may take to end when the operator is told to stop."""
 
 FLUSH_SECONDS: Final = 2.0
-"""How long Events that wait may take to go out then; nobody waits for it, the lease is given back already."""
+"""How long queued Events may take to go out then. The lease is already released, so this delays no one."""
 
 
 class Operator:
@@ -61,7 +61,7 @@ class Operator:
         self._queue = WorkQueue(self._clock.monotonic)
         self._life = WatchLife(self._clock.monotonic)
         self._intake = Intake(self._cache, self._queue, self._life, settings.watch_namespaces)
-        self._health = Health(self._clock.monotonic, self._life, self._queue.longest_pass)
+        self._health = Health(self._clock.monotonic, self._life, self._queue.longest_reconcile)
         self._metrics = Metrics()
         self._metrics.scrape_from(
             Scraped(
@@ -99,18 +99,18 @@ class Operator:
                 await self._lead_and_watch(connection, kube, (HttpWorkers(plain), HttpGateways(plain)))
 
     async def _lead_and_watch(self, connection: Connection, kube: KubeClient, pods: tuple[Workers, Gateways]) -> None:
-        leader = Leader(self._terms(), kube, self._clock, self._on_lead)
+        leader = Leader(self._lease_config(), kube, self._clock, self._on_lead)
         recorder = EventRecorder(ClusterEvents(kube), self._clock.now, self._settings.pod_name)
         publication = Publication(recorder, self._metrics)
         may_write = leader.may_write if self._settings.leader_election else lambda: True
-        passes = Passes(
+        loop = ReconcileLoop(
             self._queue,
             Reconciler(self._parts(kube, pods, Applier(self._cache, kube, may_write), publication)),
             self._clock,
             self._settings.max_concurrent_passes,
-            self._metrics.pass_ended,
+            self._metrics.reconciled,
         )
-        passes.start()
+        loop.start()
         gate = asyncio.create_task(self._open_when_complete(), name="gate")
         if self._settings.leader_election:
             election = asyncio.create_task(leader.run(), name="election")
@@ -120,12 +120,12 @@ class Operator:
         stop_kopf = asyncio.Event()
         watching = asyncio.create_task(self._watch(connection, stop_kopf), name="watches")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
-        running = {watching, election, *passes.workers}
+        running = {watching, election, *loop.workers}
         await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
         failed = None if self._stop.is_set() else next((task for task in running if task.done()), None)
         log.info("ending", told_to=self._stop.is_set())
         gate.cancel()
-        await passes.stop(FINISH_SECONDS)
+        await loop.stop(FINISH_SECONDS)
         election.cancel()
         await asyncio.gather(election, gate, return_exceptions=True)
         await leader.release()
@@ -185,7 +185,7 @@ class Operator:
         return False
 
     async def _open_when_complete(self) -> None:
-        """Passes may begin once the cache is complete, if this replica leads then."""
+        """Start reconciling once the cache is complete, if this replica leads by then."""
         await self._intake.complete.wait()
         self._on_lead(self._leads)
 
@@ -195,7 +195,7 @@ class Operator:
         acts = leads and self._intake.complete.is_set()
         if acts:
             for key in self._cache.existing():
-                self._queue.wake(key)
+                self._queue.add(key)
         self._queue.gate(acts)
 
     def _parts(
@@ -216,9 +216,9 @@ class Operator:
             resync=here.resync_seconds,
         )
 
-    def _terms(self) -> Terms:
+    def _lease_config(self) -> LeaseConfig:
         here = self._settings
-        return Terms(
+        return LeaseConfig(
             here.namespace,
             here.lease_name,
             here.pod_name,

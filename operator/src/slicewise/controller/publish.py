@@ -1,4 +1,4 @@
-"""Publish: what a pass did, as Events and metrics. Trouble here is logged and ends no pass."""
+"""Publish: what a reconcile did, as Events and metrics. Trouble here is logged and fails no reconcile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slicewise.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 _LONGEST_QUEUE: Final = 4096
-"""Events that may wait; past it the oldest are not told."""
+"""Most Events that wait; beyond that the oldest are dropped."""
 
 
 class ClusterEvents:
@@ -51,7 +51,7 @@ class ClusterEvents:
 class Publication:
     """`reconcile.Publisher`: Events to the cluster, counts to the metrics.
 
-    No pass waits for its Events: they go out behind it, one at a time, with as long a pause after each as it took. So a
+    No reconcile waits for its Events: they go out behind it, one at a time, with as long a pause after each as it took. So a
     thousand new pools get their workers first, and what is told of them a moment later.
     """
 

@@ -17,7 +17,7 @@ from slicewise.clients.resources import POOLS
 from slicewise.cluster.cache import Cache, Key
 from slicewise.cluster.records import Child, PoolEntry
 from slicewise.controller.apply import Applier, ConflictError, Work
-from slicewise.controller.diff import Step, compare, superfluous
+from slicewise.controller.diff import Change, compare, superfluous
 from slicewise.controller.observe import Observer
 from slicewise.pool.observed import ApplyFailure, ObservedPool
 from slicewise.pool.outcome import Event, PoolPlan
@@ -27,7 +27,7 @@ PlanInvalid = Callable[[Sequence[str], ObservedPool, int, float], PoolPlan]
 REFERENCE_POLL_SECONDS: Final = 15.0
 """How often a missing claim or Secret is looked for; nobody watches them."""
 CONFLICT_TRIES: Final = 3
-"""Passes in a row over a stale view before backing off."""
+"""Reconciles in a row over a stale view before backing off."""
 
 
 class Publisher(Protocol):
@@ -75,7 +75,7 @@ class Parts:
 
 
 class Reconciler:
-    """Carries out passes. Of one event loop; passes on one pool never overlap (the wake queue sees to that)."""
+    """Carries out passes. Of one event loop; passes on one pool never overlap (the work queue sees to that)."""
 
     def __init__(self, parts: Parts) -> None:
         self._cache = parts.cache
@@ -149,14 +149,14 @@ class Reconciler:
         if plan.gateway_version is not None:
             entry.gateway_version = plan.gateway_version
         children = plan.children
-        steps = () if children is None else compare(entry, children)
+        changes = () if children is None else compare(entry, children)
         prune = () if children is None else superfluous(entry, children)
-        pending = _still_pending(observed.apply_failures, steps, prune)
+        pending = _still_pending(observed.apply_failures, changes, prune)
         if pending != observed.apply_failures:
             entry.failures = pending
             return self._decide(entry, stored, replace(observed, apply_failures=pending))
         differs = plan.status != (stored.get("status") or {})
-        return _Decision(pool, plan, Work(steps, prune, plan.deletions, differs))
+        return _Decision(pool, plan, Work(changes, prune, plan.deletions, differs))
 
     async def _reread(self, entry: PoolEntry) -> bool:
         """Read the pool from the store. Whether it differs from memory; one that is gone or another is taken in as such."""
@@ -193,9 +193,9 @@ class Reconciler:
 
 
 def _still_pending(
-    failures: tuple[ApplyFailure, ...], steps: Sequence[Step], prune: Sequence[Child]
+    failures: tuple[ApplyFailure, ...], changes: Sequence[Change], prune: Sequence[Child]
 ) -> tuple[ApplyFailure, ...]:
     """The refusals of the latest attempt that are still to be overcome; the others have been settled otherwise."""
-    pending = {(step.resource.kind, step.name) for step in steps if step.verdict != "keep"}
+    pending = {(change.resource.kind, change.name) for change in changes if change.action != "keep"}
     pending |= {(child.resource.kind, child.name) for child in prune}
     return tuple(failure for failure in failures if (failure.kind, failure.name) in pending)

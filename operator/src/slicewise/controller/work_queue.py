@@ -1,7 +1,7 @@
-"""Wake flags: which pools want a pass, level-triggered. No task a pool; a flag costs nothing while it is down.
+"""The work queue: which pools need reconciling. Level-triggered: a pool is queued or it is not, however many events came.
 
-A pool that is woken while its pass runs gets another pass after it. A pool that has failed waits out its back-off; events
-during it are remembered by the flag, not acted on. Time comes in as an argument of the clock given at the start.
+A pool that is added while it is being reconciled is reconciled once more afterwards. A pool that failed waits out its
+back-off; events during that time are remembered and not acted on. The clock is given at the start.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from slicewise.cluster.cache import Key
 
 
 class WorkQueue:
-    """Flags, timers, and the passes that run. Of one event loop."""
+    """Queued pools, timers, and running reconciles. Used from one event loop."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._ready: dict[Key, None] = {}
-        """Pools whose flag is up, in the order to serve."""
+        """Queued pools, in the order in which they are served."""
         self._first: dict[Key, None] = {}
-        """Those among them that somebody waits for."""
+        """The urgent subset, served first."""
         self._running: dict[Key, float] = {}
         self._again: dict[Key, bool] = {}
-        """Pools woken while their pass runs → whether urgently."""
+        """Pools added while they are being reconciled → whether urgently."""
         self._held: dict[Key, float] = {}
         """Pools in back-off → until when."""
         self._due: dict[Key, float] = {}
@@ -34,8 +34,8 @@ class WorkQueue:
         self._quiet = asyncio.Event()
         self._quiet.set()
 
-    def wake(self, key: Key, *, urgent: bool = False) -> None:
-        """Raise the flag of a pool. `urgent`: the user has written something new, so it comes first, and its back-off ends."""
+    def add(self, key: Key, *, urgent: bool = False) -> None:
+        """Queue a pool. `urgent`: the user has written something new, so it is served first and its back-off ends."""
         if urgent:
             self._held.pop(key, None)
         if key in self._running:
@@ -54,12 +54,12 @@ class WorkQueue:
         self._held.pop(key, None)
 
     def gate(self, is_open: bool) -> None:
-        """Let passes begin, or let no more begin; flags go on being raised."""
+        """Start or stop handing out pools; pools can be added either way."""
         self._open = is_open
         self._changed.set()
 
-    async def take(self) -> Key:
-        """Wait for a pool whose flag is up while the gate is open, lower it, and mark its pass as running."""
+    async def get(self) -> Key:
+        """Wait for a queued pool while the gate is open, take it out, and mark it as being reconciled."""
         while True:
             self._fire()
             if self._ready and self._open:
@@ -78,7 +78,7 @@ class WorkQueue:
                 continue
 
     def done(self, key: Key, *, after: float | None, hold: bool = False) -> None:
-        """End the pass of a pool. `after`: seconds until the next without an event; `hold`: events do not shorten it."""
+        """Mark a pool as reconciled. `after`: seconds until the next reconcile without an event; `hold`: events do not shorten it."""
         del self._running[key]
         if not self._running:
             self._quiet.set()
@@ -91,32 +91,32 @@ class WorkQueue:
                 self._held[key] = when
             self._at(key, when)
         if again is not None:
-            self.wake(key, urgent=again)
+            self.add(key, urgent=again)
         self._changed.set()
 
     async def quiet(self) -> None:
-        """Wait until no pass runs."""
+        """Wait until nothing is being reconciled."""
         await self._quiet.wait()
 
-    def longest_pass(self) -> float:
-        """Return for how many seconds the longest of the running passes has been running."""
+    def longest_reconcile(self) -> float:
+        """Return for how many seconds the oldest running reconcile has been running."""
         now = self._monotonic()
         return now - min(self._running.values(), default=now)
 
     @property
     def waiting(self) -> int:
-        """How many pools are to have a pass now: flags that are up, timers that are due."""
+        """Number of pools that wait to be reconciled: queued ones, and those whose timer is due."""
         now = self._monotonic()
         return len({*self._ready, *(key for key, when in self._due.items() if when <= now)})
 
     @property
     def running(self) -> int:
-        """How many passes run."""
+        """Number of running reconciles."""
         return len(self._running)
 
     @property
     def idle(self) -> bool:
-        """Whether no flag is up and no pass runs."""
+        """Whether nothing is queued and nothing is being reconciled."""
         return not self._ready and not self._running
 
     def _at(self, key: Key, when: float) -> None:
@@ -133,4 +133,4 @@ class WorkQueue:
                 continue  # replaced by another time
             del self._due[key]
             self._held.pop(key, None)
-            self.wake(key)
+            self.add(key)

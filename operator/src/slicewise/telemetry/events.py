@@ -1,7 +1,7 @@
 """Kubernetes Events about pools: one a transition, said again only as a count.
 
 An Event's name is a hash of what it says, so the same sentence about the same pool is the same object: a repetition raises
-its count instead of adding another. Posting never fails a pass.
+its count instead of adding another. Posting never fails a reconcile.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Sink(Protocol):
 
 
 class EventRecorder:
-    """Posts the Events of passes."""
+    """Posts the Events of reconciles."""
 
     def __init__(self, sink: Sink, now: Callable[[], float], instance: str) -> None:
         """`now`: seconds since the epoch; `instance`: name of this replica."""

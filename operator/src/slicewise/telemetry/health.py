@@ -1,7 +1,7 @@
 """Health of the operator, and the one port that shows it: `/healthz`, `/readyz`, `/metrics`.
 
 Unhealthy means: a restart is the remedy. That is so when the event loop lags, when a watch has shown no life for longer than
-its own time-outs allow (kopf's known way to become a zombie), or when a pass hangs.
+its own time-outs allow (kopf's known way to become a zombie), or when a reconcile hangs.
 """
 
 from __future__ import annotations
@@ -44,10 +44,12 @@ class WatchLife:
 class Health:
     """Judges whether this process should be restarted."""
 
-    def __init__(self, monotonic: Callable[[], float], watches: WatchLife, longest_pass: Callable[[], float]) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], watches: WatchLife, longest_reconcile: Callable[[], float]
+    ) -> None:
         self._monotonic = monotonic
         self._watches = watches
-        self._longest_pass = longest_pass
+        self._longest_reconcile = longest_reconcile
         self._ticked = monotonic()
         self._worst_lag = 0.0
 
@@ -68,8 +70,8 @@ class Health:
         for path, seconds in self._watches.silence().items():
             if seconds > SILENCE_LIMIT:
                 found.append(f"the watch of {path} has been silent for {seconds:.0f} s")
-        if self._longest_pass() > PASS_LIMIT:
-            found.append(f"a pass has been running for {self._longest_pass():.0f} s")
+        if self._longest_reconcile() > PASS_LIMIT:
+            found.append(f"a reconcile has been running for {self._longest_reconcile():.0f} s")
         return found
 
 

@@ -1,4 +1,4 @@
-"""Metrics of the operator, all beginning with `slicewise_`. What the cache knows is read when somebody scrapes."""
+"""Metrics of the operator, all beginning with `slicewise_`. What the cache knows is read at each scrape."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Scraped:
     watch_silence: Callable[[], Mapping[str, float]]
     """Watched collection → seconds since its watch showed life."""
     waiting: Callable[[], int]
-    """Pools that wait for a pass."""
+    """Pools that wait to be reconciled."""
     running: Callable[[], int]
-    """Passes that run."""
+    """Running reconciles."""
 
 
 class Metrics:
@@ -35,20 +35,23 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._passes = Counter(
+        self._reconciles = Counter(
             "slicewise_reconcile",
-            "Passes by result: unchanged, wrote, refused, error.",
+            "Reconciles by result: unchanged, wrote, refused, error.",
             ["result"],
             registry=self.registry,
         )
         self._seconds = Histogram(
             "slicewise_reconcile_duration_seconds",
-            "Duration of a pass.",
+            "Duration of a reconcile.",
             registry=self.registry,
             buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120),
         )
         self._errors = Counter(
-            "slicewise_reconcile_errors", "Failed passes by kind and code.", ["kind", "code"], registry=self.registry
+            "slicewise_reconcile_errors",
+            "Failed reconciles by kind and code.",
+            ["kind", "code"],
+            registry=self.registry,
         )
         self._requests = Counter(
             "slicewise_api_requests",
@@ -61,9 +64,9 @@ class Metrics:
         )
         self._leader = Gauge("slicewise_leader", "1 while this replica acts.", registry=self.registry)
 
-    def pass_ended(self, result: str, seconds: float, error: BaseException | None) -> None:
-        """Count a pass."""
-        self._passes.labels(result).inc()
+    def reconciled(self, result: str, seconds: float, error: BaseException | None) -> None:
+        """Count a reconcile."""
+        self._reconciles.labels(result).inc()
         self._seconds.observe(seconds)
         if error is not None:
             self._errors.labels(type(error).__name__, str(getattr(error, "code", ""))).inc()
@@ -115,5 +118,7 @@ class _Scrape(Collector):
         for path, seconds in self._scraped.watch_silence().items():
             silence.add_metric([path], seconds)
         yield silence
-        yield GaugeMetricFamily("slicewise_pools_waiting", "Pools that wait for a pass.", value=self._scraped.waiting())
-        yield GaugeMetricFamily("slicewise_passes_running", "Passes that run.", value=self._scraped.running())
+        yield GaugeMetricFamily(
+            "slicewise_pools_waiting", "Pools that wait to be reconciled.", value=self._scraped.waiting()
+        )
+        yield GaugeMetricFamily("slicewise_reconciles_running", "Running reconciles.", value=self._scraped.running())

@@ -192,13 +192,13 @@ def applied(cache: Cache, version: int = 2) -> dict[str, Any]:
 
 
 def verdict(cache: Cache) -> str:
-    return compare(cache.pools[KEY], [SERVICE])[0].verdict
+    return compare(cache.pools[KEY], [SERVICE])[0].action
 
 
 def test_what_is_not_there_is_created_and_only_created(cache: Cache) -> None:
-    (step,) = compare(cache.pools[KEY], [SERVICE])
-    assert step.verdict == "create"
-    assert step.body()["metadata"]["resourceVersion"] == "1"
+    (change,) = compare(cache.pools[KEY], [SERVICE])
+    assert change.action == "create"
+    assert change.body()["metadata"]["resourceVersion"] == "1"
 
 
 def test_what_is_as_it_should_be_is_kept_and_its_body_dropped(cache: Cache) -> None:
@@ -210,9 +210,9 @@ def test_what_is_as_it_should_be_is_kept_and_its_body_dropped(cache: Cache) -> N
 
 def test_what_drifted_is_updated_and_only_that_very_object(cache: Cache) -> None:
     cache.ingest(SERVICES, applied(cache) | {"spec": {"a": 2}})
-    (step,) = compare(cache.pools[KEY], [SERVICE])
-    assert step.verdict == "update"
-    assert step.body()["metadata"]["uid"] == "child-1"
+    (change,) = compare(cache.pools[KEY], [SERVICE])
+    assert change.action == "update"
+    assert change.body()["metadata"]["uid"] == "child-1"
 
 
 def test_a_field_that_others_added_is_no_drift(cache: Cache) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from slicewise.controller.leader import Sighting, Terms, judge
+from slicewise.controller.leader import LeaseConfig, Sighting, judge
 
-ME = Terms("slicewise-system", "slicewise-operator", "me", duration=15)
+ME = LeaseConfig("slicewise-system", "slicewise-operator", "me", duration=15)
 
 
 def lease(holder: str, duration: int = 15) -> dict[str, Any]:

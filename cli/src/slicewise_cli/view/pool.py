@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from slicewise.api.labels import LABEL_POOL
+from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus, SliceStatus
 from slicewise.objects.pods import read_pod
 from slicewise.pool.observed import ObservedPod
 from slicewise.pool.rollout.state import Phase
 from slicewise_cli.view.gitops import brought_by
 from slicewise_cli.view.request import present_request
-from slicewise_cli.view.rollout import Rollout, read_rollout
+from slicewise_cli.view.rollout import Rollout, read_rollout, read_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,41 +103,34 @@ class Pool:
 
 def read_pool(pool: Mapping[str, Any], pods: Iterable[Mapping[str, Any]] | None) -> Pool:
     """Return the view of a pool. `pods`: the workers, also of other pools; None where they may not be read."""
-    metadata, spec, status = pool["metadata"], pool.get("spec") or {}, pool.get("status") or {}
-    rollout = read_rollout(pool)
+    metadata, spec, status = pool["metadata"], pool.get("spec") or {}, read_status(pool)
+    rollout = read_rollout(status)
     name = metadata["name"]
     mine = [pod for pod in pods or () if (pod["metadata"].get("labels") or {}).get(LABEL_POOL) == name]
     workers = sorted((_worker(read_pod(pod, 0).observed) for pod in mine), key=lambda item: (item.zone, item.name))
     return Pool(
         name=name,
         namespace=metadata.get("namespace", ""),
-        model=status.get("model") or (spec.get("model") or {}).get("name") or name,
-        wanted_model=status.get("wantedModel") or "",
-        endpoint=status.get("endpoint") or "",
-        slice=(status.get("slice") or {}).get("resource") or "",
+        model=status.model or (spec.get("model") or {}).get("name") or name,
+        wanted_model=status.wanted_model or "",
+        endpoint=status.endpoint or "",
+        slice=(status.slice or SliceStatus()).resource or "",
         generation=int(metadata.get("generation") or 0),
-        observed_generation=int(status.get("observedGeneration", -1)),
+        observed_generation=-1 if status.observed_generation is None else status.observed_generation,
         created_at=metadata.get("creationTimestamp") or "",
         deleting="deletionTimestamp" in metadata,
-        desired=int(status.get("desired") or 0),
-        ready=int(status.get("readyReplicas") or 0),
-        conditions=tuple(_condition(entry) for entry in status.get("conditions") or ()),
+        desired=status.desired or 0,
+        ready=status.ready_replicas or 0,
+        conditions=tuple(
+            Condition(item.type, item.status, item.reason, item.message) for item in status.conditions or ()
+        ),
         rollout=rollout,
         request=present_request(pool),
         brought_by=brought_by(pool),
-        zones=tuple(_zone(entry) for entry in status.get("zones") or ()),
+        zones=tuple(Zone(item.name, item.desired, item.ready, item.floor) for item in status.zones or ()),
         revisions=_revisions(status, rollout, workers),
         workers_known=pods is not None,
     )
-
-
-def _condition(entry: Mapping[str, Any]) -> Condition:
-    return Condition(*(str(entry.get(key, "")) for key in ("type", "status", "reason", "message")))
-
-
-def _zone(entry: Mapping[str, Any]) -> Zone:
-    counts = (int(entry.get(key) or 0) for key in ("desired", "ready", "floor"))
-    return Zone(str(entry.get("name", "")), *counts)
 
 
 def _worker(pod: ObservedPod) -> Worker:
@@ -162,9 +156,9 @@ def _state(pod: ObservedPod) -> tuple[str, str]:
     return "loading", ""
 
 
-def _revisions(status: Mapping[str, Any], rollout: Rollout, workers: list[Worker]) -> tuple[Revision, ...]:
-    named = status.get("revisions") or {}
-    stable, canary = named.get("stable"), named.get("canary")
+def _revisions(status: PoolStatus, rollout: Rollout, workers: list[Worker]) -> tuple[Revision, ...]:
+    named = status.revisions or RevisionsStatus()
+    stable, canary = named.stable, named.canary
     given_up = rollout.target if rollout.phase is Phase.ROLLED_BACK else None
     roles = {given_up: "given up", canary: "canary", stable: "stable"}
     order = [canary, stable, given_up, *sorted({worker.revision for worker in workers})]
@@ -182,7 +176,7 @@ def _revisions(status: Mapping[str, Any], rollout: Rollout, workers: list[Worker
 
 
 def _weights(stable: str | None, canary: str | None, rollout: Rollout) -> dict[str, int]:
-    """Shares of the requests, as far as the status says them."""
+    """Revision → per cent of the requests, as far as the status says them."""
     if not stable:
         return {}
     if not canary:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from slicewise.api.labels import ANNOTATION_REQUEST
+from slicewise.api.v1alpha1.status import RevisionsStatus
 from slicewise.pool.rollout.request import Action, Request
 from slicewise.pool.rollout.state import Phase
 from slicewise_cli.view.gitops import brought_by
-from slicewise_cli.view.rollout import Rollout, read_rollout
+from slicewise_cli.view.rollout import Rollout, read_rollout, read_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def present_request(pool: Mapping[str, Any]) -> str:
 
 def decide(action: Action, pool: Mapping[str, Any]) -> Request | Refusal:
     """Return the request to write, or why it would have no effect now."""
-    rollout = read_rollout(pool)
+    rollout = read_rollout(read_status(pool))
     refused = _refused(action, pool, rollout)
     if refused:
         return Refusal(refused)
@@ -52,6 +53,10 @@ def words(request: Request) -> str:
     """Return the subject of a request as text."""
     step = f"step {request.step + 1} of " if request.step is not None else ""
     return f"{step}revision {request.target}, started {request.started_at}"
+
+
+def _revisions(pool: Mapping[str, Any]) -> RevisionsStatus:
+    return read_status(pool).revisions or RevisionsStatus()
 
 
 def _name(pool: Mapping[str, Any]) -> str:
@@ -76,7 +81,7 @@ def _refused(action: Action, pool: Mapping[str, Any], rollout: Rollout) -> str:
 
 def _taken_back(action: Action, pool: Mapping[str, Any], rollout: Rollout) -> str:
     """A rollback can be resumed and promoted; without a stable revision, only a retry or a promotion ends it."""
-    wanted = ((pool.get("status") or {}).get("revisions") or {}).get("wanted")
+    wanted = _revisions(pool).wanted
     if action is Action.RESUME and _paused(pool, rollout):
         return _held_by_spec(pool)
     if action is Action.PROMOTE and wanted == rollout.target:
@@ -87,7 +92,7 @@ def _taken_back(action: Action, pool: Mapping[str, Any], rollout: Rollout) -> st
 
 
 def _nothing_under_way(pool: Mapping[str, Any], rollout: Rollout) -> str:
-    stable = ((pool.get("status") or {}).get("revisions") or {}).get("stable")
+    stable = _revisions(pool).stable
     serves = f": revision {stable} serves" if stable else ""
     if _paused_by_spec(pool) and rollout.message.startswith("paused"):
         return f"{_name(pool)}: no rollout is under way{serves}, and spec.rollout.paused pauses the next one. {_unpause(pool)}"

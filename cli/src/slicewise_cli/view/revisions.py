@@ -8,11 +8,12 @@ from typing import Any
 
 from slicewise.api.labels import LABEL_REVISION
 from slicewise.api.v1alpha1 import InferencePool, parse_pool
+from slicewise.api.v1alpha1.status import RevisionsStatus
 from slicewise.pool.revision import revision_inputs
 from slicewise.pool.rollout.state import Phase
 from slicewise_cli.view.lines import Line, Table, line, table
 from slicewise_cli.view.request import Refusal
-from slicewise_cli.view.rollout import read_rollout
+from slicewise_cli.view.rollout import read_rollout, read_status
 from slicewise_cli.view.words import since
 
 _FIELDS = ("model", "engine", "slice", "worker")
@@ -76,11 +77,11 @@ def _kept(pool: Mapping[str, Any], item: Mapping[str, Any]) -> Kept:
 
 
 def _role(pool: Mapping[str, Any], revision: str) -> str:
-    named = (pool.get("status") or {}).get("revisions") or {}
-    rollout = read_rollout(pool)
-    if revision == named.get("stable"):
+    status = read_status(pool)
+    named, rollout = status.revisions or RevisionsStatus(), read_rollout(status)
+    if revision == named.stable:
         return "stable"
-    if revision == named.get("canary"):
+    if revision == named.canary:
         return "canary"
     return "given up" if rollout.phase is Phase.ROLLED_BACK and revision == rollout.target else ""
 
@@ -122,7 +123,7 @@ def _choose(pool: Mapping[str, Any], history: tuple[Kept, ...], to: int | None) 
             "(spec.rollout.revisionHistoryLimit is how many are kept)"
         )
     stable = next((item for item in history if item.role == "stable"), None)
-    if stable is not None and read_rollout(pool).phase is not Phase.IDLE:
+    if stable is not None and read_rollout(read_status(pool)).phase is not Phase.IDLE:
         return stable
     others = [item for item in history if item.role != "stable"]
     return (

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slicewise.api.v1alpha1 import ConditionType, Reason
+from slicewise.api.v1alpha1.status import CountsStatus, PoolStatus, RolloutStatus, VerdictStatus
 from slicewise.pool.rollout.state import Phase
+from slicewise.pool.rollout.verdict_record import read_samples
 
 MOVING = frozenset({Phase.PLACING, Phase.WARMING, Phase.ANALYSING, Phase.PROMOTING, Phase.ROLLING_BACK})
 """Phases in which something is under way."""
@@ -18,18 +20,14 @@ _GONE = (ConditionType.ROLLOUT_PROGRESSING, Reason.STABLE_GONE)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Requests of one revision: those of latency since the step began, all others since the attempt began."""
+    """What is shown of the requests of one revision; the operator's `Samples` say what each number means."""
 
     requests: int = 0
-    """Given to it, and neither refused nor left."""
     failed: int = 0
     timed: int = 0
-    """Those of which it is known whether they were slow; `slow` are among them."""
     slow: int = 0
     refused: int = 0
-    """Answered with a 4xx."""
     left: int = 0
-    """Left by the client before the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,55 +95,53 @@ class Rollout:
         return self.phase in MOVING
 
 
-def read_rollout(pool: Mapping[str, Any]) -> Rollout:
+def read_status(pool: Mapping[str, Any]) -> PoolStatus:
+    """Return the status of a pool, as far as this version understands it."""
+    return PoolStatus.read(pool.get("status") or {})
+
+
+def read_rollout(status: PoolStatus) -> Rollout:
     """Return the rollout that a pool's status tells of; `Idle` where it tells of none."""
-    told = (pool.get("status") or {}).get("rollout") or {}
-    phase = told.get("phase")
+    told = status.rollout or RolloutStatus()
     return Rollout(
-        phase=Phase(phase) if phase in set(Phase) else Phase.IDLE,
-        target=told.get("target") or "",
-        started_at=told.get("startedAt") or "",
-        phase_since=told.get("phaseSince") or "",
-        step=told.get("step"),
-        steps=told.get("steps"),
-        weight=told.get("weight"),
-        zone=told.get("zone"),
-        paused=bool(told.get("paused")),
-        held=bool(told.get("held")),
-        abort_reason=told.get("abortReason") or "",
-        message=told.get("message") or "",
-        stable_gone=_stable_gone(pool),
-        request_trouble=told.get("request") or "",
-        verdict=_read_verdict(told.get("verdict"), told.get("steps") or 1),
+        phase=Phase(told.phase) if told.phase in set(Phase) else Phase.IDLE,
+        target=told.target or "",
+        started_at=told.started_at or "",
+        phase_since=told.phase_since or "",
+        step=told.step,
+        steps=told.steps,
+        weight=told.weight,
+        zone=told.zone,
+        paused=bool(told.paused),
+        held=bool(told.held),
+        abort_reason=told.abort_reason or "",
+        message=told.message or "",
+        stable_gone=any((entry.type, entry.reason) == _GONE for entry in status.conditions or ()),
+        request_trouble=told.request or "",
+        verdict=None if told.verdict is None else _read_verdict(told.verdict, told.steps or 1),
     )
 
 
-def _stable_gone(pool: Mapping[str, Any]) -> bool:
-    conditions = (pool.get("status") or {}).get("conditions") or ()
-    return any((entry.get("type"), entry.get("reason")) == _GONE for entry in conditions)
-
-
-def _read_verdict(told: Mapping[str, Any] | None, steps: int) -> Verdict | None:
-    if not told:
-        return None
+def _read_verdict(told: VerdictStatus, steps: int) -> Verdict:
     return Verdict(
-        verdict=told.get("verdict") or "",
-        cause=told.get("cause") or "",
-        message=told.get("message") or "",
-        outlook=told.get("outlook") or "",
-        canary=_read_counts(told.get("canary")),
-        stable=_read_counts(told.get("stable")),
-        evidence=dict(told.get("evidence") or {}),
-        limits=dict(told.get("limits") or {}),
-        requests_per_second=told.get("requestsPerSecond"),
-        pending=int(told.get("pending") or 0),
-        needed_requests=told.get("neededRequests"),
-        remaining_seconds=told.get("remainingSeconds"),
-        at=told.get("at") or "",
+        verdict=told.verdict or "",
+        cause=told.cause or "",
+        message=told.message or "",
+        outlook=told.outlook or "",
+        canary=_read_counts(told.canary),
+        stable=_read_counts(told.stable),
+        evidence={} if told.evidence is None else told.evidence.model_dump(by_alias=True, exclude_none=True),
+        limits={} if told.limits is None else told.limits.model_dump(by_alias=True, exclude_none=True),
+        requests_per_second=told.requests_per_second,
+        pending=told.pending or 0,
+        needed_requests=told.needed_requests,
+        remaining_seconds=told.remaining_seconds,
+        at=told.at or "",
         steps=steps,
     )
 
 
-def _read_counts(told: Mapping[str, Any] | None) -> Counts:
-    names = ("requests", "failed", "timed", "slow", "refused", "left")
-    return Counts(**{name: max(0, int((told or {}).get(name) or 0)) for name in names})
+def _read_counts(told: CountsStatus | None) -> Counts:
+    """More may have been refused or left than was begun since the counters were first read; that is shown as no request."""
+    read = read_samples(told)
+    return Counts(max(0, read.requests), read.failed, read.timed, read.slow, read.refused, read.left)

@@ -101,7 +101,7 @@ def read_record(stored: VerdictStatus) -> VerdictRecord:
         message=stored.message or "",
         outlook=stored.outlook or "",
         tally=Tally(
-            _read_samples(stored.canary), _read_samples(stored.stable), *_read_comparison(stored.comparison or "")
+            read_samples(stored.canary), read_samples(stored.stable), *_read_comparison(stored.comparison or "")
         ),
         evidence=Evidence(**evidence.model_dump(exclude_none=True)),
         limits=stored.limits,
@@ -121,7 +121,8 @@ def _ratios(tally: Tally) -> tuple[tuple[float, ...], ...]:
     return tally.slow_ratios, tally.failed_ratios, tally.refused_ratios, tally.left_ratios
 
 
-def _read_samples(stored: CountsStatus | None) -> Samples:
+def read_samples(stored: CountsStatus | None) -> Samples:
+    """Return stored counts; none where they contradict one another."""
     read = Samples() if stored is None else Samples(**stored.model_dump(exclude_none=True))
     return read if 0 <= read.slow <= read.timed and min(read.failed, read.refused, read.left) >= 0 else Samples()
 

@@ -1,4 +1,4 @@
-"""What passes through kopf's HTTP session: lists taken in here, whole watch lines only, a sign of life a chunk.
+"""A middleware of kopf's HTTP session: takes in lists, passes on whole watch lines only, and reports signs of life.
 
 kopf reads lists and watches by itself and tells handlers of single objects. Out of sight of handlers are: when a list was
 complete, what had vanished while a watch was broken (a new list simply lacks it), and bookmarks. A middleware of the
@@ -23,7 +23,7 @@ from slicewise.clients.nesting import is_deep, is_deep_value, parse_deep
 Middleware: TypeAlias = aiohttp.ClientMiddlewareType
 
 _ANSWER_SECONDS: Final = 0.02
-"""For how long events wait for the answer to an own write, which mostly comes a moment after its echo."""
+"""For how long events wait for the answer to one of our own writes, which usually arrives just after its event."""
 _VERSION: Final = re.compile(rb'"resourceVersion":"(\d+)"')
 """The first one in a line is that of the object: inside strings the quotes would be escaped."""
 _BOOKMARK: Final = b'{"type":"BOOKMARK"'
@@ -33,22 +33,22 @@ _GONE: Final = json.dumps(
 
 
 class StreamObserver(Protocol):
-    """Told of what kopf's handlers do not see. Paths are URL paths of collections."""
+    """Is told what kopf's handlers do not see. Paths are URL paths of collections."""
 
     def alive(self, path: str) -> None:
-        """A list or a watch was asked for, or a watch brought something: an event, a bookmark."""
+        """A list or a watch was requested, or a watch delivered an event or a bookmark."""
 
     def item(self, path: str, body: dict[str, Any]) -> None:
-        """An object of a list has come."""
+        """An object of a list has arrived."""
 
     def listed(self, path: str, resource_version: str, uids: set[str]) -> None:
-        """All objects of a list have come: these exist at `resource_version`, and no others."""
+        """A list is complete: exactly these objects exist at `resource_version`."""
 
     def forbidden(self, path: str) -> None:
         """The API server forbids a list."""
 
     def writes_in_flight(self) -> bool:
-        """Whether answers to our own writes are on their way."""
+        """Whether answers to our own writes are still outstanding."""
 
     def is_echo(self, resource_version: str) -> bool:
         """Whether that version is known from the answer to our own write, so that its event says nothing new."""

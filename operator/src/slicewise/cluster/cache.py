@@ -1,6 +1,6 @@
-"""The cache: everything the watches told, one compact record an object, grouped by pool.
+"""The cache: everything that the watches reported, one compact record per object, grouped by pool.
 
-Written by the event handlers and by the answers to our own writes (so a pass reads its writes); read by passes. Each change
+Written by the event handlers and by the answers to our own writes (so a reconcile reads its own writes); read by reconciles. Each change
 returns the pools that it concerns; an event that says nothing new concerns none.
 """
 
@@ -41,14 +41,14 @@ class Cache:
         self.holdings: Counter[tuple[str, str]] = Counter()
         """(Node, extended resource) → slices that worker pods of all pools hold there."""
         self.workers: set[str] = set()
-        """Uids of the worker pods of all pools. Any other pod is somebody else's, whatever its labels say."""
+        """Uids of the worker pods of all pools. Any other pod is foreign, whatever its labels say."""
         self.in_flight = 0
-        """Own writes whose answers are on their way."""
+        """Number of our own writes whose answers are outstanding."""
         self._deleted: dict[str, None] = {}
         self._written: dict[str, None] = {}
 
     def ingest_own(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """Take in the answer to an own write: it holds all that was asked for, and its event will say nothing new."""
+        """Take in the answer to one of our own writes: it holds everything we applied, and its event will add nothing."""
         self.ingest(resource, body, own=True)
         self._written[body["metadata"]["resourceVersion"]] = None
         if len(self._written) > _REMEMBERED_WRITES:
@@ -61,7 +61,7 @@ class Cache:
     def ingest(
         self, resource: Resource, body: Mapping[str, Any], *, deleted: bool = False, own: bool = False
     ) -> set[Key]:
-        """Take in an object from a watch, a list or an answer. Returns the pools to look at."""
+        """Take in an object from a watch, a list or an answer. Returns the pools to reconcile."""
         if deleted:
             self._remember_deletion(body["metadata"]["uid"])
         elif body["metadata"]["uid"] in self._deleted:
@@ -73,7 +73,7 @@ class Cache:
         if name is None:
             return set()
         if resource is PODS and not is_gateway(body, name) and not is_worker(body, name):
-            deleted = True  # somebody else's, or no more ours: for this cache it is not there
+            deleted = True  # not ours, or no longer ours: for this cache it does not exist
         entry = self.pools.get((namespace, name))
         if entry is None:
             if deleted:
@@ -92,7 +92,7 @@ class Cache:
         return {entry.key} if changed else set()
 
     def retain(self, resource: Resource, namespace: str | None, version: int, uids: Set[str]) -> set[Key]:
-        """Forget what a complete list at `version` no longer has. `namespace` None: the list was of all."""
+        """Drop what a complete list at `version` no longer contains. `namespace` None: the list covered all."""
         touched: set[Key] = set()
         if resource is NODES:
             for name, (uid, seen) in list(self._node_uids.items()):
@@ -129,7 +129,7 @@ class Cache:
         return changed
 
     def _remember_deletion(self, uid: str) -> None:
-        """An answer to an own write may come in after the event that the object is gone; it must not bring it back."""
+        """The answer to one of our own writes may arrive after the deletion event; it must not bring the object back."""
         self._deleted[uid] = None
         if len(self._deleted) > _REMEMBERED_DELETIONS:
             del self._deleted[next(iter(self._deleted))]
@@ -178,7 +178,7 @@ class Cache:
         return set() if before == after else self._concerned(before, after)
 
     def _concerned(self, before: ObservedNode | None, after: ObservedNode | None) -> set[Key]:
-        """Pools that a change of a node may matter to: they wait, or have a pod there, or take slices offered there."""
+        """Return the pools that a change of a node may concern: they wait, have a pod there, or use slices offered there."""
         offered = {resource for node in (before, after) if node is not None for resource in node.allocatable}
         name = (after or before or ObservedNode("", "")).name
         return {
@@ -275,5 +275,5 @@ def _ingest_child(entry: PoolEntry, resource: Resource, body: Mapping[str, Any],
 
 
 def _known_text(entry: PoolEntry, uid: str) -> str:
-    """Return the copy of a pool's uid that its records hold already: one string instead of one a child."""
+    """Return the copy of a pool's uid that its records already hold: one string instead of one per child."""
     return next((child.owner for child in entry.children if child.owner is not None and child.owner == uid), uid)

@@ -1,4 +1,4 @@
-"""Slices held by pods that are no workers of ours: listed node by node, shared by all pools, remembered for a while.
+"""Slices held by pods that are not our workers: listed node by node, shared by all pools, kept for a while.
 
 Whose a pod is says the cache (by owner), not a label.
 
@@ -29,7 +29,7 @@ must not become the main work of the API server."""
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A pod that holds slices and was no worker of ours when it was read."""
+    """A pod that holds slices and was not one of our workers when it was read."""
 
     uid: str
     slices: Mapping[str, int]
@@ -66,7 +66,7 @@ class ForeignPods:
         return found
 
     async def refresh(self, nodes: Iterable[str]) -> bool:
-        """Read the nodes that were not read a moment ago (10 s or more). False when the API server did not answer."""
+        """Read the nodes whose last reading is 10 s old or older. False when the API server did not answer."""
         wanted = set(nodes)
         async with self._lock:
             now = self._clock.monotonic()

@@ -20,7 +20,7 @@ from slicewise.envoy.outcomes import limit_seconds
 from slicewise.pool.rollout.verdict_record import Measured
 
 LOOK_SECONDS: Final = 0.8
-"""The least time between two looks; a pass a second asks for one."""
+"""Least seconds between two readings; a pool that is judged is reconciled once a second."""
 _ASKED_AT_ONCE: Final = 16
 """Gateway pods of one pool that are read at the same time, which bounds the memory that their answers take."""
 
@@ -42,7 +42,7 @@ async def measure(
     clock: Clock,
     lost: Callable[[GatewayRecord], bool],
 ) -> None:
-    """Read every ready pod of the gateway that is not lost with its node, if a canary is judged and nobody has looked a moment ago."""
+    """Read every ready gateway pod that is not lost with its node, if a canary is judged and the last reading is a second old."""
     meter, canary = entry.meter, pool.spec.rollout.canary
     if meter is None or canary is None or not meter.revisions.stable or not meter.revisions.canary:
         return

@@ -28,7 +28,7 @@ NOT_LOOKED = "the gateway's counters have not been read yet"
 
 
 _REMEMBERED: Final = 8192
-"""Looks at one pod that are kept: an hour, the longest limit, and more."""
+"""Readings of one pod that are kept: more than an hour, the longest limit."""
 _TELLING: Final = 50
 """Requests of both versions from which on their split says what share the canary gets."""
 _LOOKS: Final = 30

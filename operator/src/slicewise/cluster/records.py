@@ -1,4 +1,4 @@
-"""What the cache keeps of an object: little, so that a thousand pools with all their children fit in a few MiB. Pure."""
+"""What the cache keeps of an object: so little that a thousand pools with all their children fit in a few MiB. Pure."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def controller_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def is_worker(body: Mapping[str, Any], pool: str) -> bool:
-    """Whether a pod was made for a Deployment of that pool's workers: by its owner, because a label is quickly written."""
+    """Whether a pod belongs to a Deployment of that pool's workers: by its owner, because anyone can write a label."""
     marks = body["metadata"].get("labels") or {}
     name = deployment_name(pool, str(marks.get(labels.LABEL_ZONE, "")), str(marks.get(labels.LABEL_REVISION, "")))
     return _is_made_for(body, name)
@@ -234,7 +234,7 @@ def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | 
 
 
 def _budget(body: Mapping[str, Any]) -> ObservedBudget | None:
-    """What decisions see of a budget of workers; None for the gateway's, and for one that somebody has made another."""
+    """What decisions see of a budget of workers; None for the gateway's, and for one that was changed into another kind of budget."""
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     zone, least = (metadata.get("labels") or {}).get(labels.LABEL_ZONE), count(spec.get("minAvailable"))
     if zone is None or least is None:

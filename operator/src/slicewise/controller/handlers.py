@@ -1,7 +1,7 @@
-"""kopf, and nothing else: which resources are watched, and event handlers that take an event in and raise flags.
+"""kopf: which resources are watched, and event handlers that hand each event on.
 
-Only `on.event` handlers: with those kopf writes nothing at all (no annotation, no finalizer, no status). Its settings here
-make it list in pages, watch with our label only, retry for ever, and keep no memory of objects.
+Only `on.event` handlers: with those kopf writes nothing at all (no annotation, no finalizer, no status). The settings here
+make it list in pages, watch our label only, retry forever, and keep no memory of objects. Why kopf, and what is replaced: ADR 1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OpenSession = Callable[[], tuple[str, aiohttp.ClientSession]]
 
 
 class Endless:
-    """Back-off of kopf's requests, in seconds: it begins anew at each iteration and never ends."""
+    """Back-off of kopf's requests, in seconds. It starts over at each iteration and never ends."""
 
     def __iter__(self) -> Iterator[float]:
         """Yield 0.5, 1, 2, 4, 5, 5, 5, …"""
@@ -37,7 +37,7 @@ class Endless:
 
 
 class NoMemories(ResourceMemories):
-    """kopf's memory of objects, which event handlers have no use for: a fresh one each time, none kept."""
+    """Replaces kopf's memory of objects, which event handlers do not need: a fresh one each time, none kept."""
 
     async def recall(self, *args: Any, **kwargs: Any) -> ResourceMemory:
         """Return a memory that is not remembered."""
@@ -46,7 +46,7 @@ class NoMemories(ResourceMemories):
 
 
 class NoDiffBase(DiffBaseStorage):
-    """kopf's notion of what changed, which event handlers have no use for; the default copies each object whole."""
+    """Replaces kopf's record of what changed, which event handlers do not need; the default copies each object whole."""
 
     def build(self, **_: Any) -> BodyEssence:
         """Return an empty essence."""
@@ -83,7 +83,7 @@ def kopf_settings(page_size: int) -> kopf.OperatorSettings:
 
 
 def kopf_registry(take: Take, open_session: OpenSession) -> kopf.OperatorRegistry:
-    """Return the handlers: one a watched resource, and the login."""
+    """Return the handlers: one per watched resource, and the login."""
     registry = kopf.OperatorRegistry()
     for resource in WATCHED:
         _register(registry, resource, take)

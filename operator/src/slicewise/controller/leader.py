@@ -26,7 +26,7 @@ _STOP_MARGIN: Final = 2 / 3
 
 @dataclass(frozen=True, slots=True)
 class LeaseConfig:
-    """Whose lease, and its times in seconds."""
+    """Names of the lease and of this replica, and the times in seconds."""
 
     namespace: str
     name: str
@@ -38,7 +38,7 @@ class LeaseConfig:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The state of the lease last seen, and when (monotonic) it was first seen so."""
+    """The latest known state of the lease, and when (monotonic) that state was first seen."""
 
     state: tuple[str, str, str]
     since: float
@@ -60,7 +60,7 @@ def judge(
 
 
 def holder_of(lease: Mapping[str, Any] | None) -> str:
-    """Return who holds the lease; empty when nobody does."""
+    """Return the holder of the lease; empty when it is free."""
     return str(((lease or {}).get("spec") or {}).get("holderIdentity") or "")
 
 
@@ -68,7 +68,7 @@ class Leader:
     """This replica's part in the election."""
 
     def __init__(self, config: LeaseConfig, kube: KubeApi, clock: Clock, on_change: Callable[[bool], None]) -> None:
-        """`on_change(leading)` is called when this replica starts or stops to act."""
+        """`on_change(leading)` is called when this replica gains or loses the lead."""
         self._config = config
         self._kube = kube
         self._clock = clock
@@ -79,7 +79,7 @@ class Leader:
         """When the renewal that holds now was asked for; None: not leading."""
 
     def may_write(self) -> bool:
-        """Whether nobody else can hold the lease yet."""
+        """Whether no other replica can hold the lease yet."""
         return (
             self._renewed is not None and self._clock.monotonic() < self._renewed + self._config.duration * _STOP_MARGIN
         )
@@ -93,7 +93,7 @@ class Leader:
             await asyncio.sleep(self._pause())
 
     async def release(self) -> None:
-        """Give the lease back, so that another replica starts at its next look."""
+        """Release the lease, so that another replica takes over at its next check."""
         if self._renewed is None or self._lease is None:
             return
         self._stop("this replica ends")
@@ -122,7 +122,7 @@ class Leader:
 
     def _failed(self, error: ApiError) -> None:
         log.debug("lease", error=str(error))
-        self._lease = None  # somebody else wrote it, or it is not known whether this write arrived: look again
+        self._lease = None  # another replica wrote it, or this write may not have arrived: read it again
 
     def _stop(self, why: str) -> None:
         self._renewed = None

@@ -10,16 +10,16 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from e2e.api import Api
-from e2e.dealing import DealOut, NameAtOnce
-from e2e.dump import dump
-from e2e.given import Given
-from e2e.installation import Installation
-from e2e.lanes import Lanes
-from e2e.programs import CACHE, CLUSTER, KUBECONFIG
-from e2e.story import Story, clear, make_room
-from e2e.then import Then
-from e2e.when import When
+from e2e.support.api import Api
+from e2e.support.dump import dump
+from e2e.support.given import Given
+from e2e.support.installation import Installation
+from e2e.support.lanes import Lanes
+from e2e.support.programs import CACHE, CLUSTER, KUBECONFIG
+from e2e.support.story import Story, clear, make_room
+from e2e.support.then import Then
+from e2e.support.when import When
+from e2e.support.xdist_lanes import DealOut, NameAtOnce
 from xdist.remote import Producer
 from xdist.scheduler import Scheduling
 

@@ -37,7 +37,7 @@ EOF
 }
 
 start_load() {
-  kubectl create configmap words-load --from-file="$here/load_client.py" --dry-run=client -o yaml | kubectl apply -f -
+  kubectl create configmap words-load --from-file="$here/support/load_client.py" --dry-run=client -o yaml | kubectl apply -f -
   kubectl delete pod words-load --ignore-not-found --now
   kubectl apply -f - <<EOF
 apiVersion: v1

@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import log
 
 import numpy as np
-from benchmarks.gate.worlds import Floats, Ints, World
+from benchmarks.gate.scenarios import Floats, Ints, Scenario
 
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
 from slicewise.pool.rollout.tally import Samples, Tally
@@ -102,14 +102,14 @@ class Course:
     aborted: Floats
 
 
-def course(world: World, slow: Edges, failed: Edges, first: int) -> Course:
+def course(scenario: Scenario, slow: Edges, failed: Edges, first: int) -> Course:
     """Return the verdicts on a version over both shares together, the window being over after `first` requests."""
     horizon = len(slow.aborts) - 1
     law = np.zeros((int(slow.aborts[-1]) + 1, int(failed.aborts[-1]) + 1))
     law[0, 0] = 1.0
     passed, aborted = np.zeros(horizon + 1), np.zeros(horizon + 1)
     for requests in range(1, horizon + 1):
-        law = _one_more(_one_more(law, world.slow, 0), world.failed, 1)
+        law = _one_more(_one_more(law, scenario.slow, 0), scenario.failed, 1)
         a, b = int(slow.aborts[requests]), int(failed.aborts[requests])
         gone = law[a:, :].sum() + law[:a, b:].sum()
         law[a:, :], law[:, b:] = 0.0, 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log
 
 import numpy as np
-from benchmarks.gate.worlds import Floats, Ints
+from benchmarks.gate.scenarios import Floats, Ints
 
 from slicewise.pool.rollout.evidence import ODDS
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from benchmarks.gate.lasting import Ended, Manner, Plan, p95_for, play_requests
-from benchmarks.gate.played import seeded, share_interval
+from benchmarks.gate.simulated import seeded, share_interval
 from benchmarks.report import Figure
 
 from slicewise.pool.rollout.gate import Policy, Verdict

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from benchmarks.gate.play import Shares
-from benchmarks.gate.worlds import NEAR, NEAR_P95, Floats, slow_shares
+from benchmarks.gate.scenarios import NEAR, NEAR_P95, Floats, slow_shares
+from benchmarks.gate.simulate import Shares
 
 PARTS = 4
 """Parts of a second that have a share of their own."""

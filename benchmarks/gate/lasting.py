@@ -1,6 +1,6 @@
-"""Rollouts played request by request: what Envoy would count of each, read once a second by the operator's meter, judged by the gate.
+"""Rollouts simulated request by request: what Envoy would count of each, read once a second by the operator's meter, judged by the gate.
 
-`play.py` has requests that end at once; here they take their time, so what ends early and what ends late, or never, do not come in
+`simulate.py` has requests that end at once; here they take their time, so what ends early and what ends late, or never, do not come in
 the order in which they began.
 """
 
@@ -12,8 +12,9 @@ from statistics import NormalDist
 from typing import Final
 
 import numpy as np
-from benchmarks.gate.worlds import SIGMA, Floats
+from benchmarks.gate.scenarios import SIGMA, Floats
 
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.cluster.meter import Meter
 from slicewise.envoy.measurement import Counts, Reading
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
@@ -153,9 +154,11 @@ def _arrive(
     versions[_STABLE].come(starts[~ours])
 
 
-def _status(step: int, weight: float) -> dict[str, object]:
-    verdict = {"since": step, "reads": 0}
-    return {"rollout": {"phase": "Analysing", "target": "x", "step": step, "weight": 100 * weight, "verdict": verdict}}
+def _status(step: int, weight: float) -> PoolStatus:
+    verdict = {"since": f"2026-01-01T00:00:{step:02}Z", "reads": 0}
+    return PoolStatus.read(
+        {"rollout": {"phase": "Analysing", "target": "x", "step": step, "weight": 100 * weight, "verdict": verdict}}
+    )
 
 
 def share_slow(manner: Manner, limit: float) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.gate.counted import counted
 from benchmarks.gate.exact import exact
-from benchmarks.gate.played import cells, compared, disturbances
+from benchmarks.gate.simulated import cells, compared, disturbances
 from benchmarks.report import Figure, Report
 
 _HEAD = (
@@ -30,7 +30,7 @@ _HEAD = (
 
 
 def main() -> None:
-    """Compute and play everything."""
+    """Compute and simulate everything."""
     rollouts = int(os.environ.get("BENCH_ROLLOUTS", "3000"))
     report, started = Report("gate"), time.monotonic()
     rows: list[tuple[str, ...]] = [_HEAD]

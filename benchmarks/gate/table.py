@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.gate.worlds import INSIDE, OUTSIDE, RATES, TWICE
+from benchmarks.gate.scenarios import INSIDE, OUTSIDE, RATES, TWICE
 from benchmarks.report import RESULTS
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "gate.md"
 BEGIN, END = "<!-- figures of make bench-gate: begin -->", "<!-- figures of make bench-gate: end -->"
 _CELL: Final = re.compile(r"(?:false abort|promotion) at (?P<rate>\d+)/s, (?P<version>.+)")
 _SHARES: Final = re.compile(r"aborted ([\d.]+)%, promoted ([\d.]+)%")
-_VERSIONS: Final = [world.name for world in (*INSIDE, *TWICE, *OUTSIDE)]
+_VERSIONS: Final = [scenario.name for scenario in (*INSIDE, *TWICE, *OUTSIDE)]
 _SHOWN: Final = ("false abort", "false promotion", "promotion", "median to", "requests until", "canary requests")
 
 
@@ -33,11 +33,11 @@ def tables(figures: Iterable[Mapping[str, Any]]) -> str:
     missing = [f"{version} at {rate}/s" for version in _VERSIONS for rate in RATES if (version, str(rate)) not in cells]
     if missing or not others:
         raise ValueError(f"not the figures of a whole run: {missing[:3] or 'only cells'} missing")
-    played = [[version, *(cells[version, str(rate)] for rate in RATES)] for version in _VERSIONS]
+    simulated = [[version, *(cells[version, str(rate)] for rate in RATES)] for version in _VERSIONS]
     listed = [[_plain(figure["name"]), _value(figure), _goal(figure), _plain(figure["note"])] for figure in others]
     return "\n\n".join(
         [
-            _markdown(["version", *(f"{rate:,}/s" for rate in RATES)], played),
+            _markdown(["version", *(f"{rate:,}/s" for rate in RATES)], simulated),
             _markdown(["figure", "measured", "goal", "with"], listed),
         ]
     )

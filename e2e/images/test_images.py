@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from e2e.programs import ROOT, run
+from e2e.support.programs import ROOT, run
 
 VERSION = "0.1.0"
 FOLDERS = {"operator": "operator", "worker": "worker-image", "gateway": "gateway"}

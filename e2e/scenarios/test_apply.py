@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from e2e.given import Given
-from e2e.story import Story
-from e2e.then import Then
-from e2e.when import When
+from e2e.support.given import Given
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 
 def test_a_pool_that_is_applied_becomes_ready_and_answers_from_every_zone(

@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from e2e import pool as pools
-from e2e.given import Given
-from e2e.pool import MODELS, Pool
-from e2e.programs import ProgramError
-from e2e.story import Story
-from e2e.then import Then
-from e2e.waiting import eventually
-from e2e.when import When
+from e2e.support import pool as pools
+from e2e.support.given import Given
+from e2e.support.polling import eventually
+from e2e.support.pool import MODELS, Pool
+from e2e.support.programs import ProgramError
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 
 def test_an_edit_that_breaks_a_rule_is_refused_in_words_and_changes_nothing(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from e2e import pool as pools
-from e2e.api import Object
-from e2e.given import Given
-from e2e.pool import Pool
-from e2e.story import Story
-from e2e.then import Then
-from e2e.waiting import eventually
-from e2e.when import When
+from e2e.support import pool as pools
+from e2e.support.api import Object
+from e2e.support.given import Given
+from e2e.support.polling import eventually
+from e2e.support.pool import Pool
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 TEMPLATE = {"storageClassName": "standard", "accessModes": ["ReadWriteOnce"], "size": "100Mi"}
 """Of the cluster's own class, whose volumes stay on one node and cannot grow."""

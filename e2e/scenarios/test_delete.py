@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from e2e import pool as pools
-from e2e.api import Object
-from e2e.given import Given
-from e2e.pool import Pool, device_of
-from e2e.story import Story
-from e2e.then import Then
-from e2e.waiting import eventually
-from e2e.when import When
+from e2e.support import pool as pools
+from e2e.support.api import Object
+from e2e.support.given import Given
+from e2e.support.polling import eventually
+from e2e.support.pool import Pool, device_of
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 
 def test_nothing_is_left_of_a_pool_that_is_deleted(given: Given, when: When, then: Then) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from e2e.given import Given
-from e2e.programs import ROOT
-from e2e.story import Story
-from e2e.then import Then
-from e2e.when import When
+from e2e.support.given import Given
+from e2e.support.programs import ROOT
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 EXAMPLES = sorted((ROOT / "docs/examples").glob("*.yaml"))
 RUN = ("minimal.yaml", "cpu.yaml")

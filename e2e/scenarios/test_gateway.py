@@ -7,13 +7,13 @@ import os
 from functools import partial
 
 import pytest
-from e2e.client import Client
-from e2e.given import Given
-from e2e.pool import Pool, serves
-from e2e.story import Story
-from e2e.then import Then
-from e2e.waiting import eventually
-from e2e.when import When
+from e2e.support.client import Client
+from e2e.support.given import Given
+from e2e.support.polling import eventually
+from e2e.support.pool import Pool, serves
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 ROLL_OUTS = int(os.environ.get("SLICEWISE_GATEWAY_ROLL_OUTS", "2"))
 ONE, TWO = "first-key-of-acme", "second-key-of-acme"

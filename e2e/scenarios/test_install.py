@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from functools import partial
 
-from e2e import pool as pools
-from e2e.api import Api
-from e2e.installation import NAMESPACE, Installation
-from e2e.programs import ROOT, kubectl, run
-from e2e.story import Story
-from e2e.then import Then
-from e2e.waiting import eventually
-from e2e.when import When
+from e2e.support import pool as pools
+from e2e.support.api import Api
+from e2e.support.installation import NAMESPACE, Installation
+from e2e.support.polling import eventually
+from e2e.support.programs import ROOT, kubectl, run
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 CRD = "inferencepools.slicewise.dev"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 
-from e2e.given import Given
-from e2e.pool import Pool, device_of, zone_of
-from e2e.story import Story
-from e2e.then import Then
-from e2e.waiting import eventually
-from e2e.when import When
+from e2e.support.given import Given
+from e2e.support.polling import eventually
+from e2e.support.pool import Pool, device_of, zone_of
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 FLOORS = {"a": 1, "b": 1, "c": 1}
 DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")

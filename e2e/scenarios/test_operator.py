@@ -7,13 +7,13 @@ import random
 import threading
 
 import pytest
-from e2e import pool as pools
-from e2e.given import Given
-from e2e.pool import Pool, device_of, zone_of
-from e2e.story import Story
-from e2e.then import Then
-from e2e.waiting import eventually, for_a_while
-from e2e.when import When
+from e2e.support import pool as pools
+from e2e.support.given import Given
+from e2e.support.polling import eventually, for_a_while
+from e2e.support.pool import Pool, device_of, zone_of
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 FLOORS = {"a": 1, "b": 1, "c": 1}
 ABSENT_SECONDS = float(os.environ.get("SLICEWISE_ABSENT_SECONDS", "45"))

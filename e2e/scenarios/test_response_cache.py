@@ -8,15 +8,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import partial
 
-from e2e.api import Api
-from e2e.client import Answer, Client
-from e2e.given import Given
-from e2e.load import Load
-from e2e.pool import Pool, serves
-from e2e.story import Story
-from e2e.then import Then
-from e2e.trial_redis import SECRET
-from e2e.waiting import eventually
+from e2e.support.api import Api
+from e2e.support.client import Answer, Client
+from e2e.support.given import Given
+from e2e.support.load import Load
+from e2e.support.polling import eventually
+from e2e.support.pool import Pool, serves
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.trial_redis import SECRET
 
 CACHE = {"ttl": "10m", "redisSecretRef": {"name": SECRET}}
 ACME, OTHER = "first-key-of-acme", "first-key-of-other"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from e2e.installation import NAMESPACE, RELEASE, Installation
-from e2e.lanes import Lanes
-from e2e.programs import CLUSTER, run
+from e2e.support.installation import NAMESPACE, RELEASE, Installation
+from e2e.support.lanes import Lanes
+from e2e.support.programs import CLUSTER, run
 from rbac_audit import compare_files
 
 OTHERS_SECONDS = 1500

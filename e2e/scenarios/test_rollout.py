@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from e2e.given import Given
-from e2e.pool import model, revision_of
-from e2e.rollouts import all_are, ask, judged, reaches, rollout
-from e2e.then import Then
-from e2e.waiting import for_a_while
-from e2e.when import When
+from e2e.support.given import Given
+from e2e.support.polling import for_a_while
+from e2e.support.pool import model, revision_of
+from e2e.support.rollouts import all_are, ask, judged, reaches, rollout
+from e2e.support.then import Then
+from e2e.support.when import When
 
 FLOORS = {"a": 1, "b": 1, "c": 1}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from e2e.given import Given
-from e2e.story import Story
-from e2e.then import Then
-from e2e.waiting import eventually
-from e2e.when import When
+from e2e.support.given import Given
+from e2e.support.polling import eventually
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 
 def test_a_pool_larger_than_the_slices_says_how_many_are_missing_where_and_of_which_profile(

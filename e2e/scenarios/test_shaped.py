@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e import pool as pools
-from e2e.given import Given
-from e2e.pool import Pool
-from e2e.story import Story
-from e2e.then import Then
-from e2e.waiting import eventually
-from e2e.when import When
+from e2e.support import pool as pools
+from e2e.support.given import Given
+from e2e.support.polling import eventually
+from e2e.support.pool import Pool
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
 
 TAINT = "e2e.slicewise.dev/team=llm:NoSchedule"
 LABEL = "e2e.slicewise.dev/pool"

@@ -13,6 +13,7 @@ import pytest
 from rig.envoy import CANARY, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers
 
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.clients.gateways import HttpGateways
 from slicewise.cluster.meter import NOT_LOOKED, Meter
 from slicewise.envoy import GatewayModel
@@ -22,14 +23,16 @@ from slicewise.pool.rollout.tally import Tally
 LIMIT = 3.0
 """Seconds; so long that an answer at once is below it on a busy machine, too."""
 MODEL = GatewayModel("chat", (route(STABLE, 1), route(CANARY, 1)), p95_seconds=LIMIT)
-JUDGED: dict[str, Any] = {
-    "rollout": {
-        "phase": "Analysing",
-        "target": CANARY,
-        "step": 0,
-        "verdict": {"since": "2026-01-01T00:00:00Z", "reads": 0},
+JUDGED = PoolStatus.read(
+    {
+        "rollout": {
+            "phase": "Analysing",
+            "target": CANARY,
+            "step": 0,
+            "verdict": {"since": "2026-01-01T00:00:00Z", "reads": 0},
+        }
     }
-}
+)
 POLICY = Policy(min_samples=1)
 
 

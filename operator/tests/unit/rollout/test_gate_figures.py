@@ -9,8 +9,8 @@ import pytest
 from benchmarks.gate import picture
 from benchmarks.gate.chain import course, edges, ever_at_least, ever_at_most, median, settled
 from benchmarks.gate.compare import log_ratios
-from benchmarks.gate.play import Setting, play, steady
-from benchmarks.gate.worlds import FAILING, GOOD, INSIDE, SLOW, TWICE_FAILED, TWICE_SLOW, World
+from benchmarks.gate.scenarios import FAILING, GOOD, INSIDE, SLOW, TWICE_FAILED, TWICE_SLOW, World
+from benchmarks.gate.simulate import Setting, play, steady
 
 from slicewise.pool.rollout.evidence import log_ratios_worse
 from slicewise.pool.rollout.gate import Policy, Verdict, assess

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.gate.scenarios import INSIDE, OUTSIDE, RATES, TWICE
 from benchmarks.gate.table import BEGIN, END, filled, tables
-from benchmarks.gate.worlds import INSIDE, OUTSIDE, RATES, TWICE
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "gate.md"
 VERSIONS = [world.name for world in (*INSIDE, *TWICE, *OUTSIDE)]

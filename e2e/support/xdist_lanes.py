@@ -1,6 +1,6 @@
 """`pytest -n`: which tests run in which process, and what is printed while they run.
 
-Stories need a cluster of their own, so the first processes are lanes: each runs stories on its own cluster (`e2e/programs.py` gives it
+Stories need a cluster of their own, so the first processes are lanes: each runs stories on its own cluster (`programs.py` gives it
 one), and other tests once no story is left. All other processes run the other tests.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from e2e.programs import LANES
+from e2e.support.programs import LANES
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parent.parent
 _ON_A_CLUSTER = tuple(f"{_HERE.name}/{folder}/" for folder in ("scenarios", "deviceplugin"))
 _ENOUGH = 2
 """Tests that a process has before it gets more: xdist's processes begin a test when they know the next one."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from e2e.load import IMAGE
-from e2e.pool import Pool
-from e2e.story import Story
+from e2e.support.load import IMAGE
+from e2e.support.pool import Pool
+from e2e.support.story import Story
 
 _ASK = """
 import asyncio, json, sys, aiohttp

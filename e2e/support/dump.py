@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from e2e.api import Api
-from e2e.installation import NAMESPACE, Installation
-from e2e.pool import Pool
-from e2e.programs import HERE, kubectl
+from e2e.support.api import Api
+from e2e.support.installation import NAMESPACE, Installation
+from e2e.support.pool import Pool
+from e2e.support.programs import HERE, kubectl
 
 ARTIFACTS = HERE / "artifacts"
 KINDS = (

@@ -6,14 +6,14 @@ import contextlib
 import json
 from collections.abc import Callable
 
-from e2e.api import Api, Object
-from e2e.floors import FloorWatch
-from e2e.installation import Installation
-from e2e.load import Load
-from e2e.nodes import Nodes
-from e2e.pool import SLICE, Pool
-from e2e.programs import kubectl
-from e2e.waiting import eventually
+from e2e.support.api import Api, Object
+from e2e.support.floors import FloorWatch
+from e2e.support.installation import Installation
+from e2e.support.load import Load
+from e2e.support.nodes import Nodes
+from e2e.support.polling import eventually
+from e2e.support.pool import SLICE, Pool
+from e2e.support.programs import kubectl
 
 LABEL = "slicewise-story"
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 
 import pytest
-from e2e.api import Object
-from e2e.floors import FloorWatch
-from e2e.load import Load
-from e2e.pool import Pool, device_of, revision_of, serves, zone_of
-from e2e.story import Story
-from e2e.waiting import eventually, for_a_while
+from e2e.support.api import Object
+from e2e.support.floors import FloorWatch
+from e2e.support.load import Load
+from e2e.support.polling import eventually, for_a_while
+from e2e.support.pool import Pool, device_of, revision_of, serves, zone_of
+from e2e.support.story import Story
 
 KINDS = (
     "deployments",

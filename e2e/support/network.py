@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from e2e.api import Object
-from e2e.programs import run
+from e2e.support.api import Object
+from e2e.support.programs import run
 
 
 class Cut:

@@ -6,11 +6,11 @@ import json
 import subprocess
 from typing import Any
 
-from e2e.api import Object
-from e2e.network import Cut
-from e2e.pool import Pool
-from e2e.programs import ENVIRONMENT, ProgramError
-from e2e.story import Story
+from e2e.support.api import Object
+from e2e.support.network import Cut
+from e2e.support.pool import Pool
+from e2e.support.programs import ENVIRONMENT, ProgramError
+from e2e.support.story import Story
 
 
 class When:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from e2e.api import Api, Object
-from e2e.pool import Pool
-from e2e.watching import Watch
+from e2e.support.api import Api, Object
+from e2e.support.pool import Pool
+from e2e.support.watchers import Watch
 
 
 class Phases(Watch):

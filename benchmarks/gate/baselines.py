@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from benchmarks.gate.worlds import MAX_ERRORS, Flags, Ints, World
+from benchmarks.gate.scenarios import MAX_ERRORS, Flags, Ints, Scenario
 
 from slicewise.pool.rollout.gate import SLOW_ALLOWED
 
@@ -23,11 +23,11 @@ class Aborts:
     five_of_twelve: float
 
 
-def aborts(world: World, rate: float, weight: float, canaries: int, draw: np.random.Generator) -> Aborts:
+def aborts(scenario: Scenario, rate: float, weight: float, canaries: int, draw: np.random.Generator) -> Aborts:
     """Return what the plain rule does with a version. An interval without a request breaks no limit."""
     looks = WINDOW // EVERY
     requests = draw.poisson(rate * weight * EVERY, (canaries, looks))
-    slow, failed = draw.binomial(requests, world.slow), draw.binomial(requests, world.failed)
+    slow, failed = draw.binomial(requests, scenario.slow), draw.binomial(requests, scenario.failed)
     each = _over(slow, failed, requests)
     so_far = _over(slow.cumsum(1), failed.cumsum(1), requests.cumsum(1))
     return Aborts(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from e2e import pool as pools
-from e2e.api import Object
-from e2e.client import Client
-from e2e.floors import FloorWatch
-from e2e.load import Load
-from e2e.nodes import RACK
-from e2e.phases import Phases
-from e2e.pool import Pool
-from e2e.story import Story
-from e2e.then import Then
-from e2e.trial_redis import TrialRedis
+from e2e.support import pool as pools
+from e2e.support.api import Object
+from e2e.support.client import Client
+from e2e.support.floors import FloorWatch
+from e2e.support.load import Load
+from e2e.support.nodes import RACK
+from e2e.support.phases import Phases
+from e2e.support.pool import Pool
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.trial_redis import TrialRedis
 
 
 class Given:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from e2e.api import Api, Object
-from e2e.pool import SLICE
-from e2e.programs import CLUSTER, HERE, kubectl, run
-from e2e.waiting import eventually
+from e2e.support.api import Api, Object
+from e2e.support.polling import eventually
+from e2e.support.pool import SLICE
+from e2e.support.programs import CLUSTER, HERE, kubectl, run
 
 ZONE = "topology.kubernetes.io/zone"
 RACK = "e2e.slicewise.dev/rack"

@@ -1,4 +1,4 @@
-"""Rollouts played second by second: Poisson traffic, a read a second, a share that grows, a stable version beside the canary.
+"""Rollouts simulated second by second: Poisson traffic, a read a second, a share that grows, a stable version beside the canary.
 
 The verdicts are those of `assess`, by the edges that it gave (chain.py) and the twin of its comparison (compare.py); a test plays the
 same counts through `Tally` and `assess` themselves.
@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from benchmarks.gate.chain import HORIZON, POLICY, edges
 from benchmarks.gate.compare import log_mean, log_ratios, log_ratios_likelier
-from benchmarks.gate.worlds import Flags, Floats, Ints, World
+from benchmarks.gate.scenarios import Flags, Floats, Ints, Scenario
 
 from slicewise.pool.rollout.evidence import ODDS
 from slicewise.pool.rollout.gate import ERRORS, LATENCY, Policy, to_abort
@@ -39,7 +39,7 @@ class Setting:
 
 
 @dataclass(slots=True)
-class Played:
+class Simulated:
     """What became of the rollouts: 1 passed, -1 aborted, 0 undecided; after how many seconds and canary requests."""
 
     verdict: Ints
@@ -56,7 +56,7 @@ class Played:
         return float(np.sort(values)[(len(values) - 1) // 2])
 
 
-def steady(canary: World, stable: World) -> Shares:
+def steady(canary: Scenario, stable: Scenario) -> Shares:
     """Return shares that never change."""
 
     always = tuple(np.full((1, 1), share) for share in (canary.slow, canary.failed, stable.slow, stable.failed))
@@ -67,18 +67,18 @@ def steady(canary: World, stable: World) -> Shares:
     return shares
 
 
-def play(
+def simulate(
     shares: Shares,
     setting: Setting,
     policy: Policy,
     rollouts: int,
     draw: np.random.Generator,
     tell: Callable[[tuple[Ints, Ints]], None] = lambda _second: None,
-) -> Played:
+) -> Simulated:
     """Play `rollouts` rollouts to their end; `tell` gets, each second, which are alive and their counts."""
     assert (policy.alpha, policy.tolerance, policy.max_errors) == (POLICY.alpha, POLICY.tolerance, POLICY.max_errors)
     slow, failed = edges("slow", setting.horizon), edges("failed", setting.horizon)
-    played = Played(*(np.zeros(rollouts, np.int64) for _ in range(3)))
+    simulated = Simulated(*(np.zeros(rollouts, np.int64) for _ in range(3)))
     alive, sums, weight = np.arange(rollouts), np.zeros((4, rollouts), np.int64), setting.weight
     comparison = _Comparison(rollouts, setting.deadline, policy) if policy.compare_with_stable else None
     for second in range(1, setting.deadline + 1):
@@ -97,15 +97,15 @@ def play(
         passes &= (requests >= policy.min_samples) & (second >= setting.window)
         over, known = fails | passes | (requests > setting.horizon), requests <= setting.horizon
         decided = alive[over]
-        played.verdict[decided] = np.where(~known, 0, np.where(fails, -1, 1))[over]
-        played.seconds[decided], played.requests[decided] = second, requests[over]
+        simulated.verdict[decided] = np.where(~known, 0, np.where(fails, -1, 1))[over]
+        simulated.seconds[decided], simulated.requests[decided] = second, requests[over]
         alive = alive[~over]
         if alive.size == 0:
             break
         if setting.grow and second % setting.window == 0:
             weight = min(setting.highest_weight, 2 * weight)
-    played.seconds[alive], played.requests[alive] = setting.deadline, sums[0, alive]
-    return played
+    simulated.seconds[alive], simulated.requests[alive] = setting.deadline, sums[0, alive]
+    return simulated
 
 
 def _second(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from e2e.api import Object
-from e2e.given import Given
-from e2e.phases import Phases
-from e2e.pool import Pool, model, revision_of
-from e2e.waiting import eventually
-from e2e.when import When
+from e2e.support.api import Object
+from e2e.support.given import Given
+from e2e.support.phases import Phases
+from e2e.support.polling import eventually
+from e2e.support.pool import Pool, model, revision_of
+from e2e.support.when import When
 
 EASY = {"p95": "20s", "maxErrors": "10%", "minSamples": 20, "steps": [{"weight": 25, "window": "10s"}]}
 """Limits that a good version passes after some thirty requests, on the slowest of machines."""

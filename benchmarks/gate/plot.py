@@ -1,4 +1,4 @@
-"""Draws `docs/images/gate-evidence.svg`: how evidence grows in five seeded rollouts. `python -m benchmarks.gate.picture` writes it."""
+"""Draws `docs/images/gate-evidence.svg`: how evidence grows in five seeded rollouts. `python -m benchmarks.gate.plot` writes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import log10
 from pathlib import Path
 
 from benchmarks.gate.chain import settled
-from benchmarks.gate.worlds import FAILING, GOOD, NEAR, SLOW, World, slow_share
+from benchmarks.gate.scenarios import FAILING, GOOD, NEAR, SLOW, Scenario, slow_share
 
 from slicewise.pool.rollout.gate import ERRORS, Assessment, Policy, Verdict, assess, to_abort, to_pass
 from slicewise.pool.rollout.tally import Tally
@@ -26,11 +26,11 @@ _FLOOR_TICKS = (-4, -2, 0, 2, 4)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One rollout of the picture."""
+    """One rollout of the plot."""
 
     label: str
-    version: World
-    stable: World
+    version: Scenario
+    stable: Scenario
     colour: str
     seed: int
     shared: tuple[int, int] = (0, 0)
@@ -148,7 +148,7 @@ def _line(line: Line) -> list[str]:
 
 
 def draw() -> str:
-    """Return the picture as SVG, the same to the byte each time."""
+    """Return the plot as SVG, the same to the byte each time."""
     one, two = to_abort(POLICY, ERRORS), to_pass(POLICY)
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 700" font-family="sans-serif" font-size="12" fill="#222">',

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import urllib3
-from e2e.api import Api, Object, events_of
+from e2e.support.api import Api, Object, events_of
 
 
 class Watch(ABC):

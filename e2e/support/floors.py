@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from e2e.api import Api, Object
-from e2e.pool import Pool, is_worker, serves, zone_of
-from e2e.watching import Watch
+from e2e.support.api import Api, Object
+from e2e.support.pool import Pool, is_worker, serves, zone_of
+from e2e.support.watchers import Watch
 
 
 class FloorWatch(Watch):

@@ -23,7 +23,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Scenario:
     """One version: the shares of its requests that are slower than the limit, and that fail."""
 
     name: str
@@ -42,14 +42,14 @@ def slow_shares(p95: float, factors: Floats) -> Floats:
     return np.interp(np.log(factors), logs, [slow_share(p95, float(np.exp(value))) for value in logs])
 
 
-GOOD = World("good: p95 500, errors 0.2 %", slow_share(500), 0.002)
+GOOD = Scenario("good: p95 500, errors 0.2 %", slow_share(500), 0.002)
 NEAR_P95 = 570
-NEAR = World(f"near: p95 {NEAR_P95}, errors 0.5 %", slow_share(NEAR_P95), 0.005)
-LIMIT = World("on the limit: p95 600, errors 1 %", 0.05, MAX_ERRORS)
+NEAR = Scenario(f"near: p95 {NEAR_P95}, errors 0.5 %", slow_share(NEAR_P95), 0.005)
+LIMIT = Scenario("on the limit: p95 600, errors 1 %", 0.05, MAX_ERRORS)
 INSIDE = (GOOD, NEAR, LIMIT)
-TWICE_SLOW = World("twice the slow share", 0.10, 0.002)
-TWICE_FAILED = World("twice the errors", slow_share(500), 2 * MAX_ERRORS)
+TWICE_SLOW = Scenario("twice the slow share", 0.10, 0.002)
+TWICE_FAILED = Scenario("twice the errors", slow_share(500), 2 * MAX_ERRORS)
 TWICE = (TWICE_SLOW, TWICE_FAILED)
-SLOW = tuple(World(f"p95 {p95}", slow_share(p95), 0.002) for p95 in (700, 800, 900, 1500))
-FAILING = tuple(World(f"errors {round(100 * share)} %", slow_share(500), share) for share in (0.03, 0.05, 0.20))
+SLOW = tuple(Scenario(f"p95 {p95}", slow_share(p95), 0.002) for p95 in (700, 800, 900, 1500))
+FAILING = tuple(Scenario(f"errors {round(100 * share)} %", slow_share(500), share) for share in (0.03, 0.05, 0.20))
 OUTSIDE = SLOW + FAILING

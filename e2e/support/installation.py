@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from e2e.api import Api, Object
-from e2e.programs import HERE, ROOT, kubectl, run
-from e2e.waiting import eventually
+from e2e.support.api import Api, Object
+from e2e.support.polling import eventually
+from e2e.support.programs import HERE, ROOT, kubectl, run
 
 NAMESPACE = "slicewise-system"
 RELEASE = "slicewise"

@@ -1,4 +1,4 @@
-"""Figures from rollouts that are played: whole rollouts at each traffic, the comparison with stable, disturbances."""
+"""Figures from rollouts that are simulated: whole rollouts at each traffic, the comparison with stable, disturbances."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Iterable
 
 import numpy as np
+from benchmarks.gate.baselines import WINDOW, Aborts, aborts
 from benchmarks.gate.disturbed import KINDS, disturbed
 from benchmarks.gate.exact import LIMITS, RISK, most_aborted, most_promoted
-from benchmarks.gate.play import Played, Setting, play, steady
-from benchmarks.gate.rivals import WINDOW, Aborts, aborts
-from benchmarks.gate.worlds import FAILING, GOOD, INSIDE, NEAR, OUTSIDE, RATES, SLOW, TWICE, World
+from benchmarks.gate.scenarios import FAILING, GOOD, INSIDE, NEAR, OUTSIDE, RATES, SLOW, TWICE, Scenario
+from benchmarks.gate.simulate import Setting, Simulated, simulate, steady
 from benchmarks.report import Figure, percentile_interval
 
 from slicewise.pool.rollout.evidence import wald_bound
@@ -40,25 +40,27 @@ def cells(rollouts: int) -> Iterable[tuple[Figure, tuple[str, ...]]]:
 
     The interval of a chance that is bounded exactly ends at that bound, as long as the two agree.
     """
-    most = {world: most_aborted(world) for world in INSIDE} | {world: most_promoted(world) for world in TWICE}
+    most = {scenario: most_aborted(scenario) for scenario in INSIDE} | {
+        scenario: most_promoted(scenario) for scenario in TWICE
+    }
     for rate in RATES:
-        for world in (*INSIDE, *TWICE, *OUTSIDE):
-            draw = seeded(rate, world.name)
-            plain = aborts(world, rate, 0.05, _RIVALS, draw)
-            ours = play(steady(world, GOOD), Setting(rate), Policy(), rollouts, draw)
-            yield _cell(rate, world, ours, plain, most.get(world, 1.0)), _row(rate, world, ours, plain)
+        for scenario in (*INSIDE, *TWICE, *OUTSIDE):
+            draw = seeded(rate, scenario.name)
+            plain = aborts(scenario, rate, 0.05, _RIVALS, draw)
+            ours = simulate(steady(scenario, GOOD), Setting(rate), Policy(), rollouts, draw)
+            yield _cell(rate, scenario, ours, plain, most.get(scenario, 1.0)), _row(rate, scenario, ours, plain)
 
 
-def _cell(rate: int, world: World, ours: Played, plain: Aborts, most: float) -> Figure:
-    inside = world in INSIDE
+def _cell(rate: int, scenario: Scenario, ours: Simulated, plain: Aborts, most: float) -> Figure:
+    inside = scenario in INSIDE
     value = ours.share(-1 if inside else 1)
     low, high = share_interval(value, len(ours.verdict))
     note = f"aborted {ours.share(-1):.2%}, promoted {ours.share(1):.2%}, undecided {ours.share(0):.2%}"
     return Figure(
-        f"{'false abort' if inside else 'promotion'} at {rate}/s, {world.name}",
+        f"{'false abort' if inside else 'promotion'} at {rate}/s, {scenario.name}",
         value,
         "",
-        0.01 if inside or world in TWICE else None,
+        0.01 if inside or scenario in TWICE else None,
         peer="plain rule after 60 s",
         peer_value=plain.naive if inside else 1 - plain.naive,
         ci=(low, min(high, most) if low <= most else high),
@@ -66,44 +68,44 @@ def _cell(rate: int, world: World, ours: Played, plain: Aborts, most: float) -> 
     )
 
 
-def _row(rate: int, world: World, ours: Played, plain: Aborts) -> tuple[str, ...]:
+def _row(rate: int, scenario: Scenario, ours: Simulated, plain: Aborts) -> tuple[str, ...]:
     way = -1 if ours.share(-1) > ours.share(1) else 1
     seconds, requests = ours.median(ours.seconds, way), ours.median(ours.requests, way)
     shares = [f"{100 * value:.2f}" for value in (ours.share(-1), ours.share(1), ours.share(0))]
     when = [f"{value:,.0f}" if math.isfinite(value) else "-" for value in (seconds, requests)]
     others = [f"{100 * value:.1f}" for value in (plain.naive, plain.peeking, plain.five_of_twelve)]
-    return (str(rate), world.name, *shares, *when, *others)
+    return (str(rate), scenario.name, *shares, *when, *others)
 
 
 def compared(rollouts: int) -> Iterable[Figure]:
     """Yield medians to abort with the comparison, the share staying at 5 %, one canary request a second on average."""
     for stable, goal in ((GOOD, 1.25), (NEAR, None)):
-        for world in (*SLOW, *FAILING):
-            share = "slow" if world in SLOW else "failed"
-            bound = wald_bound(getattr(world, share), LIMITS[share], RISK[share])
+        for scenario in (*SLOW, *FAILING):
+            share = "slow" if scenario in SLOW else "failed"
+            bound = wald_bound(getattr(scenario, share), LIMITS[share], RISK[share])
             setting = Setting(20, grow=False, window=10**6, deadline=int(4 * bound) + 60)
-            played = play(
-                steady(world, stable), setting, Policy(), rollouts, seeded("compared", stable.name, world.name)
+            simulated = simulate(
+                steady(scenario, stable), setting, Policy(), rollouts, seeded("compared", stable.name, scenario.name)
             )
-            took = np.where(played.verdict == -1, played.requests, 10**6).tolist()
+            took = np.where(simulated.verdict == -1, simulated.requests, 10**6).tolist()
             low, high = percentile_interval(took, 50)
             yield Figure(
-                f"median to abort / Wald's bound with the comparison, {world.name}, stable {stable.name.split(':')[0]}",
-                played.median(played.requests, -1) / bound,
+                f"median to abort / Wald's bound with the comparison, {scenario.name}, stable {stable.name.split(':')[0]}",
+                simulated.median(simulated.requests, -1) / bound,
                 "x",
                 goal if bound >= 30 else None,
                 ci=(low / bound, high / bound),
                 note=f"{rollouts} rollouts; bound {bound:.1f}",
             )
-    for world in (SLOW[-1], FAILING[-1]):
-        played = play(steady(world, GOOD), Setting(200), Policy(), rollouts, seeded("harm", world.name))
-        requests = played.median(played.requests, -1)
+    for scenario in (SLOW[-1], FAILING[-1]):
+        simulated = simulate(steady(scenario, GOOD), Setting(200), Policy(), rollouts, seeded("harm", scenario.name))
+        requests = simulated.median(simulated.requests, -1)
         yield Figure(
-            f"canary requests before the abort / those of the plain rule, 200/s, {world.name}",
+            f"canary requests before the abort / those of the plain rule, 200/s, {scenario.name}",
             requests / (200 * 0.05 * WINDOW),
             "x",
             0.05,
-            note=f"{requests:.0f} requests, {played.median(played.seconds, -1):.0f} s; read once a second",
+            note=f"{requests:.0f} requests, {simulated.median(simulated.seconds, -1):.0f} s; read once a second",
         )
 
 
@@ -122,7 +124,7 @@ def _disturbance(kind: str, rate: int, rollouts: int, *, shared: bool) -> Figure
     for policy in (Policy(), Policy(compare_with_stable=False)):
         draw = seeded(kind, rate, shared)
         shares = disturbed(kind, _DISTURBED_SECONDS, rollouts, draw, shared=shared)
-        found.append(play(shares, setting, policy, rollouts, draw).share(-1))
+        found.append(simulate(shares, setting, policy, rollouts, draw).share(-1))
     return Figure(
         f"false abort at {rate}/s, {kind}, {'stable the same' if shared else 'each version for itself'}",
         found[0],

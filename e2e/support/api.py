@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import urllib3
-from e2e.programs import KUBECONFIG
+from e2e.support.programs import KUBECONFIG
 from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from e2e.installation import RELEASE
-from e2e.programs import ROOT, run
-from e2e.story import Story
+from e2e.support.installation import RELEASE
+from e2e.support.programs import ROOT, run
+from e2e.support.story import Story
 
 NAME = f"{RELEASE}-redis"
 SECRET = "redis"

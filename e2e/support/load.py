@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from e2e.api import Api
-from e2e.pool import Pool
-from e2e.programs import HERE, kubectl
-from e2e.waiting import eventually
+from e2e.support.api import Api
+from e2e.support.polling import eventually
+from e2e.support.pool import Pool
+from e2e.support.programs import HERE, kubectl
 
 IMAGE = "slicewise-worker:0.1.0"
 
@@ -39,7 +39,7 @@ class Load:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": self._name},
-            "data": {"load_client.py": (HERE / "load_client.py").read_text()},
+            "data": {"load_client.py": (HERE / "support/load_client.py").read_text()},
         }
 
     def _pod(self, arguments: list[str], node: str | None) -> Mapping[str, Any]:

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 import yaml
-from e2e.api import Api, Object
-from e2e.programs import ROOT, run
+from e2e.support.api import Api, Object
+from e2e.support.programs import ROOT, run
 
 SLICE = "nvidia.com/mig-1g.10gb"
 MODELS = "http://models.slicewise-e2e.svc"

@@ -6,7 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent
+"""The folder `e2e`."""
 ROOT = HERE.parent
 CACHE = Path(
     os.environ.get("SLICEWISE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slicewise"

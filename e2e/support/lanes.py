@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from e2e.programs import CLUSTER
-from e2e.waiting import eventually
+from e2e.support.polling import eventually
+from e2e.support.programs import CLUSTER
 
 
 class Lanes:

@@ -63,7 +63,10 @@ class Publication:
         self._hurry = False
 
     def transition(self, stored: Mapping[str, Any], events: Sequence[Event]) -> None:
-        """See `Publisher.transition`."""
+        """See `Publisher.transition`. The log has a line for each, also where Events have expired or cannot be posted."""
+        name = f"{stored['metadata']['namespace']}/{stored['metadata']['name']}"
+        for event in events:
+            log.info(event.reason, pool=name, type=event.type, message=event.message)
         self._waiting.extend((_reference(stored), event) for event in events)
         if self._waiting and (self._posting is None or self._posting.done()):
             self._posting = asyncio.create_task(self._post(), name="events")

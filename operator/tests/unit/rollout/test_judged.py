@@ -94,6 +94,16 @@ def test_at_the_deadline_an_undecided_canary_is_held_promoted_or_given_up(then: 
         until(run, "Promoting")
 
 
+def test_a_canary_that_was_undecided_is_no_longer_held_when_nothing_judges_it() -> None:
+    run = judged(rate=0.2, canary={"deadline": "5m"})
+    until(run, "Analysing")
+    runs(run, 310)
+    assert run.status["rollout"]["held"]
+    run.pool = changed(run.pool, rollout={})
+    until(run, "Promoting", 5)
+    assert "held" not in run.status["rollout"]
+
+
 def test_what_the_traffic_can_never_decide_is_said_at_the_start() -> None:
     run = judged(rate=0.2)
     until(run, "Analysing")

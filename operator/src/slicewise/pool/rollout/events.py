@@ -17,7 +17,7 @@ def _phase(before: RolloutState, after: RolloutState) -> Event | None:
     if before.phase is after.phase and before.stable == after.stable and before.started_at == after.started_at:
         return None
     if after.phase is Phase.IDLE and before.phase is Phase.PROMOTING:
-        return Event("Normal", "Promoted", after.message)
+        return Event("Normal", "Promoted", f"{after.stable}: {after.message}")
     text = f"{after.target or after.stable}: {after.message}"
     bad = after.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}
     return Event("Warning" if bad else "Normal", f"Rollout{after.phase}", text)

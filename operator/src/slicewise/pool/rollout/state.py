@@ -83,8 +83,9 @@ class RolloutState:
 
 
 def to(state: RolloutState, phase: Phase, now: float, message: str) -> RolloutState:
-    """Return `state` in another phase."""
-    return replace(state, phase=phase, phase_since=now, message=message)
+    """Return `state` in another phase. Only a canary that is still to be judged can be held as undecided."""
+    held = state.held and phase in {Phase.PLACING, Phase.WARMING, Phase.ANALYSING}
+    return replace(state, phase=phase, phase_since=now, message=message, held=held)
 
 
 def read_state(status: PoolStatus) -> RolloutState:

@@ -1,0 +1,49 @@
+"""What the operator tells of a pool: a line of the log for each transition, whatever becomes of its Event."""
+
+from __future__ import annotations
+
+from structlog.testing import capture_logs
+
+from slicewise.clients.kube import ApiError
+from slicewise.controller.publish import Publication
+from slicewise.pool.outcome import Event
+from slicewise.pool.rollout.events import rollout_events
+from slicewise.pool.rollout.state import Phase, RolloutState
+from slicewise.telemetry.events import EventRecorder
+from slicewise.telemetry.metrics import Metrics
+
+POOL = {
+    "apiVersion": "slicewise.dev/v1alpha1",
+    "kind": "InferencePool",
+    "metadata": {"name": "chat", "namespace": "team-a", "uid": "u", "resourceVersion": "7"},
+}
+
+
+class NoEvents:
+    async def create(self, body: object) -> bool:
+        raise ApiError(403, "Forbidden", "events are forbidden")
+
+    async def repeat(self, namespace: str, name: str, patch: object) -> bool:
+        raise ApiError(403, "Forbidden", "events are forbidden")
+
+
+async def test_each_transition_is_a_line_of_the_log_that_names_its_pool() -> None:
+    publication = Publication(EventRecorder(NoEvents(), lambda: 0.0, "here"), Metrics())
+    with capture_logs() as lines:
+        publication.transition(POOL, [Event("Warning", "RolloutRollingBack", "91bd0200: too many failures")])
+        await publication.flush(5)
+    assert lines[0] == {
+        "event": "RolloutRollingBack",
+        "log_level": "info",
+        "pool": "team-a/chat",
+        "type": "Warning",
+        "message": "91bd0200: too many failures",
+    }
+    assert lines[1]["event"] == "event not posted"
+
+
+def test_the_end_of_a_promotion_names_the_revision() -> None:
+    before = RolloutState(phase=Phase.PROMOTING, stable="6f9c4d00", target="91bd0200")
+    after = RolloutState(phase=Phase.IDLE, stable="91bd0200", message="all workers are of the new revision")
+    (event,) = rollout_events(before, after)
+    assert (event.reason, event.message) == ("Promoted", "91bd0200: all workers are of the new revision")

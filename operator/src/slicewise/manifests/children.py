@@ -13,11 +13,11 @@ from typing import Any
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.access import build_network_policy, build_service_account
 from slicewise.manifests.deployment import build_deployment
+from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.disruption_budget import Hold, build_disruption_budget, build_gateway_budget
 from slicewise.manifests.gateway_access import build_gateway_account, build_gateway_binding, build_gateway_policy
 from slicewise.manifests.gateway_config import build_gateway_config
 from slicewise.manifests.gateway_deployment import build_gateway_deployment
-from slicewise.manifests.gateway_wish import GatewayWish
 from slicewise.manifests.revision import build_revision
 from slicewise.manifests.service import build_endpoint_service, build_revision_service, build_worker_service
 from slicewise.manifests.weight_cache import build_claim, build_live_list
@@ -55,19 +55,19 @@ class ChildrenInput:
     floors: Mapping[str, int]
     """Zone → the floor of its budget."""
     operator_namespace: str
-    gateway: GatewayWish
+    gateway: DesiredGateway
     holds: Mapping[str, Hold] = field(default_factory=dict)
     """Zone → how its budget is raised while workers are scaled down."""
 
 
-def build_children(wish: ChildrenInput) -> tuple[dict[str, Any], ...]:
-    """Return every object that must exist. The same wish gives the same objects, byte for byte."""
-    pool = wish.pool
-    gateway = wish.gateway
-    live_data = [item.data for item in wish.revisions if item.hash in wish.live]
+def build_children(desired: ChildrenInput) -> tuple[dict[str, Any], ...]:
+    """Return every object that must exist. The same input gives the same objects, byte for byte."""
+    pool = desired.pool
+    gateway = desired.gateway
+    live_data = [item.data for item in desired.revisions if item.hash in desired.live]
     children: list[dict[str, Any] | None] = [
         build_service_account(pool),
-        build_network_policy(pool, wish.operator_namespace, gateway.installation.metrics_from),
+        build_network_policy(pool, desired.operator_namespace, gateway.installation.metrics_from),
         build_endpoint_service(pool, gateway.model.ports.http),
         build_worker_service(pool),
         *(build_revision_service(pool, route.revision) for route in gateway.model.routes),
@@ -75,16 +75,16 @@ def build_children(wish: ChildrenInput) -> tuple[dict[str, Any], ...]:
         build_live_list(pool, live_data),
         build_gateway_config(pool, gateway.config),
     ]
-    children += [build_revision(pool, item.hash, item.number, item.data) for item in wish.revisions]
+    children += [build_revision(pool, item.hash, item.number, item.data) for item in desired.revisions]
     children += [
-        build_disruption_budget(pool, zone, floor, wish.holds.get(zone)) for zone, floor in wish.floors.items()
+        build_disruption_budget(pool, zone, floor, desired.holds.get(zone)) for zone, floor in desired.floors.items()
     ]
-    for item in wish.revisions:
-        if item.hash in wish.live:
+    for item in desired.revisions:
+        if item.hash in desired.live:
             children += [
                 build_deployment(pool, item.hash, item.data["template"], zone, count)
                 for zone, count in item.replicas.items()
-                if count > 0 or zone in wish.floors
+                if count > 0 or zone in desired.floors
             ]
     children += [
         build_gateway_account(pool),

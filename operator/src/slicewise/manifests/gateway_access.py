@@ -7,7 +7,7 @@ from typing import Any
 from slicewise.api.labels import gateway_selector, worker_selector
 from slicewise.api.ports import AGENT_PORT, EDGE_METRICS_PORT, WORKER_PORT
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.manifests.gateway_wish import GatewayWish
+from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name, object_meta
 from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA, NAMES
 
@@ -34,14 +34,14 @@ def build_gateway_binding(pool: InferencePool, role: str) -> dict[str, Any]:
     }
 
 
-def build_gateway_policy(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
+def build_gateway_policy(pool: InferencePool, desired: DesiredGateway) -> dict[str, Any]:
     """Return the gateway's NetworkPolicy.
 
     In: the API for anyone; counters and the agent for the operator and who reads metrics. Out: names; workers; the ports of the API
     server and of the trace collector, when there is one; and any port where a Redis is to be reached. Metadata services: never.
     """
-    name, here, ports = pool.metadata.name, wish.installation, wish.model.ports
-    operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": wish.operator_namespace}}}
+    name, here, ports = pool.metadata.name, desired.installation, desired.model.ports
+    operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": desired.operator_namespace}}}
     egress: list[dict[str, Any]] = [
         NAMES,
         {"ports": [_tcp(WORKER_PORT)], "to": [{"podSelector": {"matchLabels": worker_selector(name)}}]},
@@ -50,9 +50,9 @@ def build_gateway_policy(pool: InferencePool, wish: GatewayWish) -> dict[str, An
             "to": [{"ipBlock": {"cidr": cidr}} for cidr in here.api_server_cidrs] or EVERYWHERE_BUT_METADATA,
         },
     ]
-    if wish.model.otlp is not None:
-        egress.append({"ports": [_tcp(wish.model.otlp[1])], "to": EVERYWHERE_BUT_METADATA})
-    if wish.redis_secret is not None:
+    if desired.model.otlp is not None:
+        egress.append({"ports": [_tcp(desired.model.otlp[1])], "to": EVERYWHERE_BUT_METADATA})
+    if desired.redis_secret is not None:
         # Its address is in a Secret, which the operator does not read.
         egress.append({"to": EVERYWHERE_BUT_METADATA})
     return {

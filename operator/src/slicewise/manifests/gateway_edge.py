@@ -11,35 +11,35 @@ from slicewise.api.ports import EDGE_METRICS_PORT
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.envoy import EdgeEndpoint, ResponseCache
 from slicewise.manifests.container import environment, http_probe, locked_down
-from slicewise.manifests.gateway_wish import GatewayWish
+from slicewise.manifests.desired_gateway import DesiredGateway
 
 SETTINGS_PREFIX: Final = "SLICEWISE_GATEWAY_"
 """Of all settings of `slicewise-gateway`, agent and edge."""
 _REDIS: Final = "/etc/slicewise/redis"
 
 
-def build_edge(pool: InferencePool, wish: GatewayWish) -> dict[str, Any]:
+def build_edge(pool: InferencePool, desired: DesiredGateway) -> dict[str, Any]:
     """Return the container: a sidecar, so it is there before the agent and goes after it, when Envoy is drained.
 
     It has no readiness of its own: Envoy looks after it, and does without it.
     """
     return {
         "name": "edge",
-        "image": wish.installation.image,
+        "image": desired.installation.image,
         "restartPolicy": "Always",
         "args": ["slicewise-gateway", "edge"],  # not `command`: the image's init process is in front
-        "env": _environment(pool, wish),
+        "env": _environment(pool, desired),
         "ports": [{"name": "edge", "containerPort": EDGE_METRICS_PORT, "protocol": "TCP"}],
-        "resources": dict(wish.installation.edge_resources),
+        "resources": dict(desired.installation.edge_resources),
         "securityContext": locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "livenessProbe": http_probe("/healthz", EDGE_METRICS_PORT, period=10, failures=6),
-        "volumeMounts": _mounts(wish),
+        "volumeMounts": _mounts(desired),
     }
 
 
-def _environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]:
-    model = wish.model
+def _environment(pool: InferencePool, desired: DesiredGateway) -> list[dict[str, Any]]:
+    model = desired.model
     # The ports are those of every edge, also where nothing is held or kept at the moment: that changes without new pods.
     values = {
         "POOL": pool.metadata.name,
@@ -50,13 +50,13 @@ def _environment(pool: InferencePool, wish: GatewayWish) -> list[dict[str, Any]]
         "HOLD_PORT": EdgeEndpoint().port,
         "CACHE_PORT": ResponseCache().port,
         "METRICS_PORT": EDGE_METRICS_PORT,
-        "REDIS_URL_FILE": None if wish.redis_secret is None else f"{_REDIS}/url",
+        "REDIS_URL_FILE": None if desired.redis_secret is None else f"{_REDIS}/url",
     }
     return environment(values, SETTINGS_PREFIX)
 
 
-def _mounts(wish: GatewayWish) -> list[dict[str, Any]]:
-    mounts: list[dict[str, Any]] = [{"name": "files", "mountPath": wish.model.directory, "readOnly": True}]
-    if wish.redis_secret is not None:
+def _mounts(desired: DesiredGateway) -> list[dict[str, Any]]:
+    mounts: list[dict[str, Any]] = [{"name": "files", "mountPath": desired.model.directory, "readOnly": True}]
+    if desired.redis_secret is not None:
         mounts.append({"name": "redis", "mountPath": _REDIS, "readOnly": True})
     return mounts

@@ -27,7 +27,7 @@ from slicewise.pool.zones import ZoneTarget, spread
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The spec's wish and the means for it."""
+    """What the spec asks for, and the means for it."""
 
     inputs: Mapping[str, Any]
     wanted: str

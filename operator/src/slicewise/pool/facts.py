@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.manifests.gateway_wish import GatewayWish
+from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.pool.demand import Demand
 from slicewise.pool.disruption import BlockedDrain
 from slicewise.pool.observed import ObservedPod, ObservedPool
@@ -30,7 +30,7 @@ class Facts:
     demand: Demand | None = None
     """None where no profile can be named; `no_profile` then says why."""
     no_profile: NoProfile | None = None
-    gateway: GatewayWish | None = None
+    gateway: DesiredGateway | None = None
     """What the gateway is to be; None where `demand` is."""
     floors: Mapping[str, int] = field(default_factory=dict)
     """Zone → floor of its budget; zones that the pool is leaving included."""

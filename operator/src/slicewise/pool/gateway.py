@@ -34,7 +34,7 @@ from slicewise.envoy import (
     Timeouts,
     render_gateway,
 )
-from slicewise.manifests.gateway_wish import GatewayWish
+from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.installation import GatewayInstallation
 from slicewise.manifests.metadata import revision_service_name
 from slicewise.manifests.shape import merge
@@ -47,9 +47,9 @@ _render = lru_cache(maxsize=16)(render_gateway)
 """A pass plans up to three times; most times the model is the one before."""
 
 
-def gateway_wish(
+def desired_gateway(
     pool: InferencePool, observed: ObservedPool, weights: Mapping[str, int], *, has_workers: bool
-) -> GatewayWish:
+) -> DesiredGateway:
     """Return what the gateway is to be.
 
     `weights`: revision → weight, the stable revision first. `has_workers`: whether the pool is to have any; where it is to have none,
@@ -62,7 +62,7 @@ def gateway_wish(
     model = _model(pool, here, weights, answers)
     if has_workers:
         model = replace(model, edge=EdgeEndpoint(), cache=ResponseCache(duration_seconds(cache.ttl)) if cache else None)
-    return GatewayWish(
+    return DesiredGateway(
         model,
         _render(model),
         here,
@@ -132,9 +132,9 @@ def _size(resources: Mapping[str, Any]) -> dict[str, Any]:
     return size
 
 
-def is_programmed(observed: ObservedPool, wish: GatewayWish) -> bool | None:
+def is_programmed(observed: ObservedPool, desired: DesiredGateway) -> bool | None:
     """Return whether every gateway pod that takes requests runs that configuration; None where none does."""
     serving = [pod for pod in observed.gateway_pods if pod.ready and not pod.terminating]
     if not serving:
         return None
-    return all(pod.info is not None and pod.info.running == wish.config.version for pod in serving)
+    return all(pod.info is not None and pod.info.running == desired.config.version for pod in serving)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from slicewise.api.v1alpha1 import Reason
-from slicewise.manifests.gateway_wish import GatewayWish
+from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name
 from slicewise.pool.facts import Facts
 from slicewise.pool.finding import Finding
@@ -25,8 +25,8 @@ _REST = {Phase.IDLE, Phase.ROLLED_BACK}
 
 def find_gateway(facts: Facts) -> Finding | None:
     """GatewayProgrammed; None where the pool asks for nothing that can be carried out."""
-    wish = facts.gateway
-    if wish is None:
+    desired = facts.gateway
+    if desired is None:
         return None
     refused = _refused(facts)
     if refused is not None:
@@ -36,18 +36,18 @@ def find_gateway(facts: Facts) -> Finding | None:
     if trouble is not None:
         return trouble
     ready = [pod for pod in here if pod.ready]
-    count = f"{len(ready)} of {wish.model.replicas} gateway pods are ready"
-    if len(ready) < wish.model.replicas:
+    count = f"{len(ready)} of {desired.model.replicas} gateway pods are ready"
+    if len(ready) < desired.model.replicas:
         return Finding("False", Reason.STARTING, count)
-    old = [pod.name for pod in ready if pod.started_with != wish.start_version]
+    old = [pod.name for pod in ready if pod.started_with != desired.start_version]
     if old:
         return Finding("False", Reason.STARTING, f"{count}; {old[0]} is to be replaced by one with other settings")
-    unheard = _not_programmed(ready, wish, at_rest=facts.state.phase in _REST and facts.arrived)
+    unheard = _not_programmed(ready, desired, at_rest=facts.state.phase in _REST and facts.arrived)
     if unheard is not None:
         return unheard
-    remarks = _unusable_keys(ready, wish) + _without_redis(facts, wish)
+    remarks = _unusable_keys(ready, desired) + _without_redis(facts, desired)
     programmed = f"{count} and run the pool's configuration{remarks}"
-    return _without_keys(facts, wish) or Finding("True", Reason.PROGRAMMED, programmed, advises=bool(remarks))
+    return _without_keys(facts, desired) or Finding("True", Reason.PROGRAMMED, programmed, advises=bool(remarks))
 
 
 def _refused(facts: Facts) -> Finding | None:
@@ -90,13 +90,13 @@ def _trouble(pods: list[ObservedGatewayPod]) -> Finding | None:
     return None
 
 
-def _not_programmed(pods: list[ObservedGatewayPod], wish: GatewayWish, *, at_rest: bool) -> Finding | None:
+def _not_programmed(pods: list[ObservedGatewayPod], desired: DesiredGateway, *, at_rest: bool) -> Finding | None:
     for pod in pods:
         if pod.info is not None and pod.info.reason in {"Refused", "NotWritten"}:
             return Finding("False", Reason.CONFIGURATION_REFUSED, f"{pod.name}: {pod.info.message}")
     for pod in pods:
         running = None if pod.info is None else pod.info.running
-        if running == wish.config.version or (running is not None and not at_rest):
+        if running == desired.config.version or (running is not None and not at_rest):
             continue
         if pod.info is None:
             return Finding("Unknown", Reason.UNKNOWN, f"{pod.name} has not said yet which configuration its Envoy runs")
@@ -104,8 +104,8 @@ def _not_programmed(pods: list[ObservedGatewayPod], wish: GatewayWish, *, at_res
     return None
 
 
-def _without_keys(facts: Facts, wish: GatewayWish) -> Finding | None:
-    keys = wish.model.tenant_keys
+def _without_keys(facts: Facts, desired: DesiredGateway) -> Finding | None:
+    keys = desired.model.tenant_keys
     if keys is None or not facts.lacks_secret(keys.secret):
         return None
     message = (
@@ -115,21 +115,21 @@ def _without_keys(facts: Facts, wish: GatewayWish) -> Finding | None:
     return Finding("False", Reason.SECRET_MISSING, message)
 
 
-def _unusable_keys(pods: list[ObservedGatewayPod], wish: GatewayWish) -> str:
+def _unusable_keys(pods: list[ObservedGatewayPod], desired: DesiredGateway) -> str:
     """What is wrong with some tenants' keys: the gateway serves the others all the same. Names tenants, never a key."""
     found = sorted({text for pod in pods if pod.info is not None for text in pod.info.complaints})
-    if wish.model.tenant_keys is None or not found:
+    if desired.model.tenant_keys is None or not found:
         return ""
     named = "; ".join(found[:_NAMED]) + (f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
     return (
-        f"; some entries of Secret {wish.model.tenant_keys.secret!r} (spec.gateway.tenantKeysSecretRef) let nobody in: {named}. Give each "
-        "tenant keys of its own, of 8 characters or more, one a line"
+        f"; some entries of Secret {desired.model.tenant_keys.secret!r} (spec.gateway.tenantKeysSecretRef) are ignored: {named}. Give "
+        "each tenant keys of its own, of 8 characters or more, one per line"
     )
 
 
-def _without_redis(facts: Facts, wish: GatewayWish) -> str:
+def _without_redis(facts: Facts, desired: DesiredGateway) -> str:
     """A cache without its Redis costs hits, no request: the gateway is programmed all the same."""
-    secret = wish.redis_secret
+    secret = desired.redis_secret
     if secret is None or not facts.lacks_secret(secret):
         return ""
     return (

@@ -13,12 +13,12 @@ from slicewise.api.duration import duration_seconds
 from slicewise.api.labels import ANNOTATION_REQUEST
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.children import ChildrenInput, KeptRevision, build_children
-from slicewise.manifests.gateway_wish import GatewayWish
+from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.pod_template import build_pod_template
 from slicewise.pool.demand import Demand, read_demand
 from slicewise.pool.disruption import blocked_drains, deletions, drain_surge, suspects_to_replace
 from slicewise.pool.facts import Facts
-from slicewise.pool.gateway import gateway_wish, is_programmed
+from slicewise.pool.gateway import desired_gateway, is_programmed
 from slicewise.pool.holding import LOOK_SECONDS, Holding, hold_budgets
 from slicewise.pool.observed import ObservedPool
 from slicewise.pool.outcome import PoolPlan
@@ -60,7 +60,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         state, demand.wanted, {name: sum(demand.workers.serving(name).values()) for name in stored}, now
     )
     has_workers = any(target.desired for target in demand.targets) or not demand.targets
-    gateway = gateway_wish(pool, observed, traffic(state, _serving(demand, state)), has_workers=has_workers)
+    gateway = desired_gateway(pool, observed, traffic(state, _serving(demand, state)), has_workers=has_workers)
     arrived = has_arrived(state, is_programmed(observed, gateway), now)
     view = _view(pool, demand, state, observed.measured, arrived=arrived, now=now)
     held = _held_back(demand, state)
@@ -158,7 +158,7 @@ def _with_surge(held: Mapping[str, int], demand: Demand, state: RolloutState, ob
     return drain_surge(held, demand.workers.asked(state.stable), demand.stable_slices, demand.workers, observed.nodes)
 
 
-def _children_input(facts: Facts, state: RolloutState, holding: Holding, gateway: GatewayWish) -> ChildrenInput:
+def _children_input(facts: Facts, state: RolloutState, holding: Holding, gateway: DesiredGateway) -> ChildrenInput:
     pool, observed, demand, replicas = facts.pool, facts.observed, facts.demand, holding.replicas
     if demand is None:
         raise ValueError("children of a pool without a profile")

@@ -8,7 +8,7 @@ import pytest
 from builders import DIGEST, MIG, make_observed, pool_object
 
 from slicewise.api.v1alpha1 import InferencePool, parse_pool
-from slicewise.pool.gateway import gateway_wish
+from slicewise.pool.gateway import desired_gateway
 from slicewise.pool.plan import plan_pool
 
 SOURCES = [
@@ -34,8 +34,8 @@ def accepted(pool: InferencePool) -> dict[str, Any]:
 
 def test_a_body_above_the_maximum_is_served_up_to_the_maximum_and_said() -> None:
     pool = stored(gateway={"limits": {"maxBodyBytes": "64Mi"}})
-    wish = gateway_wish(pool, make_observed(), {"aa24964c": 100}, has_workers=True)
-    assert wish.model.max_body_bytes == 16 << 20
+    desired = desired_gateway(pool, make_observed(), {"aa24964c": 100}, has_workers=True)
+    assert desired.model.max_body_bytes == 16 << 20
     found = accepted(pool)
     assert (found["status"], found["reason"]) == ("True", "AcceptedInPart")
     assert found["message"].startswith(

@@ -9,7 +9,7 @@ from slicewise.manifests.installation import GatewayInstallation
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayWish:
+class DesiredGateway:
     """One pool's gateway."""
 
     model: GatewayModel

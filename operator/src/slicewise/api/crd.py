@@ -23,7 +23,7 @@ COLUMNS: Final = (
     ("SLICE", "string", ".status.slice.resource", 0, "What each worker runs on."),
     ("STATUS", "string", '.status.conditions[?(@.type=="Ready")].reason', 0, "Reason of the condition Ready."),
     ("AGE", "date", ".metadata.creationTimestamp", 0, "Time since the pool was made."),
-    ("ENDPOINT", "string", ".status.endpoint", 1, "Where clients find the pool."),
+    ("ENDPOINT", "string", ".status.endpoint", 1, "URL for clients."),
     ("MESSAGE", "string", '.status.conditions[?(@.type=="Ready")].message', 1, "Message of the condition Ready."),
 )
 """Columns of `kubectl get ipool`: name, type, path, priority (1: only with -o wide), description."""

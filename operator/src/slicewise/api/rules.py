@@ -25,7 +25,7 @@ _SELF: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {"value": ("self"
 
 @dataclass(frozen=True, slots=True)
 class Older:
-    """What earlier versions let in: a stored value that breaks a newer rule goes on being served, and nobody can write it anew."""
+    """What earlier versions let in: a stored value that breaks a newer rule is still served, and cannot be written again."""
 
     holds: Callable[[Any], bool]
     meanwhile: str

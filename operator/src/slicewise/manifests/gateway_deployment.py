@@ -181,7 +181,7 @@ def _volumes(pool: InferencePool, desired: DesiredGateway) -> list[dict[str, Any
         {"name": "token", "projected": {"defaultMode": 0o440, "sources": _token()}},
     ]
     if desired.model.tenant_keys is not None:
-        # Optional: without it the gateway runs and lets nobody in, and takes up the keys when they come.
+        # Optional: without it the gateway runs and rejects all clients, and takes up the keys when they come.
         secret = {"secretName": desired.model.tenant_keys.secret, "optional": True, "defaultMode": 0o440}
         volumes.append({"name": "keys", "secret": secret})
     if desired.redis_secret is not None:

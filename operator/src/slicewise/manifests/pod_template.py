@@ -73,7 +73,7 @@ def build_pod_template(
 
 
 def _chosen(shape: WorkerSpec) -> dict[str, Any]:
-    """Fields of the pod that are taken over as they are; one that nobody chose is left out."""
+    """Fields of the pod that are taken over as they are; unset ones are left out."""
     fields = {
         "runtimeClassName": shape.runtime_class_name,
         "schedulerName": shape.scheduler_name,

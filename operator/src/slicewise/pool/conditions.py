@@ -231,7 +231,7 @@ def _ready(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding:
     capacity = found[ConditionType.CAPACITY_AVAILABLE]
     workers = found.get(ConditionType.WORKERS_READY)
     if facts.demand is None:
-        # Nobody looked at rollout and workers: nothing can be said of them.
+        # Rollout and workers were not looked at, so nothing can be said of them.
         return Finding("False", Reason.INSUFFICIENT_CAPACITY, capacity.message)
     if facts.state.phase is Phase.ROLLED_BACK:
         return Finding("False", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)

@@ -1,4 +1,4 @@
-"""Disruption: workers on cordoned nodes, on dead devices, and left-overs that are no workers. Called by `plan_pool`; pure."""
+"""Disruption: workers on cordoned nodes, on dead devices, and failed pods that are not workers. Called by `plan_pool`; pure."""
 
 from __future__ import annotations
 

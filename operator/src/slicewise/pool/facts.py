@@ -1,4 +1,4 @@
-"""Facts: what a pass has found out, as one value from which the status is told. Made by `plan_pool`; pure."""
+"""Facts: what a pass has found out, as one value from which the status is made. Made by `plan_pool`; pure."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class Facts:
 
     @cached_property
     def workers(self) -> tuple[ObservedPod, ...]:
-        """The pods that are workers, by name; left-overs are not."""
+        """The pods that are workers, by name, without failed and completed ones."""
         return tuple(sorted(living(self.observed.pods), key=lambda pod: pod.name))
 
     def lacks_secret(self, name: str) -> bool:
-        """Whether that Secret is known not to exist; False where nobody has looked yet."""
+        """Whether that Secret is known not to exist; False before it was looked up."""
         return self.observed.references.secrets.get(name) is False
 
     @cached_property
     def desired(self) -> int:
-        """Workers that the pool is to have in all."""
+        """Desired workers of the pool."""
         if self.demand is None:
             return 0
         if not self.demand.targets:
@@ -72,7 +72,7 @@ class Facts:
 
     @cached_property
     def ready(self) -> Mapping[str, int]:
-        """Zone → of the workers that it is to have, those that take requests. What serves beyond that, as while one revision replaces
+        """Zone → of its desired workers, those that take requests. What serves beyond that, as while one revision replaces
         the other, is no part of it: "3 of 2 are ready" says nothing."""
         if self.demand is None:
             return self.serving
@@ -80,12 +80,12 @@ class Facts:
 
     @cached_property
     def ready_count(self) -> int:
-        """Of the workers that the pool is to have, those that take requests."""
+        """Of the desired workers, those that take requests."""
         return sum(self.ready.values())
 
     @cached_property
     def releasing(self) -> Mapping[str, int]:
-        """Zone → terminating workers whose slices others wait for; zones where nobody waits are left out."""
+        """Zone → terminating workers whose slices others wait for; zones without waiting workers are left out."""
         if self.demand is None:
             return {}
         slices = self.demand.stable_slices if self.state.canary is None else self.demand.slices

@@ -112,7 +112,7 @@ def _stay(zone: str, sides: Mapping[str | None, dict[str, int]], workers: Worker
 
 
 def _settled(budget: ObservedBudget, workers: Workers, now: float) -> bool:
-    """Whether what was removed before is gone, also from the disruption controller's count; or nobody counts."""
+    """Whether what was removed before is gone, also from the disruption controller's count; or it does not count at all."""
     if _late(budget, now):
         return True
     here = [pod for pod in workers.pods if pod.zone == budget.zone and not pod.terminating]

@@ -216,7 +216,7 @@ class ApplyFailure:
     name: str
     code: int
     message: str
-    """The API server's own sentence (quota exceeded, forbidden, invalid, owned by somebody else …)."""
+    """The API server's own sentence (quota exceeded, forbidden, invalid, owned by another controller …)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ class ObservedPool:
     held_by_others: Mapping[str, Mapping[str, int]] | None = field(default_factory=dict)
     """Node name → extended resource → slices held by pods that are not this pool's. None: could not be read."""
     sees_all_namespaces: bool = True
-    """Whether those pods were looked for in all namespaces; else slices may be held by pods that nobody counted."""
+    """Whether those pods were looked for in all namespaces; else uncounted pods may hold slices."""
     measured: Measured = field(default_factory=Measured)
     """What the gateway counted for the canary and for stable since `status` was written."""
     references: References = References()

@@ -44,7 +44,7 @@ _QUIET = {
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is told of a pass."""
+    """The report of a pass."""
 
     status: PoolStatus
     events: tuple[Event, ...]

@@ -155,7 +155,7 @@ class Workers:
 
 
 def living(pods: Iterable[ObservedPod]) -> tuple[ObservedPod, ...]:
-    """Return the pods that are workers: not `Failed` or `Succeeded` left-overs."""
+    """Return the pods that are workers: not `Failed` or `Succeeded` ones."""
     return tuple(pod for pod in pods if pod.phase not in {"Failed", "Succeeded"})
 
 

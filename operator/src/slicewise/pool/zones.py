@@ -21,7 +21,7 @@ from slicewise.pool.slices import ZoneSlices
 
 @dataclass(frozen=True, slots=True)
 class ZoneTarget:
-    """What one zone is to have."""
+    """The desired workers of one zone."""
 
     zone: str
     desired: int
@@ -31,7 +31,7 @@ class ZoneTarget:
 
 
 def wanted_replicas(spec: PoolSpec, zone_count: int) -> int:
-    """Return how many workers the pool is to have in all.
+    """Return the desired number of workers of the pool.
 
     `suspend` and `replicas: 0` mean none. Without `replicas` (nor `autoscaling.minReplicas`) it is one per zone. An explicit
     floor wins over a smaller number.

@@ -37,7 +37,7 @@ class InferencePool(ApiModel):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the spec has of earlier versions that nobody can write any more, and what becomes of it: one sentence each."""
+        """Values of earlier versions in the spec that can no longer be written, and what becomes of each: one sentence each."""
         return self._remarks
 
     def with_remarks(self, remarks: Iterable[str]) -> Self:

@@ -67,7 +67,7 @@ class ZoneStatus(StatusModel):
 
 
 class SliceStatus(StatusModel):
-    """What each worker takes."""
+    """The slice that each worker takes."""
 
     resource: Annotated[str, Field(max_length=317)] | None = None
     """Extended resource, or `cpu`."""
@@ -121,7 +121,7 @@ class EvidenceStatus(StatusModel):
 
 
 class LimitsStatus(StatusModel):
-    """What the canary is held to."""
+    """The limits of the canary."""
 
     p95: Short | None = None
     max_errors: Short | None = None
@@ -131,7 +131,7 @@ class LimitsStatus(StatusModel):
 
 
 class VerdictStatus(StatusModel):
-    """What the gate says of the canary, and what that rests on."""
+    """The gate's verdict on the canary, and its basis."""
 
     verdict: Short | None = None
     """Pass, Fail, Undecided or NoData."""
@@ -146,7 +146,7 @@ class VerdictStatus(StatusModel):
     comparison: Annotated[str, Field(max_length=1024)] | None = None
     """The running comparisons with stable, in logarithms, so that a new leader goes on."""
     pending: Count | None = None
-    """Requests of the canary that run and are over `p95`: what becomes of them is not known."""
+    """Running requests of the canary that are over `p95`; their outcome is not known."""
     limits: LimitsStatus | None = None
     requests_per_second: Amount | None = None
     """Of both revisions together."""
@@ -154,18 +154,18 @@ class VerdictStatus(StatusModel):
     """About how many more a good canary needs to pass."""
     remaining_seconds: int | None = None
     watched_seconds: Amount | None = None
-    """How long the canary was watched in this step."""
+    """How long the canary has been watched in this step."""
     window_from: Amount | None = None
-    """Of `watchedSeconds`: when the present window began."""
+    """When the current window began, in seconds of `watchedSeconds`."""
     reads: Count | None = None
-    """Looks at the counters that are in these numbers."""
+    """Reads of the counters that are in these numbers."""
     since: Time | None = None
     at: Time | None = None
     """When these numbers were written."""
 
 
 class RolloutStatus(StatusModel):
-    """Where a rollout is."""
+    """The state of the rollout."""
 
     phase: Annotated[str, Field(max_length=63)] | None = None
     """Idle, Placing, Warming, Analysing, Promoting, RollingBack or RolledBack."""
@@ -193,11 +193,11 @@ class RolloutStatus(StatusModel):
     """Since when a worker fits no node although a slice is free."""
     paused: bool | None = None
     held: bool | None = None
-    """Whether the canary was undecided at the deadline, and waits."""
+    """Whether the canary was undecided at the deadline, and waits for more traffic or for `kubectl slicewise promote` or `abort`."""
     abort_reason: Annotated[str, Field(max_length=1024)] | None = None
     message: Sentence | None = None
     request: Sentence | None = None
-    """What is wrong with the annotation `slicewise.dev/rollout-request`."""
+    """What is wrong with the annotation `slicewise.dev/rollout-request`; absent if nothing is."""
     verdict: VerdictStatus | None = None
 
 
@@ -214,7 +214,7 @@ class PoolStatus(StatusModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     observed_generation: Annotated[int, Field(json_schema_extra={"format": "int64"})] | None = None
-    """The generation of the spec that the rest is about; -1 before the operator has looked."""
+    """The generation of the spec that the rest is about; -1 before the first reconcile."""
     conditions: (
         Annotated[
             tuple[ConditionStatus, ...],
@@ -225,13 +225,13 @@ class PoolStatus(StatusModel):
         ]
         | None
     ) = None
-    """See the list of conditions and reasons."""
+    """Conditions of the pool."""
     model: Annotated[str, Field(max_length=253)] | None = None
     """What clients send as `model`: the name of the stable revision."""
     wanted_model: Annotated[str, Field(max_length=253)] | None = None
     """The name that the spec asks for; absent where it is the one that serves."""
     endpoint: Annotated[str, Field(max_length=1024)] | None = None
-    """Where clients find it."""
+    """URL for clients."""
     desired: int | None = None
     """Workers that the pool should have."""
     replicas: Annotated[int, Field(json_schema_extra={"format": "int32"})] | None = None

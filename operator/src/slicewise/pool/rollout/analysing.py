@@ -29,7 +29,7 @@ _SUSPECT: Final = 10.0
 
 
 def begin(state: RolloutState, gate: CanarySpec | None, now: float) -> RolloutState:
-    """Return the state in which the canary's worker serves and is judged: anew, or where it was when that worker went away."""
+    """Return the state in which the canary's worker serves and is judged, from the first step or from where it was before."""
     if gate is None:
         return to(state, Phase.ANALYSING, now, "the canary's worker serves")
     if state.step is not None and state.record is not None:

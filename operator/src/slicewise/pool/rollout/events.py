@@ -1,4 +1,4 @@
-"""What is told of a rollout as Events: one a transition, with its numbers. Pure."""
+"""The Events of a rollout: one per transition, with its numbers. Pure."""
 
 from __future__ import annotations
 

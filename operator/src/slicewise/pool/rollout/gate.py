@@ -45,7 +45,7 @@ class Policy:
     min_samples: int = 60
     compare_with_stable: bool = True
     steps: int = 1
-    """Steps of the rollout. Latency is judged anew in each, so they share its risk of a false abort; all have to be passed, so that
+    """Steps of the rollout. Latency is judged separately in each, so they share its risk of a false abort; all have to be passed, so that
     needs no more. Failures and refusals are judged once, over all steps together.
     """
     plain: bool = False

@@ -39,7 +39,7 @@ def _advance(state: RolloutState, view: RolloutView, replicas: RevisionReplicas,
     if view.asked(state, Action.ABORT) and state.phase in _ABORTABLE:
         return give_up(state, "AbortedByRequest", "given up by request", now)
     if state.phase is Phase.ROLLED_BACK and state.target == view.wanted != state.stable:
-        # Given up. Nothing happens until the spec changes, or somebody asks to retry.
+        # Given up. Nothing happens until the spec changes or a retry is requested.
         return _fresh(state, view, now) if view.asked(state, Action.RETRY) and not view.paused else state
     if view.holds(state) and state.phase is not Phase.IDLE:
         return _while_held(state, view, now)
@@ -172,7 +172,7 @@ def _in_time(state: RolloutState, view: RolloutView, now: float, lacks: str, why
     """Return `state`, or given up where the phase has lasted longer than the deadline. `lacks`: what the canary's worker has not done."""
     since = state.phase_since
     if since is None or since > now + 1:
-        return replace(state, phase_since=now)  # the clock went back: the wait begins anew, and does not last for ever
+        return replace(state, phase_since=now)  # the clock went back: the wait starts again, so that it ends
     if now - since > view.progress_deadline:
         message = (
             f"the canary's worker in zone {state.zone!r} {lacks} within {view.progress_deadline:.0f} s "

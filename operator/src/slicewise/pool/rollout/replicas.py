@@ -15,7 +15,7 @@ from slicewise.pool.rollout.view import Motion, RevisionReplicas, RolloutView
 
 
 def plan_replicas(state: RolloutState, view: RolloutView, steady: Mapping[str, int]) -> RevisionReplicas:
-    """Return what each revision is to have in the phase that is stored.
+    """Return the desired replicas of each revision in the stored phase.
 
     `steady`: zone → replicas of the stable revision when no rollout moves workers (`hold_back_shrinking`).
     """
@@ -47,7 +47,7 @@ def _stable_keeps_requests(state: RolloutState, view: RolloutView, step: Step) -
 
 
 def _canary_keeps_requests(state: RolloutState, view: RolloutView) -> bool:
-    """Whether the canary is to have no requests any more, and it is not recorded yet that the gateway sends it none."""
+    """Whether the canary must lose its requests, and it is not recorded yet that the gateway sends it none."""
     return bool(state.weight) and view.canary_serving() > 0 and canary_weight(state, view.serving(state)) == 0
 
 

@@ -30,7 +30,7 @@ class Action(StrEnum):
     ABORT = "abort"
     """Give the canary up."""
     RETRY = "retry"
-    """Begin the attempt that was given up anew."""
+    """Start the attempt that was given up again."""
     PAUSE = "pause"
     """Hold the rollout where it is."""
     RESUME = "resume"

@@ -41,7 +41,7 @@ def look(state: RolloutState, view: RolloutView, now: float) -> RolloutState:
     if not state.served:
         return replace(state, down_since=None)
     since = state.down_since
-    # A clock that went back begins the wait anew, so that it does not last for ever.
+    # If the clock went back, the wait starts again; else it could last for ever.
     return replace(state, down_since=now if since is None or since > now + 1 else since)
 
 
@@ -73,7 +73,7 @@ def without_stable(state: RolloutState, view: RolloutView, now: float) -> Rollou
 
 
 def waits_for_gone(state: RolloutState, view: RolloutView, now: float) -> str:
-    """Return what a person can do about a roll-back to a stable revision that is gone; empty where nobody is waited for."""
+    """Return what a person can do about a roll-back to a stable revision that is gone; empty if the rollout does not wait for a person."""
     if state.phase is not Phase.ROLLING_BACK or view.wanted == state.stable or view.holds(state):
         return ""
     late = view.stable_late and view.canary_serving() > 0 and now - (state.phase_since or now) > view.progress_deadline

@@ -29,12 +29,12 @@ class Phase(StrEnum):
     ROLLING_BACK = "RollingBack"
     """Workers of the canary are replaced by stable ones, one by one."""
     ROLLED_BACK = "RolledBack"
-    """The canary was given up. Nothing happens until the spec changes, or somebody asks to retry."""
+    """The canary was given up. Nothing happens until the spec changes or a retry is requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutState:
-    """What is remembered of a rollout between passes."""
+    """The state of a rollout that is kept between passes."""
 
     phase: Phase = Phase.IDLE
     stable: str | None = None
@@ -48,7 +48,7 @@ class RolloutState:
     zone: str | None = None
     """Zone of the canary's worker once a slice is planned; None while none can be had."""
     surge: bool = False
-    """Whether the canary's worker is on a free slice; else one stable worker of `zone` gave way."""
+    """Whether the canary's worker is on a free slice; else one stable worker of `zone` was removed."""
     started_at: float | None = None
     """When the rollout began, seconds since the epoch."""
     phase_since: float | None = None
@@ -65,20 +65,20 @@ class RolloutState:
     unplaced_since: float | None = None
     """Since when a worker fits no node although a slice is free, seconds since the epoch: `unplaced.py`."""
     paused: bool = False
-    """Whether it was held when this was written."""
+    """Whether it was paused when this was written."""
     held: bool = False
-    """Whether the canary was undecided at the deadline, and waits for more requests or somebody's word."""
+    """Whether the canary was undecided at the deadline, and waits for more requests or a request from a person."""
     abort_reason: str | None = None
     """Why the canary was given up (CamelCase); None when the user took it back."""
     message: str = ""
     record: VerdictRecord | None = None
-    """What the gate says of the canary, or said when the analysis ended."""
+    """The gate's latest verdict on the canary, with its numbers."""
     request: str = ""
-    """What is wrong with the request that stands on the pool; empty where nothing is."""
+    """What is wrong with the request on the pool; empty if nothing is."""
 
     @property
     def canary(self) -> str | None:
-        """Hash of the revision beside the stable one that has or gets workers; None when there is none."""
+        """Hash of the revision beside the stable one that has or gets workers; None without one."""
         return self.target if self.phase not in {Phase.IDLE, Phase.ROLLED_BACK} else None
 
 

@@ -10,7 +10,7 @@ _LAST: Final = 32_503_680_000
 
 
 def read_time(text: object) -> float | None:
-    """Return an RFC 3339 time as seconds since the epoch; None where there is none, or none that can be read."""
+    """Return an RFC 3339 time as seconds since the epoch; None if it is absent or cannot be read."""
     if not isinstance(text, str):
         return None
     try:

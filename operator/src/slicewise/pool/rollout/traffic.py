@@ -16,7 +16,7 @@ ARRIVES_WITHIN: Final = 15.0
 
 
 def traffic(state: RolloutState, serving: Mapping[str, int]) -> dict[str, int]:
-    """Return revision → weight. The weights add up to 100; only before the first revision there is none.
+    """Return revision → weight. The weights add up to 100; before the first revision the result is empty.
 
     `serving`: revision → workers that take requests. Stable comes first. The canary is in it, with 0, from its placing until its
     last worker has gone, so that the gateway knows it beforehand. A revision without a worker gets nothing while the other has one.
@@ -33,7 +33,7 @@ def canary_weight(state: RolloutState, serving: Mapping[str, int]) -> int:
     """Return the per cent of the requests that the canary gets."""
     stable, canary = serving.get(state.stable or "", 0), serving.get(state.canary or "", 0)
     if not canary:
-        # Where neither serves the requests wait for whichever is to have them.
+        # If neither serves, requests wait for the revision that will get them.
         return ALL if not stable and state.phase is Phase.PROMOTING else 0
     if not stable:
         return ALL
@@ -49,7 +49,7 @@ def canary_weight(state: RolloutState, serving: Mapping[str, int]) -> int:
 
 
 def has_arrived(state: RolloutState, programmed: bool | None, now: float) -> bool:
-    """Whether the gateway has the weights of the stored state, or has had the time and nobody can tell.
+    """Whether the gateway has the weights of the stored state, or cannot say so and has had the time.
 
     `programmed`: whether every gateway pod runs them; None: there is no gateway to ask.
     """

@@ -40,7 +40,7 @@ def is_refused(state: RolloutState, now: float) -> bool:
 
 
 def seconds_until_refused(state: RolloutState, now: float) -> float | None:
-    """Return how long until a refusal counts; None where there is none, or it counts already."""
+    """Return how long until a refusal counts; None without a refusal, or if it counts already."""
     if state.unplaced_since is None or is_refused(state, now):
         return None
     return max(1.0, state.unplaced_since + UNPLACED_SECONDS - now)

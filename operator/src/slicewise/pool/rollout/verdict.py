@@ -96,7 +96,7 @@ def fresh(canary: CanarySpec, now: float, *, before: VerdictRecord | None = None
     """Return what is known of a canary when a step begins.
 
     `before`: what was known when the step before it ended. Failures and refusals are of the same version at each share, so they
-    count on; latency changes with the load, so it is counted anew.
+    count on; latency changes with the load, so its count starts again.
     """
     known = VerdictRecord(message="no request has been counted yet", limits=limits_of(canary), since=now, at=now)
     if before is None:

@@ -23,7 +23,7 @@ NOTHING: Final = (0.0,) * len(ODDS)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was counted since the numbers in the status were written."""
+    """Counts since the numbers in the status were written."""
 
     tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
@@ -128,7 +128,7 @@ def read_samples(stored: CountsStatus | None) -> Samples:
 
 
 def _read_comparison(text: str) -> tuple[tuple[float, ...], ...]:
-    """What an earlier version of the operator wrote, with fewer comparisons, is no use to this one: they begin anew."""
+    """What an earlier version of the operator wrote, with fewer comparisons, cannot be used by this one: they start again."""
     nothing = (NOTHING,) * len(_ratios(Tally()))
     try:
         values: Sequence[float] = [float(part) for part in text.split()]

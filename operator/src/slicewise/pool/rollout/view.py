@@ -17,7 +17,7 @@ from slicewise.pool.zones import ZoneTarget
 
 @dataclass(frozen=True, slots=True)
 class RolloutView:
-    """What the machine looks at besides its own state."""
+    """The input of the state machine besides its own state."""
 
     pool: str
     """The pool's name, for messages that say what to type."""
@@ -37,13 +37,13 @@ class RolloutView:
     paused: bool = False
     """`spec.rollout.paused`."""
     request: Request | NotUnderstood | None = None
-    """What somebody asks of this rollout, or of an earlier one."""
+    """The request on the pool, about this rollout or an earlier one."""
     gate: CanarySpec | None = None
     """How the canary is judged; None: by its readiness alone."""
     measured: Measured = field(default_factory=Measured)
     """What was counted since the numbers in the state were written."""
     arrived: bool = True
-    """Whether the gateway has the weights that the stored state asks for, or nobody can tell and it has had the time."""
+    """Whether the gateway has the weights that the stored state asks for, or cannot say so and has had the time."""
     stable_gone: bool = False
     """Whether the stable revision served once and serves nothing any more (`standing.py`)."""
     stable_late: bool = False
@@ -52,12 +52,12 @@ class RolloutView:
     """Seconds that a canary's worker may take to become ready."""
 
     def asked(self, state: RolloutState, action: Action) -> bool:
-        """Whether somebody asks for `action` in the attempt that `state` is about."""
+        """Whether the request on the pool asks for `action` in the attempt that `state` is about."""
         request = self.request
         return isinstance(request, Request) and request.action is action and request.concerns(state)
 
     def holds(self, state: RolloutState) -> bool:
-        """Whether the rollout is to stay where it is. A request to abort acts in spite of `spec.rollout.paused`."""
+        """Whether the rollout is paused. A request to abort overrides `spec.rollout.paused`."""
         if self.asked(state, Action.ABORT):
             return False
         return self.paused or self.asked(state, Action.PAUSE)

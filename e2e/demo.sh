@@ -95,7 +95,7 @@ cat <<E2
 
 Done after $((SECONDS - begin)) s. What to type next:
 
-  export KUBECONFIG=$KUBECONFIG PATH=$root/.venv/bin:$bin:${bin%/bin}/uv/bin:\$PATH
+  export KUBECONFIG=$KUBECONFIG PATH=$root/.venv/bin:$bin:$SLICEWISE_CACHE/uv/bin:\$PATH
   kubectl get ipool                                  # model, revision, workers, slice, status
   kubectl describe ipool chat                        # conditions say what is and what to do, events tell the story
   kubectl slicewise get chat                         # the tree: zones, revisions, workers; --watch moves with it

@@ -10,8 +10,8 @@ import aiohttp
 from yarl import URL
 
 from slicewise_worker.weights.bounded import read_start, whole_number
-from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, shown
-from slicewise_worker.weights.guard import RefusedAddress
+from slicewise_worker.weights.errors import FetchError, Reason, TryAgainError, shown
+from slicewise_worker.weights.guard import RefusedAddressError
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT: Final = frozenset({408, 421, 425, 429, 500, 502, 503, 504})
@@ -19,7 +19,7 @@ _HINT_BYTES: Final = 4096
 _CODE: Final = re.compile(r'<Code>(\w+)</Code>|"code"\s*:\s*"(\w+)"')
 
 
-def refused_address(url: URL, cause: RefusedAddress) -> FetchError:
+def refused_address(url: URL, cause: RefusedAddressError) -> FetchError:
     """Return the error for an address that the guard does not let through."""
     step = "no setting allows it; use another source"
     if not cause.always:
@@ -27,35 +27,37 @@ def refused_address(url: URL, cause: RefusedAddress) -> FetchError:
     return FetchError(Reason.PRIVATE_ADDRESS, f"{shown(url)}: refused, {cause}; {step}")
 
 
-def from_client(url: URL, error: Exception) -> FetchError | TryAgain:
+def from_client(url: URL, error: Exception) -> FetchError | TryAgainError:
     """Return aiohttp's error as ours."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
     # Not aiohttp's own words: they hold the proxy's address, which may hold a password.
     if isinstance(error, aiohttp.ClientHttpProxyError):
         why = f"the installation's proxy (worker.proxy) answered {error.status}"
-        return TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: {why}; check that it lets this host through")
+        return TryAgainError(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: {why}; check that it lets this host through")
     if isinstance(error, aiohttp.ClientProxyConnectionError):
-        why = str(cause) if isinstance(cause, RefusedAddress) else (cause and cause.strerror) or "no connection"
-        return TryAgain(
+        why = str(cause) if isinstance(cause, RefusedAddressError) else (cause and cause.strerror) or "no connection"
+        return TryAgainError(
             Reason.SOURCE_UNREACHABLE, f"{shown(url)}: the installation's proxy (worker.proxy) is not reached: {why}"
         )
-    if isinstance(cause, RefusedAddress):
+    if isinstance(cause, RefusedAddressError):
         return refused_address(url, cause)
     if isinstance(error, aiohttp.InvalidURL):
         return FetchError(Reason.UNSUPPORTED, f"{shown(url)}: not an address")
     if isinstance(error, TimeoutError):
-        return TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: nothing came in time")
+        return TryAgainError(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: nothing came in time")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = f"certificate not trusted ({error.certificate_error}); put the authority's ca.crt into the credentials Secret"
-        return TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: {why}")
+        return TryAgainError(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: {why}")
     if isinstance(error, aiohttp.ClientPayloadError):
-        return TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: the connection broke before the end of the file")
+        return TryAgainError(
+            Reason.SOURCE_UNREACHABLE, f"{shown(url)}: the connection broke before the end of the file"
+        )
     # The first line only, and no query: the rest of aiohttp's texts quotes what the server sent, or the address.
     text = (str(cause or error) or type(error).__name__).splitlines()[0].split("?", maxsplit=1)[0]
-    return TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: {text[:200]}")
+    return TryAgainError(Reason.SOURCE_UNREACHABLE, f"{shown(url)}: {text[:200]}")
 
 
-async def trouble(response: aiohttp.ClientResponse, *, now: float, first: URL) -> FetchError | TryAgain:
+async def trouble(response: aiohttp.ClientResponse, *, now: float, first: URL) -> FetchError | TryAgainError:
     """Return the error that an answer outside 2xx stands for.
 
     `first` is the address that was asked before redirects: a refusal by another host (a store whose signed address ran
@@ -65,7 +67,7 @@ async def trouble(response: aiohttp.ClientResponse, *, now: float, first: URL) -
     hint = await _hint(response)
     if status in {401, 403}:
         if response.url.origin() != first.origin():
-            return TryAgain(
+            return TryAgainError(
                 Reason.CREDENTIALS_REJECTED, f"{where}: answered {status} {hint} to a redirect of {shown(first)}"
             )
         return FetchError(
@@ -76,7 +78,7 @@ async def trouble(response: aiohttp.ClientResponse, *, now: float, first: URL) -
         return FetchError(Reason.SOURCE_NOT_FOUND, f"{where}: answered {status} {hint}; check the source's spelling")
     if status in _TRANSIENT or status >= 500:
         after = _retry_after(response.headers.get("Retry-After"), now)
-        return TryAgain(Reason.SOURCE_UNREACHABLE, f"{where}: answered {status} {hint}", after)
+        return TryAgainError(Reason.SOURCE_UNREACHABLE, f"{where}: answered {status} {hint}", after)
     return FetchError(Reason.SOURCE_UNREACHABLE, f"{where}: answered {status} {hint}; check the source")
 
 

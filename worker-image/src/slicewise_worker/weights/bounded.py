@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, shown
+from slicewise_worker.weights.errors import FetchError, Reason, TryAgainError, shown
 
 SMALL_ANSWER_SECONDS: Final = 60.0
 """The whole of a manifest or a token, from its first byte to its last, comes within this time."""
@@ -24,7 +24,7 @@ _WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
 
 async def read_small(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Return the body. Raises `FetchError` when it is larger than `max_bytes`, `TryAgain` when it does not end in time."""
+    """Return the body. Raises `FetchError` when it is larger than `max_bytes`, `TryAgainError` when it does not end in time."""
     body = bytearray()
     async with in_time(response, SMALL_ANSWER_SECONDS):
         async for piece in response.content.iter_any():
@@ -50,7 +50,7 @@ async def read_start(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
 
 
 async def paced(response: aiohttp.ClientResponse, stall_seconds: float) -> AsyncIterator[bytes]:
-    """Yield the parts of a body as they come. Raises `TryAgain` when fewer than `LEAST_BYTES` come in so many seconds of waiting.
+    """Yield the parts of a body as they come. Raises `TryAgainError` when fewer than `LEAST_BYTES` come in so many seconds of waiting.
 
     A time limit between bytes alone lets a server that sends a byte a minute hold a worker for ever. What the caller does
     with a part does not count as waiting.
@@ -69,18 +69,20 @@ async def paced(response: aiohttp.ClientResponse, stall_seconds: float) -> Async
             came, waited = 0, 0.0
         elif waited > stall_seconds:
             where = shown(response.url)
-            raise TryAgain(Reason.SOURCE_UNREACHABLE, f"{where}: only {came} bytes came in {stall_seconds:g} s")
+            raise TryAgainError(Reason.SOURCE_UNREACHABLE, f"{where}: only {came} bytes came in {stall_seconds:g} s")
 
 
 @asynccontextmanager
 async def in_time(response: aiohttp.ClientResponse, seconds: float) -> AsyncIterator[None]:
-    """Raise `TryAgain` when the block takes longer."""
+    """Raise `TryAgainError` when the block takes longer."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
         where = shown(response.url)
-        raise TryAgain(Reason.SOURCE_UNREACHABLE, f"{where}: the answer did not end within {seconds:g} s") from error
+        raise TryAgainError(
+            Reason.SOURCE_UNREACHABLE, f"{where}: the answer did not end within {seconds:g} s"
+        ) from error
 
 
 def read_object(body: bytes, where: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import aiohttp
 from slicewise_worker.weights.answers import trouble
 from slicewise_worker.weights.backoff import Patience
 from slicewise_worker.weights.bounded import LEAST_BYTES, paced
-from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, shown
+from slicewise_worker.weights.errors import FetchError, Reason, TryAgainError, shown
 from slicewise_worker.weights.origins.location import Location, Origin
 from slicewise_worker.weights.partial import CorruptError, Partial, Validators
 from slicewise_worker.weights.progress import Progress
@@ -44,7 +44,7 @@ async def persist(tries: Callable[[], Awaitable[T]], patience: Patience, progres
     while True:
         try:
             return await tries()
-        except TryAgain as passing:
+        except TryAgainError as passing:
             delay = patience.next_delay(passing.after)
             if delay is None:
                 raise FetchError(
@@ -138,7 +138,7 @@ class Download:
         if match and int(match["total"]) == self.partial.size:
             return
         await asyncio.to_thread(self.partial.restart)
-        raise TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(response.url)}: the file became shorter; starting over")
+        raise TryAgainError(Reason.SOURCE_UNREACHABLE, f"{shown(response.url)}: the file became shorter; starting over")
 
     async def _accept(self, response: aiohttp.ClientResponse, location: Location) -> int | None:
         """Line the partial file up with what comes. Returns the whole size in bytes, None when the server does not say."""
@@ -148,7 +148,9 @@ class Download:
             said.total = int(match["total"]) if match and match["total"] != "*" else None
             if not match or int(match["first"]) != self.partial.size or _another_file(self.partial.validators, said):
                 await asyncio.to_thread(self.partial.restart)
-                raise TryAgain(Reason.SOURCE_UNREACHABLE, f"{shown(response.url)}: the file changed; starting over")
+                raise TryAgainError(
+                    Reason.SOURCE_UNREACHABLE, f"{shown(response.url)}: the file changed; starting over"
+                )
         else:
             if self.partial.size:
                 log.info("%s: the server sends the file from its start", self.source)
@@ -188,7 +190,7 @@ class Download:
             if waiting:
                 await self._write(bytes(waiting), total)
         if total is not None and self.partial.size < total:
-            raise TryAgain(
+            raise TryAgainError(
                 Reason.SOURCE_UNREACHABLE, f"{shown(response.url)}: ended after {self.partial.size} of {total} bytes"
             )
 

@@ -33,7 +33,7 @@ class FetchError(Exception):
         super().__init__(self.message)
 
 
-class TryAgain(Exception):  # noqa: N818 - names what to do, as StopIteration does
+class TryAgainError(Exception):
     """Trouble that may pass. `after` is the number of seconds that the server asked to wait, if it did."""
 
     def __init__(self, reason: Reason, message: str, after: float | None = None) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from slicewise_worker.weights.cache import Entry, entries
 from slicewise_worker.weights.disk import disk_full, free_bytes
-from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, size_text
+from slicewise_worker.weights.errors import FetchError, Reason, TryAgainError, size_text
 from slicewise_worker.weights.hold import same_file
 from slicewise_worker.weights.partial import PARTIAL, reserved_bytes
 from slicewise_worker.weights.pins import LiveSet, read_pins
@@ -145,7 +145,9 @@ def _alone(cache: Path) -> Iterator[None]:
         give_up = time.monotonic() + _LOCK_SECONDS
         while not _take(descriptor):
             if time.monotonic() >= give_up:
-                raise TryAgain(Reason.CACHE_FULL, f"{cache}: another pod has been making room for {_LOCK_SECONDS} s")
+                raise TryAgainError(
+                    Reason.CACHE_FULL, f"{cache}: another pod has been making room for {_LOCK_SECONDS} s"
+                )
             time.sleep(0.05)
         yield
     finally:

@@ -16,7 +16,7 @@ from aiohttp.resolver import ThreadedResolver
 from slicewise_worker.weights.addresses import refusal
 
 
-class RefusedAddress(OSError):  # noqa: N818 - aiohttp carries it as the cause of its own error
+class RefusedAddressError(OSError):
     """The address is not one that a source may have. `always`: no setting of the installation allows it."""
 
     def __init__(self, message: str, *, always: bool) -> None:
@@ -25,10 +25,10 @@ class RefusedAddress(OSError):  # noqa: N818 - aiohttp carries it as the cause o
 
 
 def check_address(text: str, *, allow_private: bool, host: str | None = None) -> None:
-    """Raise `RefusedAddress` when the IP address `text`, to which `host` resolved, must not be connected to."""
+    """Raise `RefusedAddressError` when the IP address `text`, to which `host` resolved, must not be connected to."""
     if why := refusal(text, allow_private=allow_private):
         always = refusal(text, allow_private=True) is not None
-        raise RefusedAddress(f"{host}: {why}" if host else why, always=always)
+        raise RefusedAddressError(f"{host}: {why}" if host else why, always=always)
 
 
 class GuardedResolver(abc.AbstractResolver):
@@ -41,7 +41,7 @@ class GuardedResolver(abc.AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[abc.ResolveResult]:
-        """Return the addresses of the host. Raises `RefusedAddress`, or OSError when the name does not resolve."""
+        """Return the addresses of the host. Raises `RefusedAddressError`, or OSError when the name does not resolve."""
         found = await self._inner.resolve(host, port, family)
         for one in found:
             check_address(one["host"], allow_private=self._allow_private, host=host)
@@ -59,7 +59,7 @@ class GuardedSockets:
         self._allow_private = allow_private
 
     def __call__(self, info: tuple[Any, ...]) -> socket.socket:
-        """Return a socket for the address that `info` (of getaddrinfo) names. Raises `RefusedAddress`."""
+        """Return a socket for the address that `info` (of getaddrinfo) names. Raises `RefusedAddressError`."""
         family, kind, protocol, _, address = info
         check_address(str(address[0]), allow_private=self._allow_private)
         return socket.socket(family, kind, protocol)

@@ -16,7 +16,7 @@ from typing import Final
 from aiohttp import abc, encode_basic_auth
 from yarl import URL
 
-from slicewise_worker.weights.guard import RefusedAddress, check_address
+from slicewise_worker.weights.guard import RefusedAddressError, check_address
 
 _METADATA_NAMES: Final = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
@@ -111,19 +111,19 @@ def literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return ipaddress.ip_address(str(found[0][4][0]))
 
 
-def inner_name(host: str, *, allow_private: bool) -> RefusedAddress | None:
+def inner_name(host: str, *, allow_private: bool) -> RefusedAddressError | None:
     """Return why a name must not be given to a proxy, for what it may mean where the proxy stands; None when it may."""
     name = host.lower().rstrip(".")
     if name in _METADATA_NAMES:
-        return RefusedAddress(f"{name} is the name of a metadata service", always=True)
+        return RefusedAddressError(f"{name} is the name of a metadata service", always=True)
     inner = "." not in name or any(name.endswith(f".{suffix}") for suffix in _INNER_SUFFIXES)
     if inner and not allow_private:
-        return RefusedAddress(f"{name} is a name inside a network", always=False)
+        return RefusedAddressError(f"{name} is a name inside a network", always=False)
     return None
 
 
 async def check_target(url: URL, resolver: abc.AbstractResolver, *, allow_private: bool) -> None:
-    """Raise `RefusedAddress` when this address must not be asked for through a proxy. `resolver`: one with the guard."""
+    """Raise `RefusedAddressError` when this address must not be asked for through a proxy. `resolver`: one with the guard."""
     host = url.host or ""
     if address := literal(host):
         check_address(str(address), allow_private=allow_private)
@@ -133,7 +133,7 @@ async def check_target(url: URL, resolver: abc.AbstractResolver, *, allow_privat
     try:
         async with asyncio.timeout(_RESOLVE_SECONDS):
             await resolver.resolve(host, url.port or 0, socket.AF_UNSPEC)
-    except RefusedAddress:
+    except RefusedAddressError:
         raise
     except (OSError, TimeoutError):
         return  # a network that lets nothing out but through the proxy often resolves nothing outside either

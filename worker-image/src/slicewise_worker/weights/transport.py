@@ -19,7 +19,7 @@ from yarl import URL
 
 from slicewise_worker.weights.answers import REDIRECTS, from_client, refused_address
 from slicewise_worker.weights.errors import FetchError, Reason, shown
-from slicewise_worker.weights.guard import GuardedResolver, GuardedSockets, RefusedAddress
+from slicewise_worker.weights.guard import GuardedResolver, GuardedSockets, RefusedAddressError
 from slicewise_worker.weights.proxy import Proxies, check_target
 
 _MAX_HOPS: Final = 10
@@ -103,7 +103,7 @@ class Transport:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Yield the answer after redirects, whatever its status; a redirect itself when `stop_at` wants it.
 
-        `auth` are the headers that carry credentials. Raises `FetchError` (PrivateAddress, Unsupported) or `TryAgain`
+        `auth` are the headers that carry credentials. Raises `FetchError` (PrivateAddress, Unsupported) or `TryAgainError`
         when there is no answer, also when the connection breaks while the body is read.
         """
         first, secret = url.origin(), dict(auth or {})
@@ -117,7 +117,7 @@ class Transport:
                         yield response
                         return
                     url = _target(url, response.headers["Location"])
-        except RefusedAddress as error:
+        except RefusedAddressError as error:
             raise refused_address(url, error) from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError, ssl.SSLError) as error:
             raise from_client(url, error) from error

@@ -16,7 +16,7 @@ from yarl import URL
 
 from slicewise_worker.weights.answers import trouble
 from slicewise_worker.weights.bounded import whole_number
-from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, shown
+from slicewise_worker.weights.errors import FetchError, Reason, TryAgainError, shown
 from slicewise_worker.weights.origins.location import Location, authorization, base_address
 from slicewise_worker.weights.settings import Credentials
 from slicewise_worker.weights.source import HubSource
@@ -62,7 +62,7 @@ class HubOrigin:
         )
 
 
-async def _refused(response: aiohttp.ClientResponse, url: URL) -> FetchError | TryAgain:
+async def _refused(response: aiohttp.ClientResponse, url: URL) -> FetchError | TryAgainError:
     code = response.headers.get("X-Error-Code", "")
     if code in _NOT_FOUND:
         return FetchError(Reason.SOURCE_NOT_FOUND, f"{shown(url)}: {_NOT_FOUND[code]}")

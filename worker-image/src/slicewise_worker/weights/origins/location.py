@@ -27,7 +27,7 @@ class Origin(Protocol):
     """One source. `locate` is asked before each try, because signed addresses and tokens run out."""
 
     async def locate(self) -> Location:
-        """Where the bytes are. Raises `FetchError` or `TryAgain`."""
+        """Where the bytes are. Raises `FetchError` or `TryAgainError`."""
         ...
 
 

@@ -17,7 +17,7 @@ from yarl import URL
 
 from slicewise_worker.weights.answers import trouble
 from slicewise_worker.weights.bounded import read_object, read_small
-from slicewise_worker.weights.errors import FetchError, Reason, TryAgain, shown
+from slicewise_worker.weights.errors import FetchError, Reason, TryAgainError, shown
 from slicewise_worker.weights.origins.location import Location, authorization, base_address, basic
 from slicewise_worker.weights.settings import Credentials
 from slicewise_worker.weights.source import RegistrySource
@@ -66,7 +66,7 @@ class RegistryOrigin:
             message = f"{shown(self._manifest_url)}: the manifest that came has {found}"
             if self._wrong >= _ATTEMPTS:
                 raise FetchError(Reason.DIGEST_MISMATCH, f"{message}, {self._wrong} times; check the registry")
-            raise TryAgain(Reason.DIGEST_MISMATCH, message)
+            raise TryAgainError(Reason.DIGEST_MISMATCH, message)
         where = shown(self._manifest_url)
         layer = pick_layer(read_object(body, where), where)
         return Location(URL(f"{self._blobs_url}/{layer.digest}"), auth, layer.digest, layer.size)

@@ -62,7 +62,7 @@ class EngineFailedError(Exception):
 
 async def serve(settings: WorkerSettings) -> None:
     """Serve until told to stop; raises `StartError` or `EngineFailedError`."""
-    state, metrics = WorkerState(), WorkerMetrics(settings.latency_edge_seconds)
+    state, metrics = WorkerState(), WorkerMetrics()
     worker = Worker(settings, state, metrics, created=int(time.time()))
     server = _Server(
         uvicorn.Config(

@@ -73,8 +73,6 @@ class WorkerSettings(CapitalSettings):
     """How long a worker that was told to stop goes on taking requests, until nobody sends it any."""
     stall_after_seconds: Annotated[float, Field(gt=0)] = 30
     """Busy for this long without a step done: not alive."""
-    latency_edge_seconds: Annotated[float, Field(gt=0)] | None = None
-    """One more edge in the latency histograms: the limit that a rollout is judged by."""
 
     termination_log: Path = TERMINATION_LOG
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -12,14 +12,14 @@ from slicewise.envoy.routes import RUNTIME_LAYER
 
 BOOTSTRAP_FILE: Final = "bootstrap.json"
 
-LATENCY_EDGES_MS: Final = (
+LATENCY_BUCKETS_MS: Final = (
     5, 10, 25, 50, 100, 200, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10000, 20000, 30000, 60000, 120000, 300000,
 )  # fmt: skip
-"""Upper edges of the latency histograms in milliseconds, before the pool's own limit is put between them."""
+"""Upper bounds of the latency histograms' buckets in milliseconds, before the pool's own limit is put between them."""
 
 
-def edge_ms(p95_seconds: float) -> float:
-    """Return the histogram's edge for a limit, in whole milliseconds, as Envoy measures; at least one."""
+def bucket_ms(p95_seconds: float) -> float:
+    """Return the bucket boundary for a limit, in whole milliseconds, as Envoy measures; at least one."""
     return float(max(1, round(p95_seconds * 1000)))
 
 
@@ -45,9 +45,9 @@ def envoy_arguments(model: GatewayModel) -> tuple[str, ...]:
 
 def build_bootstrap(model: GatewayModel) -> Json:
     """Return the bootstrap. A change of it is seen only by a new pod, so it holds no more than it must."""
-    edges = {float(edge) for edge in LATENCY_EDGES_MS}
+    buckets = {float(edge) for edge in LATENCY_BUCKETS_MS}
     if model.p95_seconds is not None:
-        edges.add(edge_ms(model.p95_seconds))
+        buckets.add(bucket_ms(model.p95_seconds))
     return {
         "node": {"id": f"gateway-{model.pool}", "cluster": model.pool},
         "admin": {
@@ -80,7 +80,7 @@ def build_bootstrap(model: GatewayModel) -> Json:
         },
         "stats_config": {
             "histogram_bucket_settings": [
-                {"match": {"suffix": "upstream_rq_time"}, "buckets": sorted(edges)},
+                {"match": {"suffix": "upstream_rq_time"}, "buckets": sorted(buckets)},
             ]
         },
         # Else a histogram is merged every five seconds, and its numbers are that old.

@@ -163,7 +163,7 @@ class GatewayModel:
     cors: Cors | None = None
     """None: browsers let no page of another origin read an answer."""
     p95_seconds: float | None = None
-    """One more edge in the latency histograms: the limit that rollouts are judged by."""
+    """One more bucket boundary in the latency histograms: the limit that rollouts are judged by."""
     otlp: tuple[str, int] | None = None
     """Host and port of an OpenTelemetry collector (OTLP over gRPC). None: no traces."""
     max_connections: int = MAX_CONNECTIONS

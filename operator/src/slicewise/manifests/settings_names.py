@@ -63,7 +63,6 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "PORT",
             "DRAIN_DELAY_SECONDS",
             "STALL_AFTER_SECONDS",
-            "LATENCY_EDGE_SECONDS",
             "TERMINATION_LOG",
             "LOG_LEVEL",
             "LOG_FORMAT",

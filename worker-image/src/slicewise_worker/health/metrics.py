@@ -17,21 +17,17 @@ from prometheus_client import (
 from slicewise_worker.engine.cgroup import memory_limit, memory_used
 from slicewise_worker.engine.report import Progress, Step
 
-_REQUEST_EDGES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
-_FIRST_TOKEN_EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-_TOKEN_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
-_BATCH_EDGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-
-
-def _edges(edges: tuple[float, ...], extra: float | None) -> tuple[float, ...]:
-    return tuple(sorted({*edges, *([extra] if extra else [])}))
+_REQUEST_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
+_FIRST_TOKEN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_TOKEN_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class WorkerMetrics:
     """Counts what the engine and the HTTP side do. Implements the engine's `Observer`."""
 
-    def __init__(self, latency_edge: float | None = None) -> None:
-        """Make the metrics in a registry of their own; `latency_edge` (seconds) becomes an edge of the latencies."""
+    def __init__(self) -> None:
+        """Make the metrics in a registry of their own."""
         disable_created_metrics()  # type: ignore[no-untyped-call] # no annotations there
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -50,19 +46,19 @@ class WorkerMetrics:
         self._request_seconds = Histogram(
             f"{prefix}_request_duration_seconds",
             "From a request's arrival to its last token, for requests that were answered.",
-            buckets=_edges(_REQUEST_EDGES, latency_edge),
+            buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
         self._first_token = Histogram(
             f"{prefix}_time_to_first_token_seconds",
             "From a request's arrival to its first token.",
-            buckets=_edges(_FIRST_TOKEN_EDGES, latency_edge),
+            buckets=_FIRST_TOKEN_BUCKETS,
             registry=registry,
         )
         self._per_token = Histogram(
             f"{prefix}_time_per_output_token_seconds",
             "Mean time between the tokens of a request.",
-            buckets=_TOKEN_EDGES,
+            buckets=_TOKEN_BUCKETS,
             registry=registry,
         )
         self._add_engine(prefix)
@@ -71,10 +67,10 @@ class WorkerMetrics:
         """Make the metrics of single steps and of what runs."""
         registry = self.registry
         self._step_seconds = Histogram(
-            f"{prefix}_step_seconds", "Duration of one step of the engine.", buckets=_TOKEN_EDGES, registry=registry
+            f"{prefix}_step_seconds", "Duration of one step of the engine.", buckets=_TOKEN_BUCKETS, registry=registry
         )
         self._batch = Histogram(
-            f"{prefix}_batch_tokens", "Tokens evaluated in one step.", buckets=_BATCH_EDGES, registry=registry
+            f"{prefix}_batch_tokens", "Tokens evaluated in one step.", buckets=_BATCH_BUCKETS, registry=registry
         )
         self._info = Info(f"{prefix}_build", "What runs: versions, pool, revision, model.", registry=registry)
         self._on_gpu = Gauge(f"{prefix}_on_gpu", "1 when a GPU computes, else 0.", registry=registry)

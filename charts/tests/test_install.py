@@ -108,7 +108,7 @@ def test_the_pods_of_the_chart_are_let_into_a_namespace_that_enforces_restricted
 
 def test_pools_outlive_an_uninstallation_and_the_next_installation_takes_them_over(cluster):
     cluster.install()
-    established(cluster, DEFINITION.removeprefix("crd/"))
+    established(cluster.server, DEFINITION.removeprefix("crd/"))
     cluster.kubectl("apply", "-f", "-", stdin=a_pool())
     cluster.uninstall()
     assert cluster.has("ipool/chat")
@@ -195,7 +195,7 @@ def operator_as_installed(cluster: Cluster, directory: Path) -> Iterator[str]:
 def test_the_rights_are_enough_for_a_pool_from_its_creation_to_its_children(cluster, tmp_path, team, values):
     cluster.kubectl("create", "namespace", team)
     cluster.install(*values)
-    established(cluster, DEFINITION.removeprefix("crd/"))
+    established(cluster.server, DEFINITION.removeprefix("crd/"))
     node = {"metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "a"}}}
     cluster.kubectl("apply", "-f", "-", stdin={"apiVersion": "v1", "kind": "Node", **node})
     cluster.kubectl(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +35,5 @@ def fresh_server(tmp_path: Path) -> Iterator[ApiServer]:
 
 @pytest.fixture
 def namespace(api_server: ApiServer) -> str:
-    """The name of a new namespace. It is not deleted: the server goes with the session."""
-    name = f"t-{uuid.uuid4().hex[:10]}"
-    api_server.kubectl("create", "namespace", name)
-    return name
+    """The name of a new namespace."""
+    return api_server.create_namespace()

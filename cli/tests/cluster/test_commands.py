@@ -1,4 +1,4 @@
-"""The commands against a real API server, run through kubectl as a plugin."""
+"""The commands against a real API server: what they say and write, and once each way, through kubectl as a plugin."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ def request_on(server: ApiServer, namespace: str) -> str | None:
     return (read(server, namespace)["metadata"].get("annotations") or {}).get(ANNOTATION_REQUEST)
 
 
-def test_get_shows_the_tree_in_plain_text_without_a_terminal(api_server: ApiServer, namespace: str, cli: Cli) -> None:
+def test_get_shows_the_tree_in_plain_text_without_a_terminal(
+    api_server: ApiServer, namespace: str, plugin: Cli
+) -> None:
     put(api_server, samples.rolling(verdict=samples.VERDICT), namespace)
     for pod in samples.workers():
         put(api_server, pod, namespace)
-    shown = cli("get", "chat").stdout
+    shown = plugin("get", "chat").stdout
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", shown)
     for words in (
         "Analysing, step 1 of 2",
@@ -118,7 +120,7 @@ def store(server: ApiServer, namespace: str, number: int, spec_of: dict[str, Any
 
 
 def test_undo_goes_back_to_the_revision_before_and_says_what_it_changes(
-    api_server: ApiServer, namespace: str, cli: Cli
+    api_server: ApiServer, namespace: str, cli: Cli, plugin: Cli
 ) -> None:
     old, new = samples.idle(model=samples.model("a")), samples.idle(model=samples.model("b"), replicas=5)
     first, second = store(api_server, namespace, 1, old), store(api_server, namespace, 2, new)
@@ -128,7 +130,7 @@ def test_undo_goes_back_to_the_revision_before_and_says_what_it_changes(
     assert [line.split()[:3] for line in listed.splitlines()[1:]] == [["1", first, "-"], ["2", second, "stable"]]
     assert "would go back to revision 1" in cli("undo", "chat", "--dry-run").stdout
     assert read(api_server, namespace)["spec"]["model"]["source"].endswith("b.gguf")
-    done = cli("undo", "chat")
+    done = plugin("undo", "chat")
     assert "spec.model.source" in done.stdout
     assert done.stderr == ""
     after = parse_pool(read(api_server, namespace))
@@ -216,6 +218,11 @@ def test_trouble_is_one_sentence_that_names_what_to_do(
 )
 def test_what_is_not_understood_ends_with_2(cli: Cli, words: tuple[str, ...]) -> None:
     assert "Error" in cli(*words, code=2).stderr
+
+
+def test_kubectl_passes_on_exit_codes_and_sentences(plugin: Cli) -> None:
+    assert plugin("get", "chatt", code=1).stderr.startswith("error: pool chatt in namespace ")
+    assert "Error" in plugin("gett", code=2).stderr
 
 
 def test_kubectl_completes_commands_options_and_pools(api_server: ApiServer, namespace: str, tmp_path: Path) -> None:

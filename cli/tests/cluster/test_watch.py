@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 import samples
-from program import environment, install, patch_status, put
+from program import environment, patch_status, put
 from servers.control_plane import ApiServer, wait_until
 
 from slicewise.clients.connection import connect, open_session
@@ -100,15 +100,16 @@ def test_ctrl_c_ends_a_watch_without_trouble(api_server: ApiServer, namespace: s
         assert not any("Traceback" in line or "error" in line for line in watch.lines)
 
 
-def test_a_watch_outlives_a_restart_of_the_api_server(fresh_server: ApiServer, tmp_path: Path) -> None:
-    install(fresh_server)
-    put(fresh_server, samples.idle(), "default")
-    with watching(fresh_server, tmp_path, "chat", "-o", "json") as watch:
+def test_a_watch_outlives_a_restart_of_the_api_server(api_server: ApiServer, namespace: str, tmp_path: Path) -> None:
+    put(api_server, samples.idle(), namespace)
+    with watching(api_server, tmp_path, "chat", "-n", namespace, "-o", "json") as watch:
         watch.sees('"phase": "Idle"')
-        fresh_server.stop_api()
-        watch.sees("the API server does not answer, retrying")
-        fresh_server.start_api()
-        patch_status(fresh_server, path("default"), samples.rolling()["status"])
+        api_server.stop_api()
+        try:
+            watch.sees("the API server does not answer, retrying")
+        finally:
+            api_server.start_api()
+        patch_status(api_server, path(namespace), samples.rolling()["status"])
         watch.sees('"phase": "Analysing"')
         assert watch.process.poll() is None
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from program import run_here
 
 from slicewise.api.v1alpha1 import CanarySpec, Reason
 from slicewise_cli.view.power import find_power, read_canary
@@ -15,14 +16,14 @@ from slicewise_cli.view.request import Refusal
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-m", "slicewise_cli", "gate-power", *words]
-    return subprocess.run(
-        program, env={"HOME": "/nonexistent"}, capture_output=True, text=True, check=False, timeout=60
-    )
+    return run_here("gate-power", *words)
 
 
 def test_it_says_when_a_good_version_passes_and_a_bad_one_is_found() -> None:
-    done = run("--rps", "10", "--p95", "600ms", "--most", "25")
+    program = [sys.executable, "-m", "slicewise_cli", "gate-power"]
+    words = ["--rps", "10", "--p95", "600ms", "--most", "25"]
+    home = {"HOME": "/nonexistent"}
+    done = subprocess.run([*program, *words], env=home, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("10 requests a second, 5 % to the canary, growing to 25 %")

@@ -129,6 +129,13 @@ class ApiServer:
             with error:
                 return error.code, _json(error.read())
 
+    def create_namespace(self) -> str:
+        """Create a namespace and return its name. It is not deleted: the server goes with the session."""
+        name = f"t-{secrets.token_hex(5)}"
+        code, said = self.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        assert code == 201, said
+        return name
+
     def audit_mark(self) -> AuditMark:
         """Return a place in the audit log, for `audit_events`."""
         return mark_of(self.audit_log)

@@ -11,13 +11,12 @@ def established(server: ApiServer, name: str) -> None:
 
     `kubectl wait` does not do: right after the creation `status.conditions` is null, and that is an error to it.
     """
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
 
-    def condition() -> str:
-        words = "-o=jsonpath={.status.conditions}"
-        return server.kubectl("get", "crd", name, words, check=False).stdout
+    def conditions() -> list[dict[str, str]]:
+        return server.request("GET", path)[1].get("status", {}).get("conditions") or []
 
     def done() -> bool:
-        query = '-o=jsonpath={.status.conditions[?(@.type=="Established")].status}'
-        return server.kubectl("get", "crd", name, query, check=False).stdout == "True"
+        return any((each["type"], each["status"]) == ("Established", "True") for each in conditions())
 
-    wait_until(done, 60, lambda: f"{name} is not established: {condition()}")
+    wait_until(done, 60, lambda: f"{name} is not established: {conditions()}")

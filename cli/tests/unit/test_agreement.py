@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 import pytest
 from builders import make_pool
 from counting import CountingGateway, Quality
 from judged import LIMITS, wanted
-from rich.console import Console
 from simulation import OTHER, Simulation, changed
 
-from slicewise_cli.tables import renderable
+from slicewise_cli.view.lines import Line, Tree
 from slicewise_cli.view.pool import read_pool
 from slicewise_cli.view.tree import change_line, pool_row, pool_tree
 
@@ -21,13 +19,16 @@ def shown(run: Simulation) -> str:
     """The tree, the row of the table and the line of a watch. Without workers, which are read at another moment than the status."""
     body = run.pool.model_dump(by_alias=True, exclude_none=True, mode="json")
     pool = read_pool({**body, "status": run.status}, [])
-    console = Console(file=io.StringIO(), width=4000, color_system=None)
-    console.print(renderable(pool_tree(pool, run.now)))
-    console.print(*map(renderable, pool_row(pool, run.now)))
-    console.print(change_line(pool))
-    text = console.file
-    assert isinstance(text, io.StringIO)
-    return text.getvalue()
+    row = " ".join(text(cell) for cell in pool_row(pool, run.now))
+    return "\n".join([*lines(pool_tree(pool, run.now)), row, change_line(pool)])
+
+
+def lines(tree: Tree) -> list[str]:
+    return [text(tree.head), *(each for branch in tree.branches for each in lines(branch))]
+
+
+def text(line: Line) -> str:
+    return "".join(part for part, _style in line.parts)
 
 
 @pytest.mark.parametrize("failed", [0.0, 0.5])
@@ -42,14 +43,14 @@ def test_no_line_contradicts_another_in_a_rollout(failed: float, slices: int) ->
     run.gateway.quality[wanted(run)] = Quality(failed=failed)
     for _ in range(300):
         run.operate()
-        text = shown(run)
+        said = shown(run)
         status = run.status
-        weights = set(map(int, re.findall(r"(?:canary|Analysing[^\n]*), (\d+) % of the requests$", text, re.MULTILINE)))
-        assert weights <= {status["rollout"].get("weight")}, text
-        for ready, desired in re.findall(r"(\d+)(?: of |/)(\d+) ready", text):
-            assert int(ready) <= int(desired), text
-        counted = set(re.findall(r"(\d+) of (\d+) workers are ready", text))
-        assert counted <= {(str(status["readyReplicas"]), str(status["desired"]))}, text
-        assert ("(wanted: large)" in text) == ("wantedModel" in status), text
+        weights = set(map(int, re.findall(r"(?:canary|Analysing[^\n]*), (\d+) % of the requests$", said, re.MULTILINE)))
+        assert weights <= {status["rollout"].get("weight")}, said
+        for ready, desired in re.findall(r"(\d+)(?: of |/)(\d+) ready", said):
+            assert int(ready) <= int(desired), said
+        counted = set(re.findall(r"(\d+) of (\d+) workers are ready", said))
+        assert counted <= {(str(status["readyReplicas"]), str(status["desired"]))}, said
+        assert ("(wanted: large)" in said) == ("wantedModel" in status), said
         run.tick()
     assert run.status["rollout"]["phase"] == ("RolledBack" if failed else "Idle")

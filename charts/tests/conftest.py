@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -74,16 +75,28 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
     return run
 
 
-@pytest.fixture
-def render(helm: Helm, tmp_path: Path) -> Render:
-    """Renders the chart as `helm install slicewise` would, with `values` on top of the defaults."""
+@pytest.fixture(scope="session")
+def renderings() -> dict[tuple[str, str], bytes]:
+    """Release name and values -> what they render, pickled, so that each test gets a copy of its own."""
+    return {}
 
-    def rendered(values: Mapping[str, Any] | None = None, *, release: str = "slicewise") -> Rendered:
-        file = tmp_path / "values.yaml"
-        file.write_text(yaml.safe_dump(dict(values or {})))
-        result = helm("template", release, str(CHART), "--namespace", NAMESPACE, "--values", str(file))
-        assert result.returncode == 0, result.stderr
-        return Rendered(result.stdout)
+
+@pytest.fixture
+def render(helm: Helm, renderings: dict[tuple[str, str], bytes], tmp_path: Path) -> Render:
+    """Renders the chart as `helm install slicewise` would, with `values` on top of the defaults; `again`: even if it did before."""
+
+    def rendered(
+        values: Mapping[str, Any] | None = None, *, release: str = "slicewise", again: bool = False
+    ) -> Rendered:
+        text = yaml.safe_dump(dict(values or {}))
+        if again or (release, text) not in renderings:
+            file = tmp_path / "values.yaml"
+            file.write_text(text)
+            result = helm("template", release, str(CHART), "--namespace", NAMESPACE, "--values", str(file))
+            assert result.returncode == 0, result.stderr
+            renderings[release, text] = pickle.dumps(Rendered(result.stdout))
+        found: Rendered = pickle.loads(renderings[release, text])
+        return found
 
     return rendered
 

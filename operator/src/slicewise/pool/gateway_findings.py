@@ -41,7 +41,7 @@ def find_gateway(facts: Facts) -> Finding | None:
         return Finding("False", Reason.STARTING, count)
     old = [pod.name for pod in ready if pod.started_with != desired.start_version]
     if old:
-        return Finding("False", Reason.STARTING, f"{count}; {old[0]} is to be replaced by one with other settings")
+        return Finding("False", Reason.STARTING, f"{count}; {old[0]} is being replaced by one with new settings")
     unheard = _not_programmed(ready, desired, at_rest=facts.state.phase in _REST and facts.arrived)
     if unheard is not None:
         return unheard
@@ -133,6 +133,6 @@ def _without_redis(facts: Facts, desired: DesiredGateway) -> str:
     if secret is None or not facts.lacks_secret(secret):
         return ""
     return (
-        f"; nothing is kept of what spec.gateway.responseCache asks for, because Secret {secret!r} does not exist in namespace "
+        f"; spec.gateway.responseCache stores no answers, because Secret {secret!r} does not exist in namespace "
         f"{facts.pool.metadata.namespace}: create it with the address of the Redis under the key url; the gateway takes it up by itself"
     )

@@ -44,7 +44,7 @@ def test_a_pool_whose_gateway_runs_what_it_asks_for_is_ready(run: Simulation) ->
     [
         (lambda pod: replace(pod, ready=False, info=None), "False", "Starting", "1 of 2 gateway pods are ready"),
         (lambda pod: replace(pod, terminating=True), "False", "Starting", "1 of 2"),
-        (lambda pod: replace(pod, started_with="before"), "False", "Starting", "is to be replaced"),
+        (lambda pod: replace(pod, started_with="before"), "False", "Starting", "is being replaced"),
         (lambda pod: replace(pod, info=None), "Unknown", "Unknown", "has not said yet"),
         (lambda pod: said(pod, running="before"), "False", "NotProgrammed", "not taken in the newest"),
         (lambda pod: said(pod, running=None, reason="Pending"), "False", "NotProgrammed", "not taken in"),

@@ -94,7 +94,7 @@ def _stuck_halfway(state: RolloutState, view: RolloutView) -> str:
     return (
         f"workers of the stable revision {state.stable} have not become ready within {view.progress_deadline:.0f} s "
         f"(spec.rollout.progressDeadline), so revision {state.target} cannot be taken back everywhere. WorkersReady says what is wrong "
-        f"with them; mend that, or {again}`kubectl slicewise promote {view.pool}` keeps revision {state.target}"
+        f"with them; fix that, or {again}`kubectl slicewise promote {view.pool}` keeps revision {state.target}"
     )
 
 

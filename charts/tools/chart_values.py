@@ -146,7 +146,7 @@ class ChartValues(Group):
     priority_class_name: Name = ""
     """Priority of the operator's pods, for example `system-cluster-critical`."""
     termination_grace_period_seconds: int = Field(default=30, ge=5, le=600)
-    """Time to finish the passes under way and to hand the Lease over."""
+    """Time to finish running reconciles and to hand the Lease over."""
     pod_security_context: KubernetesObject = {
         "runAsNonRoot": True,
         "runAsUser": 65532,

@@ -1,4 +1,4 @@
-"""A pool with its workers, as the tree of `kubectl slicewise get` shows it: revisions, zones, workers. Pure."""
+"""A pool with its conditions, rollout, zones, revisions and workers, as `kubectl slicewise get` shows it. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker pod. `state` is `ready`, or a word for what it waits for."""
+    """One worker pod. `state` is `ready`, or what it is waiting for."""
 
     name: str
     zone: str
@@ -40,13 +40,13 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A revision that serves, is to serve, or still has workers."""
+    """A revision that is stable, a canary, or still has workers."""
 
     hash: str
     role: str
     """`stable`, `canary`, `given up` or `leaving`."""
     weight: int | None
-    """Per cent of the requests; None where the status does not say."""
+    """Weight in per cent of the requests; None if the status has none."""
     workers: tuple[Worker, ...]
 
 
@@ -62,20 +62,20 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What is shown of a pool."""
+    """The view of a pool."""
 
     name: str
     namespace: str
     model: str
-    """What clients send as `model` now."""
+    """The model name that clients send now."""
     wanted_model: str
-    """The name that the spec asks for, where it is another; else empty."""
+    """The model name in the spec if it differs; else empty."""
     endpoint: str
     slice: str
-    """What each worker takes."""
+    """The resource that each worker takes."""
     generation: int
     observed_generation: int
-    """-1 before the operator has looked."""
+    """-1 before the first reconcile."""
     created_at: str
     deleting: bool
     desired: int
@@ -83,13 +83,13 @@ class Pool:
     conditions: tuple[Condition, ...]
     rollout: Rollout
     request: str
-    """The request about the rollout that is written on the pool; empty where there is none."""
+    """The value of the annotation with a request about the rollout; empty without one."""
     brought_by: str
-    """`Argo CD`, `Flux` or empty."""
+    """The GitOps tool that manages the pool: `Argo CD`, `Flux` or empty."""
     zones: tuple[Zone, ...]
     revisions: tuple[Revision, ...]
     workers_known: bool
-    """False where pods could not be read."""
+    """False if the user may not list pods."""
 
     @property
     def stale(self) -> bool:
@@ -102,7 +102,7 @@ class Pool:
 
 
 def read_pool(pool: Mapping[str, Any], pods: Iterable[Mapping[str, Any]] | None) -> Pool:
-    """Return the view of a pool. `pods`: the workers, also of other pools; None where they may not be read."""
+    """Return the view of a pool. `pods`: the workers of this and other pools; None if the user may not list them."""
     metadata, spec, status = pool["metadata"], pool.get("spec") or {}, read_status(pool)
     rollout = read_rollout(status)
     name = metadata["name"]
@@ -176,7 +176,7 @@ def _revisions(status: PoolStatus, rollout: Rollout, workers: list[Worker]) -> t
 
 
 def _weights(stable: str | None, canary: str | None, rollout: Rollout) -> dict[str, int]:
-    """Revision → per cent of the requests, as far as the status says them."""
+    """Revision → weight in per cent of the requests, from the status."""
     if not stable:
         return {}
     if not canary:

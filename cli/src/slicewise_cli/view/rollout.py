@@ -1,4 +1,4 @@
-"""A rollout as its pool's status tells it: phase, step, and the gate's verdict with its numbers. Pure."""
+"""The rollout in a pool's status: its phase, its step, and the gate's verdict with its numbers. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slicewise.pool.rollout.state import Phase
 from slicewise.pool.rollout.verdict_record import read_samples
 
 MOVING = frozenset({Phase.PLACING, Phase.WARMING, Phase.ANALYSING, Phase.PROMOTING, Phase.ROLLING_BACK})
-"""Phases in which something is under way."""
+"""Phases of a rollout that is in progress."""
 
 
 _GONE = (ConditionType.ROLLOUT_PROGRESSING, Reason.STABLE_GONE)
@@ -20,7 +20,7 @@ _GONE = (ConditionType.ROLLOUT_PROGRESSING, Reason.STABLE_GONE)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What is shown of the requests of one revision; the operator's `Samples` say what each number means."""
+    """Request counts of one revision; the operator's `Samples` define each number."""
 
     requests: int = 0
     failed: int = 0
@@ -32,13 +32,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate says, and what that rests on. Numbers that the status does not have are None."""
+    """The gate's verdict and its numbers; those that the status does not have are None."""
 
     verdict: str
     cause: str = ""
     message: str = ""
     outlook: str = ""
-    """What the gate can tell at this traffic."""
+    """What the gate can detect at this traffic."""
     canary: Counts = Counts()
     stable: Counts = Counts()
     evidence: Mapping[str, float] = field(default_factory=dict)
@@ -46,17 +46,17 @@ class Verdict:
     requests_per_second: float | None = None
     """Of both revisions together."""
     pending: int = 0
-    """Requests of the canary that run and are over the limit."""
+    """Running requests of the canary that are over the limit."""
     needed_requests: int | None = None
     remaining_seconds: int | None = None
     at: str = ""
     """When the numbers were written, RFC 3339."""
     steps: int = 1
-    """Steps of the rollout, over which the chance of a wrong abort is shared out."""
+    """Steps of the rollout; the probability of a wrong abort is divided among them."""
 
     @property
     def alpha(self) -> float | None:
-        """The chance of a wrong verdict that the spec allows: 0.01 for a confidence of 99 %."""
+        """The probability of a wrong verdict that the spec allows: 0.01 for a confidence of 99 %."""
         text = str(self.limits.get("confidence", "")).removesuffix("%")
         try:
             return round(1 - float(text) / 100, 9)
@@ -66,7 +66,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """Where a rollout is. Times are as in the status, RFC 3339; empty where the status has none."""
+    """The state of a rollout. Times are in RFC 3339, as in the status; empty if the status has none."""
 
     phase: Phase
     target: str = ""
@@ -76,22 +76,22 @@ class Rollout:
     """Counted from 0."""
     steps: int | None = None
     weight: int | None = None
-    """Per cent of the requests that the target gets."""
+    """Weight of the target, in per cent of the requests."""
     zone: str | None = None
     paused: bool = False
     held: bool = False
-    """Undecided at the deadline: it waits for somebody."""
+    """Undecided at the deadline, so it waits for a decision."""
     abort_reason: str = ""
     message: str = ""
     stable_gone: bool = False
-    """Whether there is nothing to roll back to."""
+    """Whether the stable revision has no workers to roll back to."""
     request_trouble: str = ""
-    """What the operator finds wrong with the request on the pool."""
+    """The operator's error about the request on the pool."""
     verdict: Verdict | None = None
 
     @property
     def moving(self) -> bool:
-        """Whether a revision is on its way in or out."""
+        """Whether the rollout is in progress, forward or back."""
         return self.phase in MOVING
 
 
@@ -101,7 +101,7 @@ def read_status(pool: Mapping[str, Any]) -> PoolStatus:
 
 
 def read_rollout(status: PoolStatus) -> Rollout:
-    """Return the rollout that a pool's status tells of; `Idle` where it tells of none."""
+    """Return the rollout in a pool's status; `Idle` without one."""
     told = status.rollout or RolloutStatus()
     return Rollout(
         phase=Phase(told.phase) if told.phase in set(Phase) else Phase.IDLE,

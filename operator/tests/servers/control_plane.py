@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from servers.audit import AuditMark, events_since, mark_of
+from servers.kubeconfig import kubeconfig
 from servers.processes import answers, end, free_port, spawn, wait_until
 
 __all__ = [
@@ -260,7 +261,7 @@ def _prepare(directory: Path, binaries: Path, etcd_url: str) -> ApiServer:
         f'{server.token},test-admin,test-admin,"system:masters"\n{server.guest_token},guest,guest,"guests"\n'
     )
     policy.write_text(json.dumps(_AUDIT_POLICY))
-    server.kubeconfig.write_text(json.dumps(_kubeconfig(server)))
+    server.kubeconfig.write_text(json.dumps(kubeconfig(server.url, server.ca_file, server.token)))
     server._argv = [
         str(binaries / "kube-apiserver"),
         f"--etcd-servers={etcd_url}",
@@ -283,19 +284,6 @@ def _prepare(directory: Path, binaries: Path, etcd_url: str) -> ApiServer:
         "--audit-log-maxsize=4000",
     ]
     return server
-
-
-def _kubeconfig(server: ApiServer) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "test",
-        "clusters": [
-            {"name": "test", "cluster": {"server": server.url, "certificate-authority": str(server.ca_file)}},
-        ],
-        "users": [{"name": "admin", "user": {"token": server.token}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin", "namespace": "default"}}],
-    }
 
 
 def _json(content: bytes) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -17,6 +18,30 @@ def check_floor(
             assert after[name] >= floor, f"zone {name}: {before[name]} → {after[name]}, floor {floor}"
     if status.get("desired") and sum(before.values()):
         assert sum(after.values()), "a pass took the last worker that served"
+
+
+@dataclass
+class Owed:
+    """Ready workers that passes of ours have taken below the number that a pool is to have, and that have not been replaced yet.
+
+    Counted by what was done, not by what is asked for: one at a time may be missing, and what is missing for other reasons is not ours.
+    """
+
+    workers: int = 0
+    ready: int = 0
+    """Ready workers after the last pass, or the last step of the cluster."""
+
+    def passed(self, desired: int, before: int, after: int) -> None:
+        """A pass of ours took the pool from `before` to `after` ready workers."""
+        self.workers += max(0, min(before, desired) - after)
+        self.lasts(desired, after)
+        taken = f"{before} → {after} of {desired} workers are ready"
+        assert self.workers <= 1 or after >= before, f"{taken}: {self.workers} are missing because of passes of ours"
+
+    def lasts(self, desired: int, ready: int) -> None:
+        """What has come back, or is no longer asked for, is not owed."""
+        back = max(0, ready - self.ready)
+        self.workers, self.ready = max(0, min(self.workers - back, desired - ready)), ready
 
 
 def check_requests_first(

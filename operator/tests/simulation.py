@@ -16,7 +16,8 @@ from agreement import contradictions
 from builders import DIGEST, MIG, three_zones
 from counting import CountingGateway
 from declared import in_zone, programmed, read_budgets, seen_budgets, undeclared
-from promises import check_floor, check_requests_first
+from mishaps import Mishaps
+from promises import Owed, check_floor, check_requests_first
 
 from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
@@ -46,7 +47,7 @@ def changed(pool: InferencePool, **spec: object) -> InferencePool:
 
 
 @dataclass
-class Simulation:
+class Simulation(Mishaps):
     """One pool on a few nodes."""
 
     pool: InferencePool
@@ -79,6 +80,9 @@ class Simulation:
     counter: int = 0
     crashes: float = 0.0
     """How often the operator ends before it has written the status."""
+    owed: Owed = field(default_factory=Owed)
+    untouched: tuple[object, ...] = ()
+    """Nodes and workers as the last step left them, so that a mishap which a test brings about is seen."""
     linger: float = 0.0
     """How often a terminating worker stays on for another second although it could be gone."""
 
@@ -102,6 +106,8 @@ class Simulation:
 
     def operate(self) -> PoolPlan:
         """One pass of the operator."""
+        if self.untouched != self._touchable():
+            self.owed = Owed()
         before, served = self.ready(), self.by_revision()
         observed = self.observed()
         plan = plan_pool(self.pool, observed, self.now)
@@ -112,10 +118,16 @@ class Simulation:
         self._apply(plan)
         plain = {zone: least for zone, least in self.budgets.items() if zone not in self.held}
         check_floor(self.status, plain, before, self.ready())
+        self.owed.passed(plan.status.get("desired", 0), before.total(), self.ready().total())
         if self.gateway is not None:
             asking = {item.revision for item in self.deployments.values() if item.replicas}
             check_requests_first(self.gateway.weights, asking, served, self.by_revision())
+        self.untouched = self._touchable()
         return plan
+
+    def _touchable(self) -> tuple[object, ...]:
+        """What only a test changes between two steps: nodes, what others hold, and workers."""
+        return (dict(self.nodes), dict(self.others), dict(self.pods), set(self.crowded), self.apart)
 
     def _apply(self, plan: PoolPlan) -> None:
         if plan.children is not None:
@@ -178,6 +190,8 @@ class Simulation:
         for move in moves:
             if move():
                 break
+        self.owed.lasts(self.status.get("desired", 0), self.ready().total())
+        self.untouched = self._touchable()
         self.check()
 
     def _create(self) -> bool:
@@ -240,33 +254,6 @@ class Simulation:
                 del self.pods[pod.name]
                 return True
         return False
-
-    def evict(self, node: str) -> bool:
-        """What `kubectl drain` does for one pod of `node`: ask, and be refused by the budget of its zone."""
-        for pod in self.pods.values():
-            if pod.node != node or pod.terminating:
-                continue
-            healthy = sum(
-                1 for other in self.pods.values() if other.zone == pod.zone and other.ready and not other.terminating
-            )
-            if pod.ready and healthy - 1 < self.budgets.get(pod.zone, 0):
-                continue
-            self.pods[pod.name] = replace(pod, terminating=True)
-            return True
-        return False
-
-    def report_unhealthy(self, pod: ObservedPod, *, dead: bool) -> None:
-        """The kubelet calls the device under a pod unhealthy and withdraws it; it is `dead` in fact, or works on."""
-        node = self.nodes[str(pod.node)]
-        if not pod.device_unhealthy:
-            self.nodes[node.name] = replace(node, allocatable={MIG: max(0, node.allocatable.get(MIG, 0) - 1)})
-        self.pods[pod.name] = replace(pod, device_unhealthy=True, ready=pod.ready and not dead)
-        if dead:
-            self.dead.add(pod.name)
-
-    def rename_zones(self, names: dict[str, str]) -> None:
-        """Give the zone label of the nodes other values."""
-        self.nodes = {key: replace(node, zone=names.get(node.zone, node.zone)) for key, node in self.nodes.items()}
 
     def ready(self) -> Counter[str]:
         """Zone → workers that serve."""

@@ -117,9 +117,9 @@ def _rollout_waits(facts: Facts) -> Finding | None:
         where = ", ".join(zone or '""' for zone in facts.blocked_zones)
         refused = refused_by_nodes(facts)
         if refused:
-            text = f"{state.phase}: waits in zone {where}, where no worker above the floor could give way; {refused}"
+            text = f"{state.phase}: waits in zone {where}, where no worker can be spared; {refused}"
             return Finding("False", Reason.NO_SLICE_TO_SPARE, text, helps=Help.EITHER)
-        text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker is above the floor"
+        text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker can be spared (floor, or the pool's last)"
         return Finding("False", Reason.NO_SLICE_TO_SPARE, text, helps=_spares_later(facts))
     return None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from slicewise.pool.observed import ObservedNode, ObservedPod
 from slicewise.pool.outcome import PodDeletion
+from slicewise.pool.rollout.keeping import least_serving
 from slicewise.pool.slices import ZoneSlices
 from slicewise.pool.workers import Workers
 from slicewise.pool.zones import ZoneTarget
@@ -52,25 +53,29 @@ def suspects_to_replace(
     workers: Workers,
     planned: Mapping[str, int],
     floors: Mapping[str, int],
+    staying: Mapping[str, int],
 ) -> tuple[PodDeletion, ...]:
     """Return the workers to remove that serve on a device that is called unhealthy: at most one a zone, never below its floor.
 
-    Where a slice is free a replacement serves first (`drain_surge` asks for it). Without one, one worker at a time goes,
-    above the floor and only while nothing else moves in the zone. Health checks err, and err on all devices at once (a
-    driver's update, a broken plugin), so no report alone takes a zone's last workers.
-    `planned`: zone → replicas over all revisions once this pass is carried out; `floors`: zone → floor of its budget.
+    Where a slice is free a replacement serves first (`drain_surge` asks for it). Without one, one worker of the pool at a time goes,
+    above the floor and only while no other is missing. Health checks err, and err on all devices at once (a driver's update, a broken
+    plugin), so no report alone takes a zone's last workers, or more than one of a pool.
+    `planned`: zone → replicas over all revisions once this pass is carried out; `staying`: zone → workers that serve then; `floors`: zone →
+    floor of its budget.
     """
     free = {entry.zone: entry.free for entry in slices}
     # Both may go in one pass: what a Deployment gives up when it shrinks is not for us to choose.
-    left = {zone: min(count, planned.get(zone, 0)) for zone, count in workers.serving().items()}
-    spare = sum(left.values()) - sum(target.desired for target in targets)
+    desired = sum(target.desired for target in targets)
+    serving = sum(staying.values())
     result = []
     for zone in sorted({pod.zone for pod in workers.pods if pod.suspect}):
         here = [pod for pod in workers.pods if pod.zone == zone]
         idle = all(pod.serving for pod in here) and len(here) >= planned.get(zone, 0)
-        if left[zone] - 1 < floors.get(zone, 0) or not (spare > 0 or (idle and free.get(zone, 0) == 0)):
+        if staying.get(zone, 0) - 1 < floors.get(zone, 0) or serving - 1 < least_serving(desired):
             continue
-        spare -= 1
+        if serving <= desired and not (idle and free.get(zone, 0) == 0):
+            continue
+        serving -= 1
         first = min((pod for pod in here if pod.suspect), key=lambda pod: pod.name)
         result.append(PodDeletion(first.name, first.uid, "DeviceUnhealthy"))
     return tuple(result)

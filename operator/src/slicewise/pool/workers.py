@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from slicewise.pool.observed import ObservedDeployment, ObservedPod
-from slicewise.pool.rollout.steps import ZoneWorkers
+from slicewise.pool.rollout.keeping import ZoneWorkers
 from slicewise.pool.slices import ZoneSlices
 
 
@@ -37,6 +37,14 @@ class Workers:
         result: Counter[str] = Counter()
         for (name, zone), count in up.items():
             result[zone] += min(count, asked.get((name, zone), 0))
+        return result
+
+    def staying(self, planned: Mapping[str | None, Mapping[str, int]]) -> Counter[str]:
+        """Return zone → workers that take requests once `planned` is carried out: revision → zone → replicas."""
+        result: Counter[str] = Counter()
+        for revision, by_zone in planned.items():
+            if revision is not None:
+                result += Counter({zone: min(up, by_zone.get(zone, 0)) for zone, up in self.serving(revision).items()})
         return result
 
     def present(self) -> Counter[str]:
@@ -151,7 +159,7 @@ class Workers:
                 room=here.room if here.known else None,
             )
 
-        return {zone: in_zone(zone) for zone in dict.fromkeys([*counted, *old_asked, *new_asked])}
+        return {zone: in_zone(zone) for zone in dict.fromkeys([*counted, *old_asked, *new_asked, *releasing])}
 
 
 def living(pods: Iterable[ObservedPod]) -> tuple[ObservedPod, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from slicewise.pool.rollout.steps import ZoneWorkers, replace_step
+from slicewise.pool.rollout.keeping import ZoneWorkers
+from slicewise.pool.rollout.steps import replace_step
 from slicewise.pool.zones import ZoneTarget
 
 CROWDED = ZoneWorkers(old=1, old_serving=1, new=1, new_serving=0, new_unplaced=1, short=1)
@@ -10,7 +11,13 @@ CROWDED = ZoneWorkers(old=1, old_serving=1, new=1, new_serving=0, new_unplaced=1
 
 
 def test_a_worker_that_finds_no_slice_gets_the_place_of_one_too_many() -> None:
-    assert replace_step([ZoneTarget("a", 1, 0)], {"a": CROWDED}).old == {"a": 0}
+    targets = [ZoneTarget("a", 1, 0), ZoneTarget("b", 1, 0)]
+    assert replace_step(targets, {"a": CROWDED, "b": ZoneWorkers(new=1, new_serving=1)}).old == {"a": 0, "b": 0}
+
+
+def test_it_does_not_where_nobody_else_serves() -> None:
+    step = replace_step([ZoneTarget("a", 1, 0)], {"a": CROWDED})
+    assert (step.old, step.blocked) == ({"a": 1}, ("a",))
 
 
 def test_it_does_not_below_the_floor() -> None:

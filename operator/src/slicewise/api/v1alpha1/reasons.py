@@ -116,7 +116,7 @@ class Reason(StrEnum):
     PROMOTING = "Promoting", "The old workers are replaced one by one."
     NO_SLICE_TO_SPARE = (
         "NoSliceToSpare",
-        "No slice is free and no zone is above its floor, so the rollout waits.",
+        "No slice is free and no worker can be spared, so the rollout waits.",
     )
     PAUSED = "Paused", "`spec.rollout.paused`, or a request, holds the rollout."
     UNDECIDED = (

@@ -13,11 +13,11 @@ from dataclasses import replace
 from math import floor
 
 from slicewise.pool.rollout.analysing import LOOK_SECONDS, analyse, begin, give_up
+from slicewise.pool.rollout.keeping import ZoneWorkers
 from slicewise.pool.rollout.placing import elsewhere, lost_place, plan_slice
 from slicewise.pool.rollout.request import Action, NotUnderstood
 from slicewise.pool.rollout.standing import handed_on, look, seconds_until_gone, without_stable
 from slicewise.pool.rollout.state import Phase, RolloutState, to
-from slicewise.pool.rollout.steps import ZoneWorkers
 from slicewise.pool.rollout.traffic import ALL, canary_weight
 from slicewise.pool.rollout.unplaced import look_unplaced, seconds_until_refused
 from slicewise.pool.rollout.view import Motion, RevisionReplicas, RolloutView

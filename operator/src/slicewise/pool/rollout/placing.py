@@ -6,14 +6,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from slicewise.pool.rollout.keeping import ZoneWorkers, keep_of
 from slicewise.pool.rollout.state import RolloutState
-from slicewise.pool.rollout.steps import ZoneWorkers
 from slicewise.pool.rollout.view import RolloutView
 from slicewise.pool.zones import ZoneTarget
 
 NO_SLICE_TO_SPARE: Final = (
     "no slice is free in any zone of the pool and no zone has a ready worker above its floor: lower spec.zones.minAvailable, "
     "raise spec.replicas where slices can be had, or add a node; nothing changes until then"
+)
+
+ONLY_WORKER: Final = (
+    "no slice is free in any zone of the pool, and the only worker that serves is not removed before another one does: raise "
+    "spec.replicas where slices can be had, or add a node; nothing changes until then"
+)
+
+OTHERS_FIRST: Final = (
+    "no slice is free in any zone of the pool, and no worker that serves is removed while another one is missing: see WorkersReady, or "
+    "add a node; it goes on when all serve"
 )
 
 HELD_ELSEWHERE: Final = (
@@ -35,16 +45,26 @@ def plan_slice(state: RolloutState, view: RolloutView, *, gone: bool) -> Rollout
         return replace(state, zone=zone, surge=True, message=f"a slice is free in zone {zone!r}")
     for target in view.targets:
         has = _in(view, target.zone)
-        if has.exchangeable and target.desired and _can_spare(target, has, gone=gone):
+        if has.exchangeable and target.desired and _can_spare(target, view, gone=gone):
             which = "of the stable revision, which serves nothing any more" if gone else "above the floor"
             message = f"no slice is free: one stable worker of zone {target.zone!r}, {which}, is removed"
             return replace(state, zone=target.zone, surge=False, message=message)
     elsewhere = any(
-        not _in(view, target.zone).exchangeable and _can_spare(target, _in(view, target.zone), gone=gone)
+        not _in(view, target.zone).exchangeable and _can_spare(target, view, gone=gone)
         for target in view.targets
         if target.desired
     )
-    return replace(state, zone=None, surge=False, message=HELD_ELSEWHERE if elsewhere else NO_SLICE_TO_SPARE)
+    return replace(
+        state, zone=None, surge=False, message=HELD_ELSEWHERE if elsewhere else _none_to_spare(view, gone=gone)
+    )
+
+
+def _none_to_spare(view: RolloutView, *, gone: bool) -> str:
+    """Why no worker is removed for the canary."""
+    keep = keep_of(view.targets, view.canary)
+    if not any(_above_floor(target, _in(view, target.zone), gone=gone) for target in view.targets if target.desired):
+        return NO_SLICE_TO_SPARE
+    return OTHERS_FIRST if keep.serving < keep.can_serve else ONLY_WORKER
 
 
 def elsewhere(state: RolloutState, view: RolloutView) -> RolloutState | None:
@@ -58,7 +78,7 @@ def elsewhere(state: RolloutState, view: RolloutView) -> RolloutState | None:
     why = f"the free slices of zone {state.zone!r} do not fit the new worker"
     for target in sorted(view.targets, key=lambda target: target.zone != state.zone):
         has = _in(view, target.zone)
-        if has.exchangeable and target.desired and _can_spare(target, has, gone=view.stable_gone):
+        if has.exchangeable and target.desired and _can_spare(target, view, gone=view.stable_gone):
             message = f"{why}: one stable worker of zone {target.zone!r}, above the floor, is removed"
             return replace(state, zone=target.zone, surge=False, unplaced_since=None, message=message)
     for target in view.targets:
@@ -68,7 +88,14 @@ def elsewhere(state: RolloutState, view: RolloutView) -> RolloutState | None:
     return None
 
 
-def _can_spare(target: ZoneTarget, has: ZoneWorkers, *, gone: bool) -> bool:
+def _can_spare(target: ZoneTarget, view: RolloutView, *, gone: bool) -> bool:
+    """Whether removing a stable worker gives a slice, and leaves enough in its zone and in the pool."""
+    has = _in(view, target.zone)
+    costs_none = has.old_idle > 0 or keep_of(view.targets, view.canary).spares > 0
+    return costs_none and _above_floor(target, has, gone=gone)
+
+
+def _above_floor(target: ZoneTarget, has: ZoneWorkers, *, gone: bool) -> bool:
     """Whether removing a stable worker gives a slice and leaves the floor. One that serves nothing costs no floor."""
     if has.old <= beside_canary(target, has, gone=gone):
         return False
@@ -101,7 +128,10 @@ def give_place(zone: str, view: RolloutView, steady: Mapping[str, int], *, gone:
     target = next((target for target in view.targets if target.zone == zone), None)
     if target is None:
         return dict(steady)
-    return {**steady, zone: min(steady.get(zone, 0), beside_canary(target, _in(view, zone), gone=gone))}
+    has, stays = _in(view, zone), min(steady.get(zone, 0), beside_canary(target, _in(view, zone), gone=gone))
+    if stays < min(has.old, has.old_serving) and keep_of(view.targets, view.canary).spares <= 0:
+        stays = max(stays, min(steady.get(zone, 0), has.old))  # another worker went since this was planned
+    return {**steady, zone: stays}
 
 
 def _in(view: RolloutView, zone: str) -> ZoneWorkers:

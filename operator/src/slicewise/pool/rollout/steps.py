@@ -1,8 +1,8 @@
 """Steps: how many workers each revision has in each zone while one replaces the other.
 
-One worker at a time, a free slice first, else one worker above the floor gives way. Called by `machine.py`; pure, and without
-memory: the replicas that the Deployments ask for are the state, and every step is given as absolute numbers, so a step
-repeated after a crash or on a stale view asks for the same again.
+One worker at a time, a free slice first, else one worker gives way: above its zone's floor, and not before the pool has all but one of
+those that it can have (`keeping.py`). Called by `machine.py`; pure, and without memory: the replicas that the Deployments ask for are the
+state, and every step is given as absolute numbers, so a step repeated after a crash or on a stale view asks for the same again.
 
 Worked example, one zone, 2 → 2 workers, floor 1, no free slice (old, new):
 
@@ -18,35 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from slicewise.pool.rollout.keeping import Keep, ZoneWorkers, keep_of
 from slicewise.pool.zones import ZoneTarget
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneWorkers:
-    """What one zone has now."""
-
-    old: int = 0
-    """Replicas asked for of the revision that goes."""
-    new: int = 0
-    """Replicas asked for of the revision that comes."""
-    old_serving: int = 0
-    new_serving: int = 0
-    free: int = 0
-    """Slices that a further worker of this pool could take."""
-    exchangeable: bool = True
-    """Whether a worker that goes leaves a slice that the one that comes can use (both revisions name the same profile)."""
-    new_unplaced: int = 0
-    """Workers of the revision that comes which wait for a node."""
-    short: int = 0
-    """Workers of either revision which wait for a slice that is not there."""
-    old_idle: int = 0
-    """Workers of the revision that goes which hold a slice and take no requests."""
-    releasing: int = 0
-    """Workers of the pool that terminate, or are about to, and still hold a slice."""
-    unfit: bool = False
-    """Whether a worker of the revision that comes has long been refused by all nodes beside free slices; `free` is 0 then."""
-    room: int | None = None
-    """Slices that the pool's workers hold or could take; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +31,7 @@ class Step:
     done: bool = False
     """The new revision has all it is to have, and serves; the old one has nothing."""
     blocked: tuple[str, ...] = ()
-    """Zones in which neither a slice is free nor a worker above the floor."""
+    """Zones in which neither a slice is free nor a worker that can be spared."""
     releasing: tuple[str, ...] = ()
     """Zones in which the next worker waits for terminating ones to release their slices."""
 
@@ -68,38 +41,56 @@ def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorker
 
     Zones that are no longer part of the pool give up their workers of either revision last, when all others are done.
     """
+    keep = keep_of(targets, workers)
     old = {zone: entry.old for zone, entry in workers.items()}
     new = {zone: entry.new for zone, entry in workers.items()}
-    blocked: list[str] = []
-    releasing: list[str] = []
-    surplus, scheduling = "", False
+    found: list[tuple[str, _Move]] = []
     for target in targets:
-        move = _zone_move(target, workers.get(target.zone, ZoneWorkers()))
+        move = _zone_move(target, workers.get(target.zone, ZoneWorkers()), keep)
         if move is None:
             continue
-        if move in {_RELEASE, _HOLD_FOR_RELEASE}:
-            releasing.append(target.zone)
-        scheduling = scheduling or move == _SCHEDULING
-        if move in {_BLOCKED, _RELEASE, _SCHEDULING}:
-            blocked += [target.zone] if move == _BLOCKED else []
-            continue
-        if move == _SURPLUS:
-            # A canary in a zone that is to have none is the one that takes the requests, until the others have theirs.
-            surplus = target.zone
-            continue
-        old[target.zone] = old.get(target.zone, 0) + move[0]
-        new[target.zone] = new.get(target.zone, 0) + move[1]
-        return Step(old, new, blocked=tuple(blocked), releasing=tuple(releasing))
-    if blocked or releasing or scheduling:
-        return Step(old, new, blocked=tuple(blocked), releasing=tuple(releasing))
-    if surplus:
-        new[surplus] -= 1
-        return Step(old, new)
+        found.append((target.zone, move))
+        if move not in _LETS_OTHERS_GO_ON:
+            old[target.zone] = old.get(target.zone, 0) + move[0]
+            new[target.zone] = new.get(target.zone, 0) + move[1]
+            return Step(old, new, blocked=_in(found, _BLOCKED), releasing=_in(found, _RELEASE, _HOLD_FOR_RELEASE))
+    if any(move != _SURPLUS for _, move in found):
+        return Step(old, new, blocked=_in(found, _BLOCKED), releasing=_in(found, _RELEASE))
+    if found:
+        # A canary in a zone that is to have none is the one that takes the requests, until the others have theirs.
+        zone = found[-1][0]
+        if workers[zone].new > workers[zone].new_serving or keep.spares > 0:
+            new[zone] -= 1
+            return Step(old, new)
+        return Step(old, new, blocked=(zone,))
+    return _leave(targets, workers, keep)
+
+
+def _leave(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorkers], keep: Keep) -> Step:
+    """All zones of the pool have what they can have: the others give up theirs, as far as they can be spared.
+
+    They may hold the very slices that the zones of the pool lack, as where all zones are renamed, so one that goes has its place taken
+    before the next one goes.
+    """
     inside = {target.zone for target in targets}
-    leaving = [zone for zone in workers if zone not in inside]
-    for zone in leaving:
-        old[zone] = new[zone] = 0
-    return Step(old, new, done=not any(workers[zone].old or workers[zone].new for zone in leaving))
+    leaving = {zone: entry for zone, entry in workers.items() if zone not in inside}
+    going = sum(entry.releasing for entry in leaving.values())
+    spares = max(0, keep.serving - keep.can_serve if going and keep.can_serve else keep.spares)
+    old = {zone: entry.old for zone, entry in workers.items()}
+    new = {zone: entry.new for zone, entry in workers.items()}
+    held = []
+    for zone, entry in leaving.items():
+        for side, up in ((old, min(entry.old, entry.old_serving)), (new, min(entry.new, entry.new_serving))):
+            side[zone] = max(0, up - spares)
+            spares -= up - side[zone]
+        held += [zone] if old[zone] or new[zone] else []
+    done = not any(entry.old or entry.new for entry in leaving.values())
+    moves = any((old[zone], new[zone]) != (entry.old, entry.new) for zone, entry in leaving.items())
+    return Step(old, new, done=done, blocked=() if moves or going else tuple(held))
+
+
+def _in(found: Sequence[tuple[str, _Move]], *moves: _Move) -> tuple[str, ...]:
+    return tuple(zone for zone, move in found if move in moves)
 
 
 _Move = tuple[int, int, str]
@@ -111,17 +102,27 @@ _HOLD_FOR_RELEASE: Final[_Move] = (0, 0, "a worker has been removed and its slic
 """The same, in the middle of an exchange; one thing at a time."""
 _SCHEDULING: Final[_Move] = (0, 0, "is about to be placed")
 """A slice is there for the worker, and the scheduler has not placed it yet, which is no reason to hold the others."""
+_OTHERS: Final[_Move] = (0, 0, "waits for workers of other zones")
+"""A worker that serves would give way, and those of other zones that are on their way come first."""
 _SURPLUS: Final[_Move] = (0, -1, "scaled down")
 """This zone has more of the revision that comes than it is to have."""
 _WAIT: Final[_Move] = (0, 0, "wait")
 """Something is under way here; one thing at a time."""
+_LETS_OTHERS_GO_ON: Final = {_BLOCKED, _RELEASE, _SCHEDULING, _OTHERS, _SURPLUS}
 
 
-def _zone_move(target: ZoneTarget, has: ZoneWorkers) -> _Move | None:
+def _zone_move(target: ZoneTarget, has: ZoneWorkers, keep: Keep) -> _Move | None:
     """Return (change of old, change of new, why) for one zone; None when it has arrived."""
-    serving = min(has.old_serving, has.old) + min(has.new_serving, has.new)
     idle_old = has.old - min(has.old_serving, has.old)
-    may_go = idle_old > 0 or serving - 1 >= target.floor
+    may_go = idle_old > 0 or has.serving - 1 >= target.floor
+    move = _in_zone(target, has, idle_old, may_go=may_go)
+    if move is None or move[0] >= 0 or idle_old > 0 or keep.spares > 0:
+        return move
+    return _OTHERS if keep.serving < keep.can_serve else _BLOCKED
+
+
+def _in_zone(target: ZoneTarget, has: ZoneWorkers, idle_old: int, *, may_go: bool) -> _Move | None:
+    """The same by what the zone has. `may_go`: its floor allows that an old one goes."""
     if has.new > target.desired:
         return _SURPLUS
     if has.old == 0 and has.new == target.desired and nothing_to_be_had(has):

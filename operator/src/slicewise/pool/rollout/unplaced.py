@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from slicewise.pool.rollout.keeping import ZoneWorkers
 from slicewise.pool.rollout.state import Phase, RolloutState
-from slicewise.pool.rollout.steps import ZoneWorkers
 from slicewise.pool.rollout.view import RolloutView
 
 UNPLACED_SECONDS: Final = 30.0
@@ -31,7 +31,15 @@ def without_unfit(state: RolloutState, zones: Mapping[str, ZoneWorkers], now: fl
     """Return `zones` in which the free slices of those where a worker was refused for long count as none."""
     if not is_refused(state, now):
         return zones
-    return {zone: replace(has, free=0, unfit=True) if _waits(has) else has for zone, has in zones.items()}
+    back = state.phase is Phase.ROLLING_BACK
+    return {zone: _unfit(has, back=back) if _waits(has) else has for zone, has in zones.items()}
+
+
+def _unfit(has: ZoneWorkers, *, back: bool) -> ZoneWorkers:
+    """`back`: what is taken back is taken back everywhere, also where the stable revision no longer fits. A revision that comes and
+    does not fit in one zone takes no worker of the next."""
+    fitting = (has.room or 0) - (has.new_unplaced - has.short)
+    return replace(has, free=0, unfit=True, room=fitting if back else has.room)
 
 
 def is_refused(state: RolloutState, now: float) -> bool:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from slicewise.api.v1alpha1.rollout import CanarySpec
+from slicewise.pool.rollout.keeping import ZoneWorkers
 from slicewise.pool.rollout.request import Action, NotUnderstood, Request
 from slicewise.pool.rollout.state import RolloutState
-from slicewise.pool.rollout.steps import Step, ZoneWorkers
+from slicewise.pool.rollout.steps import Step
 from slicewise.pool.rollout.verdict_record import Measured
 from slicewise.pool.zones import ZoneTarget
 

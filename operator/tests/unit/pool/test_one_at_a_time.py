@@ -1,0 +1,134 @@
+"""Whatever the floors of the zones allow: passes of ours leave at most one worker fewer than a pool is to have, and never none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from builders import MIG, make_node, make_pool
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from judged import ask, runs, until
+from simulation import OTHER, Simulation, changed
+
+from slicewise.api.v1alpha1 import InferencePool
+
+
+def tight(replicas: int = 3, slices: tuple[int, ...] = (1, 1, 1), floor: int | None = 0, **spec: object) -> Simulation:
+    """A settled pool in the zones a, b, c."""
+    zones = {} if floor is None else {"minAvailable": floor}
+    run = Simulation(make_pool(replicas=replicas, zones=zones, **spec))
+    run.nodes = {f"node-{z}": make_node(f"node-{z}", z, count) for z, count in zip("abc", slices, strict=True)}
+    run.settle()
+    return run
+
+
+def fewest(run: Simulation, steps: int = 200) -> int:
+    least = run.ready().total()
+    for _ in range(steps):
+        run.operate()
+        run.tick()
+        least = min(least, run.ready().total())
+    return least
+
+
+@pytest.mark.parametrize(("replicas", "slices"), [(3, (1, 1, 1)), (2, (1, 1, 0)), (6, (2, 2, 2))])
+def test_a_promotion_takes_the_next_zones_worker_when_the_one_before_has_its_new_one(
+    replicas: int, slices: tuple[int, ...]
+) -> None:
+    run = tight(replicas, slices)
+    run.pool = changed(run.pool, model=OTHER)
+    assert fewest(run) == replicas - 1
+    run.settle()
+    assert run.condition("Ready")["status"] == "True"
+    assert run.phases[-1] == "Idle"
+
+
+def test_the_only_worker_of_a_pool_is_not_taken_for_its_successor() -> None:
+    run = tight(1, (1, 0, 0))
+    run.pool = changed(run.pool, model=OTHER)
+    assert fewest(run) == 1
+    said = run.condition("RolloutProgressing")
+    assert said["reason"] == "NoSliceToSpare"
+    assert "the only worker" in said["message"]
+    run.nodes["node-b"] = make_node("node-b", "b", 1)
+    run.settle()
+    assert run.condition("Ready")["status"] == "True"
+
+
+def test_a_worker_that_is_away_for_other_reasons_does_not_stop_a_promotion() -> None:
+    run = tight(3)
+    run.nodes["node-b"] = replace(run.nodes["node-b"], allocatable={MIG: 0})
+    run.pods = {name: pod for name, pod in run.pods.items() if pod.zone != "b"}
+    run.pool = changed(run.pool, model=OTHER)
+    until(run, "Promoting", 200)
+    until(run, "Idle", 300)
+    assert run.ready() == {"a": 1, "c": 1}
+
+
+def test_a_false_alarm_on_all_devices_costs_one_worker_also_without_floors() -> None:
+    run = tight(3)
+    for pod in list(run.pods.values()):
+        run.report_unhealthy(pod, dead=False)
+    assert fewest(run) == 2
+
+
+def test_a_pool_whose_zones_are_renamed_in_mid_promotion_keeps_all_but_one() -> None:
+    run = tight(3)
+    run.pool = changed(run.pool, model=OTHER)
+    until(run, "Promoting", 200)
+    run.rename_zones({"a": "x", "b": "y", "c": "z"})
+    assert fewest(run, 300) >= 2
+    run.settle()
+    assert run.ready() == {"x": 1, "y": 1, "z": 1}
+
+
+EDITS = ["model", "back", "worker", "up", "down", "rename", "narrow", "widen", "suspect", "well", "promote", "abort"]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 10_000),
+    slices=st.lists(st.integers(0, 2), min_size=3, max_size=3).filter(any),
+    replicas=st.integers(1, 5),
+    floor=st.sampled_from([0, 0, None, 1]),
+    edits=st.lists(st.sampled_from(EDITS), min_size=1, max_size=5),
+)
+@example(seed=0, slices=[1, 1, 1], replicas=3, floor=0, edits=["model", "rename", "back"])
+def test_no_story_leaves_a_pool_two_workers_short_by_what_we_do(
+    seed: int, slices: list[int], replicas: int, floor: int | None, edits: list[str]
+) -> None:
+    run = tight(replicas, tuple(slices), floor)
+    run.random.seed(seed)
+    first = run.pool
+    for edit in edits:
+        happen(run, first, edit)
+        runs(run, run.random.randrange(60))
+    happen(run, first, "well")
+    run.settle(1500)
+
+
+def happen(run: Simulation, first: InferencePool, edit: str) -> None:
+    count, serving = run.pool.spec.replicas or 1, [pod for pod in run.pods.values() if pod.serving]
+    match edit:
+        case "model":
+            run.pool = changed(run.pool, model=OTHER)
+        case "back":
+            run.pool = changed(run.pool, model=first.spec.model.model_dump(by_alias=True, exclude_none=True))
+        case "worker":
+            run.pool = changed(run.pool, worker={"nodeSelector": {}, "env": [{"name": "N", "value": str(run.counter)}]})
+        case "up" | "down":
+            run.pool = changed(run.pool, replicas=max(1, count + (2 if edit == "up" else -2)))
+        case "rename":
+            run.rename_zones(dict(zip("abcxyz", "xyzabc", strict=True)))
+        case "narrow" | "widen":
+            there = sorted({node.zone for node in run.nodes.values()})
+            zones = first.spec.zones.model_dump(by_alias=True, exclude_none=True)
+            run.pool = changed(run.pool, zones={**zones, **({"names": there[:1]} if edit == "narrow" else {})})
+        case "suspect" if serving:
+            run.report_unhealthy(run.random.choice(serving), dead=False)
+        case "well":
+            run.pods = {name: replace(pod, device_unhealthy=False) for name, pod in run.pods.items()}
+            run.nodes = {name: replace(node, allocatable={MIG: 2}) for name, node in run.nodes.items()}
+        case _ if run.status["rollout"].get("startedAt"):
+            ask(run, edit)

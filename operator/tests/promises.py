@@ -31,12 +31,13 @@ class Owed:
     ready: int = 0
     """Ready workers after the last pass, or the last step of the cluster."""
 
-    def passed(self, desired: int, before: int, after: int) -> None:
-        """A pass of ours took the pool from `before` to `after` ready workers."""
-        self.workers += max(0, min(before, desired) - after)
+    def passed(self, desired: int, before: int, after: int, closed: int = 0) -> None:
+        """A pass of ours took the pool from `before` to `after` ready workers; `closed` of them stood on nodes that take no more."""
+        taken = max(0, min(before, desired) - after - closed)
+        self.workers += taken
         self.lasts(desired, after)
-        taken = f"{before} → {after} of {desired} workers are ready"
-        assert self.workers <= 1 or after >= before, f"{taken}: {self.workers} are missing because of passes of ours"
+        words = f"{before} → {after} of {desired} workers are ready"
+        assert not taken or self.workers <= 1, f"{words}: {self.workers} are missing because of passes of ours"
 
     def lasts(self, desired: int, ready: int) -> None:
         """What has come back, or is no longer asked for, is not owed."""

@@ -5,6 +5,7 @@ What is rendered here is read by `slicewise-gateway`; a contract test parses it 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 from slicewise.api.labels import (
@@ -100,6 +101,7 @@ def _placement(pool: InferencePool, shape: PodPlacement) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
+@lru_cache(maxsize=16)
 def _anywhere(key: str) -> TopologySpread:
     return TopologySpread(max_skew=1, topology_key=key, when_unsatisfiable=Unsatisfiable.SCHEDULE_ANYWAY)
 

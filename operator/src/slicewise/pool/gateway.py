@@ -43,6 +43,8 @@ from slicewise.pool.revision import find_revision
 
 _HEAP_SHARE: Final = 0.8
 """Of the memory that Envoy's container may take; the rest is for what Envoy does not count as heap."""
+_AS_IT_COMES: Final = GatewaySpec()
+_NO_LIMITS: Final = GatewayLimits()
 _render = lru_cache(maxsize=16)(render_gateway)
 """A pass plans up to three times; most times the model is the one before."""
 
@@ -85,8 +87,8 @@ def _answers(observed: ObservedPool, revision: str) -> str:
 def _model(
     pool: InferencePool, here: GatewayInstallation, weights: Mapping[str, int], answers: Mapping[str, str]
 ) -> GatewayModel:
-    name, spec = pool.metadata.name, pool.spec.gateway or GatewaySpec()
-    limits = spec.limits or GatewayLimits()
+    name, spec = pool.metadata.name, pool.spec.gateway or _AS_IT_COMES
+    limits = spec.limits or _NO_LIMITS
     canary, keys = pool.spec.rollout.canary, spec.tenant_keys_secret_ref
     return GatewayModel(
         pool=name,

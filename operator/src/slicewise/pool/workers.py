@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from slicewise.pool.observed import ObservedDeployment, ObservedPod
 from slicewise.pool.rollout.keeping import ZoneWorkers
 from slicewise.pool.slices import ZoneSlices
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Workers:
     """Read-only counts over one pool's workers."""
 
@@ -29,15 +30,21 @@ class Workers:
 
         Never more than the Deployment asks for: between our write and the end of a pod the view still shows it ready.
         """
-        up = Counter[tuple[str, str]]()
-        for pod in self.pods:
-            if pod.serving and (revision is None or pod.revision == revision):
-                up[pod.revision, pod.zone] += 1
-        asked = {(item.revision, item.zone): item.replicas for item in self.deployments}
         result: Counter[str] = Counter()
-        for (name, zone), count in up.items():
-            result[zone] += min(count, asked.get((name, zone), 0))
+        for (name, zone), count in self._serving.items():
+            if revision is None or name == revision:
+                result[zone] += count
         return result
+
+    @cached_property
+    def _serving(self) -> dict[tuple[str, str], int]:
+        """(revision, zone) → workers that take requests and that a Deployment asks for."""
+        up: dict[tuple[str, str], int] = {}
+        for pod in self.pods:
+            if pod.serving:
+                up[pod.revision, pod.zone] = up.get((pod.revision, pod.zone), 0) + 1
+        asked = {(item.revision, item.zone): item.replicas for item in self.deployments}
+        return {key: min(count, asked.get(key, 0)) for key, count in up.items()}
 
     def staying(self, planned: Mapping[str | None, Mapping[str, int]]) -> Counter[str]:
         """Return zone → workers that take requests once `planned` is carried out: revision → zone → replicas."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from slicewise.api.rules import cel_matches, matches
@@ -16,6 +17,7 @@ _is_key = matches(_KEY)
 _is_value = matches(_VALUE)
 
 
+@lru_cache(maxsize=1024)  # each pass asks for each label of each Deployment
 def is_label_key(key: str) -> bool:
     """Return whether the API server takes `key` as that of a label or an annotation."""
     return (
@@ -23,6 +25,7 @@ def is_label_key(key: str) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def is_label_value(value: str) -> bool:
     """Return whether the API server takes `value` as that of a label."""
     return len(value) <= _NAME_LENGTH and _is_value(value)

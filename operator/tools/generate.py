@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def chart_template(crd: dict[str, Any]) -> str:
     return '{{- include "slicewise.fill" . -}}\n{{- if .Values.crds.enabled }}\n' + HEADER + body + "{{- end }}\n"
 
 
+@cache
 def outputs() -> dict[Path, str]:
     """Return each file's path, relative to the repository, and its text."""
     crd = build_crd()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.gate import picture
+from benchmarks.gate import plot
 from benchmarks.gate.chain import course, edges, ever_at_least, ever_at_most, median, settled
 from benchmarks.gate.compare import log_ratios
-from benchmarks.gate.scenarios import FAILING, GOOD, INSIDE, SLOW, TWICE_FAILED, TWICE_SLOW, World
-from benchmarks.gate.simulate import Setting, play, steady
+from benchmarks.gate.scenarios import FAILING, GOOD, INSIDE, SLOW, TWICE_FAILED, TWICE_SLOW, Scenario
+from benchmarks.gate.simulate import Setting, simulate, steady
 
 from slicewise.pool.rollout.evidence import log_ratios_worse
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
@@ -56,14 +56,14 @@ def test_the_edges_are_where_the_verdict_turns(requests: int) -> None:
         assert verdict(*((bad - 1, 0) if share == "slow" else (0, bad - 1))) is not Verdict.FAIL
 
 
-@pytest.mark.parametrize("world", [GOOD, SLOW[1], FAILING[0]])
+@pytest.mark.parametrize("scenario", [GOOD, SLOW[1], FAILING[0]])
 @pytest.mark.parametrize("compare", [True, False])
-def test_a_played_rollout_ends_as_the_gate_itself_ends_it(world: World, compare: bool) -> None:
+def test_a_played_rollout_ends_as_the_gate_itself_ends_it(scenario: Scenario, compare: bool) -> None:
     """The same counts, second by second, through `Tally` and `assess`."""
     seen: list[tuple[np.ndarray, np.ndarray]] = []
     policy, rollouts = Policy(compare_with_stable=compare), 12
     setting = Setting(60, deadline=150, window=30, horizon=3000)
-    played = play(steady(world, INSIDE[1]), setting, policy, rollouts, np.random.default_rng(5), seen.append)
+    simulated = simulate(steady(scenario, INSIDE[1]), setting, policy, rollouts, np.random.default_rng(5), seen.append)
     for one in range(rollouts):
         tally = Tally()
         verdict, second, weight = 0, setting.deadline, setting.weight
@@ -76,14 +76,14 @@ def test_a_played_rollout_ends_as_the_gate_itself_ends_it(world: World, compare:
                 break
             if now % setting.window == 0:
                 weight = min(setting.highest_weight, 2 * weight)
-        assert (played.verdict[one], played.seconds[one]) == (verdict, second)
-        assert played.requests[one] == tally.canary.requests
+        assert (simulated.verdict[one], simulated.seconds[one]) == (verdict, second)
+        assert simulated.requests[one] == tally.canary.requests
 
 
-@pytest.mark.parametrize("world", INSIDE)
-def test_a_version_within_its_limits_is_aborted_in_at_most_one_rollout_of_a_hundred(world: World) -> None:
-    slow = ever_at_least(world.slow, edges("slow", 5000).aborts)[-1]
-    failed = ever_at_least(world.failed, edges("failed", 5000).aborts)[-1]
+@pytest.mark.parametrize("scenario", INSIDE)
+def test_a_version_within_its_limits_is_aborted_in_at_most_one_rollout_of_a_hundred(scenario: Scenario) -> None:
+    slow = ever_at_least(scenario.slow, edges("slow", 5000).aborts)[-1]
+    failed = ever_at_least(scenario.failed, edges("failed", 5000).aborts)[-1]
     assert 1 - (1 - slow) * (1 - failed) <= 0.01
 
 
@@ -108,4 +108,4 @@ def test_the_chances_are_those_of_every_path_counted() -> None:
 
 
 def test_the_picture_in_the_documents_is_the_one_that_the_code_draws() -> None:
-    assert (ROOT / picture.PATH).read_text() == picture.draw()
+    assert (ROOT / plot.PATH).read_text() == plot.draw()

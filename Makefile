@@ -48,8 +48,8 @@ test-changed: sync tools models ## what a change can affect, without stories (SI
 test-unit: sync ## what needs no server (< 1 min)
 	@pytest operator/tests/unit charts/tests cli/tests/unit argocd/tests docs/tests -m "not apiserver" $(PYTEST_ARGS)
 
-test-apiserver: sync tools ## rules, server-side apply and passes on a real API server
-	@pytest operator/tests/apiserver operator/tests/wiring charts/tests/test_install.py $(PYTEST_ARGS)
+test-apiserver: sync tools ## rules, server-side apply, reconciles and the snippets of the docs on a real API server
+	@pytest operator/tests/apiserver operator/tests/wiring charts/tests/test_install.py docs/tests/test_snippets.py $(PYTEST_ARGS)
 
 test-wiring: sync tools ## passes of the operator on a real API server, with faults and changes of leader
 	@pytest operator/tests/wiring $(PYTEST_ARGS)

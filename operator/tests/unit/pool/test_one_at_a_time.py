@@ -86,7 +86,7 @@ def test_a_pool_whose_zones_are_renamed_in_mid_promotion_keeps_all_but_one() -> 
 EDITS = ["model", "back", "worker", "up", "down", "rename", "narrow", "widen", "suspect", "well", "promote", "abort"]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10_000),
     slices=st.lists(st.integers(0, 2), min_size=3, max_size=3).filter(any),

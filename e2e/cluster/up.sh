@@ -15,7 +15,24 @@ raise_inotify() {  # a cluster of four nodes holds 69 of 128 instances: with lit
   if [ "$(cat $f)" -lt 262144 ] && [ -w $f ]; then echo 262144 >$f 2>/dev/null || true; fi
 }
 
-is_made() { command -v kind >/dev/null && [ "$(kind get nodes --name "$CLUSTER" 2>/dev/null | wc -l)" = 4 ] && docker cp "$CLUSTER-control-plane:$made" - >/dev/null 2>&1; }
+what_is_there() {  # made, half or none; fails where the engine does not say
+  local nodes error
+  command -v kind >/dev/null || { echo none; return; }
+  nodes=$(kind get nodes --name "$CLUSTER" 2>/dev/null) || return 1
+  case $(grep -c . <<<"$nodes") in 0) echo none; return ;; 4) ;; *) echo half; return ;; esac
+  error=$(docker cp "$CLUSTER-control-plane:$made" - 2>&1 >/dev/null) && { echo made; return; }
+  case $error in *"ould not find the file"*|*"o such file"*) echo half ;; *) echo "$error" >&2; return 1 ;; esac
+}
+
+is_made() {  # of an engine that is too busy to answer it is asked again: a cluster that works is not made anew for that
+  local found
+  for _ in {1..10}; do
+    if found=$(what_is_there); then [ "$found" != made ] || return 0; return 1; fi
+    sleep 3
+  done
+  echo "the Docker engine does not say whether cluster $CLUSTER is there: try again when it is less busy, or remove the cluster: kind delete cluster --name $CLUSTER" >&2
+  exit 1
+}
 
 create() {
   kind delete cluster --name "$CLUSTER"
@@ -71,7 +88,7 @@ begin=$SECONDS
 alone cluster
 step "Docker engine" "$here/start-docker.sh"
 raise_inotify
-if is_made && step "cluster $CLUSTER is there" own mend; then
+if is_made && { step "cluster $CLUSTER is there" own mend || step "cluster $CLUSTER, looked at again" own mend; }; then
   step "programs from Go modules" "$here/build.sh" host
 else
   prepare

@@ -6,7 +6,7 @@ import pytest
 from builders import make_observed, make_pool
 
 from slicewise.api import labels
-from slicewise.api.ports import AGENT_PORT, FETCH_PORT, STATS_PORT, WORKER_PORT
+from slicewise.api.ports import AGENT_PORT, EDGE_METRICS_PORT, FETCH_PORT, STATS_PORT, WORKER_PORT
 from slicewise.manifests.shape import plain
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import OperatorSettings
@@ -169,7 +169,7 @@ def test_the_network_policy_lets_out_dns_the_api_server_workers_and_gateways(ren
     assert {port["port"] for port in dns["ports"]} == {53, 5353}
     assert ({port["port"] for port in server["ports"]}, "to" in server) == ({443, 6443}, False)
     assert {port["port"] for port in workers["ports"]} == {WORKER_PORT, FETCH_PORT}
-    assert {port["port"] for port in gateways["ports"]} == {STATS_PORT, AGENT_PORT}
+    assert {port["port"] for port in gateways["ports"]} == {STATS_PORT, AGENT_PORT, EDGE_METRICS_PORT}
     assert gateways["to"][0]["podSelector"]["matchLabels"] == {labels.LABEL_ROLE: labels.ROLE_GATEWAY}
     (peer,) = workers["to"]
     assert peer["podSelector"]["matchLabels"] == {labels.LABEL_ROLE: labels.ROLE_WORKER}

@@ -54,8 +54,9 @@ def test_nodes_are_only_looked_at(render):
     assert verbs(render(), NODES) == {"list", "watch"}
 
 
-def test_secrets_can_neither_be_listed_nor_written(render):
-    assert {p.verb for p in allowed(render()) if p.resource == "secrets"} == {"get"}
+def test_there_is_no_right_on_secrets_whatever_the_scope(render):
+    for values in ({}, {"watchNamespaces": ["team-a"]}):
+        assert not {p for p in allowed(render(values)) if p.resource == "secrets"}
 
 
 def test_the_lease_is_the_operators_own(render):

@@ -79,7 +79,7 @@ def test_what_only_the_operator_can_know_is_told_while_the_workers_serve_on(
         for part, fields in edit().items():
             body["spec"][part] = {**good[part], **fields}
         when.applied(body)
-        told = then.says(pool, condition, "False", reason, within=90)
+        told = then.says(pool, condition, "False", reason, within=150)  # a Secret is told as missing by the kubelet
         assert len(told["message"]) > 20, f"{name}: {told['message']}"
         then.says(pool, "Ready", "False")
         now = {pod["metadata"]["uid"] for pod in pool.workers()}

@@ -93,7 +93,7 @@ def test_keys_are_asked_for_told_when_they_are_missing_and_changed_without_a_ref
     then.says(pool, "Ready", "False", "GatewayNotProgrammed")
 
     keys(story, ONE)
-    then.is_ready(pool)
+    then.is_ready(pool, within=200)  # the kubelet brings the Secret to the gateway, and the gateway tells
     eventually("the first key holds", lambda: _answers(client, pool, ONE, 200), within=150)
     refused = client.ask(pool)
     assert (refused.status, refused.error["code"]) == (401, "invalid_api_key")

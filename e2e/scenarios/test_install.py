@@ -48,7 +48,8 @@ def test_the_operator_is_restricted_and_so_are_its_rights(cluster: Api, installe
     told = run("kubectl", "label", "namespace", NAMESPACE, *labels)
     assert "would violate" not in told
     subject = f"--as=system:serviceaccount:{NAMESPACE}:slicewise-operator"
-    for verb, what in (("list", "secrets"), ("update", CRD), ("delete", "nodes"), ("delete", "persistentvolumeclaims")):
+    secrets = [(verb, "secrets") for verb in ("get", "list", "watch", "create", "patch", "update", "delete")]
+    for verb, what in (*secrets, ("update", CRD), ("delete", "nodes"), ("delete", "persistentvolumeclaims")):
         assert kubectl("auth", "can-i", verb, what, subject, check=False).strip() == "no", f"it may {verb} {what}"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from rig.edge import ASK, Answer, EdgeRig, edge_pod, has
+from rig.edge import ASK, Answer, EdgeRig, becomes, edge_pod, has
 from rig.envoy import CHAT, STABLE, route, until
 from rig.worker import StartWorkers
 from servers.processes import free_port
@@ -59,14 +59,6 @@ async def test_a_redis_that_is_killed_under_load_costs_no_request_and_is_used_ag
         assert numbers['redis_errors_total{kind="skipped"}'] > 0
 
 
-async def becomes(pod: EdgeRig, cache: str) -> None:
-    """Ask until an answer says this about the cache; each is a good one."""
-    async with asyncio.timeout(20):
-        while (answer := await pod.ask()).cache != cache:
-            assert answer.status == 200
-            await asyncio.sleep(0.05)
-
-
 async def test_a_redis_that_does_not_answer_holds_up_nobody_for_long(
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:
@@ -102,17 +94,6 @@ async def test_a_worker_has_less_time_for_a_request_that_has_waited_here(
         assert int(worker.headers["x-slicewise-timeout-ms"]) < 85_500
         assert (await first).status == 200
         pod.redis.pause(paused=False)
-
-
-async def test_the_address_of_the_redis_may_come_change_and_go(tmp_path: Path, start_workers: StartWorkers) -> None:
-    workers = await start_workers(1)
-    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}) as pod:
-        await becomes(pod, "hit")
-        for address in (None, "redis://127.0.0.1:1/0", "postgres://x", "redis://127.0.0.1:1/0?colour=red", ""):
-            pod.address.unlink() if address is None else pod.address.write_text(address)
-            await becomes(pod, "bypass")
-            pod.address.write_text(pod.redis.url)
-            await becomes(pod, "hit")
 
 
 async def test_requests_that_redis_cannot_join_are_joined_all_the_same(

@@ -46,14 +46,10 @@ Server-side apply is the verb `patch`, and `create` besides where the object did
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, delete]
-# Own Events; and those about a claim without a volume, which alone say why.
+# Own Events; and those about a claim without a volume or a pod that cannot mount one, which alone say why.
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create, patch]
-# Whether the Secret that a pool names is there. Its content is not looked at.
-- apiGroups: [""]
-  resources: [secrets]
-  verbs: [get]
 {{- end -}}
 
 {{/* What a gateway's agent follows, in the namespace of its pool; and that namespace itself, to learn that it is being deleted. */}}

@@ -58,8 +58,14 @@ def programs() -> dict[str, tuple[Metric, ...]]:
         f"Worker (port {_port(WorkerSettings, 'port')}, `/metrics`)": tuple(_worker()),
         f"Download of weights (port {_port(FetchSettings, 'port')}, `/metrics`)": tuple(_of(fetch_registry(Fetched()))),
         f"Gateway's agent (port {_port(GatewaySettings, 'port')}, `/metrics`)": tuple(_of(AgentMetrics().registry)),
-        f"Gateway's edge (port {_port(EdgeSettings, 'metrics_port')}, `/metrics`)": tuple(_of(EdgeMetrics().registry)),
+        f"Gateway's edge (port {_port(EdgeSettings, 'metrics_port')}, `/metrics`)": tuple(_of(_edge().registry)),
     }
+
+
+def _edge() -> EdgeMetrics:
+    metrics = EdgeMetrics()
+    metrics.say_redis(addressed=True)  # which only edges with a cache do
+    return metrics
 
 
 def _port(settings: Any, field: str) -> int:

@@ -60,14 +60,17 @@ async def _cache(
     stack: AsyncExitStack, settings: EdgeSettings, shares: SharesFile, upstream: Upstream, metrics: EdgeMetrics
 ) -> Handler:
     """Return what handles the requests that the response cache gets first. The client of Redis is loaded here: it is the largest part."""
-    from slicewise_gateway.edge.address import follow_address  # noqa: PLC0415
+    from slicewise_gateway.edge.address import follow_address, read_address  # noqa: PLC0415
     from slicewise_gateway.edge.cache import Bounds, Cache  # noqa: PLC0415
     from slicewise_gateway.edge.store import Store  # noqa: PLC0415
 
     assert settings.redis_url_file is not None  # noqa: S101 - the caller has looked
     store = Store(settings.redis_timeout_seconds, settings.max_entry_bytes, metrics)
     stack.push_async_callback(store.close)
-    following = asyncio.create_task(follow_address(settings.redis_url_file, store))
+    # Before the metrics can be read, so that they never lack an address that is there.
+    address = read_address(settings.redis_url_file)
+    await store.use(address)
+    following = asyncio.create_task(follow_address(settings.redis_url_file, store, address))
     stack.callback(following.cancel)
     bounds = Bounds(settings.max_body_bytes, settings.max_cached_request_bytes)
     cache = Cache(f"{settings.namespace}/{settings.pool}", shares, store, upstream, metrics, bounds)

@@ -210,6 +210,14 @@ async def edge_pod(
             redis.kill()
 
 
+async def becomes(pod: EdgeRig, cache: str) -> None:
+    """Ask until an answer says this about the cache; each is a good one."""
+    async with asyncio.timeout(60):
+        while (answer := await pod.ask()).cache != cache:
+            assert answer.status == 200
+            await asyncio.sleep(0.05)
+
+
 async def has(rig: Rig, stat: str, value: int) -> bool:
     return await rig.stat(stat) == value
 

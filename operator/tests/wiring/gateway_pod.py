@@ -23,6 +23,8 @@ class PlayedGateway:
     pool: str = "chat"
     running: str | None = None
     reason: str = ""
+    tenants: int | None = None
+    """How many it lets in by their keys; None: anyone."""
     asked: int = 0
     pods: list[str] = field(default_factory=list)
 
@@ -38,7 +40,8 @@ class PlayedGateway:
         programmed = running == wanted
         reason = self.reason or ("Programmed" if programmed else "Pending")
         body = {"wanted": wanted, "running": running, "programmed": programmed, "reason": reason, "message": "played"}
-        return web.json_response(body)
+        keys = {} if self.tenants is None else {"keyed": True, "tenants": self.tenants}
+        return web.json_response({**body, **keys})
 
     def make_pod(self) -> None:
         """Make a pod of the gateway's Deployment, as its controller would."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from wiring.operator_process import Cluster
@@ -33,6 +34,27 @@ class Kubelet:
         path = f"{self._path}/{pod['metadata']['name']}/status"
         code, answer = self._server.request("PATCH", path, {"status": status}, content_type=MERGE)
         assert code == 200, answer
+
+    def event(self, pod: dict[str, Any], reason: str, message: str, time: str | None = None) -> None:
+        """Say something of a pod, as the kubelet does. `time`: another than now."""
+        metadata, now = pod["metadata"], time or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                **{k: metadata[k] for k in ("name", "namespace", "uid")},
+            },
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+        }
+        code, answer = self._server.request("POST", f"{self._path.removesuffix('pods')}events", body)
+        assert code == 201, answer
 
     def ready(self, pod: dict[str, Any], address: str) -> None:
         """Its init containers are done or, as sidecars, run; its containers run."""

@@ -86,8 +86,9 @@ async def test_the_secret_with_keys_is_named_while_it_is_missing_and_its_coming_
     cluster.create(pool_object(namespace=cluster.namespace, replicas=0, gateway=keyed))
     await settled(cluster, operator)
     async with gateway_at(cluster, "127.78.1.3") as gateway:
+        gateway.tenants = 0
         gateway.make_pod()
         await eventually(lambda: cluster.condition("GatewayProgrammed")["reason"] == "SecretMissing", operator.words())
         assert "'tenants'" in cluster.condition("GatewayProgrammed")["message"]
-        cluster.server.kubectl("create", "secret", "generic", "tenants", f"--namespace={cluster.namespace}")
+        gateway.tenants = 1
         await eventually(lambda: cluster.condition("Ready")["status"] == "True", operator.words(), 40)

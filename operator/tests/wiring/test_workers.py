@@ -199,28 +199,66 @@ async def test_a_worker_on_a_node_that_is_gone_is_not_ready_at_once(
         say(node["status"])
 
 
-async def test_a_secret_that_is_missing_is_named_and_its_coming_noticed(cluster: Cluster, replicas: Operators) -> None:
+async def test_a_secret_that_is_missing_is_named_by_the_kubelets_words_and_never_read(
+    cluster: Cluster, replicas: Operators, kubelet: Kubelet
+) -> None:
+    mark = cluster.server.audit_mark()
     operator = await replicas.start()
     model = {
         "source": "https://models.example.com/small.gguf",
         "digest": DIGEST,
         "credentialsSecretRef": {"name": "hub"},
     }
-    cluster.create(pool_object(namespace=cluster.namespace, model=model))
+    cluster.create(pool_object(namespace=cluster.namespace, model=model, zones={"names": ["a"]}))
+    await eventually(lambda: len(kubelet.pods()) == 1, "the Deployment has its pod")
+    (pod,) = kubelet.pods()
+    kubelet.bind(pod)
+    kubelet.event(pod, "FailedMount", 'MountVolume.SetUp failed for volume "credentials" : secret "hub" not found')
     await eventually(lambda: cluster.condition("WeightsCached").get("reason") == "SecretMissing", operator.words())
+    assert cluster.condition("Stalled")["reason"] == "SecretMissing"
 
-    cluster.server.kubectl("create", "secret", "generic", "hub", f"--namespace={cluster.namespace}")
-    await eventually(lambda: cluster.condition("WeightsCached").get("reason") != "SecretMissing", operator.words(), 40)
+    fetching = container("fetch", pod["metadata"]["name"], {"running": {}})
+    kubelet.say(pod, phase="Pending", initContainerStatuses=[fetching])
+    await eventually(lambda: cluster.condition("WeightsCached").get("reason") == "Downloading", operator.words())
+    assert not [event for event in cluster.audited(mark) if (event.get("objectRef") or {}).get("resource") == "secrets"]
 
 
-async def test_a_secret_that_an_edit_names_is_looked_for_at_once(cluster: Cluster, replicas: Operators) -> None:
-    """Right after the pool was looked at without one: no event tells of a Secret that is not there."""
+@pytest.mark.parametrize(
+    "forged",
+    [[("0000-01-01T00:00:00Z", "x")], [(None, "x" * 200_000)] * 12],
+    ids=["of an impossible time", "too large to be read"],
+)
+async def test_events_that_somebody_forges_hold_up_no_pass_and_hide_no_other_pool(
+    cluster: Cluster, replicas: Operators, kubelet: Kubelet, forged: list[tuple[str | None, str]]
+) -> None:
+    """Whoever may create Events in a namespace can write any of them about any pod there."""
     operator = await replicas.start()
-    cluster.create(pool_object(namespace=cluster.namespace))
-    await eventually(lambda: bool(cluster.condition("WeightsCached")), operator.words())
-    model = {"source": "https://models.example.com/small.gguf", "digest": DIGEST}
-    cluster.edit("chat", {"model": {**model, "credentialsSecretRef": {"name": "hub"}}})
-    await eventually(lambda: cluster.condition("WeightsCached").get("reason") == "SecretMissing", operator.words())
+    cluster.create(pool_object(namespace=cluster.namespace, zones={"names": ["a"]}))
+    await eventually(lambda: len(kubelet.pods()) == 1, "the Deployment has its pod")
+    (pod,) = kubelet.pods()
+    for time, message in forged:
+        kubelet.event(pod, "FailedMount", message, time)
+    kubelet.bind(pod)
+
+    def reads() -> int:
+        listed = [event for event in cluster.server.audit_events(mark) if event["verb"] == "list"]
+        return sum(pod["metadata"]["uid"] in event["requestURI"] for event in listed)
+
+    mark = cluster.server.audit_mark()
+    await eventually(lambda: reads() > 0, operator.words())
+    cluster.edit("chat", {"zones": {"names": ["a"], "minAvailable": 1}})
+    await eventually(cluster.seen, operator.words())
+    assert cluster.condition("WorkersReady")["reason"] == "Starting"
+
+    secret = {"volumes": [{"name": "ca", "secret": {"secretName": "ca"}}]}
+    cluster.create(pool_object("other", cluster.namespace, zones={"names": ["a"]}, worker=secret))
+    await eventually(lambda: len(kubelet.pods()) == 2, "the other Deployment has its pod")
+    (other,) = [found for found in kubelet.pods() if found["metadata"]["uid"] != pod["metadata"]["uid"]]
+    kubelet.bind(other)
+    kubelet.event(other, "FailedMount", 'MountVolume.SetUp failed for volume "ca" : secret "ca" not found')
+    await eventually(
+        lambda: cluster.condition("WeightsCached", "other").get("reason") == "SecretMissing", operator.words()
+    )
 
 
 async def test_what_the_cluster_says_of_a_claim_without_a_volume_is_told(cluster: Cluster, replicas: Operators) -> None:

@@ -49,7 +49,12 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         Reason.PRIVATE_ADDRESS: ("a public source, or the chart's value worker.allowPrivateSources",),
         Reason.CACHE_FULL: ("a larger limit in spec.cache",),
         Reason.DISK_FULL: ("more free space on the disk of the cache",),
-        Reason.SECRET_MISSING: ("the Secret, in namespace {namespace}; workers then start without a restart",),
+        Reason.SECRET_MISSING: (
+            "the Secret, or its key, in namespace {namespace}; workers then start without a restart",
+        ),
+        Reason.CONFIG_MAP_MISSING: (
+            "the ConfigMap, or its key, in namespace {namespace}; workers then start without a restart",
+        ),
         Reason.CLAIM_MISSING: ("the claim, in namespace {namespace}; workers then start without a restart",),
         Reason.CLAIM_PENDING: (
             "a storage class that exists and supports the access mode of the claim; `kubectl describe pvc -n {namespace}` shows its Events",

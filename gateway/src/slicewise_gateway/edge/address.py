@@ -11,18 +11,18 @@ from slicewise_gateway.edge.store import Store
 _LOOK_SECONDS: Final = 2.0
 
 
-async def follow_address(path: Path, store: Store) -> None:
-    """Let the store use the Redis that the file names, until cancelled."""
-    seen: str | None = ""
+async def follow_address(path: Path, store: Store, seen: str | None) -> None:
+    """Let the store use the Redis that the file names, until cancelled. `seen`: the address that it uses."""
     while True:
-        found = _read(path)
+        await asyncio.sleep(_LOOK_SECONDS)
+        found = read_address(path)
         if found != seen:
             await store.use(found)
             seen = found
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _read(path: Path) -> str | None:
+def read_address(path: Path) -> str | None:
+    """Return what the file says; None where there is none, or nothing in it."""
     try:
         return path.read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError):

@@ -40,6 +40,7 @@ class EdgeMetrics:
         self.redis_open = Gauge(
             "slicewise_edge_redis_left_alone", "1 while Redis is not asked because it failed.", registry=self.registry
         )
+        self._redis_addressed: Gauge | None = None
         self.malformed = Counter(
             "slicewise_edge_malformed_requests", "Requests that were refused here.", registry=self.registry
         )
@@ -67,3 +68,17 @@ class EdgeMetrics:
             self.redis_errors.labels(kind)
         for outcome in ("answered", "expired", "full", "left"):
             self.held.labels(outcome)
+
+    def say_redis(self, *, addressed: bool) -> None:
+        """Say whether there is an address of a Redis.
+
+        The operator takes 0 for a Secret that is missing. So there is no such gauge before the address was looked for, nor in an edge
+        without a cache.
+        """
+        if self._redis_addressed is None:
+            self._redis_addressed = Gauge(
+                "slicewise_edge_redis_addressed",
+                "1 while there is an address of a Redis that can be one; 0: no answer is cached.",
+                registry=self.registry,
+            )
+        self._redis_addressed.set(addressed)

@@ -49,15 +49,20 @@ class Store:
 
     async def use(self, url: str | None) -> None:
         """Ask this Redis from now on, or none. An address that cannot be one is said in the log, without its password."""
-        before, self._redis = self._redis, None
+        before, self._redis = self._redis, self._client(url)
+        self._breaker = Breaker(_FAILURES, _OPEN_SECONDS)
+        # Before anything is waited for: an address that is replaced by another is never told as missing.
+        self._metrics.say_redis(addressed=self._redis is not None)
         if before is not None:
             with suppress(RedisError, OSError):
                 await before.aclose()
+
+    def _client(self, url: str | None) -> Redis | None:
         if url is None:
             log.warning("there is no address of a Redis: nothing is looked up or stored")
-            return
+            return None
         try:
-            redis = Redis.from_url(
+            redis: Redis = Redis.from_url(
                 url,
                 max_connections=_CONNECTIONS,
                 socket_connect_timeout=_WRITE_SECONDS,
@@ -66,13 +71,12 @@ class Store:
                 protocol=2,
             )
             redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # not connected; an option that is none shows here
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RedisError):
             # Without the error: it has the address in it.
             log.error("the address of the Redis is none: write redis://, rediss:// or unix://, with options it knows")  # noqa: TRY400
-            return
-        self._redis = redis
-        self._breaker = Breaker(_FAILURES, _OPEN_SECONDS)
+            return None
         log.info("answers are kept in a Redis")
+        return redis
 
     async def get(self, key: str, kept: Kept) -> Entry | Unavailable | None:
         """Return the entry, or None where there is none. A large one is read only where it has room in `kept`."""

@@ -5,13 +5,14 @@ Called by the observing step. Who does not answer in time is unknown, with the r
 
 from __future__ import annotations
 
+import re
 from typing import Final, Protocol
 
 import aiohttp
 from yarl import URL
 
-from slicewise.api.bounds import json_object, line, word
-from slicewise.api.ports import AGENT_PORT, STATS_PORT
+from slicewise.api.bounds import count, json_object, line, word
+from slicewise.api.ports import AGENT_PORT, EDGE_METRICS_PORT, STATS_PORT
 from slicewise.clients.bounded import Unreadable, get_text
 from slicewise.clients.stats import STATS_FILTER, parse_stats
 from slicewise.envoy.measurement import NoData, Reading
@@ -23,6 +24,7 @@ Parsing holds up everything else: 64 KiB of the worst kind take 0.1 s."""
 
 _COMPLAINTS: Final = 20
 _COMPLAINT_LENGTH: Final = 160
+_ADDRESSED: Final = re.compile(r"^slicewise_edge_redis_addressed ([01])(?:[.]0)?$", re.MULTILINE)
 
 
 class Gateways(Protocol):
@@ -33,6 +35,9 @@ class Gateways(Protocol):
 
     async def info(self, address: str) -> GatewayInfo | NoData:
         """Return what the agent says."""
+
+    async def redis(self, address: str) -> bool | None:
+        """Return whether the edge has the address of a Redis; None where it does not say."""
 
 
 class HttpGateways:
@@ -45,11 +50,13 @@ class HttpGateways:
         *,
         stats_port: int = STATS_PORT,
         agent_port: int = AGENT_PORT,
+        edge_port: int = EDGE_METRICS_PORT,
     ) -> None:
         self._session = session
         self._timeout = timeout
         self._stats_port = stats_port
         self._agent_port = agent_port
+        self._edge_port = edge_port
 
     async def counters(self, address: str, p95_seconds: float) -> Reading | NoData:
         """See `Gateways.counters`."""
@@ -71,8 +78,15 @@ class HttpGateways:
             reason=word(answer["reason"]) or "",
             message=line(answer["message"]),
             keyed=answer.get("keyed") is True,
+            tenants=count(answer.get("tenants")),
             complaints=_complaints(answer.get("complaints")),
         )
+
+    async def redis(self, address: str) -> bool | None:
+        """See `Gateways.redis`."""
+        text = await self._get(_url(address, self._edge_port, "/metrics"))
+        found = None if isinstance(text, NoData) else _ADDRESSED.search(text)
+        return None if found is None else found[1] == "1"
 
     async def _get(self, url: URL) -> str | NoData:
         text = await get_text(self._session, url, limit=_LIMIT, seconds=self._timeout)

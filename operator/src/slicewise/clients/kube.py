@@ -50,14 +50,20 @@ class UnreachableError(ApiError):
         super().__init__(0, "Unreachable", message)
 
 
+class OversizedError(UnreachableError):
+    """The answer is larger than what was asked to be read of it, or garbled."""
+
+
 class KubeApi(Protocol):
     """What the controller asks of the API server."""
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
         """Return the object, read from the store (not a cache), or None."""
 
-    async def list_items(self, resource: Resource, namespace: str | None = None, **query: str) -> list[Object]:
-        """Return the items of one list; `query` are its parameters."""
+    async def list_items(
+        self, resource: Resource, namespace: str | None = None, largest: int | None = None, /, **query: str
+    ) -> list[Object]:
+        """Return the items of one list; `query` are its parameters. `largest`: bytes of the answer, where less than usual are read."""
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> Object:
         """Create an object. Namespace and name of `body` say where, here and below."""
@@ -118,9 +124,11 @@ class KubeClient:
                 return None
             raise
 
-    async def list_items(self, resource: Resource, namespace: str | None = None, **query: str) -> list[Object]:
+    async def list_items(
+        self, resource: Resource, namespace: str | None = None, largest: int | None = None, /, **query: str
+    ) -> list[Object]:
         """See `KubeApi.list_items`."""
-        answer = await self._call("list", resource.path(namespace), query=query)
+        answer = await self._call("list", resource.path(namespace), query=query, largest=largest)
         return list(answer.get("items") or ())
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> Object:
@@ -161,7 +169,9 @@ class KubeClient:
         *,
         query: Mapping[str, str] | None = None,
         content: str = "application/json",
+        largest: int | None = None,
     ) -> Object:
+        largest = self._largest if largest is None else min(largest, self._largest)
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {"Accept-Encoding": "gzip"} | ({"Content-Type": content} if data is not None else {})
         try:
@@ -174,12 +184,10 @@ class KubeClient:
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
-                text = await read_body(response, self._largest, gzip=True)
+                text = await read_body(response, largest, gzip=True)
         except (TooLargeError, EncodedError) as error:
             self._on_request(verb, 0)
-            raise UnreachableError(
-                f"{verb} {path}: the answer is larger than {self._largest} bytes, or garbled"
-            ) from error
+            raise OversizedError(f"{verb} {path}: the answer is larger than {largest} bytes, or garbled") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._on_request(verb, 0)
             raise UnreachableError(f"{verb} {path}: {error or type(error).__name__}") from error

@@ -225,11 +225,15 @@ def _ingest_pod(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> boo
     record = read_pod(body, version)
     if known is not None:
         record.progress, record.info, record.info_of = known.progress, known.info, known.info_of
+        record.lacks = known.lacks if record.creating else ""
         if known.container == record.container:
             record.info_tries, record.info_due = known.info_tries, known.info_due
     entry.pods[uid] = record
     return known is None or (
-        known.observed != record.observed or known.fetching != record.fetching or known.container != record.container
+        known.observed != record.observed
+        or known.fetching != record.fetching
+        or known.container != record.container
+        or known.lacks != record.lacks
     )
 
 

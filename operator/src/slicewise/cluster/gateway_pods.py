@@ -2,7 +2,7 @@
 
 An agent is asked while it runs another version than is wanted: soon after a change, then ever less often. Once all of them run
 it nobody is asked any more, until the wanted version changes or a container starts anew. Agents that let tenants in by keys are
-asked once a minute: a changed Secret reaches them by the kubelet, and they alone know what is wrong with it.
+asked once a minute, as are edges that keep answers: a changed Secret reaches them by the kubelet, and they alone know what is in it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from slicewise.pool.observed import GatewayInfo, ObservedGatewayPod, ObservedNod
 FIRST_SECONDS: Final = 0.2
 LONGEST_SECONDS: Final = 30.0
 KEYS_SECONDS: Final = 60.0
+SECRET_SECONDS: Final = 10.0
+"""How often a gateway pod is asked whose Secret brings it nothing: somebody is about to create it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,12 +44,16 @@ class GatewayRecord:
     """When (monotonic) it is asked again."""
     asked_for: str | None = None
     """The wanted version that `tries` and `due` are about."""
+    cached: bool = False
+    """Whether its edge was to keep answers when it was asked."""
 
     def lacks(self, wanted: str | None) -> bool:
-        """Whether it is not known to run the wanted version, or its keys may have changed since it was asked."""
+        """Whether it is not known to run the wanted version, or its Secrets may have changed since it was asked."""
         if not self.container or not self.address or wanted is None:
             return False
-        return self.info_of != self.container or self.info is None or self.info.running != wanted or self.info.keyed
+        if self.info_of != self.container or self.info is None or self.info.running != wanted:
+            return True
+        return self.info.keyed or self.cached
 
     def is_due(self, wanted: str | None, now: float) -> bool:
         """Whether it is to be asked now."""
@@ -82,6 +88,7 @@ def read_gateway_pod(body: Mapping[str, Any], version: int, known: GatewayRecord
     if known is not None:
         record.info, record.info_of = known.info, known.info_of
         record.tries, record.due, record.asked_for = known.tries, known.due, known.asked_for
+        record.cached = known.cached
     return record
 
 
@@ -100,15 +107,21 @@ def observed_gateway(
     return tuple(sorted(found, key=lambda pod: pod.name))
 
 
-async def ask(record: GatewayRecord, gateways: Gateways, wanted: str | None, now: float) -> None:
-    """Ask the agent of one pod and remember its answer; who does not answer is unknown."""
+async def ask(
+    record: GatewayRecord, gateways: Gateways, wanted: str | None, now: float, *, cached: bool = False
+) -> None:
+    """Ask the agent of one pod and remember its answer; who does not answer is unknown. `cached`: the edge is to keep answers."""
     if record.asked_for != wanted:
         record.asked_for, record.tries = wanted, 0
     container = record.container
     record.due = now + min(LONGEST_SECONDS, FIRST_SECONDS * 2.0**record.tries)
     record.tries += 1
+    record.cached = cached
     answer = await gateways.info(record.address)
-    record.info = None if isinstance(answer, NoData) else answer
+    redis = await gateways.redis(record.address) if cached and not isinstance(answer, NoData) else None
+    record.info = None if isinstance(answer, NoData) else replace(answer, redis=redis)
     record.info_of = container
     if record.info is not None and record.info.running == wanted:
-        record.due, record.tries = now + KEYS_SECONDS, 0
+        waits = record.info.without_keys or record.info.redis is False
+        record.due = now + (SECRET_SECONDS if waits else KEYS_SECONDS)
+        record.tries = 0

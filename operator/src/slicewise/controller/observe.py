@@ -25,9 +25,10 @@ from slicewise.cluster.foreign import ForeignPods
 from slicewise.cluster.gateway_pods import GatewayRecord, ask, observed_gateway
 from slicewise.cluster.measure import measure, offer
 from slicewise.cluster.records import PoolEntry, read_revision
-from slicewise.cluster.references import REFERENCES_SECONDS, ReferenceReader, claim_waits
+from slicewise.cluster.references import ReferenceReader, next_events
 from slicewise.manifests.installation import Installation
 from slicewise.objects.pods import PodRecord, is_lost
+from slicewise.pool.facts import FAILED_MOUNT
 from slicewise.pool.observed import (
     FetchProgress,
     ObservedBudget,
@@ -115,7 +116,7 @@ class Observer:
         return asks or behind or not entry.satisfied
 
     def next_look(self, entry: PoolEntry) -> float | None:
-        """Return the seconds until a pod, or what is said of a claim, is to be asked again; None when nothing is."""
+        """Return the seconds until a pod, or what Events say of pods and claims, is to be asked for again; None when nothing is."""
         now, wanted = self._clock.monotonic(), entry.gateway_version
         waits = [max(0.5, pod.info_due - now) for pod in entry.pods.values() if _unasked(pod)]
         waits += [
@@ -123,8 +124,8 @@ class Observer:
             for pod in entry.gateway_pods.values()
             if pod.lacks(wanted) and not self._lost(pod)
         ]
-        if not entry.satisfied and claim_waits(entry):
-            waits.append(REFERENCES_SECONDS)
+        if not entry.satisfied:
+            waits += next_events(entry, self._clock.now())
         return min(waits, default=None)
 
     async def look(self, entry: PoolEntry, pool: InferencePool) -> bool:
@@ -159,13 +160,14 @@ class Observer:
 
     async def _look_at_own(self, entry: PoolEntry, pool: InferencePool) -> None:
         pods = list(entry.pods.values())
+        cached = pool.spec.gateway is not None and pool.spec.gateway.response_cache is not None
         now, wanted = self._clock.monotonic(), entry.gateway_version
         behind = [pod for pod in entry.gateway_pods.values() if pod.is_due(wanted, now) and not self._lost(pod)]
         await asyncio.gather(
             self._references.look(entry, pool),
             measure(entry, pool, self._gateways, self._clock, self._lost),
             at_most(ASKED_AT_ONCE, [self._look_at_pod(pod) for pod in pods]),
-            at_most(ASKED_AT_ONCE, [ask(pod, self._gateways, wanted, now) for pod in behind]),
+            at_most(ASKED_AT_ONCE, [ask(pod, self._gateways, wanted, now, cached=cached) for pod in behind]),
         )
 
     def _lost(self, pod: GatewayRecord) -> bool:
@@ -199,6 +201,8 @@ def _pod(pod: PodRecord, nodes: Mapping[str, ObservedNode]) -> ObservedPod:
     observed = pod.observed
     if observed.ready and is_lost(observed.node, nodes):
         observed = replace(observed, ready=False, node_lost=True)
+    if pod.creating and pod.lacks:
+        observed = replace(observed, waiting_reason=FAILED_MOUNT, waiting_message=pod.lacks)
     if pod.fetching:
         observed = replace(observed, fetch=pod.progress or FetchProgress())
     if pod.container and pod.info_of == pod.container:

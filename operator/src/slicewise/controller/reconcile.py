@@ -25,7 +25,7 @@ from slicewise.pool.outcome import Event, PoolPlan
 PlanPool = Callable[[InferencePool, ObservedPool, float], PoolPlan]
 PlanInvalid = Callable[[Sequence[str], ObservedPool, int, float], PoolPlan]
 REFERENCE_POLL_SECONDS: Final = 15.0
-"""How often a missing claim or Secret is looked for; nobody watches them."""
+"""How often a missing claim is looked for; nobody watches those of users."""
 CONFLICT_TRIES: Final = 3
 """Reconciles in a row over a stale view before backing off."""
 
@@ -182,7 +182,7 @@ class Reconciler:
             else min(decision.plan.requeue_after, self._parts.resync)
         )
         references = entry.references
-        if not all([*references.claims.values(), *references.secrets.values()]):
+        if not all(references.claims.values()):
             after = min(after, REFERENCE_POLL_SECONDS)
         look = self._observer.next_look(entry)
         if look is not None:

@@ -32,6 +32,10 @@ class PodRecord:
     observed: ObservedPod
     """Without `fetch` while it runs and without `worker`; the observing step fills those in."""
     address: str = ""
+    creating: bool = False
+    """It has a node and not what its first container needs (volumes, a network): what it lacks, only Events say."""
+    lacks: str = ""
+    """What the kubelet says of a volume that it cannot mount, from the latest look."""
     fetching: bool = False
     """The init container runs, so its progress can be asked for."""
     container: int = 0
@@ -80,9 +84,18 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
         version=version,
         observed=observed,
         address=status.get("podIP") or "",
+        creating=_is_creating(observed, status, init),
         fetching=fetching and not observed.terminating,
         container=hash(worker.get("containerID") or "") if ready and not observed.terminating else 0,
     )
+
+
+def _is_creating(pod: ObservedPod, status: Mapping[str, Any], init: Mapping[str, Any]) -> bool:
+    """Once its volumes are mounted and it has a network, the kubelet says so, and images may still be pulled for minutes."""
+    begun = {"running", "terminated"} & (init.get("state") or {}).keys() or _is_true(
+        status, "PodReadyToStartContainers"
+    )
+    return pod.node is not None and pod.phase == "Pending" and not (begun or pod.terminating or pod.waiting_reason)
 
 
 def shared(text: str) -> str:
@@ -176,7 +189,11 @@ def _taint(taint: Mapping[str, Any]) -> Taint:
 
 def is_ready(status: Mapping[str, Any]) -> bool:
     """Whether a status has the condition Ready."""
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ())
+    return _is_true(status, "Ready")
+
+
+def _is_true(status: Mapping[str, Any], kind: str) -> bool:
+    return any(c.get("type") == kind and c.get("status") == "True" for c in status.get("conditions") or ())
 
 
 def container_of(statuses: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.desired_gateway import DesiredGateway
@@ -17,6 +18,10 @@ from slicewise.pool.rollout.state import RolloutState
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.workers import living
 from slicewise.pool.zones import wanted_replicas
+
+FAILED_MOUNT: Final = "FailedMount"
+CANNOT_START: Final = (FAILED_MOUNT, "CreateContainerConfigError")
+"""What a pod waits for whose Secret or ConfigMap is missing: the reason of the kubelet's Event, and of a container."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,6 @@ class Facts:
     def workers(self) -> tuple[ObservedPod, ...]:
         """The pods that are workers, by name, without failed and completed ones."""
         return tuple(sorted(living(self.observed.pods), key=lambda pod: pod.name))
-
-    def lacks_secret(self, name: str) -> bool:
-        """Whether that Secret is known not to exist; False before it was looked up."""
-        return self.observed.references.secrets.get(name) is False
 
     @cached_property
     def desired(self) -> int:

@@ -6,11 +6,12 @@ A message says what is and what to do, names field, value and place, and stays t
 
 from __future__ import annotations
 
-from slicewise.api.v1alpha1 import Help, Reason
+from slicewise.api.v1alpha1 import Reason
 from slicewise.pool.claim_findings import find_pending_claim
 from slicewise.pool.ends import refused_by_worker
 from slicewise.pool.facts import Facts
 from slicewise.pool.finding import Finding
+from slicewise.pool.missing import find_missing, needed
 from slicewise.pool.observed import ObservedPod
 from slicewise.pool.refusals import IMAGE_TROUBLE, find_refusal, image_helps
 from slicewise.pool.releasing import waits_for_release
@@ -167,27 +168,14 @@ def _not_begun(facts: Facts, wanted: str | None) -> str:
 
 
 def _absent_reference(facts: Facts) -> Finding | None:
-    references, spec = facts.observed.references, facts.pool.spec
     what = f"does not exist in namespace {facts.pool.metadata.namespace}: create it, workers start by themselves then"
-    secret = spec.model.credentials_secret_ref
-    if secret is not None and facts.lacks_secret(secret.name):
-        text = f"Secret {secret.name!r} (spec.model.credentialsSecretRef) {what}"
-        return Finding("False", Reason.SECRET_MISSING, text, helps=_once_it_is_needed(facts))
-    for name, field in spec.worker.secrets if spec.worker else ():
-        if facts.lacks_secret(name):
-            text = f"Secret {name!r} ({field}) {what}"
-            return Finding("False", Reason.SECRET_MISSING, text, helps=_once_it_is_needed(facts))
-    for name, there in references.claims.items():
+    missing = find_missing(facts)
+    if missing is not None:
+        return missing
+    for name, there in facts.observed.references.claims.items():
         if not there:
-            return Finding("False", Reason.CLAIM_MISSING, f"claim {name!r} {what}", helps=_once_it_is_needed(facts))
+            return Finding("False", Reason.CLAIM_MISSING, f"claim {name!r} {what}", helps=needed(facts))
     return None
-
-
-def _once_it_is_needed(facts: Facts) -> Help:
-    """A Secret or a claim is needed by workers that start; those that serve have what they need from it."""
-    wanted = facts.demand.wanted if facts.demand else None
-    serves = any(pod.serving and pod.revision == wanted for pod in facts.workers)
-    return Help.EITHER if serves and not facts.zones_short else Help.PERSON
 
 
 def _fetch_reason(text: str) -> Reason:

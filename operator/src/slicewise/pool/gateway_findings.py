@@ -45,9 +45,9 @@ def find_gateway(facts: Facts) -> Finding | None:
     unheard = _not_programmed(ready, desired, at_rest=facts.state.phase in _REST and facts.arrived)
     if unheard is not None:
         return unheard
-    remarks = _unusable_keys(ready, desired) + _without_redis(facts, desired)
+    remarks = _unusable_keys(ready, desired) + _without_redis(facts, ready, desired)
     programmed = f"{count} and run the pool's configuration{remarks}"
-    return _without_keys(facts, desired) or Finding("True", Reason.PROGRAMMED, programmed, advises=bool(remarks))
+    return _without_keys(facts, ready, desired) or Finding("True", Reason.PROGRAMMED, programmed, advises=bool(remarks))
 
 
 def _refused(facts: Facts) -> Finding | None:
@@ -104,13 +104,19 @@ def _not_programmed(pods: list[ObservedGatewayPod], desired: DesiredGateway, *, 
     return None
 
 
-def _without_keys(facts: Facts, desired: DesiredGateway) -> Finding | None:
+def _without_keys(facts: Facts, pods: list[ObservedGatewayPod], desired: DesiredGateway) -> Finding | None:
+    """A gateway that was given no key at all. Its agents say so; the operator does not read Secrets."""
     keys = desired.model.tenant_keys
-    if keys is None or not facts.lacks_secret(keys.secret):
+    empty = [pod for pod in pods if pod.info is not None and pod.info.without_keys]
+    if keys is None or not empty:
         return None
+    if any(pod.info is not None and (pod.info.tenants or pod.info.complaints) for pod in pods):
+        # The Secret is there; the kubelets bring it one after another.
+        text = f"{empty[0].name} does not have the keys of Secret {keys.secret!r} (spec.gateway.tenantKeysSecretRef) yet, others do"
+        return Finding("False", Reason.NOT_PROGRAMMED, text)
     message = (
-        f"Secret {keys.secret!r} (spec.gateway.tenantKeysSecretRef) does not exist in namespace {facts.pool.metadata.namespace}, so "
-        "every request is answered with 401: create it, with one entry a tenant; the gateway takes it up by itself"
+        f"Secret {keys.secret!r} (spec.gateway.tenantKeysSecretRef) does not exist in namespace {facts.pool.metadata.namespace}, or is "
+        "empty, so every request is answered with 401: create it, with one entry a tenant; the gateway takes it up within two minutes"
     )
     return Finding("False", Reason.SECRET_MISSING, message)
 
@@ -127,12 +133,13 @@ def _unusable_keys(pods: list[ObservedGatewayPod], desired: DesiredGateway) -> s
     )
 
 
-def _without_redis(facts: Facts, desired: DesiredGateway) -> str:
+def _without_redis(facts: Facts, pods: list[ObservedGatewayPod], desired: DesiredGateway) -> str:
     """A cache without its Redis costs hits, no request: the gateway is programmed all the same."""
     secret = desired.redis_secret
-    if secret is None or not facts.lacks_secret(secret):
+    said = {pod.info.redis for pod in pods if pod.info is not None}
+    if secret is None or False not in said or True in said:
         return ""
     return (
-        f"; spec.gateway.responseCache stores no answers, because Secret {secret!r} does not exist in namespace "
-        f"{facts.pool.metadata.namespace}: create it with the address of the Redis under the key url; the gateway takes it up by itself"
+        f"; no answer is cached (spec.gateway.responseCache), because Secret {secret!r} in namespace {facts.pool.metadata.namespace} does "
+        "not exist or has no address of a Redis under the key url: create it; the gateway takes it up within two minutes"
     )

@@ -148,8 +148,17 @@ class GatewayInfo:
     message: str
     keyed: bool = False
     """Whether it lets in tenants by their keys."""
+    tenants: int | None = None
+    """How many it lets in; None where it does not say."""
     complaints: tuple[str, ...] = ()
     """What it could not use of the tenants' keys: names of tenants and why, never a key."""
+    redis: bool | None = None
+    """Whether the edge beside it has the address of a Redis; None where it was not asked or does not say."""
+
+    @property
+    def without_keys(self) -> bool:
+        """Whether it was given no key at all, good or bad, and so lets nobody in. False where it does not say how many it has."""
+        return self.keyed and self.tenants == 0 and not self.complaints
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +250,6 @@ class References:
     pending: PendingClaim | None = None
     """Of the claims that have no volume, the operator's own included, the first of which the cluster says why. One that only waits
     for its first pod is none."""
-    secrets: Mapping[str, bool] = field(default_factory=dict)
     namespace_terminating: bool = False
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.manifests.shape import merge, plain
-from slicewise.pool.facts import Facts
+from slicewise.pool.facts import FAILED_MOUNT, Facts
 from slicewise.pool.observed import ObservedNode
 from slicewise.pool.placement import Placement, tolerates, untolerated
 
@@ -130,6 +130,8 @@ def held_up_by(facts: Facts) -> str:
     for pod in facts.workers:
         if pod.waiting_reason == "CreateContainerConfigError":
             return f"; {pod.name}: {pod.waiting_message} (spec.worker.env and envFrom name what has to be there)"
+        if pod.waiting_reason == FAILED_MOUNT:
+            return f"; {pod.name}: {pod.waiting_message}"
     name = merge(facts.observed.installation.worker_defaults, facts.pool.spec.worker).scheduler_name
     silent = [pod for pod in facts.workers if pod.node is None and pod.waiting_reason is None and not pod.terminating]
     if name is None or not silent:

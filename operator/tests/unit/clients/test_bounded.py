@@ -18,7 +18,8 @@ from yarl import URL
 from slicewise.clients.bounded import Unreadable, at_most, get_text, open_plain_session
 from slicewise.clients.connection import Connection
 from slicewise.clients.gateways import HttpGateways
-from slicewise.clients.kube import KubeClient, UnreachableError
+from slicewise.clients.kube import KubeClient, OversizedError, UnreachableError
+from slicewise.clients.resources import EVENTS
 from slicewise.clients.workers import HttpWorkers
 from slicewise.envoy.measurement import NoData
 from slicewise.pool.observed import FetchProgress
@@ -269,6 +270,17 @@ async def test_the_api_servers_answers_are_bounded_once_unpacked() -> None:
     finally:
         tracemalloc.stop()
     assert grown < 2 * MIB
+
+
+async def test_of_a_list_fewer_bytes_may_be_read_than_usual() -> None:
+    """Whoever may create Events makes them of any size."""
+    body = json.dumps({"items": [{"message": "x" * 3000}]}).encode()
+    async with server(answer(body)) as (port, _), open_plain_session() as session:
+        connection = Connection(f"http://127.0.0.1:{port}", None, None)  # type: ignore[arg-type]  # neither TLS nor a token
+        kube = KubeClient(connection, session, 30)
+        assert len(await kube.list_items(EVENTS, "team-a", 4000, limit="20")) == 1
+        with pytest.raises(OversizedError, match="larger than 2000 bytes"):
+            await kube.list_items(EVENTS, "team-a", 2000, limit="20")
 
 
 async def test_a_compressed_answer_of_the_api_server_is_read() -> None:

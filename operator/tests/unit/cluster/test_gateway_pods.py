@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from slicewise.clients.resources import PODS, POOLS
 from slicewise.cluster.cache import Cache
-from slicewise.cluster.gateway_pods import KEYS_SECONDS, GatewayRecord, ask
+from slicewise.cluster.gateway_pods import KEYS_SECONDS, SECRET_SECONDS, GatewayRecord, ask
 from slicewise.envoy.measurement import NoData, Reading
 from slicewise.pool.observed import GatewayInfo, ObservedGatewayPod
 
@@ -18,9 +19,13 @@ class Says:
 
     def __init__(self, info: GatewayInfo) -> None:
         self.says = info
+        self.addressed: bool | None = None
 
     async def info(self, address: str) -> GatewayInfo | NoData:
         return self.says
+
+    async def redis(self, address: str) -> bool | None:
+        return self.addressed
 
     async def counters(self, address: str, p95_seconds: float) -> Reading | NoData:
         return NoData("not asked")
@@ -50,6 +55,37 @@ async def test_an_agent_with_keys_is_asked_once_a_minute_because_a_changed_secre
         assert not pod.is_due("v1", now + KEYS_SECONDS - 1)
         assert pod.due == now + KEYS_SECONDS
     assert pod.is_due("v2", 0.0), "a change is asked about at once"
+
+
+async def test_an_edge_is_asked_for_its_redis_where_the_pool_has_a_cache_and_soon_again_while_it_has_none() -> None:
+    pod, says = record(), Says(runs(keyed=False))
+    says.addressed = False
+    await ask(pod, says, "v1", 0.0)
+    assert pod.info is not None
+    assert (pod.info.redis, pod.lacks("v1")) == (None, False)
+    await ask(pod, says, "v1", 0.0, cached=True)
+    assert (pod.info.redis, pod.due) == (False, SECRET_SECONDS)
+    says.addressed = True
+    await ask(pod, says, "v1", pod.due, cached=True)
+    assert (pod.info.redis, pod.due) == (True, SECRET_SECONDS + KEYS_SECONDS)
+
+
+async def test_an_edge_that_does_not_say_is_unknown_and_asked_again_once_a_minute() -> None:
+    """An older one has no such metric; another was asked at a bad moment."""
+    pod, says = record(), Says(runs(keyed=False))
+    await ask(pod, says, "v1", 0.0, cached=True)
+    assert pod.info is not None
+    assert (pod.info.redis, pod.due) == (None, KEYS_SECONDS)
+    assert pod.is_due("v1", KEYS_SECONDS)
+    says.addressed = False
+    await ask(pod, says, "v1", pod.due, cached=True)
+    assert pod.info.redis is False
+
+
+async def test_a_gateway_without_any_key_is_asked_soon_again() -> None:
+    pod = record()
+    await ask(pod, Says(replace(runs(keyed=True), tenants=0)), "v1", 0.0)
+    assert pod.due == SECRET_SECONDS
 
 
 KEY = ("default", "chat")

@@ -9,7 +9,7 @@ import pytest
 from builders import make_observed, make_pool
 
 from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA
-from slicewise.pool.observed import ObservedPool, ObservedRevision, References
+from slicewise.pool.observed import ObservedPool, ObservedRevision
 from slicewise.pool.plan import plan_pool
 
 Object = dict[str, Any]
@@ -79,11 +79,6 @@ def test_a_pool_that_is_to_have_no_workers_answers_at_once_past_the_cache_and_ke
     assert ['"cluster":"edge"' in each for each in routes] == [True, False]
     assert "slicewise.hold.seconds" not in layer(after)
     assert before["Deployment", "chat-gateway"] == after["Deployment", "chat-gateway"]
-
-
-def test_a_missing_secret_changes_neither_pods_nor_routes() -> None:
-    missing = make_observed(references=References(secrets={"redis": False}))
-    assert children(**CACHED) == children(missing, **CACHED)
 
 
 def test_a_pool_with_a_cache_is_acted_on() -> None:

@@ -9,7 +9,7 @@ import pytest
 from builders import make_pool
 from simulation import OTHER, Simulation, changed
 
-from slicewise.pool.observed import ApplyFailure, ObservedGatewayPod, References
+from slicewise.pool.observed import ApplyFailure, ObservedGatewayPod
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.plan import plan_pool
 from slicewise.pool.rollout.traffic import ARRIVES_WITHIN
@@ -97,15 +97,45 @@ def test_a_gateway_object_that_is_refused_is_named(run: Simulation) -> None:
     assert found["Ready"]["status"] == "False"
 
 
+def saying(run: Simulation, **said: Any) -> tuple[ObservedGatewayPod, ...]:
+    """Return the gateway's pods, whose agents say that besides."""
+    pods = run.observed().gateway_pods
+    return tuple(replace(pod, info=replace(pod.info, **said)) for pod in pods if pod.info is not None)
+
+
 def test_a_missing_secret_with_keys_is_told_with_what_it_means(run: Simulation) -> None:
     run.pool = changed(run.pool, gateway={"replicas": 2, "tenantKeysSecretRef": {"name": "keys"}})
     run.settle()
     assert run.condition("GatewayProgrammed")["status"] == "True", "it is not known to be missing"
-    found = conditions(run, references=References(secrets={"keys": False}))
+    found = conditions(run, gateway_pods=saying(run, keyed=True, tenants=0))
     assert found["GatewayProgrammed"]["reason"] == "SecretMissing"
     assert "'keys' (spec.gateway.tenantKeysSecretRef)" in found["GatewayProgrammed"]["message"]
     assert "401" in found["GatewayProgrammed"]["message"]
     assert found["WeightsCached"]["reason"] == "Cached"
+
+
+def test_keys_that_have_not_reached_one_of_the_pods_are_not_told_as_missing(run: Simulation) -> None:
+    run.pool = changed(run.pool, gateway={"replicas": 2, "tenantKeysSecretRef": {"name": "keys"}})
+    run.settle()
+    one, other = saying(run, keyed=True, tenants=0)
+    assert other.info is not None
+    keyed = replace(other, info=replace(other.info, tenants=3))
+    found = conditions(run, gateway_pods=(one, keyed))["GatewayProgrammed"]
+    assert (found["status"], found["reason"]) == ("False", "NotProgrammed")
+    assert (
+        f"{one.name} does not have the keys of Secret 'keys' (spec.gateway.tenantKeysSecretRef) yet" in found["message"]
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"keyed": True, "tenants": None}, {"keyed": False, "tenants": 0}, {"keyed": True, "tenants": 2}],
+    ids=["an agent that does not count tenants", "one that runs what came before the keys", "one that has them"],
+)
+def test_keys_are_told_as_missing_only_by_agents_that_know(run: Simulation, said: dict[str, Any]) -> None:
+    run.pool = changed(run.pool, gateway={"replicas": 2, "tenantKeysSecretRef": {"name": "keys"}})
+    run.settle()
+    assert conditions(run, gateway_pods=saying(run, **said))["GatewayProgrammed"]["reason"] == "Programmed"
 
 
 def test_keys_that_let_nobody_in_are_told_with_their_tenants_and_hold_up_nothing(run: Simulation) -> None:
@@ -132,11 +162,27 @@ def test_keys_that_let_nobody_in_are_told_with_their_tenants_and_hold_up_nothing
 def test_a_cache_without_its_redis_is_said_and_holds_up_nothing() -> None:
     run = Simulation(make_pool(gateway={"responseCache": {"redisSecretRef": {"name": "redis"}}}))
     run.settle()
-    found = conditions(run, references=References(secrets={"redis": False}))
+    found = conditions(run, gateway_pods=saying(run, redis=False))
     assert found["GatewayProgrammed"]["status"] == "True"
-    assert "Secret 'redis' does not exist" in found["GatewayProgrammed"]["message"]
+    assert (
+        "Secret 'redis' in namespace default does not exist or has no address" in found["GatewayProgrammed"]["message"]
+    )
     assert found["Ready"]["status"] == "True"
     assert "redis" not in run.condition("GatewayProgrammed")["message"]
+
+
+@pytest.mark.parametrize(
+    "said", [(None, None), (True, True), (False, True)], ids=["older edges", "there", "on its way"]
+)
+def test_a_redis_is_told_as_missing_only_where_no_edge_has_it(said: tuple[bool | None, ...]) -> None:
+    run = Simulation(make_pool(gateway={"replicas": 2, "responseCache": {"redisSecretRef": {"name": "redis"}}}))
+    run.settle()
+    pods = tuple(
+        replace(pod, info=replace(pod.info, redis=redis))
+        for pod, redis in zip(run.observed().gateway_pods, said, strict=True)
+        if pod.info is not None
+    )
+    assert "redis" not in conditions(run, gateway_pods=pods)["GatewayProgrammed"]["message"]
 
 
 @pytest.mark.parametrize("spec", [{"replicas": 0}, {"suspend": True}])

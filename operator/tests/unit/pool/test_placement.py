@@ -10,8 +10,7 @@ from builders import MIG, make_node, make_observed, make_pod, make_pool
 
 from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.api.v1alpha1.worker import WorkerSpec
-from slicewise.cluster.references import named_references
-from slicewise.pool.observed import ObservedDeployment, ObservedNode, ObservedRevision, References, Taint
+from slicewise.pool.observed import ObservedDeployment, ObservedNode, ObservedRevision, Taint
 from slicewise.pool.placement import placed_nodes, read_placement
 from slicewise.pool.plan import plan_pool
 
@@ -263,8 +262,10 @@ def test_what_holds_up_workers_is_told_with_its_field() -> None:
     ],
 )
 def test_a_secret_that_workers_cannot_start_without_is_named(worker: dict[str, Any], field: str) -> None:
-    assert named_references(make_pool(worker=worker))[1] == ("extra",)
-    missing = References(secrets={"extra": False})
-    found = conditions((make_node("node-a", "a"),), {"references": missing}, replicas=1, worker=worker)["WeightsCached"]
+    mounts = field == "volumes"
+    reason = "FailedMount" if mounts else "CreateContainerConfigError"
+    words = f'{"MountVolume.SetUp failed for volume ca : " if mounts else ""}secret "extra" not found'
+    pod = make_pod("chat-a", "x", "a", phase="Pending", ready=False, waiting_reason=reason, waiting_message=words)
+    found = conditions((make_node("node-a", "a"),), {"pods": (pod,)}, replicas=1, worker=worker)["WeightsCached"]
     assert found["reason"] == "SecretMissing"
     assert f"Secret 'extra' (spec.worker.{field}) does not exist in namespace default" in found["message"]

@@ -14,7 +14,6 @@ from slicewise.api.v1alpha1 import CONDITIONS, HELP, ConditionType, Help, Reason
 from slicewise.pool.conditions import summarise
 from slicewise.pool.facts import Facts
 from slicewise.pool.finding import Finding
-from slicewise.pool.observed import References
 from slicewise.pool.plan import plan_pool
 from slicewise.pool.refusals import image_helps, sort_refusal
 from slicewise.pool.rollout.state import RolloutState
@@ -92,15 +91,18 @@ def test_a_rollout_without_a_slice_is_stalled_once_no_worker_is_on_its_way() -> 
 
 def test_a_missing_secret_stalls_a_pool_that_starts_and_not_one_that_serves() -> None:
     run = Simulation(make_pool(replicas=3, model={**OTHER, "credentialsSecretRef": {"name": "hub"}}))
-    missing = References(secrets={"hub": False})
+    words = 'MountVolume.SetUp failed for volume "credentials" : secret "hub" not found'
+    lacking = {"ready": False, "waiting_reason": "FailedMount", "waiting_message": words}
     run.operate()
-    found = told(run, references=missing)
+    while not run.pods:
+        run.tick()
+    starting = tuple(replace(pod, **lacking) for pod in run.observed().pods)
+    found = told(run, pods=starting)
     assert (found["Stalled"]["status"], found["Stalled"]["reason"]) == ("True", "SecretMissing")
+    assert "Secret 'hub' (spec.model.credentialsSecretRef) does not exist" in found["Stalled"]["message"]
     run.settle()
-    found = told(run, references=missing)
-    assert found["Ready"]["status"] == "True"
-    assert found["Stalled"]["status"] == "False"
-    assert "WeightsCached says what would help" in found["Stalled"]["message"]
+    found = told(run)
+    assert (found["Ready"]["status"], found["Stalled"]["status"]) == ("True", "False")
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ _DECLARED: Final = (
             Reason.CACHE_FULL,
             Reason.DISK_FULL,
             Reason.SECRET_MISSING,
+            Reason.CONFIG_MAP_MISSING,
             Reason.CLAIM_MISSING,
             Reason.CLAIM_PENDING,
             Reason.MODEL_TOO_LARGE,

@@ -92,6 +92,7 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.CACHE_FULL,
         Reason.DISK_FULL,
         Reason.SECRET_MISSING,
+        Reason.CONFIG_MAP_MISSING,
         Reason.CLAIM_MISSING,
         Reason.MODEL_TOO_LARGE,
         Reason.UNSUPPORTED,

@@ -74,7 +74,14 @@ class Reason(StrEnum):
     PRIVATE_ADDRESS = "PrivateAddress", "The source is on a private address, which this installation does not allow."
     CACHE_FULL = "CacheFull", "The weights do not fit into the cache's limit beside those in use."
     DISK_FULL = "DiskFull", "The disk under the cache has no room."
-    SECRET_MISSING = "SecretMissing", "A Secret that the spec names does not exist; the message names it."
+    SECRET_MISSING = (
+        "SecretMissing",
+        "A Secret that the spec names does not exist or lacks a key; the message names it.",
+    )
+    CONFIG_MAP_MISSING = (
+        "ConfigMapMissing",
+        "A ConfigMap that the spec names does not exist or lacks a key; the message names it.",
+    )
     CLAIM_MISSING = "ClaimMissing", "The claim that the spec names does not exist."
     CLAIM_PENDING = "ClaimPending", "The claim has no volume yet."
     MODEL_TOO_LARGE = (

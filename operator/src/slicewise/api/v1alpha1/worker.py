@@ -127,21 +127,3 @@ class WorkerSpec(PodPlacement):
             field="volumeMounts",
         ),
     )
-
-    @property
-    def secrets(self) -> tuple[tuple[str, str], ...]:
-        """Name and field of each Secret that a worker cannot start without."""
-        named = [
-            *((item.secret.secret_name, "volumes", item.secret.optional) for item in self.volumes or () if item.secret),
-            *(
-                (item.secret_ref.name, "envFrom", item.secret_ref.optional)
-                for item in self.env_from or ()
-                if item.secret_ref
-            ),
-            *(
-                (source.secret_key_ref.name, "env", source.secret_key_ref.optional)
-                for item in self.env or ()
-                if (source := item.value_from) and source.secret_key_ref
-            ),
-        ]
-        return tuple((name, f"spec.worker.{field}") for name, field, optional in named if not optional)

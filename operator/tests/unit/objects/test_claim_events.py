@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slicewise.cluster.references import NEWS_SECONDS, PATIENCE_SECONDS, read_claim_events
+from slicewise.objects.events import NEWS_SECONDS, PATIENCE_SECONDS, read_claim_events
 
 NOW = 1_800_000_000.0
 REFUSED = 'failed to provision volume with StorageClass "local": only supports ReadWriteOnce access modes'
@@ -81,3 +81,13 @@ def test_events_of_the_newer_form_are_read_too_and_words_are_bounded() -> None:
     assert told.reason == "Unknown"
     assert len(told.message) <= 512
     assert "\n" not in told.message
+
+
+@pytest.mark.parametrize("time", ["0000-01-01T00:00:00Z", "10000-01-01T09:59:59Z", stamp(-2 * NEWS_SECONDS)])
+def test_an_event_of_an_impossible_time_is_left_out_and_hides_no_other(time: str) -> None:
+    """The API server takes them, from whoever may create Events."""
+    forged = event("Warning", "ProvisioningFailed", "forged") | {"firstTimestamp": time, "lastTimestamp": time}
+    assert read_claim_events("weights", [forged], NOW) is None
+    told = read_claim_events("weights", [forged, event("Warning", "ProvisioningFailed", REFUSED)], NOW)
+    assert told is not None
+    assert told.message == REFUSED

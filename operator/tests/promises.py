@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from slicewise.pool.observed import ObservedNode
 
 
 def check_floor(
@@ -16,13 +18,25 @@ def check_floor(
     for name, floor in floors.items():
         if after[name] < before[name]:
             assert after[name] >= floor, f"zone {name}: {before[name]} → {after[name]}, floor {floor}"
-    if status.get("desired") and sum(before.values()):
+    # A pool of one has only its zone's floor, which its user may set to 0.
+    if status.get("desired", 0) > 1 and sum(before.values()):
         assert sum(after.values()), "a pass took the last worker that served"
+
+
+def reachable(status: Mapping[str, Any], nodes: Iterable[ObservedNode], others: Mapping[str, int]) -> int:
+    """Return how many of the workers that each zone is to have could be had there: a zone without slices has none.
+
+    `others`: node → slices that pods of others hold.
+    """
+    slices: Counter[str] = Counter()
+    for node in nodes:
+        slices[node.zone] += max(0, sum(node.allocatable.values()) - others.get(node.name, 0))
+    return sum(min(zone["desired"], slices[zone["name"]]) for zone in status.get("zones", []))
 
 
 @dataclass
 class Owed:
-    """Ready workers that passes of ours have taken below the number that a pool is to have, and that have not been replaced yet.
+    """Ready workers that passes of ours have taken below the number that a pool could have, and that have not been replaced yet.
 
     Counted by what was done, not by what is asked for: one at a time may be missing, and what is missing for other reasons is not ours.
     """

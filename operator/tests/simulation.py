@@ -17,7 +17,7 @@ from builders import DIGEST, MIG, three_zones
 from counting import CountingGateway
 from declared import in_zone, programmed, read_budgets, seen_budgets, undeclared
 from mishaps import Mishaps
-from promises import Owed, check_floor, check_requests_first
+from promises import Owed, check_floor, check_requests_first, reachable
 
 from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
@@ -123,14 +123,15 @@ class Simulation(Mishaps):
         self._apply(plan)
         plain = {zone: least for zone, least in self.budgets.items() if zone not in self.held}
         check_floor(self.status, plain, before, self.ready())
-        self.owed.passed(
-            plan.status.get("desired", 0), before.total(), self.ready().total(), closed - self._on_closed_nodes()
-        )
+        self.owed.passed(self._reachable(), before.total(), self.ready().total(), closed - self._on_closed_nodes())
         if self.gateway is not None:
             asking = {item.revision for item in self.deployments.values() if item.replicas}
             check_requests_first(self.gateway.weights, asking, served, self.by_revision())
         self.untouched = self._touchable()
         return plan
+
+    def _reachable(self) -> int:
+        return reachable(self.status, self.nodes.values(), self.others)
 
     def _on_closed_nodes(self) -> int:
         """How many workers serve on nodes where none could take their place."""
@@ -203,7 +204,7 @@ class Simulation(Mishaps):
         for move in moves:
             if move():
                 break
-        self.owed.lasts(self.status.get("desired", 0), self.ready().total())
+        self.owed.lasts(self._reachable(), self.ready().total())
         self.untouched = self._touchable()
         self.check()
 

@@ -25,6 +25,8 @@ from slicewise.pool.revision import revision_hash, revision_inputs
     edits=st.lists(st.sampled_from(["model", "back", "up", "down", "cordon", "uncordon", "kill", "zero"]), max_size=6),
 )
 @example(seed=0, slices=[0, 0, 3], start=7, floor=2, edits=["down", "model"])
+@example(seed=0, slices=[0, 2, 2], start=6, floor=1, edits=["model", "down"])
+@example(seed=0, slices=[0, 0, 1], start=1, floor=0, edits=["model"])
 def test_no_story_takes_a_zone_below_its_floor_or_two_workers_to_one_slice(
     seed: int, slices: list[int], start: int, floor: int | None, edits: list[str]
 ) -> None:

@@ -44,14 +44,18 @@ def test_a_promotion_takes_the_next_zones_worker_when_the_one_before_has_its_new
     assert run.phases[-1] == "Idle"
 
 
-def test_the_only_worker_of_a_pool_is_not_taken_for_its_successor() -> None:
-    run = tight(1, (1, 0, 0))
+def test_the_only_worker_of_a_pool_makes_room_for_its_successor_only_if_the_user_sets_the_floor_to_0() -> None:
+    open_to_it = tight(1, (1, 0, 0))
+    open_to_it.pool = changed(open_to_it.pool, model=OTHER)
+    assert fewest(open_to_it) == 0
+    open_to_it.settle()
+    assert open_to_it.condition("Ready")["status"] == "True"
+
+    run = tight(1, (1, 0, 0), floor=None)
     run.pool = changed(run.pool, model=OTHER)
     assert fewest(run) == 1
-    said = run.condition("RolloutProgressing")
-    assert said["reason"] == "NoSliceToSpare"
-    assert "the only worker" in said["message"]
-    run.nodes["node-b"] = make_node("node-b", "b", 1)
+    assert run.condition("RolloutProgressing")["reason"] == "NoSliceToSpare"
+    run.nodes["node-a"] = make_node("node-a", "a", 2)
     run.settle()
     assert run.condition("Ready")["status"] == "True"
 
@@ -95,6 +99,8 @@ EDITS = ["model", "back", "worker", "up", "down", "rename", "narrow", "widen", "
     edits=st.lists(st.sampled_from(EDITS), min_size=1, max_size=5),
 )
 @example(seed=0, slices=[1, 1, 1], replicas=3, floor=0, edits=["model", "rename", "back"])
+@example(seed=0, slices=[0, 0, 2], replicas=3, floor=0, edits=["suspect", "model"])
+@example(seed=0, slices=[0, 0, 1], replicas=1, floor=0, edits=["model"])
 def test_no_story_leaves_a_pool_two_workers_short_by_what_we_do(
     seed: int, slices: list[int], replicas: int, floor: int | None, edits: list[str]
 ) -> None:

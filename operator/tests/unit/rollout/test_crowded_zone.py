@@ -15,9 +15,10 @@ def test_a_worker_that_finds_no_slice_gets_the_place_of_one_too_many() -> None:
     assert replace_step(targets, {"a": CROWDED, "b": ZoneWorkers(new=1, new_serving=1)}).old == {"a": 0, "b": 0}
 
 
-def test_it_does_not_where_nobody_else_serves() -> None:
-    step = replace_step([ZoneTarget("a", 1, 0)], {"a": CROWDED})
-    assert (step.old, step.blocked) == ({"a": 1}, ("a",))
+def test_it_does_not_where_no_other_worker_serves_of_several() -> None:
+    targets = [ZoneTarget("a", 1, 0), ZoneTarget("b", 1, 0)]
+    step = replace_step(targets, {"a": CROWDED, "b": ZoneWorkers(new=1, new_serving=0)})
+    assert (step.old["a"], step.blocked) == (1, ())
 
 
 def test_it_does_not_below_the_floor() -> None:

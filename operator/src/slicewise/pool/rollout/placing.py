@@ -17,8 +17,8 @@ NO_SLICE_TO_SPARE: Final = (
 )
 
 ONLY_WORKER: Final = (
-    "no slice is free in any zone of the pool, and the only worker that serves is not removed before another one does: raise "
-    "spec.replicas where slices can be had, or add a node; nothing changes until then"
+    "no slice is free in any zone of the pool, and the only worker that serves is not removed before another one does: see "
+    "WorkersReady, or add a node; it goes on when another one serves"
 )
 
 OTHERS_FIRST: Final = (
@@ -129,8 +129,9 @@ def give_place(zone: str, view: RolloutView, steady: Mapping[str, int], *, gone:
     if target is None:
         return dict(steady)
     has, stays = _in(view, zone), min(steady.get(zone, 0), beside_canary(target, _in(view, zone), gone=gone))
-    if stays < min(has.old, has.old_serving) and keep_of(view.targets, view.canary).spares <= 0:
-        stays = max(stays, min(steady.get(zone, 0), has.old))  # another worker went since this was planned
+    serving, spares = min(has.old, has.old_serving), keep_of(view.targets, view.canary).spares
+    if stays < serving:  # another worker may have gone since this was planned, and a zone may have more than its own
+        stays = max(stays, min(steady.get(zone, 0), serving - spares if spares > 0 else has.old))
     return {**steady, zone: stays}
 
 

@@ -20,8 +20,11 @@ ZONE = "a"
 
 @pytest.fixture
 def nodes(cluster: Api) -> Iterator[Nodes]:
-    kubectl("create", "namespace", SPACE)
     nodes = Nodes(cluster)
+    # A run that was killed may have left a namespace, dead devices, or too many.
+    kubectl("delete", "namespace", SPACE, "--ignore-not-found", "--timeout=60s")
+    nodes.put_back()
+    kubectl("create", "namespace", SPACE)
     yield nodes
     kubectl("delete", "namespace", SPACE, "--timeout=60s")
     nodes.put_back()

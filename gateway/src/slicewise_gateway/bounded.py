@@ -15,7 +15,7 @@ HEADERS: Final = 128
 
 
 class EncodedError(aiohttp.ClientError):
-    """An answer is compressed, which nobody asked for: what it holds is not known before it is unpacked."""
+    """An answer is compressed although that was not requested: its size is unknown before it is decompressed."""
 
 
 class TooLargeError(aiohttp.ClientError):

@@ -49,7 +49,7 @@ class GatewaySettings(BaseSettings):
     successor_seconds: Annotated[float, Field(ge=0)] = 60
     """How long a gateway that was told to stop waits for another one to serve."""
     drain_delay_seconds: Annotated[float, Field(ge=0)] = 10
-    """How long it goes on taking connections after that, until nobody sends it any."""
+    """How long it goes on accepting connections after that, if clients still open any."""
     drain_seconds: Annotated[float, Field(ge=0)] = 95
     """How long running requests may take after that."""
 

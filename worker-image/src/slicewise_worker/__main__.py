@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def _give_up(reason: str, message: str, path: Path) -> int:
     """Say why the worker ends, on standard error and where the kubelet picks it up; return the exit status."""
     log.error("%s: %s", reason, message)
-    # The kubelet keeps 4,096 bytes, and half a JSON object is none.
+    # The kubelet keeps 4,096 bytes, and half a JSON object cannot be parsed.
     message = message[:2000]
     try:
         path.write_text(json.dumps({"reason": reason, "message": message}))

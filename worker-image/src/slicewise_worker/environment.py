@@ -1,6 +1,6 @@
 """Settings from the environment, by names in capital letters alone.
 
-A pool's `envFrom` can bring in variables of any name. The operator sets every one of ours then, and an empty one is none; a name in
+A pool's `envFrom` can bring in variables of any name. The operator sets every one of ours then, and an empty one counts as unset; a name in
 other letters, which pydantic-settings would take for the same, must not fill its place.
 """
 

@@ -1,6 +1,6 @@
 """The life of the process: start-up beside the probes, serving, and the drain.
 
-Drain: at the first SIGTERM the worker is not ready at once, goes on serving for `drain_delay_seconds` until nobody sends
+Drain: at the first SIGTERM the worker is not ready at once, goes on serving for `drain_delay_seconds` or until no client sends
 it anything, then takes no more and finishes what runs, each request within the time it was given. A second SIGTERM ends it
 sooner: what runs breaks off with an error that says so. The process ends in any case soon after the last of these times,
 also when llama.cpp or a client hangs, because the kubelet would wait for the longest time that any request may take.
@@ -149,7 +149,7 @@ def intake_limits(settings: WorkerSettings) -> IntakeLimits:
 
 
 async def _until_told(engine: Engine, signals: _Signals, serving: asyncio.Task[None]) -> None:
-    """Return when the worker is told to stop; raises `EngineFailedError` when it breaks, so that it is started again."""
+    """Return when the worker has to stop; raises `EngineFailedError` when it breaks, so that it is started again."""
     while not signals.first.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(signals.first.wait(), _CHECK_SECONDS)

@@ -70,7 +70,7 @@ class WorkerSettings(CapitalSettings):
     """Empty: every address of the pod, IPv4 and IPv6."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     drain_delay_seconds: Annotated[float, Field(ge=0)] = 10
-    """How long a worker that was told to stop goes on taking requests, until nobody sends it any."""
+    """How long a worker that has to stop goes on accepting requests, if clients still send any."""
     stall_after_seconds: Annotated[float, Field(gt=0)] = 30
     """Busy for this long without a step done: not alive."""
 

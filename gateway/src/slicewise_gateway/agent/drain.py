@@ -1,6 +1,6 @@
 """How a gateway pod goes without a failed request.
 
-A pod that is told to stop is taken from the Service at the same moment, and others learn of it later. So: take requests until
+A pod that has to stop is removed from the Service at the same moment, and others learn of it later. So: take requests until
 another pod does, and for a while yet; then let clients leave with their next answer, wait for what runs, and only then end Envoy.
 The endpoints are followed until the end. The pod goes on looking ready: where it was the only one, kube-proxy sends to it until
 the next is there.

@@ -60,7 +60,7 @@ class EnvoyAdmin:
         return _state(await self._ask("GET", "/stats", filter=_FILTER))
 
     async def is_ready(self) -> bool:
-        """Whether Envoy takes requests: it has its configuration, and nobody has told it to fail its health check."""
+        """Whether Envoy takes requests: it has its configuration, and its health check has not been set to fail."""
         try:
             return (await self._ask("GET", "/ready")).strip() == "LIVE"
         except EnvoyError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 PROGRAMMED_FILE: Final = "programmed"
-"""There once Envoy had all of a configuration; an agent that starts anew beside a serving Envoy finds it."""
+"""Exists once Envoy has had a whole configuration; an agent that restarts beside a serving Envoy finds it."""
 
 
 def read_mounted(directory: Path | None) -> Mapping[str, bytes] | None:
@@ -44,7 +44,7 @@ class EnvoyFiles:
         return True
 
     def read(self, name: str) -> str | None:
-        """Return a file's text, None where there is none."""
+        """Return a file's text, or None if it does not exist."""
         try:
             return (self._directory / name).read_text(encoding="utf-8")
         except FileNotFoundError:

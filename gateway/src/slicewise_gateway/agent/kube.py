@@ -33,7 +33,7 @@ _BACKOFF: Final = (0.2, 5.0)
 
 
 class ApiServer:
-    """How to reach the API server. The token is read anew for each request: the kubelet renews it."""
+    """How to reach the API server. The token is read again for each request, since the kubelet renews it."""
 
     def __init__(self, url: str, token_file: Path, ca_file: Path) -> None:
         self.url = url
@@ -87,14 +87,14 @@ class ApiServer:
 
 
 def _check(response: aiohttp.ClientResponse) -> None:
-    """Raise for anything but an answer; a redirect is none, for the token is for the API server alone."""
+    """Raise for anything but an answer; a redirect does not count as one, for the token is for the API server alone."""
     response.raise_for_status()
     if response.status != 200:
         raise ValueError(f"{response.url.path}: answered {response.status}")
 
 
 class _StartAgainError(Exception):
-    """The watch cannot go on from where it was: list anew."""
+    """The watch cannot continue from its version: list again."""
 
 
 class Collection:
@@ -123,7 +123,7 @@ class Collection:
                     while True:
                         version = await self._watch(session, version)
                 except _StartAgainError as reason:
-                    log.info("%s: listing anew: %s", self._url, reason)
+                    log.info("%s: listing again: %s", self._url, reason)
                 except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
                     if self.in_touch:
                         log.warning("%s cannot be followed: %s: %s", self._url, type(error).__name__, error)

@@ -43,7 +43,7 @@ class Agent:
         self.wanted: Wanted | None = None
         self.report: Report = judge(None, None, None)
         self.has_programmed = self._files.read(PROGRAMMED_FILE) is not None
-        """Whether Envoy has ever had all of a configuration with endpoints; before that it can serve nobody."""
+        """Whether Envoy has ever had all of a configuration with endpoints; before that it cannot serve any client."""
 
     @property
     def in_touch(self) -> bool:
@@ -135,7 +135,7 @@ class Agent:
     def _take_config(self, objects: Objects) -> None:
         found = objects.get(self._settings.config_map)
         if found is None:
-            # A ConfigMap that was deleted is no reason to serve nobody.
+            # A deleted ConfigMap is no reason to stop serving.
             self._say(f"there is no ConfigMap {self._settings.config_map}")
             return
         self._inputs = replace(self._inputs, config=found.get("data") or {})
@@ -146,7 +146,7 @@ class Agent:
         self._wake.set()
 
     def _take_keys(self) -> None:
-        """Look at the mounted Secret; the kubelet renews it, and tells nobody."""
+        """Read the mounted Secret again; the kubelet renews it without notice."""
         try:
             keys = read_mounted(self._settings.keys)
         except OSError as error:  # exchanged while it is read: next time

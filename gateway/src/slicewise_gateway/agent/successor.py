@@ -53,12 +53,12 @@ def is_served(slices: Iterable[Mapping[str, Any]], pod: str) -> bool:
 
 
 def is_ending(namespace: Mapping[str, Any]) -> bool:
-    """Whether a namespace is being deleted. Its pods go first, and rights and Services with the last of them: nobody is to come."""
+    """Whether a namespace is being deleted. Its pods go first, and rights and Services with the last of them, so no successor will come."""
     return bool((namespace.get("metadata") or {}).get("deletionTimestamp"))
 
 
 async def successor(server: ApiServer, namespace: str, service: str, pod: str) -> None:
-    """Return once another pod serves, or nobody is to come. An API server that does not answer is asked again."""
+    """Return once another pod serves, or if none will come. An API server that does not answer is asked again."""
     home = f"{server.url}/api/v1/namespaces/{namespace}"
     url = f"{server.url}/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
     selector = {"labelSelector": f"{SERVICE_LABEL}={service}"}

@@ -22,7 +22,7 @@ async def follow_address(path: Path, store: Store, seen: str | None) -> None:
 
 
 def read_address(path: Path) -> str | None:
-    """Return what the file says; None where there is none, or nothing in it."""
+    """Return the content of the file; None if it does not exist or is empty."""
     try:
         return path.read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError):

@@ -13,7 +13,7 @@ from aiohttp import web
 READ_SECONDS: Final = 30.0
 """Envoy has the whole body, or most of it, when it asks: longer than this is a client that drips."""
 _SMALL_PARTS: Final = 64
-"""A body is small if so many of its size have room together."""
+"""A body is small if this many of its size fit together."""
 _PART_BYTES: Final = 64 << 10
 
 _Turn = tuple[int, asyncio.Future[None]]
@@ -27,7 +27,7 @@ class Share:
         self._size = size
 
     def shrink(self, size: int) -> None:
-        """Hold only so many bytes from now on."""
+        """Lower what is held to this number of bytes."""
         if size < self._size:
             self._budget.give_back(self._size - size)
             self._size = size
@@ -68,7 +68,7 @@ class Budget:
         return Share(self, size)
 
     def give_back(self, size: int) -> None:
-        """Take back so many bytes, and let in who fits now, in order."""
+        """Release this number of bytes, and admit the requests that now fit, in order."""
         self.taken -= size
         self._call_next()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Breaker:
-    """Open after so many failures in a row; then one try at a time, each `open_seconds` after the last failure."""
+    """Opens after this many failures in a row; then allows one try at a time, each `open_seconds` after the last failure."""
 
     def __init__(self, failures: int, open_seconds: float) -> None:
         self._limit = failures

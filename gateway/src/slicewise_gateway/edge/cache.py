@@ -123,7 +123,7 @@ class Cache:
     def _asked(self, request: web.Request, body: Body, form: bytes, started: float) -> _Asked | None:
         """Return what is looked up, and let the body become its canonical form; None where nothing is looked up."""
         shares = self._shares.current()
-        # Spreads load; nobody gains from foreseeing it.
+        # Spreads load; predicting it gains a client nothing.
         revision = shares.draw(random.random())  # noqa: S311
         if revision is None or shares.ttl_seconds is None or revision not in shares.answers:
             return None
@@ -181,7 +181,7 @@ class Cache:
         await self._keep(flight, {name.lower(): value for name, value in given.items()}, asked)
 
     async def _keep(self, flight: Flight, headers: Mapping[str, str], asked: _Asked) -> None:
-        """Store an answer under the revision that gave it, unless it is none to give again."""
+        """Store an answer under the revision that gave it, unless it must not be given again."""
         body, revision = flight.whole(), headers.get(REVISION_HEADER, "")
         key = asked.key(revision)
         if flight.head is None or flight.head.status != 200:
@@ -211,7 +211,7 @@ async def _answer(
     request: web.Request, flight: Flight, reader: Reader, head: Head, *, mine: bool
 ) -> web.StreamResponse:
     headers = CIMultiDict(head.headers)
-    # From the client's side an answer that somebody else has asked for is a hit.
+    # For the client, an answer that another client has requested is a hit.
     headers[CACHE_HEADER] = head.outcome if mine else "hit"
     length = flight.length()
     if length is not None:

@@ -1,7 +1,7 @@
 """Single flight: an answer that is on its way, and the requests that read it while it comes.
 
 The first of some equal requests starts it, the others join; it runs as long as anyone reads, whoever began it. An answer that
-outgrows what may be stored takes nobody in any more and keeps only what its slowest reader has still to read.
+outgrows what may be stored accepts no more readers and keeps only what its slowest reader still has to read.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Head:
 
 
 class Kept:
-    """The bytes of all answers in memory: of those that come, of those that somebody still reads, of those that are looked up."""
+    """The bytes of all answers in memory: answers that arrive, that clients still read, that are looked up."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -55,7 +55,7 @@ class Kept:
 
     @contextmanager
     def room(self, size: int) -> Iterator[bool]:
-        """Take room for so many bytes until the block is left, if there is any; say whether."""
+        """Reserve this many bytes until the block is left, if they fit; return whether they do."""
         fits = self.taken + size <= self._max_bytes
         self.taken += size * fits
         try:
@@ -112,7 +112,7 @@ class Flight:
             self._spare = body
 
     def spare(self) -> Body:
-        """Return the body with which to ask once more; an empty one where there is none, or another has taken it."""
+        """Return the body to repeat the request with; empty if there is none, or if another reader has taken it."""
         return self._spare.move()
 
     def begin(self, head: Head) -> None:
@@ -201,7 +201,7 @@ class Flight:
             self._trim()
 
     def shut(self) -> None:
-        """Take in nobody any more: from now on only what somebody has still to read is kept."""
+        """Accept no more readers: from now on, only what a reader still has to read is kept."""
         self.is_open = False
         self.body.let_go()
         self._spare.let_go()

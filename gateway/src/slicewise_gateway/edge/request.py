@@ -94,7 +94,7 @@ def is_deterministic(fields: Mapping[str, Any]) -> bool:
 
 
 class WishError(Exception):
-    """A client's wish about the cache is none that there is; the sentence is for the client."""
+    """The client's cache header has an unknown value; the sentence is for the client."""
 
 
 def read_wish(text: str | None) -> bool | None:

@@ -80,7 +80,7 @@ class SharesFile:
         self._shares = Shares()
 
     def current(self) -> Shares:
-        """Return what the file says now; nothing when there is none."""
+        """Return what the file says now; empty if it does not exist."""
         try:
             found = self._path.stat()
             seen = (found.st_ino, found.st_mtime_ns)

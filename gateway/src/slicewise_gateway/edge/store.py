@@ -70,16 +70,16 @@ class Store:
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
             )
-            redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # not connected; an option that is none shows here
+            redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # not connected; an unknown option raises here
         except (ValueError, TypeError, RedisError):
             # Without the error: it has the address in it.
-            log.error("the address of the Redis is none: write redis://, rediss:// or unix://, with options it knows")  # noqa: TRY400
+            log.error("the address of the Redis is not valid: write redis://, rediss:// or unix://, with known options")  # noqa: TRY400
             return None
         log.info("answers are kept in a Redis")
         return redis
 
     async def get(self, key: str, kept: Kept) -> Entry | Unavailable | None:
-        """Return the entry, or None where there is none. A large one is read only where it has room in `kept`."""
+        """Return the entry, or None if there is none. A large one is read only if it fits in `kept`."""
         redis = self._redis
         if redis is None or not self._allowed():
             return Unavailable()
@@ -97,7 +97,7 @@ class Store:
         return entry
 
     async def _read(self, redis: Redis, key: str, kept: Kept) -> Entry | Unavailable | None:
-        # Not GET: whatever somebody else put there, no more than an entry is read.
+        # Not GET: whatever another program stored there, no more than the size of an entry is read.
         data = _bytes(await redis.getrange(key, 0, _SMALL_BYTES - 1))
         if len(data) < _SMALL_BYTES:
             return self._decode(key, data) if data else None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 _LOOK_SECONDS: Final = 0.1
-"""Between two looks for workers, while somebody waits; nobody looks while nobody does."""
+"""Seconds between two checks for workers while requests wait; without waiting requests nothing is checked."""
 
 
 class FullError(Exception):
@@ -23,7 +23,7 @@ class Place:
         self.size = size
 
     def grow(self, more: int) -> None:
-        """Take room for so many bytes more, where a request did not say how long it is. Raises FullError."""
+        """Reserve this many more bytes for a request that did not declare its length. Raises FullError."""
         self._room.add(more)
         self.size += more
 
@@ -43,7 +43,7 @@ class WaitingRoom:
 
     @contextmanager
     def place(self, size: int) -> Iterator[Place]:
-        """Hold a place for a request of so many bytes. Raises FullError."""
+        """Reserve a place for a request of this many bytes. Raises FullError."""
         if self.requests >= self._max_requests:
             raise FullError
         self.add(size)
@@ -56,7 +56,7 @@ class WaitingRoom:
             self._bytes -= place.size
 
     def add(self, size: int) -> None:
-        """Take so many bytes. Raises FullError."""
+        """Reserve this many bytes. Raises FullError."""
         if self._bytes + size > self._max_bytes:
             raise FullError
         self._bytes += size

@@ -41,7 +41,7 @@ def line(value: object, longest: int = LONGEST_LINE) -> str:
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """Return the JSON object that `text` is; None where it is none (deeply nested text included)."""
+    """Return the JSON object that `text` is; None if it is not one (or is deeply nested)."""
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError):

@@ -39,7 +39,7 @@ class Connection:
     configuration: Configuration
 
     async def authorization(self) -> str | None:
-        """Return the value of the Authorization header, read anew once a minute; None with client certificates."""
+        """Return the value of the Authorization header, read again once a minute; None with client certificates."""
         header = await self.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
         if header is None and self.configuration.username:
             return str(self.configuration.get_basic_auth_token())

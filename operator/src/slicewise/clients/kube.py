@@ -101,7 +101,7 @@ class KubeClient:
         *,
         largest: int = LARGEST_ANSWER,
     ) -> None:
-        """`timeout` in seconds and `largest` in bytes bound each answer; `on_request(verb, code)` is told of each (0: none).
+        """`timeout` in seconds and `largest` in bytes bound each answer; `on_request(verb, code)` is called for each (0: no answer).
 
         `session`: one of `open_session`, which leaves answers compressed.
         """

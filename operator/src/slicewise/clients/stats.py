@@ -20,7 +20,7 @@ from slicewise.envoy.outcomes import LIMIT_TAG, OUTCOME_TAG, limit_ms
 _TIMED: Final = ("crossed", "fast", "late", "gone", "left")
 _TOLD: Final = ("failed", "refused")
 _TRIES: Final = ("rq_total", "rq_pending_failure_eject", "rq_pending_overflow", "cx_none_healthy")
-"""What becomes of a try: a worker gets it, cannot be reached, has too much to do, or there is none."""
+"""The outcomes of a try: a worker gets it, cannot be reached, is overloaded, or does not exist."""
 STATS_FILTER: Final = (
     rf"^(cluster\.rev-[-a-z0-9]+\.upstream_({'|'.join(_TRIES)}|rq_retry|rq_active)|server\.uptime"
     rf"|slicewise\.({'|'.join((*_TIMED, *_TOLD))})\.{OUTCOME_TAG}\.rev-[-a-z0-9]+(\.{LIMIT_TAG}\.[0-9]+)?)$"

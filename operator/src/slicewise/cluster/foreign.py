@@ -23,8 +23,8 @@ FRESH_SECONDS: Final = 10.0
 _STALE_SECONDS: Final = 60.0
 _AT_ONCE: Final = 8
 _REST: Final = 20
-"""What was read stays fresh for so many times what reading it took, at most a minute: while many pools come up, on many nodes, the lists
-must not become the main work of the API server."""
+"""What was read stays fresh for this many times as long as reading it took, at most a minute: while many pools come up, on many
+nodes, the lists must not become the main work of the API server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ForeignPods:
         return self._namespaces == (None,)
 
     def known(self) -> Mapping[str, Mapping[str, int]]:
-        """Return node → extended resource → slices, as read last. A worker of ours that came into the cache since is none."""
+        """Return node → extended resource → slices, as read last. A worker of ours that has entered the cache since does not count."""
         found: dict[str, Mapping[str, int]] = {}
         for node, holders in self._held.items():
             total: Counter[str] = Counter()

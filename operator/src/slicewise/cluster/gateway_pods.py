@@ -1,7 +1,7 @@
 """The gateway's pods as the cache keeps them, and when their agents are asked what Envoy runs.
 
 An agent is asked while it runs another version than is wanted: soon after a change, then ever less often. Once all of them run
-it nobody is asked any more, until the wanted version changes or a container starts anew. Agents that let tenants in by keys are
+it no agent is asked any more, until the wanted version changes or a container restarts. Agents that let tenants in by keys are
 asked once a minute, as are edges that keep answers: a changed Secret reaches them by the kubelet, and they alone know what is in it.
 """
 
@@ -21,7 +21,7 @@ FIRST_SECONDS: Final = 0.2
 LONGEST_SECONDS: Final = 30.0
 KEYS_SECONDS: Final = 60.0
 SECRET_SECONDS: Final = 10.0
-"""How often a gateway pod is asked whose Secret brings it nothing: somebody is about to create it."""
+"""How often a gateway pod is asked whose Secret is missing or empty: a user is about to create it."""
 
 
 @dataclass(slots=True, eq=False)

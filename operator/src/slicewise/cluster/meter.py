@@ -1,7 +1,7 @@
 """The meter of one pool: readings of its gateway pods in, what happened between them out. No I/O; its clock is monotonic.
 
 It holds what was counted since the numbers in the status were written, and knows by them when they have been. What a reading cannot
-be compared with (the first one of a pod, one after Envoy started anew) is void, never 0 and never counted twice.
+be compared with (the first one of a pod, one after Envoy restarted) is void, never 0 and never counted twice.
 
 Requests are judged in the order in which they were begun: a failure that comes at once and an answer that takes a minute are of the
 same requests. So what speaks against a canary is held against all that it was given, and what speaks for it against those alone

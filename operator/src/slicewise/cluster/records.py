@@ -45,7 +45,7 @@ class Child:
     """Its controller is an InferencePool: this one, or a former one of the same name."""
     version: int
     applied: int | None
-    """Annotation `slicewise.dev/applied`, as a number; None where it is none."""
+    """Annotation `slicewise.dev/applied`, as a number; None if it is not one."""
     fingerprint: int
     terminating: bool
     verified: bool = False

@@ -87,7 +87,7 @@ class ReferenceReader:
             pod.lacks = read_mount_events(events, now, pod.lacks)
 
     async def _events(self, namespace: str, kind: str, uid: str, **fields: str) -> list[Object]:
-        """Return the Events about an object; none where somebody has made them too large to be read."""
+        """Return the Events about an object; none if they are too large to be read."""
         asked = {"involvedObject.kind": kind, "involvedObject.uid": uid, **fields}
         selector = ",".join(f"{field}={value}" for field, value in asked.items())
         try:
@@ -103,9 +103,9 @@ def _newest_first(pod: PodRecord) -> tuple[float, str]:
 
 
 def next_events(entry: PoolEntry, now: float) -> list[float]:
-    """Return the seconds until Events are to be read again; nothing where nobody waits for what they say. `now`: since the epoch.
+    """Return the seconds until Events are to be read again; None if nothing waits for what they say. `now`: since the epoch.
 
-    A claim's are read every ten seconds. A pod's too at first, then ever less often: that it starts is told by the watch.
+    A claim's are read every ten seconds. A pod's too at first, then ever less often: the watch reports that it starts.
     """
     waits = [REFERENCES_SECONDS] if _claim_waits(entry) else []
     ages = [now - pod.observed.created_at for pod in entry.pods.values() if pod.creating]
@@ -113,7 +113,7 @@ def next_events(entry: PoolEntry, now: float) -> list[float]:
 
 
 def _claim_waits(entry: PoolEntry) -> bool:
-    """Whether a claim of the pool has no volume: why, is told by Events, which are not watched."""
+    """Whether a claim of the pool has no volume: the reason is in Events, which are not watched."""
     own = any(
         child.resource is CLAIMS and child.facts == PENDING and child.owner == entry.uid for child in entry.children
     )

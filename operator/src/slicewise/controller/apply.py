@@ -52,7 +52,7 @@ class Applier:
     """Writes to the API server on behalf of one pool at a time."""
 
     def __init__(self, cache: Cache, kube: KubeApi, may_write: Callable[[], bool]) -> None:
-        """`may_write`: asked before each write; False once the lease may be somebody else's."""
+        """`may_write`: asked before each write; False once another replica may hold the lease."""
         self._cache = cache
         self._kube = kube
         self._may_write = may_write
@@ -102,7 +102,7 @@ class Applier:
         return None
 
     async def _exists_already(self, entry: PoolEntry, change: Change) -> ApplyFailure | None:
-        """The cache knows no such child, the API server does: ours without its labels, or somebody else's."""
+        """The cache knows no such child, the API server does: ours without its labels, or a foreign one."""
         there = await self._kube.get(change.resource, entry.namespace, change.name)
         owner = {} if there is None else controller_of(there) or {}
         if there is None or "deletionTimestamp" in there["metadata"] or (is_pool(owner) and owner["uid"] != entry.uid):

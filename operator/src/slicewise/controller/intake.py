@@ -60,7 +60,7 @@ class Intake:
             self.take(resource, None, body)
 
     def listed(self, path: str, resource_version: str, uids: set[str]) -> None:
-        """See `StreamObserver.listed`: forget what vanished while nobody was looking."""
+        """See `StreamObserver.listed`: drop what vanished while the watch was broken."""
         if path not in self._scopes:
             return
         resource, namespace = self._scopes[path]

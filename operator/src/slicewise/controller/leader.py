@@ -109,7 +109,7 @@ class Leader:
                 self._look(await self._kube.get(LEASES, self._config.namespace, self._config.name))
             if judge(self._config, self._lease, self._seen, self._clock.monotonic()) == "wait":
                 if self._renewed is not None:
-                    self._stop("somebody else has it")
+                    self._stop("another replica holds it")
                 return
             self._look(await self._write(self._lease, holder=self._config.identity, duration=self._config.duration))
         except ApiError as error:

@@ -171,7 +171,7 @@ class Observer:
         )
 
     def _lost(self, pod: GatewayRecord) -> bool:
-        """Whether nobody answers where a gateway's pod is."""
+        """Whether the node of a gateway's pod is gone or silent."""
         return is_lost(pod.node, self._cache.nodes)
 
     async def _look_at_pod(self, pod: PodRecord) -> None:

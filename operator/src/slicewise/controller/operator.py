@@ -45,7 +45,7 @@ from slicewise.telemetry.metrics import Metrics, Scraped
 
 log = structlog.get_logger(__name__)
 FINISH_SECONDS: Final = 10.0
-"""How long running reconciles may take to end when the operator is told to stop."""
+"""How long running reconciles may take to end when the operator has to stop."""
 
 FLUSH_SECONDS: Final = 2.0
 """How long queued Events may take to go out then. The lease is already released, so this delays no one."""
@@ -258,5 +258,5 @@ async def _forever() -> None:
 
 
 def _exception(task: asyncio.Task[None]) -> BaseException | None:
-    """Return what ended a task, if it ended by something; asyncio complains of exceptions that nobody took."""
+    """Return what ended a task, if it ended by something; asyncio complains of exceptions that are not retrieved."""
     return task.exception() if task.done() and not task.cancelled() else None

@@ -52,7 +52,7 @@ class Publication:
     """`reconcile.Publisher`: Events to the cluster, counts to the metrics.
 
     No reconcile waits for its Events: they go out behind it, one at a time, with as long a pause after each as it took. So a
-    thousand new pools get their workers first, and what is told of them a moment later.
+    thousand new pools get their workers first, and their Events a moment later.
     """
 
     def __init__(self, recorder: EventRecorder, metrics: Metrics) -> None:

@@ -25,7 +25,7 @@ from slicewise.pool.outcome import Event, PoolPlan
 PlanPool = Callable[[InferencePool, ObservedPool, float], PoolPlan]
 PlanInvalid = Callable[[Sequence[str], ObservedPool, int, float], PoolPlan]
 REFERENCE_POLL_SECONDS: Final = 15.0
-"""How often a missing claim is looked for; nobody watches those of users."""
+"""How often a missing claim is looked for; those of users are not watched."""
 CONFLICT_TRIES: Final = 3
 """Reconciles in a row over a stale view before backing off."""
 

@@ -1,4 +1,4 @@
-"""What a pool's gateway is told: a model of it in, Envoy's configuration out, as plain dicts. Pure; JSON only.
+"""Configures a pool's gateway: a model of it in, Envoy's configuration out, as plain dicts. Pure; JSON only.
 
 Envoy reads every part from a file of its own. `config.py` puts them together; the agent in the gateway's pod writes them. A
 user's string is only ever a value in a dict, never a part of a text.

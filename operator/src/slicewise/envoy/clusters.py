@@ -61,7 +61,7 @@ def _revision_cluster(model: GatewayModel, revision: str) -> Json:
         "common_lb_config": {
             # With the default, half of the workers dead makes Envoy send to the dead ones again.
             "healthy_panic_threshold": {"value": 0},
-            # With the default, the second change of health within a second is told to nobody until the second is over.
+            # With the default, the second change of health within a second is not reported until the second is over.
             "update_merge_window": "0s",
         },
         # A worker that is taken out of the file gets no request more, whatever its health check says.
@@ -172,7 +172,7 @@ def _http_options() -> Json:
         "explicit_http_config": {"http_protocol_options": {"enable_trailers": True}},
         "common_http_protocol_options": {"idle_timeout": "60s"},
         # A worker whose queue is full is well, and so is one that had too little time for what a client asked, and an edge that
-        # held a request in vain. Else clients with long requests could empty a pool.
+        # held a request without success. Else clients with long requests could empty a pool.
         "outlier_detection": {"error_matcher": {"and_match": {"rules": [failed, *map(_without, _WELL)]}}},
     }
 

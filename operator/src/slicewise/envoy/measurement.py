@@ -85,7 +85,7 @@ class Reading:
 def between(before: Reading, after: Reading, revision: str) -> Counts | NoData:
     """Return what happened to a revision between two readings of the same pod, or why that cannot be told."""
     if after.uptime < before.uptime:
-        return NoData("Envoy started anew in between")
+        return NoData("Envoy restarted in between")
     last = after.revisions.get(revision, NoData(f"Envoy knows no revision {revision}"))
     # A revision that came in between began at 0.
     first = before.revisions.get(revision, Counts())

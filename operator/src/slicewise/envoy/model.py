@@ -184,7 +184,7 @@ class GatewayModel:
         if sum(route.weight for route in self.routes) <= 0:
             raise ValueError("the weights of all revisions are 0: at least one must take requests")
         if self.cache is not None and self.edge is None:
-            raise ValueError("the response cache is a part of the edge, and there is none")
+            raise ValueError("the response cache is a part of the edge, and this gateway has no edge")
 
 
 def cluster_name(revision: str) -> str:

@@ -56,7 +56,7 @@ def build_rds(model: GatewayModel) -> Json:
 
 
 def build_internal_rds(model: GatewayModel) -> Json:
-    """Return the routes of what the edge sends on: to workers by weight. The edge is told what was not begun."""
+    """Return the routes of what the edge sends on: to workers by weight. The edge learns which requests were not begun."""
     # A worker may have died of it already: then one more may have it, and no third.
     tried = {"name": _ATTEMPT, "string_match": {"safe_regex": {"regex": "[2-9]"}}}
     routes = [
@@ -208,7 +208,7 @@ def _retry_policy(retry_on: str) -> Json:
                 },
             }
         ],
-        # The choice is drawn anew each time; with two workers, five draws would give the same one in every thirtieth case.
+        # Each choice is independent; with two workers, five draws would give the same one in every thirtieth case.
         "host_selection_retry_max_attempts": 20,
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
     }

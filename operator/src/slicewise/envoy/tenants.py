@@ -11,11 +11,11 @@ KEYS_FILTER: Final = "tenant-keys"
 KEYS_FILE: Final = "ecds-keys.json"
 _API_KEY_AUTH: Final = "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth"
 _MAX_TENANTS: Final = 10_000
-"""Buckets held at a time; the one used longest ago gives way."""
+"""Buckets held at a time; the least recently used one is dropped."""
 
 
 def build_keys(model: GatewayModel) -> Json | None:
-    """Return the ECDS file without any key, which lets nobody in; the agent puts the Secret's keys into `credentials`.
+    """Return the ECDS file without any key, which refuses every request; the agent puts the Secret's keys into `credentials`.
 
     None where the pool asks for no key. No key ever passes the operator.
     """
@@ -34,7 +34,7 @@ def tenant_filters(model: GatewayModel) -> list[Json]:
                 "config_discovery": {
                     "config_source": from_file(model.directory, KEYS_FILE),
                     "type_urls": [f"{TYPE}/{_API_KEY_AUTH}"],
-                    # A file that cannot be read lets nobody in.
+                    # With a file that cannot be read, every request is refused.
                     "default_config": _keys_filter()["typed_config"],
                 },
             }

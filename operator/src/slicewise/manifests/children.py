@@ -39,7 +39,7 @@ class KeptRevision:
     hash: str
     number: int
     data: Mapping[str, Any]
-    """`{"template": …, "resource": …, "inputs": …}`, to the letter as stored."""
+    """`{"template": …, "resource": …, "inputs": …}`, exactly as stored."""
     replicas: Mapping[str, int]
     """Zone → replicas; empty where it has no workers."""
 

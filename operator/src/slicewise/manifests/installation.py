@@ -73,6 +73,6 @@ class Installation:
     allow_private_sources: bool = False
     """Whether `slicewise-fetch` may reach private addresses."""
     worker_proxy: Mapping[str, str] = field(default_factory=dict)
-    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY of `slicewise-fetch`, each empty where there is none."""
+    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY of `slicewise-fetch`, each empty if not set."""
     operator_namespace: str = "slicewise-system"
     gateway: GatewayInstallation = field(default_factory=GatewayInstallation)

@@ -10,7 +10,7 @@ from slicewise.manifests.metadata import object_meta, revision_labels, revision_
 
 
 def build_revision(pool: InferencePool, revision: str, number: int, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ControllerRevision. `data` is immutable once stored, so it is given back to the letter."""
+    """Return the ControllerRevision. `data` is immutable once stored, so it is returned exactly as stored."""
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",

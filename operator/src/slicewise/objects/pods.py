@@ -46,7 +46,7 @@ class PodRecord:
     info_of: int = 0
     """Container that `info` is about; asked once for each."""
     info_tries: int = 0
-    """How often the container was asked in vain, and when (monotonic) it is asked again."""
+    """How often the container did not answer, and when (monotonic) it is asked again."""
     info_due: float = 0.0
 
 
@@ -145,7 +145,7 @@ def is_lost(node: str | None, nodes: Mapping[str, ObservedNode]) -> bool:
 
 
 def timestamp(text: str | None) -> float:
-    """Return an RFC 3339 time as seconds since the epoch; 0 where there is none."""
+    """Return an RFC 3339 time as seconds since the epoch; 0 if it is missing."""
     return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
@@ -197,7 +197,7 @@ def _is_true(status: Mapping[str, Any], kind: str) -> bool:
 
 
 def container_of(statuses: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any]:
-    """Return the status of the container of that name; empty where there is none."""
+    """Return the status of the container of that name; empty if there is no such container."""
     return next((status for status in statuses or () if status.get("name") == name), {})
 
 

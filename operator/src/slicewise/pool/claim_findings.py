@@ -15,7 +15,7 @@ _FOR_GOOD: Final = re.compile(
     r"|no storage class is set",
     re.IGNORECASE,
 )
-"""Words of provisioners and of the volume controller about what stays as it is until somebody changes the claim or its class."""
+"""Words of provisioners and of the volume controller about what does not change until a person changes the claim or its class."""
 
 
 def find_pending_claim(facts: Facts) -> Finding | None:

@@ -33,7 +33,7 @@ _CAN_STALL = (
     ConditionType.CAPACITY_AVAILABLE,
     ConditionType.ROLLOUT_PROGRESSING,
 )
-"""Conditions without which a pool is not ready; where several need a person, the first is told."""
+"""Conditions without which a pool is not ready; if several need a person, the first one is reported."""
 
 
 def not_acted_on(facts: Facts) -> list[str]:

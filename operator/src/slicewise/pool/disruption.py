@@ -31,7 +31,7 @@ def deletions(pods: Iterable[ObservedPod]) -> tuple[PodDeletion, ...]:
 
     `Failed` pods stay behind after a node restart (`UnexpectedAdmissionError`) or an eviction, and are no workers. A container
     on a dead device goes on running, so its pod is deleted; the dead device is no longer offered, so the replacement lands
-    elsewhere. A worker that ended because its weights changed on disk would end so again: only a new pod fetches them anew.
+    elsewhere. A worker that ended because its weights changed on disk would end so again: only a new pod fetches them again.
     Workers that still serve are left to `suspects_to_replace`.
     """
     result = []

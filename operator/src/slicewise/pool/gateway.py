@@ -54,8 +54,8 @@ def desired_gateway(
 ) -> DesiredGateway:
     """Return what the gateway is to be.
 
-    `weights`: revision → weight, the stable revision first. `has_workers`: whether the pool is to have any; where it is to have none,
-    a request is told so at once instead of being held for one.
+    `weights`: revision → weight, the stable revision first. `has_workers`: whether any worker is desired; if not,
+    a request is refused at once instead of being held.
     """
     cache = pool.spec.gateway.response_cache if pool.spec.gateway else None
     answers = {revision: _answers(observed, revision) for revision in weights} if cache else {}

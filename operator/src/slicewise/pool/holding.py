@@ -8,8 +8,8 @@ controller still counts the worker that we remove, could take one of those other
     release  minAvailable = floor, once the removed ones are gone from its count too
 
 From the moment of the first write the Eviction API refuses (its budget "is still being processed") or keeps to the higher number. The
-API objects are the memory: the budget carries since when it is held. Where nobody counts (the controller is slow or away) nothing can be
-evicted either, so after `HOLD_SECONDS` our own view is enough, and no hold stays for ever. ADR 23.
+API objects are the memory: the budget carries since when it is held. If the disruption controller does not count (it is slow or
+away) nothing can be evicted either, so after `HOLD_SECONDS` our own view is enough, and no hold stays forever. ADR 23.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ class GatewayInfo:
 
     @property
     def without_keys(self) -> bool:
-        """Whether it was given no key at all, good or bad, and so lets nobody in. False where it does not say how many it has."""
+        """Whether it has no key at all, good or bad, and so refuses every request. False where it does not say how many it has."""
         return self.keyed and self.tenants == 0 and not self.complaints
 
 
@@ -214,7 +214,7 @@ class ObservedRevision:
     number: int
     """`.revision`: rises by one with each revision, so the newest is the greatest."""
     data: Mapping[str, Any] = field(default_factory=dict)
-    """`.data` to the letter: `{"template": PodTemplateSpec, "resource": str | None, "inputs": {…}}`."""
+    """`.data` exactly as stored: `{"template": PodTemplateSpec, "resource": str | None, "inputs": {…}}`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Revisions: what makes one, how it is named, which are kept.
 
-A revision is a function of `spec.model`, `spec.engine`, `spec.slice` and `spec.worker` to the letter, so going back to an old spec
+A revision is a function of `spec.model`, `spec.engine`, `spec.slice` and `spec.worker` exactly as written, so going back to an old spec
 gives back the old revision. Labels and annotations of workers are no part of it: they start none. The rendered pod template is
 stored with it (ControllerRevision), so an operator of another version restarts no worker. Called by `plan_pool`; pure.
 """

@@ -107,7 +107,7 @@ def slice_memory(resource: str, nodes: Iterable[ObservedNode]) -> Bytes | None:
 def zones_offering(profile: Profile, nodes: Iterable[ObservedNode], occupied: Collection[str] = ()) -> tuple[str, ...]:
     """Return the zones in which workers of this profile can be, sorted. `nodes`: as the placement sees them.
 
-    A zone whose nodes all have a taint that workers do not tolerate is none for them, unless some are there already
+    A zone whose nodes all have a taint that workers do not tolerate does not count for them, unless some are there already
     (`occupied`: a taint for an hour must not move them) or there is no other, so that the condition can name the taint.
 
     A node whose device plugin is away offers 0 but keeps the resource's name, and its zone still counts: a restart of a

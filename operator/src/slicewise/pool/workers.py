@@ -83,7 +83,7 @@ class Workers:
     def releasing(self) -> Counter[str]:
         """Return zone → workers that hold a slice and terminate, or that no Deployment asks for any more.
 
-        A pod on a node that is gone is not among them: nobody knows when it ends, and its slice is not there.
+        A pod on a node that is gone is not among them: it is unknown when it ends, and its slice does not exist.
         """
         result: Counter[str] = Counter()
         staying: Counter[tuple[str, str]] = Counter()

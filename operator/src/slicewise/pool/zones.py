@@ -84,7 +84,7 @@ def spread(
 def budget_floors(spec: PoolSpec, targets: Sequence[ZoneTarget], planned: Mapping[str, int]) -> dict[str, int]:
     """Return zone → the floor of its budget, for the zones of the pool and for those that it is leaving.
 
-    `planned`: zone → replicas over all revisions once this pass is carried out. A zone that is to have nothing (it left
+    `planned`: zone → replicas over all revisions once this pass is carried out. A zone without desired workers (it left
     `spec.zones.names`, its nodes carry another name now, others have more room) keeps a floor as long as it has replicas: until
     others have come up, evictions could take the last ready worker of the pool.
     """
@@ -105,10 +105,10 @@ def hold_back_shrinking(
     """Return zone → replicas to ask for now, on the way to the targets.
 
     Growing happens at once. Shrinking first takes workers that do not serve; serving ones go only as far as the pool then
-    still has as many serving as it is to have in all, so a move between zones brings up the new worker first.
+    still has all its desired workers serving, so a move between zones brings up the new worker first.
 
     `asked`: zone → replicas asked for so far (zones that have left the pool included); `serving`: zone → serving workers; `room`: zone →
-    workers for which there are slices, where that is known. A worker for which there is none is not waited for.
+    workers for which there are slices, where that is known. A worker without a slice is not waited for.
     """
     wanted = {target.zone: target.desired for target in targets}
     can_be = sum(min(count, max(0, (room or {}).get(zone, count))) for zone, count in wanted.items())

@@ -54,7 +54,7 @@ def _strftime_now(form: str) -> str:
 
 
 def compile_template(source: str, known: dict[str, Any]) -> Callable[[list[dict[str, Any]]], str]:
-    """Return the template as a function from messages to a prompt; `known`: what it is told besides (`bos_token`, …).
+    """Return the template as a function from messages to a prompt; `known`: what else it gets (`bos_token`, …).
 
     Raises `jinja2.TemplateError` when it does not compile; what the returned function raises is up to the template.
     """

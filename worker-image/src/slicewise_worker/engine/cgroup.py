@@ -13,7 +13,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def cpu_quota(root: Path = CGROUP) -> float | None:
-    """Return the quota of the cgroup mounted at `root` in cores (v2, then v1), or None where there is none."""
+    """Return the quota of the cgroup mounted at `root` in cores (v2, then v1), or None if there is no limit."""
     try:
         quota, period = (root / "cpu.max").read_text().split()
         return None if quota == "max" else int(quota) / int(period)
@@ -28,7 +28,7 @@ def cpu_quota(root: Path = CGROUP) -> float | None:
 
 
 def memory_limit(root: Path = CGROUP) -> int | None:
-    """Return the memory limit of the cgroup mounted at `root` in bytes (v2, then v1), or None where there is none."""
+    """Return the memory limit of the cgroup mounted at `root` in bytes (v2, then v1), or None if there is no limit."""
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
             limit = int((root / name).read_text())

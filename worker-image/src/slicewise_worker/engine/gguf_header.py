@@ -1,6 +1,6 @@
 """What a GGUF file says of itself, read in bounded memory and time before llama.cpp sees it.
 
-A model file is untrusted input: a count, a length or a type that does not hold together is told with its key, not found out by
+A model file is untrusted input: a count, a length or a type that does not hold together is reported with its key, not found out by
 an allocation. Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Reads the header only, never a weight.
 """
 
@@ -62,12 +62,12 @@ class Header:
     tensors: int
 
     def text(self, key: str) -> str:
-        """Return a text, empty where there is none."""
+        """Return a text, empty if it is missing."""
         value = self.values.get(key)
         return value if isinstance(value, str) else ""
 
     def number(self, key: str) -> int | None:
-        """Return a whole number or truth value, None where there is none."""
+        """Return a whole number or truth value, None if it is missing."""
         value = self.values.get(key)
         return int(value) if isinstance(value, int) else None
 

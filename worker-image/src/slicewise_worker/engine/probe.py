@@ -1,4 +1,4 @@
-"""Texts that a tokenizer must get through before its model is served; read by the dry run, whose crash harms nobody."""
+"""Texts that a tokenizer must get through before its model is served; read by the dry run, whose crash is harmless."""
 
 from __future__ import annotations
 

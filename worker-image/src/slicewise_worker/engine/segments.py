@@ -34,7 +34,7 @@ class Segments:
         """Take the texts of the tokens that llama.cpp recognises before all others; no cut goes through one.
 
         `between_words`: the tokenizer splits text into words first, so it may also be cut there; without, only before
-        a special token, because that begins anew for every tokenizer.
+        a special token, because there every tokenizer starts over.
         """
         self._special = frozenset(text for text in special if text)
         self._lengths = sorted({len(text) for text in self._special}, reverse=True)

@@ -81,7 +81,7 @@ def verify(weights: WeightsFile, progress: Callable[[int], bool]) -> None:
 
 
 def inspect(path: Path) -> None:
-    """Raise `WeightsError` when the file at `path` is none that can be served, by what its header says."""
+    """Raise `WeightsError` if the header of the file at `path` says that it cannot be served."""
     try:
         trouble = unsupported(read_header(path))
     except HeaderError as error:

@@ -111,7 +111,7 @@ class WorkerMetrics:
         """Count the end of a sequence."""
         self._requests.labels(outcome).inc()
         if outcome not in {"stop", "length"}:
-            return  # how long until somebody left is no latency of ours
+            return  # how long a client waited before it left is not a latency of ours
         self._request_seconds.observe(seconds)
         if token_seconds is not None:
             self._per_token.observe(token_seconds)

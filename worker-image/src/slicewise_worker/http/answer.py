@@ -49,7 +49,7 @@ def deliver_into(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Ticket
         with lock:
             woken = bool(waiting)
             waiting.extend(events)
-        # The loop is closed only when the process ends, and then nobody waits for events.
+        # The loop is closed only when the process ends, and then no client waits for events.
         if not woken:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(dispatch)
@@ -66,7 +66,7 @@ def broken(event: Broken) -> ApiError:
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection; nobody reads the answer."""
+    """The client closed the connection, so the answer has no reader."""
 
 
 class Answer:

@@ -26,7 +26,7 @@ from slicewise_worker.http.errors import not_started
 
 T = TypeVar("T")
 Wanted = Callable[[], bool]
-"""Whether somebody still waits for what a thread prepares."""
+"""Whether a client still waits for what a thread prepares."""
 
 _LARGE_BYTES = 256 << 10
 _THREADS = 2

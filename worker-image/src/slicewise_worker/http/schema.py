@@ -4,7 +4,7 @@ A field that is not here is refused by name, and so is a value that this version
 ignores what was asked for is worse than none. Null means "not given", also for a field that is not known. Fields that
 change no answer (who asks, how it is billed or cached) are accepted, and so are values that ask for what is done anyway.
 
-A client is told of one thing that is wrong. So nothing looks for more: a body of 95,000 unknown fields costs one error.
+A client gets one error. So checking stops at the first: a body of 95,000 unknown fields costs one error.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ NEVER: Final = (
     "fd00:ec2::/32",
     "fd20:ce::254/128",
     "fd00:42::42/128",
-    # Addresses that a translator or a tunnel turns into others, which nobody could check: local-use NAT64, 6to4, Teredo,
+    # Addresses that a translator or a tunnel turns into others, which could not be checked: local-use NAT64, 6to4, Teredo,
     # IPv4-translated, IPv4-compatible.
     "64:ff9b:1::/48",
     "2002::/16",

@@ -32,7 +32,7 @@ class Patience:
         self._tries = 0
 
     def progressed(self) -> None:
-        """Something arrived: start counting anew."""
+        """Something arrived: reset the count."""
         self._since = self._now()
         self._tries = 0
 

@@ -50,7 +50,7 @@ async def read_start(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
 
 
 async def paced(response: aiohttp.ClientResponse, stall_seconds: float) -> AsyncIterator[bytes]:
-    """Yield the parts of a body as they come. Raises `TryAgainError` when fewer than `LEAST_BYTES` come in so many seconds of waiting.
+    """Yield the parts of a body as they come. Raises `TryAgainError` when fewer than `LEAST_BYTES` come in this many seconds of waiting.
 
     A time limit between bytes alone lets a server that sends a byte a minute hold a worker for ever. What the caller does
     with a part does not count as waiting.

@@ -92,7 +92,7 @@ class State(Enum):
 
 @dataclass(slots=True)
 class Look:
-    """What was found, with the file held (shared lock) until `close`, so that nobody evicts it meanwhile."""
+    """What was found, with the file held (shared lock) until `close`, so that it is not evicted meanwhile."""
 
     state: State
     size: int = 0

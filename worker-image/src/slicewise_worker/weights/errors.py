@@ -25,7 +25,7 @@ class Reason(StrEnum):
 
 
 class FetchError(Exception):
-    """The fetch cannot succeed without a change by somebody: it ends with this reason and message."""
+    """The fetch cannot succeed until a person changes something: it ends with this reason and message."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         self.reason = reason

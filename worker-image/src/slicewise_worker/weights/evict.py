@@ -1,7 +1,7 @@
 """Room for one more model: least recently used entries go, what is live, pinned or held stays. Blocking; call in threads.
 
 One process at a time makes room (a flock on `<cache>/.lock`). An entry is removed only while both its locks are held
-exclusively, and by a rename first, so nobody ever sees half an entry.
+exclusively, and by a rename first, so no process ever sees half an entry.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _size(entry: Entry) -> int:
 
 
 def _is_busy(path: Path) -> bool:
-    """Whether a process has the partial file locked; one that nobody has is a left-over and will not grow."""
+    """Whether a process has the partial file locked; one that no process has was abandoned and will not grow."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -169,7 +169,7 @@ def _sweep(cache: Path) -> None:
 
 
 def _remove(cache: Path, entry: Entry) -> bool:
-    """Remove the entry unless somebody holds one of its files."""
+    """Remove the entry unless a process holds one of its files."""
     with _both_locks(entry) as free:
         if not free:
             return False

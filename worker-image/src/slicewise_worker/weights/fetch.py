@@ -119,7 +119,7 @@ class _Fetch:
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def _download(self, entry: cache.Entry, state: cache.State) -> bool:
-        """Download when nobody else does. False: look again, somebody else was there first."""
+        """Download if no other process does. False: check again, another process was first."""
         async with self._locked(entry) as partial:
             if partial is None:
                 return False

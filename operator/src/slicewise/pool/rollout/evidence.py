@@ -107,9 +107,9 @@ def log_ratios_likelier(ours: int, theirs: int, share: float) -> tuple[float, ..
     """Return, for each of `ODDS`, the log likelihood ratio of some bad requests against "one of ours is no likelier to be bad".
 
     `ours`, `theirs`: bad requests of either version; `share`: the most that our part of all requests was. Which version a request
-    goes to is drawn for each anew, so where both are alike a bad one is ours with a chance of `share` at most, however many there
+    goes to is drawn independently for each, so where both are alike a bad one is ours with a chance of `share` at most, however many there
     are, however they come together, and however long after its beginning a request turns out to be bad. That is why this needs
-    no count of good ones. With a share of 1 there is nobody to compare with, and it says nothing.
+    no count of good ones. With a share of 1 there is nothing to compare with, and it says nothing.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"no such share: {share}")

@@ -1,6 +1,6 @@
 """Keeping: how many ready workers the whole pool keeps through steps of ours, whatever the floors of its zones allow. Pure.
 
-The next worker that serves goes when all but one of those that the pool is to have serve, and the last one of several never goes
+The next worker that serves goes when all but one of the desired workers serve, and the last one of several never goes
 before another serves. A pool of one has only its zone's floor: a user who sets that to 0 lets the worker go before its successor is
 there. Workers that are missing for other reasons (a node is gone, no slice is to be had) are not waited for: what counts is what can
 serve once all that is under way has come. Called by `steps.py` and `placing.py`.
@@ -60,7 +60,7 @@ class Keep:
 
     serving: int
     can_serve: int
-    """Of those that it is to have: workers that serve, or will once all that is under way has come."""
+    """Of the desired workers: those that serve, or will once all that is under way has come."""
     spares: int
     """Workers that serve and may go before others do; below 1 where none may."""
 

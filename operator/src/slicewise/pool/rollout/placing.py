@@ -108,7 +108,7 @@ def _above_floor(target: ZoneTarget, has: ZoneWorkers, *, gone: bool) -> bool:
 def beside_canary(target: ZoneTarget, has: ZoneWorkers, *, gone: bool) -> int:
     """Return how many stable workers a zone keeps of which one has left its place to the canary; never below the zone's floor.
 
-    A zone may have more than it is to have (other zones lack workers) and fewer slices than it is to have workers, so what counts is the
+    A zone may have more workers than desired (other zones lack some) and fewer slices than desired workers, so what counts is the
     slices that are there, and the floor less the canary's own worker once that serves.
     """
     places = target.desired if has.room is None else min(target.desired, has.room)

@@ -19,7 +19,7 @@ from slicewise.pool.rollout.gate import ERRORS, LATENCY, SLOW_ALLOWED, Policy, b
 GOOD: Final = 0.2
 """A good version, in what is said of the traffic: it has a fifth of the bad requests that are allowed."""
 BAD: Final = (2.0, 5.0, 20.0)
-"""Bad ones: so many times what is allowed."""
+"""Multiples of what is allowed that count as bad."""
 _SOONER: Final = 0.89
 _MOST_BAD: Final = 500
 """Bad requests after which looking further is given up: the gate would take that share for allowed, or not, for ever."""
@@ -83,7 +83,7 @@ def more_to_pass(requests: int, failed: int, timed: int, slow: int, policy: Poli
 
 
 def seconds_for(requests: float, requests_per_second: float, share: Share) -> float:
-    """Return how long it takes until the canary has had so many requests; `inf` without traffic."""
+    """Return how long it takes until the canary has had this many requests; `inf` without traffic."""
     weight, left, seconds = share.weight, requests, 0.0
     while requests_per_second > 0 and weight > 0 and left > 0:
         rate = requests_per_second * weight / 100

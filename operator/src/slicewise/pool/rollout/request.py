@@ -69,7 +69,7 @@ class NotUnderstood:
 
 
 def read_request(text: str | None) -> Request | NotUnderstood | None:
-    """Return the request in an annotation's value; None where there is none."""
+    """Return the request in an annotation's value; None if there is no request."""
     if not text:
         return None
     name, _, rest = text.strip().partition(":")

@@ -1,12 +1,12 @@
 """Steps: how many workers each revision has in each zone while one replaces the other.
 
-One worker at a time, a free slice first, else one worker gives way: above its zone's floor, and not before the pool has all but one of
+One worker at a time, a free slice first, else one worker is removed: above its zone's floor, and not before the pool has all but one of
 those that it can have (`keeping.py`). Called by `machine.py`; pure, and without memory: the replicas that the Deployments ask for are the
 state, and every step is given as absolute numbers, so a step repeated after a crash or on a stale view asks for the same again.
 
 Worked example, one zone, 2 → 2 workers, floor 1, no free slice (old, new):
 
-    (2, 0) no slice free, one above the floor gives way → (1, 0) its slice is free → (1, 1) new one serves
+    (2, 0) no slice free, one above the floor is removed → (1, 0) its slice is free → (1, 1) new one serves
     → (0, 1) the floor holds → (0, 2)
 
 With a free slice: (2, 0) → (2, 1) → (1, 1) → (1, 2) → (0, 2).
@@ -29,7 +29,7 @@ class Step:
     old: Mapping[str, int]
     new: Mapping[str, int]
     done: bool = False
-    """The new revision has all it is to have, and serves; the old one has nothing."""
+    """The new revision has all its replicas serving; the old one has none."""
     blocked: tuple[str, ...] = ()
     """Zones in which neither a slice is free nor a worker that can be spared."""
     releasing: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ def replace_step(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorker
     if any(move != _SURPLUS for _, move in found):
         return Step(old, new, blocked=_in(found, _BLOCKED), releasing=_in(found, _RELEASE))
     if found:
-        # A canary in a zone that is to have none is the one that takes the requests, until the others have theirs.
+        # A canary in a zone without desired workers is the one that takes the requests, until the others have theirs.
         zone = found[-1][0]
         if workers[zone].new > workers[zone].new_serving or keep.spares > 0:
             new[zone] -= 1
@@ -103,9 +103,9 @@ _HOLD_FOR_RELEASE: Final[_Move] = (0, 0, "a worker has been removed and its slic
 _SCHEDULING: Final[_Move] = (0, 0, "is about to be placed")
 """A slice is there for the worker, and the scheduler has not placed it yet, which is no reason to hold the others."""
 _OTHERS: Final[_Move] = (0, 0, "waits for workers of other zones")
-"""A worker that serves would give way, and those of other zones that are on their way come first."""
+"""A worker that serves would be removed, but workers of other zones that are starting come first."""
 _SURPLUS: Final[_Move] = (0, -1, "scaled down")
-"""This zone has more of the revision that comes than it is to have."""
+"""This zone has more of the new revision than desired."""
 _WAIT: Final[_Move] = (0, 0, "wait")
 """Something is under way here; one thing at a time."""
 _LETS_OTHERS_GO_ON: Final = {_BLOCKED, _RELEASE, _SCHEDULING, _OTHERS, _SURPLUS}

@@ -56,7 +56,7 @@ class VerdictRecord:
     remaining: float | None = None
     """Seconds until a good canary passes."""
     watched: float = 0.0
-    """Seconds in this step in which somebody looked, without those of a pause. Neither a wall clock that steps nor an operator
+    """Seconds in this step in which counters were read, without those of a pause. Neither a wall clock that steps nor an operator
     that was away is in it.
     """
     window_from: float = 0.0

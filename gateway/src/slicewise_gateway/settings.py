@@ -47,7 +47,7 @@ class GatewaySettings(BaseSettings):
     ca_file: Path = _ACCOUNT / "ca.crt"
 
     successor_seconds: Annotated[float, Field(ge=0)] = 60
-    """How long a gateway that was told to stop waits for another one to serve."""
+    """How long a gateway that has to stop waits for another one to serve."""
     drain_delay_seconds: Annotated[float, Field(ge=0)] = 10
     """How long it goes on accepting connections after that, if clients still open any."""
     drain_seconds: Annotated[float, Field(ge=0)] = 95

@@ -124,7 +124,7 @@ class _Signals:
 
 
 async def _start(worker: Worker, signals: _Signals) -> Engine | None:
-    """Return the engine, or None when the worker was told to stop before it served."""
+    """Return the engine, or None if the worker had to stop before it served."""
     notify = deliver_into(asyncio.get_running_loop())
     settings = worker.settings
     try:
@@ -177,7 +177,7 @@ async def _drain(
         why = "asked twice to terminate" if hurry.done() else "the time of every request is over"
         log.warning("%s: breaking off what runs", why)
         await asyncio.to_thread(engine.stop)
-        # Clients are told; one that does not read its last bytes is not waited for.
+        # Clients get an error; one that does not read its last bytes is not waited for.
         await asyncio.wait((serving,), timeout=_LAST_SECONDS / 2)
         server.force_exit = True
     hurry.cancel()

@@ -43,7 +43,7 @@ class StartError(Exception):
 
 
 class StartInterruptedError(Exception):
-    """The worker was told to stop before it served."""
+    """The worker had to stop before it served."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class EnvoyError(Exception):
 
 
 class EnvoyGoneError(EnvoyError):
-    """Nobody listens on Envoy's admin port: the process has ended."""
+    """Nothing listens on Envoy's admin port: the process has ended."""
 
 
 class EnvoyAdmin:

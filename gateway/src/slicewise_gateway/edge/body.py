@@ -34,7 +34,7 @@ class Share:
 
 
 class Budget:
-    """So many bytes for all bodies together. Who finds no room waits in a queue; unread bodies stay with Envoy meanwhile.
+    """A number of bytes for all bodies together. A request that does not fit waits in a queue; unread bodies stay with Envoy meanwhile.
 
     Small bodies do not wait behind large ones, until as much as fits in all has passed the large one that waits longest.
     """

@@ -112,7 +112,7 @@ class Flight:
             self._spare = body
 
     def spare(self) -> Body:
-        """Return the body to repeat the request with; empty if there is none, or if another reader has taken it."""
+        """Return the body to repeat the request with; empty if it is missing or another reader has taken it."""
         return self._spare.move()
 
     def begin(self, head: Head) -> None:

@@ -51,7 +51,7 @@ async def _in_openai_shape(request: web.Request, handler: Handler) -> web.Stream
         return error_response(error.status, "bad_request", f"{request.method} {request.path}: {error.reason}")
     except Exception as error:
         if isinstance(error, ConnectionError) or request.writer.output_size:
-            # Nobody hears it, or an answer has begun: it breaks off.
+            # The client is gone, or an answer has begun: it breaks off.
             raise
         log.exception("%s %s failed", request.method, request.path)
         return error_response(500, "internal_error", "The gateway failed to handle the request; its log says why.")

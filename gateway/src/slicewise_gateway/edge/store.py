@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _FAILURES: Final = 3
 _OPEN_SECONDS: Final = 1.0
 _WRITE_SECONDS: Final = 1.0
-"""Nobody waits for a write."""
+"""A write delays no answer."""
 _CONNECTIONS: Final = 64
 _SMALL_BYTES: Final = 64 << 10
 """Most entries are shorter. What is longer is read in a second step, once there is room for it."""
@@ -79,7 +79,7 @@ class Store:
         return redis
 
     async def get(self, key: str, kept: Kept) -> Entry | Unavailable | None:
-        """Return the entry, or None if there is none. A large one is read only if it fits in `kept`."""
+        """Return the entry, or None if it is not stored. A large one is read only if it fits in `kept`."""
         redis = self._redis
         if redis is None or not self._allowed():
             return Unavailable()

@@ -33,7 +33,7 @@ _GONE: Final = json.dumps(
 
 
 class StreamObserver(Protocol):
-    """Is told what kopf's handlers do not see. Paths are URL paths of collections."""
+    """Receives what kopf's handlers do not see. Paths are URL paths of collections."""
 
     def alive(self, path: str) -> None:
         """A list or a watch was requested, or a watch delivered an event or a bookmark."""

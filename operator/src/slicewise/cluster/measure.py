@@ -58,7 +58,7 @@ async def measure(
 
 
 def _limit(pool: InferencePool, canary: CanarySpec) -> float:
-    """Return the limit that the gateway was told to count by."""
+    """Return the limit that the gateway is configured to count by."""
     p95 = duration_seconds(canary.p95) if canary.p95 is not None else None
     limits = (pool.spec.gateway or GatewaySpec()).limits or GatewayLimits()
     return limit_seconds(p95, duration_seconds(limits.request_timeout))

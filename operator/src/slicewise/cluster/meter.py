@@ -97,7 +97,7 @@ class Meter:
         asked: float | None = None,
         limit: float = 0.0,
     ) -> None:
-        """Take in one look.
+        """Take in one reading of all pods.
 
         `answers`: uid of each ready gateway pod → what it said; `asked`, `now`: when they were asked and had answered, monotonic
         seconds; `limit`: seconds after which a request is slow.

@@ -85,7 +85,7 @@ class PoolEntry:
     failures: tuple[ApplyFailure, ...] = ()
     references: References = field(default_factory=References)
     looked_at: float = -1e9
-    """Monotonic time of the latest look at references."""
+    """Monotonic time at which references were last refreshed."""
 
     @property
     def key(self) -> tuple[str, str]:

@@ -41,7 +41,7 @@ class ReferenceReader:
         self._kube = kube
         self._clock = clock
 
-    async def look(self, entry: PoolEntry, pool: InferencePool) -> None:
+    async def refresh(self, entry: PoolEntry, pool: InferencePool) -> None:
         """Bring what is known up to date, if it is not of a moment ago. Unknown stays as it was."""
         now, claims = self._clock.monotonic(), named_claims(pool)
         if entry.references.claims.keys() == set(claims) and now - entry.looked_at < REFERENCES_SECONDS:

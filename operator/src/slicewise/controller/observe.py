@@ -1,7 +1,8 @@
-"""Observe: from the cache, and from a look outside where it matters now, to one frozen `ObservedPool`.
+"""Builds one frozen `ObservedPool` from the cache, and refreshes what the watches do not bring.
 
-`recall` asks nobody: it takes the cache and what the latest look found. `look` goes out: references, foreign pods, progress
-of the weights, where workers compute. A pass recalls first and looks only when something is to be done or waited for.
+`from_cache` sends no request: it takes the cache and what the latest refresh found. `refresh` sends requests: references, foreign
+pods, progress of the weights, where workers compute. A reconcile starts from the cache and refreshes only when there is
+something to do or to wait for.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ ASKED_AT_ONCE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Whom a look outside the cache asks."""
+    """What a refresh asks."""
 
     kube: KubeApi
     workers: Workers
@@ -67,7 +68,7 @@ class Observer:
         self._clock = clock
         self._installation = installation
 
-    def recall(self, entry: PoolEntry, stored: Mapping[str, Any], *, foreign_unknown: bool = False) -> ObservedPool:
+    def from_cache(self, entry: PoolEntry, stored: Mapping[str, Any], *, foreign_unknown: bool = False) -> ObservedPool:
         """Return the view from memory. `stored`: the pool as the API server has it."""
         status = PoolStatus.read(stored.get("status") or {})
         topology = ((stored.get("spec") or {}).get("zones") or {}).get("topologyKey") or ZONE_KEY
@@ -107,7 +108,7 @@ class Observer:
             measured=offer(entry, status),
         )
 
-    def wants_look(self, entry: PoolEntry) -> bool:
+    def wants_refresh(self, entry: PoolEntry) -> bool:
         """Whether something outside the cache matters now, even when the plan from memory changes nothing."""
         now = self._clock.monotonic()
         asks = any(pod.fetching or (_unasked(pod) and pod.info_due <= now) for pod in entry.pods.values())
@@ -115,7 +116,7 @@ class Observer:
         behind = any(pod.is_due(wanted, now) and not self._lost(pod) for pod in entry.gateway_pods.values())
         return asks or behind or not entry.satisfied
 
-    def next_look(self, entry: PoolEntry) -> float | None:
+    def next_refresh(self, entry: PoolEntry) -> float | None:
         """Return the seconds until a pod, or what Events say of pods and claims, is to be asked for again; None when nothing is."""
         now, wanted = self._clock.monotonic(), entry.gateway_version
         waits = [max(0.5, pod.info_due - now) for pod in entry.pods.values() if _unasked(pod)]
@@ -128,9 +129,9 @@ class Observer:
             waits += next_events(entry, self._clock.now())
         return min(waits, default=None)
 
-    async def look(self, entry: PoolEntry, pool: InferencePool) -> bool:
+    async def refresh(self, entry: PoolEntry, pool: InferencePool) -> bool:
         """Go out for what memory lacks. Returns whether foreign pods could be read; remembers the rest."""
-        known, _ = await asyncio.gather(self._foreign.refresh(self._offering(entry)), self._look_at_own(entry, pool))
+        known, _ = await asyncio.gather(self._foreign.refresh(self._offering(entry)), self._refresh_own(entry, pool))
         return known
 
     def _nodes(self, topology: str) -> tuple[ObservedNode, ...]:
@@ -158,15 +159,15 @@ class Observer:
                 counts[resource] = counts.get(resource, 0) + others
         return held
 
-    async def _look_at_own(self, entry: PoolEntry, pool: InferencePool) -> None:
+    async def _refresh_own(self, entry: PoolEntry, pool: InferencePool) -> None:
         pods = list(entry.pods.values())
         cached = pool.spec.gateway is not None and pool.spec.gateway.response_cache is not None
         now, wanted = self._clock.monotonic(), entry.gateway_version
         behind = [pod for pod in entry.gateway_pods.values() if pod.is_due(wanted, now) and not self._lost(pod)]
         await asyncio.gather(
-            self._references.look(entry, pool),
+            self._references.refresh(entry, pool),
             measure(entry, pool, self._gateways, self._clock, self._lost),
-            at_most(ASKED_AT_ONCE, [self._look_at_pod(pod) for pod in pods]),
+            at_most(ASKED_AT_ONCE, [self._ask_pod(pod) for pod in pods]),
             at_most(ASKED_AT_ONCE, [ask(pod, self._gateways, wanted, now, cached=cached) for pod in behind]),
         )
 
@@ -174,7 +175,7 @@ class Observer:
         """Whether the node of a gateway's pod is gone or silent."""
         return is_lost(pod.node, self._cache.nodes)
 
-    async def _look_at_pod(self, pod: PodRecord) -> None:
+    async def _ask_pod(self, pod: PodRecord) -> None:
         if not pod.address:
             return
         if pod.fetching:

@@ -48,7 +48,7 @@ FINISH_SECONDS: Final = 10.0
 """How long running reconciles may take to end when the operator has to stop."""
 
 FLUSH_SECONDS: Final = 2.0
-"""How long queued Events may take to go out then. The lease is already released, so this delays no one."""
+"""How long queued Events may take to go out then. The lease is already released, so this causes no delay."""
 
 
 class Operator:

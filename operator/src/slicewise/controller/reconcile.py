@@ -1,7 +1,7 @@
-"""One pass: read → observe → plan → apply → status → publish. Short enough to read at once; parts live beside it.
+"""One reconcile: read → observe → plan → apply → status → publish. Its parts are beside it.
 
-A pass plans from memory first. If that changes nothing it ends there, without a request. Else it looks outside, reads the
-pool anew, plans again with what it found, and writes.
+It plans from the cache first. If nothing changes, it ends there, without a request. Otherwise it refreshes, reads the
+pool again, plans with what it found, and writes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CONFLICT_TRIES: Final = 3
 
 
 class Publisher(Protocol):
-    """Told what a pass did (events, metrics). Must not raise."""
+    """Is called with what a reconcile did (events, metrics). Must not raise."""
 
     def transition(self, stored: Mapping[str, Any], events: Sequence[Event]) -> None:
         """A new status was written."""
@@ -42,7 +42,7 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a pass ended. `after`: seconds until the next one without an event; None: none is needed (the pool is gone)."""
+    """The result of a reconcile. `after`: seconds until the next one without an event; None: none is needed (the pool is gone)."""
 
     after: float | None
     refused: int = 0
@@ -59,7 +59,7 @@ class _Decision:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What passes are made of. `plan_pool`, `plan_invalid`: the decisions. `resync`: seconds between passes of themselves."""
+    """What reconciles are made of. `plan_pool`, `plan_invalid`: the decisions. `resync`: seconds between reconciles without an event."""
 
     cache: Cache
     kube: KubeApi
@@ -70,12 +70,12 @@ class Parts:
     plan_pool: PlanPool
     plan_invalid: PlanInvalid
     readable: Callable[[str], bool] = lambda _namespace: True
-    """Whether all that a pass needs may be read in a namespace."""
+    """Whether everything that a reconcile needs may be read in a namespace."""
     resync: float = 1800
 
 
 class Reconciler:
-    """Carries out passes. Of one event loop; passes on one pool never overlap (the work queue sees to that)."""
+    """Reconciles pools. Used from one event loop; reconciles of one pool never overlap (the work queue sees to that)."""
 
     def __init__(self, parts: Parts) -> None:
         self._cache = parts.cache
@@ -86,7 +86,7 @@ class Reconciler:
         self._parts = parts
 
     async def run(self, key: Key) -> Done:
-        """Do one pass on a pool. Raises ApiError when the API server is in trouble, ConflictError when it stays stale."""
+        """Reconcile a pool once. Raises ApiError when the API server is in trouble, ConflictError when it stays stale."""
         for attempt in range(CONFLICT_TRIES):
             entry = self._cache.pools.get(key)
             if entry is None or not entry.uid or entry.deleting:
@@ -94,31 +94,31 @@ class Reconciler:
             if not self._parts.readable(entry.namespace):
                 return Done(after=None)  # half a view would prune and create at random; woken when it can be read
             try:
-                return await self._pass(entry)
+                return await self._reconcile(entry)
             except ConflictError:
                 if attempt == CONFLICT_TRIES - 1:
                     raise
                 await self._reread(entry)
         return Done(after=0)
 
-    async def _pass(self, entry: PoolEntry) -> Done:
+    async def _reconcile(self, entry: PoolEntry) -> Done:
         stored = entry.stored()
-        observed = self._observer.recall(entry, stored)
+        observed = self._observer.from_cache(entry, stored)
         decision = self._decide(entry, stored, observed)
-        if decision.pool is not None and (not decision.work.nothing or self._observer.wants_look(entry)):
+        if decision.pool is not None and (not decision.work.nothing or self._observer.wants_refresh(entry)):
             version = entry.version
-            known = await self._observer.look(entry, decision.pool)
+            known = await self._observer.refresh(entry, decision.pool)
             if not entry.uid or entry.deleting:
                 return Done(after=None)
             stored = entry.stored()
-            seen = self._observer.recall(entry, stored, foreign_unknown=not known)
+            seen = self._observer.from_cache(entry, stored, foreign_unknown=not known)
             if entry.version != version or seen != observed:
                 decision = self._decide(entry, stored, seen)
         if decision.work.nothing:
             return self._done(entry, decision, wrote=False)
         if await self._reread(entry):
             stored = entry.stored()
-            decision = self._decide(entry, stored, self._observer.recall(entry, stored))
+            decision = self._decide(entry, stored, self._observer.from_cache(entry, stored))
         if not entry.uid or entry.deleting:
             return Done(after=None)
         return await self._write(entry, stored, decision)
@@ -131,7 +131,7 @@ class Reconciler:
             self._publisher.deleted_pods(entry, plan)
         if entry.failures != before:
             # What was refused is part of what there is to say.
-            decision = self._decide(entry, stored, self._observer.recall(entry, stored))
+            decision = self._decide(entry, stored, self._observer.from_cache(entry, stored))
             plan = decision.plan
         if plan.status != (stored.get("status") or {}):
             await self._applier.status(entry, stored["metadata"]["resourceVersion"], plan)
@@ -184,9 +184,9 @@ class Reconciler:
         references = entry.references
         if not all(references.claims.values()):
             after = min(after, REFERENCE_POLL_SECONDS)
-        look = self._observer.next_look(entry)
-        if look is not None:
-            after = min(after, look)
+        refresh = self._observer.next_refresh(entry)
+        if refresh is not None:
+            after = min(after, refresh)
         if wrote:
             after = 0.0  # what was written may be what the next step waits for, and its event is not told to anybody
         return Done(after=after, refused=len(entry.failures), wrote=wrote)

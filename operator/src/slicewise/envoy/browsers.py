@@ -1,4 +1,4 @@
-"""CORS: which pages of other origins may ask a pool, and read what they are told, errors included. Pure."""
+"""CORS: which pages of other origins may ask a pool, and read the answers, errors included. Pure."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _clients(model: GatewayModel) -> Json:
         "rds": {"route_config_name": ROUTE_NAME, "config_source": from_file(model.directory, "rds.json")},
         "use_remote_address": True,
         "skip_xff_append": False,
-        # Nobody's x-envoy headers are trusted: no address is internal.
+        # No client's x-envoy headers are trusted: no address is internal.
         "internal_address_config": _NOBODY,
         "early_header_mutation_extensions": [_drop_internal_headers()],
         "normalize_path": True,

@@ -1,4 +1,4 @@
-"""What clients are told when the gateway itself answers: errors in OpenAI's shape, a fixed text for each status."""
+"""What the gateway itself answers clients: errors in OpenAI's shape, a fixed text for each status."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from slicewise.envoy.overload import is_overload
 
 OUTCOME_TAG: Final = "slicewise_cluster"
 LIMIT_TAG: Final = "slicewise_limit_ms"
-"""What `fast`, `late`, `crossed` and `left` were told by: a gateway that was started with another limit is found by it."""
+"""The limit by which `fast`, `late`, `crossed` and `left` are counted: a gateway that was started with another limit is found by it."""
 LONGEST_SECONDS: Final = 60.0
 """After so long a request has not been answered in time, where the spec says nothing of latency and its time-out is longer."""
 _SOONEST_MS: Final = 100

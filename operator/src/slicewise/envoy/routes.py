@@ -43,7 +43,7 @@ _NO_BODY: Final = {BODY_FILTER: {"@type": _BODY_OF_ROUTE, "disabled": True}}
 
 
 def build_rds(model: GatewayModel) -> Json:
-    """Return the routes. What is not listed is unknown to clients: `/metrics` and the like of workers stay inside."""
+    """Return the routes. What is not listed is unknown to clients: `/metrics` and similar paths of workers stay inside."""
     routes = [_not_ascii(), *_skip_cache(model), *_answers(model)]
     routes.append({"match": {"path": "/v1/models"}, **_to_workers(model)})
     routes.append({"match": {"prefix": "/v1/models/"}, **_to_workers(model)})

@@ -29,7 +29,7 @@ from slicewise.manifests.service import REVISION_COMPONENT
 from slicewise.manifests.shape import LOST_NODE, plain, spread_over
 
 SUCCESSOR_SECONDS: Final = 60
-"""How long a gateway that was told to stop waits for another one to serve: a pool may have but one."""
+"""How long a gateway that has to stop waits for another one to serve: a pool may have but one."""
 DRAIN_DELAY_SECONDS: Final = 10
 """How long it goes on taking connections after that, while others learn of it."""
 _MARGIN_SECONDS: Final = 15

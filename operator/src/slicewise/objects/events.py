@@ -19,7 +19,7 @@ NEWS_SECONDS: Final = 600.0
 PATIENCE_SECONDS: Final = 300.0
 """How long a provisioner may take before its silence counts as trouble."""
 TOGETHER_SECONDS: Final = 180.0
-"""Two volumes that cannot be mounted are told of in turn. What was told first stands, if it was said again within this time; the kubelet
+"""Two volumes that cannot be mounted are reported in turn. The first report stands if it is repeated within this time; the kubelet
 tries each every two minutes."""
 _TELLING: Final = ("FailedBinding", "ExternalProvisioning")
 """Ordinary Events about a claim that say what it lacks; most telling first, and behind any warning. What is not among them, such as

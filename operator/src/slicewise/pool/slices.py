@@ -57,7 +57,7 @@ class ZoneSlices:
 
     @property
     def room(self) -> int:
-        """How many workers this pool can have here without anybody giving way."""
+        """How many workers this pool can have here without removing any."""
         return self.free + self.own
 
 

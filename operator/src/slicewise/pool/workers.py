@@ -141,8 +141,8 @@ class Workers:
     ) -> Mapping[str, ZoneWorkers]:
         """Return zone → what replacing `old` by `new` looks at. `slices`: those of the new revision's profile.
 
-        `closed`: nodes that the new revision may not use. Where a worker of the old one stands on such a node, none gives way: nobody
-        can say which of them the Deployment would remove.
+        `closed`: nodes that the new revision may not use. Where a worker of the old one stands on such a node, none is removed: it is
+        unknown which of them the Deployment would remove.
         """
         apart = {pod.zone for pod in self.pods if pod.revision == old and pod.node in closed and not pod.terminating}
         counted = {entry.zone: entry for entry in slices}

@@ -27,7 +27,7 @@ class TooLongError(Exception):
 
 
 class GivenUpError(Exception):
-    """Nobody waits for the tokens any longer."""
+    """The client that wanted the tokens has gone."""
 
 
 def _wanted() -> bool:

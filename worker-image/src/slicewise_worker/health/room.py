@@ -1,7 +1,7 @@
 """Whether a model fits the memory there is, and if not, which part is to blame and which setting makes it smaller. Pure.
 
 The words go to the pool's status at each start of the container, so they do not change with a few MiB: what the process itself
-takes and what a GPU has free are told in steps.
+takes and what a GPU has free are rounded.
 """
 
 from __future__ import annotations

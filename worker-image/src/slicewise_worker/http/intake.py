@@ -42,7 +42,7 @@ class IntakeLimits:
 
 
 class _Threads:
-    """So many threads. Who waits for one waits here, and leaves nothing in a queue when it gives up."""
+    """A fixed number of threads. A request waits for one here, and leaves nothing in a queue when it gives up."""
 
     def __init__(self, count: int, name: str) -> None:
         self._pool = prompt_threads(count, name)

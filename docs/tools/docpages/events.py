@@ -11,7 +11,7 @@ from slicewise.api.v1alpha1 import CONDITIONS
 from slicewise.pool.report import _TOLD
 from slicewise.pool.rollout.state import Phase
 
-FROM_A_CONDITION: Final = "finding.reason.value"
+FROM_A_CONDITION: Final = "result.reason.value"
 """How the operator writes the reason of an Event that repeats a condition."""
 _PHASE: Final = "{after.phase}"
 

@@ -10,10 +10,10 @@ from slicewise.api.labels import worker_selector
 from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus, SliceStatus, ZoneStatus
 from slicewise.manifests.service import endpoint_url
-from slicewise.pool.conditions import WAITS_FOR_A_PERSON, Findings, find_all, write_conditions
+from slicewise.pool.conditions.result import ConditionResult
+from slicewise.pool.conditions.summary import WAITS_FOR_A_PERSON, ConditionResults, find_all, write_conditions
 from slicewise.pool.demand import Demand
 from slicewise.pool.facts import Facts
-from slicewise.pool.finding import Finding
 from slicewise.pool.outcome import Event
 from slicewise.pool.revision import find_revision
 from slicewise.pool.rollout.state import write_state
@@ -110,22 +110,22 @@ def _slice(demand: Demand) -> SliceStatus:
     )
 
 
-def _events(found: Findings, before: PoolStatus) -> tuple[Event, ...]:
+def _events(found: ConditionResults, before: PoolStatus) -> tuple[Event, ...]:
     old = {item.type: item.reason for item in before.conditions or ()}
     events = []
     for kind in _TOLD:
-        finding = found.get(kind)
-        if finding is None or old.get(kind.value) == finding.reason.value:
+        result = found.get(kind)
+        if result is None or old.get(kind.value) == result.reason.value:
             continue
-        if finding.reason in _QUIET and kind.value not in old:
+        if result.reason in _QUIET and kind.value not in old:
             continue
-        events.append(Event(_event_type(kind, finding), finding.reason.value, finding.message))
+        events.append(Event(_event_type(kind, result), result.reason.value, result.message))
     return tuple(events)
 
 
-def _event_type(kind: ConditionType, finding: Finding) -> Any:
-    bad = finding.status == "True" if kind in _BAD_WHEN_TRUE else finding.status == "False"
-    harmless = finding.reason in {Reason.DOWNLOADING, Reason.STARTING, Reason.PENDING, Reason.NOT_PROGRAMMED}
+def _event_type(kind: ConditionType, result: ConditionResult) -> Any:
+    bad = result.status == "True" if kind in _BAD_WHEN_TRUE else result.status == "False"
+    harmless = result.reason in {Reason.DOWNLOADING, Reason.STARTING, Reason.PENDING, Reason.NOT_PROGRAMMED}
     return "Warning" if bad and not harmless else "Normal"
 
 
@@ -133,11 +133,11 @@ def invalid_report(messages: Sequence[str], before: PoolStatus, generation: int,
     """Return the report on a spec that breaks a rule: what is stored stays, and the conditions say what to change."""
     text = "; ".join(messages)[:1000]
     kept = f"{text}. The last accepted spec goes on serving" if before.revisions else text
-    found: Findings = {
-        ConditionType.READY: Finding("False", Reason.NOT_ACCEPTED, kept),
-        ConditionType.RECONCILING: Finding("False", Reason.DONE, WAITS_FOR_A_PERSON),
-        ConditionType.STALLED: Finding("True", Reason.INVALID, kept),
-        ConditionType.ACCEPTED: Finding("False", Reason.INVALID, kept),
+    found: ConditionResults = {
+        ConditionType.READY: ConditionResult("False", Reason.NOT_ACCEPTED, kept),
+        ConditionType.RECONCILING: ConditionResult("False", Reason.DONE, WAITS_FOR_A_PERSON),
+        ConditionType.STALLED: ConditionResult("True", Reason.INVALID, kept),
+        ConditionType.ACCEPTED: ConditionResult("False", Reason.INVALID, kept),
     }
     conditions = write_conditions(found, before.conditions or (), generation, now)
     changed = {item.type for item in conditions}

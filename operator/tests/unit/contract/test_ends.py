@@ -11,7 +11,7 @@ from builders import make_pool
 from simulation import Simulation
 
 from slicewise.objects.pods import read_pod
-from slicewise.pool.ends import NOT_THE_USER, USER_MENDS
+from slicewise.pool.conditions.ends import NOT_THE_USER, USER_MENDS
 from slicewise.pool.observed import FetchProgress, ObservedPod
 from slicewise_worker.engine.ends import EndReason
 

@@ -11,7 +11,7 @@ from builders import make_node, make_observed, make_pod, make_pool
 from simulation import OTHER, Simulation, changed
 
 from slicewise.api.v1alpha1.worker import WorkerSpec
-from slicewise.pool.missing import Missing, read_missing
+from slicewise.pool.conditions.missing import Missing, read_missing
 from slicewise.pool.plan import plan_pool
 
 MOUNT = 'MountVolume.SetUp failed for volume "{}" : {}'

@@ -11,11 +11,11 @@ from builders import make_pool, three_zones
 from simulation import OTHER, Simulation, changed
 
 from slicewise.api.v1alpha1 import CONDITIONS, HELP, ConditionType, Help, Reason
-from slicewise.pool.conditions import summarise
+from slicewise.pool.conditions.refusals import image_helps, sort_refusal
+from slicewise.pool.conditions.result import ConditionResult
+from slicewise.pool.conditions.summary import summarise
 from slicewise.pool.facts import Facts
-from slicewise.pool.finding import Finding
 from slicewise.pool.plan import plan_pool
-from slicewise.pool.refusals import image_helps, sort_refusal
 from slicewise.pool.rollout.state import RolloutState
 
 NEEDED = (
@@ -55,16 +55,16 @@ def plan_nothing() -> Any:
     return Simulation(make_pool()).observed()
 
 
-def beside(kind: ConditionType, reason: Reason) -> dict[ConditionType, Finding]:
-    """Findings of a pool that is not ready, with one that has `reason`."""
+def beside(kind: ConditionType, reason: Reason) -> dict[ConditionType, ConditionResult]:
+    """Results of a pool that is not ready, with one that has `reason`."""
     calm = {
-        ConditionType.ACCEPTED: Finding("True", Reason.ACCEPTED, ""),
-        ConditionType.CAPACITY_AVAILABLE: Finding("True", Reason.SLICES_FREE, ""),
-        ConditionType.WEIGHTS_CACHED: Finding("False", Reason.PENDING, ""),
-        ConditionType.WORKERS_READY: Finding("False", Reason.STARTING, ""),
-        ConditionType.GATEWAY_PROGRAMMED: Finding("True", Reason.PROGRAMMED, ""),
+        ConditionType.ACCEPTED: ConditionResult("True", Reason.ACCEPTED, ""),
+        ConditionType.CAPACITY_AVAILABLE: ConditionResult("True", Reason.SLICES_FREE, ""),
+        ConditionType.WEIGHTS_CACHED: ConditionResult("False", Reason.PENDING, ""),
+        ConditionType.WORKERS_READY: ConditionResult("False", Reason.STARTING, ""),
+        ConditionType.GATEWAY_PROGRAMMED: ConditionResult("True", Reason.PROGRAMMED, ""),
     }
-    return {**calm, kind: Finding("False", reason, "the words")}
+    return {**calm, kind: ConditionResult("False", reason, "the words")}
 
 
 def told(run: Simulation, **observed: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Why a worker ends without serving: the fixed words in its termination log. The operator's `pool/ends.py` has the same."""
+"""Why a worker ends without serving: the fixed words in its termination log. The operator's `pool/conditions/ends.py` has the same."""
 
 from __future__ import annotations
 

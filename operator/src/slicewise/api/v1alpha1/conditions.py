@@ -1,6 +1,6 @@
 """The conditions of an InferencePool, each declared once: when it is True, False, absent, and who sets it.
 
-`pool/conditions.py` makes them; the reference page prints them; a test compares both with this list.
+`pool/conditions/summary.py` makes them; the reference page prints them; a test compares both with this list.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _DECLARED: Final = (
         "under way (also with no workers desired)",
         when_false="it is not there yet; the reason says what is missing, and workers that are ready serve meanwhile",
         when_absent=_NEVER_SEEN,
-        set_by="pool/conditions.py, as a summary of the others; read by kstatus, Helm --wait, Flux and Argo CD",
+        set_by="pool/conditions/summary.py, as a summary of the others; read by kstatus, Helm --wait, Flux and Argo CD",
         reasons=(
             Reason.ALL_WORKERS_READY,
             Reason.WORKERS_NOT_READY,
@@ -75,7 +75,7 @@ _DECLARED: Final = (
         when_true="the operator is at work towards the spec, and time alone may bring it there",
         when_false="nothing is under way",
         when_absent=_NEVER_SEEN,
-        set_by="pool/conditions.py; read by kstatus as in progress",
+        set_by="pool/conditions/summary.py; read by kstatus as in progress",
         reasons=(
             Reason.WORKING,
             Reason.ROLLOUT_IN_PROGRESS,
@@ -88,7 +88,7 @@ _DECLARED: Final = (
         when_true="a person has to change the spec or the cluster, else the pool does not become ready",
         when_false="time alone may bring the pool on, or it is ready; the message names conditions that a person can help with",
         when_absent=_NEVER_SEEN,
-        set_by="pool/conditions.py, from what helps with each reason; read by kstatus as failed",
+        set_by="pool/conditions/summary.py, from what helps with each reason; read by kstatus as failed",
         reasons=(*(reason for reason in Reason if HELP[reason] is Help.PERSON), *_STALLED_TOO, Reason.NOT_STALLED),
     ),
     Condition(
@@ -96,7 +96,7 @@ _DECLARED: Final = (
         when_true="the spec is valid and acted on; AcceptedInPart names the fields that are not",
         when_false="the spec is not acted on, and no child is touched",
         when_absent=_NEVER_SEEN,
-        set_by="pool/conditions.py, after parse_pool",
+        set_by="pool/conditions/summary.py, after parse_pool",
         reasons=(Reason.ACCEPTED, Reason.ACCEPTED_IN_PART, Reason.INVALID, Reason.NOT_SUPPORTED_YET),
     ),
     Condition(
@@ -105,7 +105,7 @@ _DECLARED: Final = (
         when_false="slices are missing; the message says how many, in which zone and of which profile (Unknown where slices "
         "could not be counted)",
         when_absent="the spec is not accepted, or was never looked at",
-        set_by="pool/slices.py and pool/zones.py through pool/conditions.py",
+        set_by="pool/slices.py and pool/zones.py through pool/conditions/summary.py",
         reasons=(
             Reason.SLICES_FREE,
             Reason.NOT_ENOUGH_SLICES,
@@ -122,7 +122,7 @@ _DECLARED: Final = (
         when_true="the weights of the revision that the spec asks for are in the cache, digest verified",
         when_false="they are not, or cannot be served as the spec asks; the reason says whether waiting helps or a person has to",
         when_absent="no worker is to run, or the spec is not accepted",
-        set_by="pool/conditions.py, from what slicewise-fetch reports in the workers' pods",
+        set_by="pool/conditions/summary.py, from what slicewise-fetch reports in the workers' pods",
         reasons=(
             Reason.CACHED,
             Reason.PENDING,
@@ -150,7 +150,7 @@ _DECLARED: Final = (
         when_true="all desired workers serve",
         when_false="fewer serve; the reason names the most telling cause among the rest",
         when_absent="the spec is not accepted, or was never looked at",
-        set_by="pool/conditions.py, from the workers' pods and what the API server refused",
+        set_by="pool/conditions/summary.py, from the workers' pods and what the API server refused",
         reasons=(
             Reason.ALL_READY,
             Reason.SCALED_TO_ZERO,
@@ -176,7 +176,7 @@ _DECLARED: Final = (
         when_false="a gateway pod is missing, or runs another configuration, or refuses every request because the keys are missing; those "
         "that are ready serve meanwhile (Unknown where a gateway pod does not say what it runs)",
         when_absent="the spec is not accepted, or was never looked at",
-        set_by="pool/gateway_findings.py, from the gateway's pods and their agents' /v1/gateway",
+        set_by="pool/conditions/gateway.py, from the gateway's pods and their agents' /v1/gateway",
         reasons=(
             Reason.PROGRAMMED,
             Reason.NOT_PROGRAMMED,
@@ -197,7 +197,7 @@ _DECLARED: Final = (
         when_true="a new revision is taking over, or one is being taken back",
         when_false="the change waits, or was given up; the reason says which",
         when_absent="no revision is changing, or the spec is not accepted",
-        set_by="pool/rollout/machine.py through pool/conditions.py",
+        set_by="pool/rollout/machine.py through pool/conditions/summary.py",
         reasons=(
             Reason.PLACING,
             Reason.WARMING,
@@ -217,7 +217,7 @@ _DECLARED: Final = (
         when_true="every serving worker says that it computes on the GPU",
         when_false="one computes on the CPU although the pool asks for GPU slices, or the pool asks for CPU slices",
         when_absent="no worker serves",
-        set_by="pool/conditions.py, from the workers' /v1/worker",
+        set_by="pool/conditions/summary.py, from the workers' /v1/worker",
         reasons=(Reason.ON_GPU, Reason.ON_CPU, Reason.CPU_SLICES, Reason.UNKNOWN),
     ),
     Condition(
@@ -225,7 +225,7 @@ _DECLARED: Final = (
         when_true="the fallback serves because no slice does",
         when_false="slices serve, or this version does not act on the fallback",
         when_absent="the spec has no fallback",
-        set_by="pool/conditions.py; this version has no fallback and says NotActedOn",
+        set_by="pool/conditions/summary.py; this version has no fallback and says NotActedOn",
         reasons=(Reason.NOT_NEEDED, Reason.SERVING, Reason.NOT_ACTED_ON),
     ),
     Condition(
@@ -233,7 +233,7 @@ _DECLARED: Final = (
         when_true="a node is being drained and a worker on it cannot move; the message says what would help",
         when_false="no drain waits for the pool",
         when_absent="the spec is not accepted, or was never looked at",
-        set_by="pool/disruption.py through pool/conditions.py",
+        set_by="pool/disruption.py through pool/conditions/summary.py",
         reasons=(Reason.NO_FREE_SLICE, Reason.NOT_BLOCKED),
     ),
     Condition(
@@ -241,7 +241,7 @@ _DECLARED: Final = (
         when_true="something went wrong that the pool survived; the reason says what",
         when_false="nothing did, or it is over",
         when_absent="the spec is not accepted, or was never looked at",
-        set_by="pool/conditions.py",
+        set_by="pool/conditions/summary.py",
         reasons=(Reason.FAILED_PODS_REMOVED, Reason.DEVICE_UNHEALTHY, Reason.ROLLED_BACK, Reason.NOT_DEGRADED),
     ),
 )

@@ -69,7 +69,7 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.UNSCHEDULABLE,
         Reason.ZONE_UNKNOWN,
         Reason.NO_FREE_SLICE,
-        # Tried again and again, and often over within minutes. What is for good has `Finding.helps` of its own.
+        # Tried again and again, and often over within minutes. What is for good has `ConditionResult.helps` of its own.
         Reason.SOURCE_UNREACHABLE,
         Reason.CLAIM_PENDING,
         Reason.IMAGE_NOT_PULLABLE,

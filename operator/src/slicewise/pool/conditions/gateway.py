@@ -12,18 +12,18 @@ from typing import Final
 from slicewise.api.v1alpha1 import Reason
 from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name
+from slicewise.pool.conditions.refusals import IMAGE_TROUBLE, image_helps, sort_refusal
+from slicewise.pool.conditions.result import ConditionResult
+from slicewise.pool.conditions.shape_words import next_step
 from slicewise.pool.facts import Facts
-from slicewise.pool.finding import Finding
 from slicewise.pool.observed import ApplyFailure, ObservedGatewayPod
-from slicewise.pool.refusals import IMAGE_TROUBLE, image_helps, sort_refusal
 from slicewise.pool.rollout.state import Phase
-from slicewise.pool.shape_words import next_step
 
 _NAMED: Final = 5
 _REST = {Phase.IDLE, Phase.ROLLED_BACK}
 
 
-def find_gateway(facts: Facts) -> Finding | None:
+def find_gateway(facts: Facts) -> ConditionResult | None:
     """GatewayProgrammed; None where the pool asks for nothing that can be carried out."""
     desired = facts.gateway
     if desired is None:
@@ -38,19 +38,23 @@ def find_gateway(facts: Facts) -> Finding | None:
     ready = [pod for pod in here if pod.ready]
     count = f"{len(ready)} of {desired.model.replicas} gateway pods are ready"
     if len(ready) < desired.model.replicas:
-        return Finding("False", Reason.STARTING, count)
+        return ConditionResult("False", Reason.STARTING, count)
     old = [pod.name for pod in ready if pod.started_with != desired.start_version]
     if old:
-        return Finding("False", Reason.STARTING, f"{count}; {old[0]} is being replaced by one with new settings")
+        return ConditionResult(
+            "False", Reason.STARTING, f"{count}; {old[0]} is being replaced by one with new settings"
+        )
     unheard = _not_programmed(ready, desired, at_rest=facts.state.phase in _REST and facts.arrived)
     if unheard is not None:
         return unheard
     remarks = _unusable_keys(ready, desired) + _without_redis(facts, ready, desired)
     programmed = f"{count} and run the pool's configuration{remarks}"
-    return _without_keys(facts, ready, desired) or Finding("True", Reason.PROGRAMMED, programmed, advises=bool(remarks))
+    return _without_keys(facts, ready, desired) or ConditionResult(
+        "True", Reason.PROGRAMMED, programmed, advises=bool(remarks)
+    )
 
 
-def _refused(facts: Facts) -> Finding | None:
+def _refused(facts: Facts) -> ConditionResult | None:
     """A child of the gateway that the API server does not take, or pods that a policy or quota keeps out."""
     failure = facts.observed.gateway_failure
     mine = gateway_failures(facts)
@@ -58,7 +62,7 @@ def _refused(facts: Facts) -> Finding | None:
         first = mine[0]
         text = f"{first.kind} {first.name} was refused ({first.code}): {first.message}"
         quota = "exceeded quota" in first.message
-        return Finding("False", Reason.QUOTA_EXCEEDED if quota else Reason.APPLY_FAILED, text)
+        return ConditionResult("False", Reason.QUOTA_EXCEEDED if quota else Reason.APPLY_FAILED, text)
     if failure:
         step = next_step(failure, "spec.gateway", gateway_name(facts.pool.metadata.name))
         return sort_refusal(
@@ -74,7 +78,7 @@ def gateway_failures(facts: Facts) -> list[ApplyFailure]:
     return [item for item in facts.observed.apply_failures if item.name in own]
 
 
-def _trouble(pods: list[ObservedGatewayPod]) -> Finding | None:
+def _trouble(pods: list[ObservedGatewayPod]) -> ConditionResult | None:
     for pod in pods:
         if pod.ready or pod.waiting_reason is None:
             continue
@@ -82,29 +86,37 @@ def _trouble(pods: list[ObservedGatewayPod]) -> Finding | None:
         if pod.waiting_reason in IMAGE_TROUBLE:
             hint = "check gateway.image of the chart and the pull secrets"
             helps = image_helps(pod.waiting_reason, pod.waiting_message)
-            return Finding("False", Reason.IMAGE_NOT_PULLABLE, f"{text}. The gateway's image: {hint}", helps=helps)
+            return ConditionResult(
+                "False", Reason.IMAGE_NOT_PULLABLE, f"{text}. The gateway's image: {hint}", helps=helps
+            )
         if pod.waiting_reason == "CrashLoopBackOff":
-            return Finding("False", Reason.CRASH_LOOPING, text)
+            return ConditionResult("False", Reason.CRASH_LOOPING, text)
         if pod.waiting_reason == "Unschedulable":
-            return Finding("False", Reason.UNSCHEDULABLE, f"no node takes gateway pod {text}")
+            return ConditionResult("False", Reason.UNSCHEDULABLE, f"no node takes gateway pod {text}")
     return None
 
 
-def _not_programmed(pods: list[ObservedGatewayPod], desired: DesiredGateway, *, at_rest: bool) -> Finding | None:
+def _not_programmed(
+    pods: list[ObservedGatewayPod], desired: DesiredGateway, *, at_rest: bool
+) -> ConditionResult | None:
     for pod in pods:
         if pod.info is not None and pod.info.reason in {"Refused", "NotWritten"}:
-            return Finding("False", Reason.CONFIGURATION_REFUSED, f"{pod.name}: {pod.info.message}")
+            return ConditionResult("False", Reason.CONFIGURATION_REFUSED, f"{pod.name}: {pod.info.message}")
     for pod in pods:
         running = None if pod.info is None else pod.info.running
         if running == desired.config.version or (running is not None and not at_rest):
             continue
         if pod.info is None:
-            return Finding("Unknown", Reason.UNKNOWN, f"{pod.name} has not said yet which configuration its Envoy runs")
-        return Finding("False", Reason.NOT_PROGRAMMED, f"{pod.name} has not taken in the newest configuration yet")
+            return ConditionResult(
+                "Unknown", Reason.UNKNOWN, f"{pod.name} has not said yet which configuration its Envoy runs"
+            )
+        return ConditionResult(
+            "False", Reason.NOT_PROGRAMMED, f"{pod.name} has not taken in the newest configuration yet"
+        )
     return None
 
 
-def _without_keys(facts: Facts, pods: list[ObservedGatewayPod], desired: DesiredGateway) -> Finding | None:
+def _without_keys(facts: Facts, pods: list[ObservedGatewayPod], desired: DesiredGateway) -> ConditionResult | None:
     """A gateway that was given no key at all. Its agents say so; the operator does not read Secrets."""
     keys = desired.model.tenant_keys
     empty = [pod for pod in pods if pod.info is not None and pod.info.without_keys]
@@ -113,12 +125,12 @@ def _without_keys(facts: Facts, pods: list[ObservedGatewayPod], desired: Desired
     if any(pod.info is not None and (pod.info.tenants or pod.info.complaints) for pod in pods):
         # The Secret is there; the kubelets bring it one after another.
         text = f"{empty[0].name} does not have the keys of Secret {keys.secret!r} (spec.gateway.tenantKeysSecretRef) yet, others do"
-        return Finding("False", Reason.NOT_PROGRAMMED, text)
+        return ConditionResult("False", Reason.NOT_PROGRAMMED, text)
     message = (
         f"Secret {keys.secret!r} (spec.gateway.tenantKeysSecretRef) does not exist in namespace {facts.pool.metadata.namespace}, or is "
         "empty, so every request is answered with 401: create it, with one entry a tenant; the gateway takes it up within two minutes"
     )
-    return Finding("False", Reason.SECRET_MISSING, message)
+    return ConditionResult("False", Reason.SECRET_MISSING, message)
 
 
 def _unusable_keys(pods: list[ObservedGatewayPod], desired: DesiredGateway) -> str:

@@ -1,4 +1,4 @@
-"""Conditions: the findings of a pass as `status.conditions`, and Ready, Reconciling, Stalled as their summary. Pure."""
+"""Puts `status.conditions` together: the results of all conditions, and Ready, Reconciling, Stalled as their summary. Pure."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from slicewise.api.v1alpha1 import ConditionType, Help, Reason
 from slicewise.api.v1alpha1.status import ConditionStatus
-from slicewise.pool.disruption_findings import find_drain, find_unhealthy_devices
+from slicewise.pool.conditions.disruption import find_drain, find_unhealthy_devices
+from slicewise.pool.conditions.gateway import find_gateway
+from slicewise.pool.conditions.gpu import find_gpu
+from slicewise.pool.conditions.refusals import find_refusal
+from slicewise.pool.conditions.result import ConditionResult
+from slicewise.pool.conditions.shape_words import refused_by_nodes
+from slicewise.pool.conditions.workers import find_capacity, find_weights, find_workers
 from slicewise.pool.facts import Facts
-from slicewise.pool.finding import Finding
-from slicewise.pool.findings import find_capacity, find_weights, find_workers
-from slicewise.pool.gateway_findings import find_gateway
-from slicewise.pool.gpu_findings import find_gpu
-from slicewise.pool.refusals import find_refusal
 from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.state import Phase
 from slicewise.pool.rollout.times import format_time
 from slicewise.pool.rollout.traffic import ALL
 from slicewise.pool.rollout.verdict_record import UNREADABLE
-from slicewise.pool.shape_words import refused_by_nodes
 
-Findings = dict[ConditionType, Finding]
+ConditionResults = dict[ConditionType, ConditionResult]
 
 _LATER = ("autoscaling", "health", "fallback")
 """Parts of the spec that are accepted and not acted on by this version."""
@@ -47,9 +47,9 @@ def not_acted_on(facts: Facts) -> list[str]:
     return [f"spec.{name}" for name in _LATER if present[name] is not None]
 
 
-def find_all(facts: Facts) -> Findings:
+def find_all(facts: Facts) -> ConditionResults:
     """Return every condition that applies, in the order of the declared list."""
-    found: dict[ConditionType, Finding | None] = {ConditionType.ACCEPTED: _accepted(facts)}
+    found: dict[ConditionType, ConditionResult | None] = {ConditionType.ACCEPTED: _accepted(facts)}
     if facts.no_profile is None or not facts.no_profile.unsupported:
         found[ConditionType.CAPACITY_AVAILABLE] = find_capacity(facts)
     if facts.demand is not None:
@@ -62,20 +62,20 @@ def find_all(facts: Facts) -> Findings:
         found[ConditionType.DEGRADED] = _degraded(facts)
     if facts.pool.spec.fallback is not None:
         message = "spec.fallback is not acted on by this version: nothing serves when no slice does"
-        found[ConditionType.FALLBACK_ACTIVE] = Finding("False", Reason.NOT_ACTED_ON, message)
-    rest = {kind: finding for kind, finding in found.items() if finding is not None}
+        found[ConditionType.FALLBACK_ACTIVE] = ConditionResult("False", Reason.NOT_ACTED_ON, message)
+    rest = {kind: result for kind, result in found.items() if result is not None}
     return {**summarise(facts, rest), **rest}
 
 
-def _accepted(facts: Facts) -> Finding:
+def _accepted(facts: Facts) -> ConditionResult:
     if facts.no_profile is not None and facts.no_profile.unsupported:
-        return Finding("False", Reason.NOT_SUPPORTED_YET, facts.no_profile.message)
+        return ConditionResult("False", Reason.NOT_SUPPORTED_YET, facts.no_profile.message)
     later, remarks = not_acted_on(facts), facts.pool.remarks
     if later or remarks:
         words = [f"not acted on by this version: {', '.join(later)}"] if later else []
         text = ". ".join([*words, *(f"kept from an earlier version: {remark}" for remark in remarks)])
-        return Finding("True", Reason.ACCEPTED_IN_PART, text, advises=bool(remarks))
-    return Finding("True", Reason.ACCEPTED, "the spec is valid")
+        return ConditionResult("True", Reason.ACCEPTED_IN_PART, text, advises=bool(remarks))
+    return ConditionResult("True", Reason.ACCEPTED, "the spec is valid")
 
 
 _PHASE_REASON = {
@@ -87,40 +87,40 @@ _PHASE_REASON = {
 }
 
 
-def _rollout(facts: Facts) -> Finding | None:
+def _rollout(facts: Facts) -> ConditionResult | None:
     """RolloutProgressing; None where no revision is changing."""
     state, message = facts.state, facts.state.message
     if facts.waits_for:
-        return Finding("False", Reason.STABLE_GONE, f"revision {state.target}: {facts.waits_for}")
+        return ConditionResult("False", Reason.STABLE_GONE, f"revision {state.target}: {facts.waits_for}")
     if state.phase is Phase.IDLE:
         if state.paused:
-            return Finding("False", Reason.PAUSED, message)
+            return ConditionResult("False", Reason.PAUSED, message)
         wanted = facts.demand.wanted if facts.demand is not None else state.stable
-        return None if wanted == state.stable else Finding("True", Reason.PLACING, f"revision {wanted} is next")
+        return None if wanted == state.stable else ConditionResult("True", Reason.PLACING, f"revision {wanted} is next")
     if state.phase is Phase.ROLLED_BACK:
-        return Finding("False", Reason.ROLLED_BACK, f"revision {state.target} was given up: {message}")
-    return _rollout_waits(facts) or Finding("True", _PHASE_REASON[state.phase], _rollout_goes_on(facts))
+        return ConditionResult("False", Reason.ROLLED_BACK, f"revision {state.target} was given up: {message}")
+    return _rollout_waits(facts) or ConditionResult("True", _PHASE_REASON[state.phase], _rollout_goes_on(facts))
 
 
-def _rollout_waits(facts: Facts) -> Finding | None:
+def _rollout_waits(facts: Facts) -> ConditionResult | None:
     """What a rollout that is under way waits for besides time; None where it goes on."""
     state, message = facts.state, facts.state.message
     if state.paused:
-        return Finding("False", Reason.PAUSED, f"{state.phase}: {message}")
+        return ConditionResult("False", Reason.PAUSED, f"{state.phase}: {message}")
     if state.phase is Phase.PLACING and state.zone is None and facts.desired:
-        return Finding("False", Reason.NO_SLICE_TO_SPARE, message, helps=_spares_later(facts))
+        return ConditionResult("False", Reason.NO_SLICE_TO_SPARE, message, helps=_spares_later(facts))
     if state.held:
-        return Finding("False", Reason.UNDECIDED, f"revision {state.target}: {message}")
+        return ConditionResult("False", Reason.UNDECIDED, f"revision {state.target}: {message}")
     if state.phase is Phase.ANALYSING and state.record is not None and state.record.cause == UNREADABLE:
-        return Finding("False", Reason.NO_DATA, f"revision {state.target} cannot be judged: {message}")
+        return ConditionResult("False", Reason.NO_DATA, f"revision {state.target} cannot be judged: {message}")
     if facts.blocked_zones:
         where = ", ".join(zone or '""' for zone in facts.blocked_zones)
         refused = refused_by_nodes(facts)
         if refused:
             text = f"{state.phase}: waits in zone {where}, where no worker can be spared; {refused}"
-            return Finding("False", Reason.NO_SLICE_TO_SPARE, text, helps=Help.EITHER)
+            return ConditionResult("False", Reason.NO_SLICE_TO_SPARE, text, helps=Help.EITHER)
         text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker can be spared (floor, or the pool's last)"
-        return Finding("False", Reason.NO_SLICE_TO_SPARE, text, helps=_spares_later(facts))
+        return ConditionResult("False", Reason.NO_SLICE_TO_SPARE, text, helps=_spares_later(facts))
     return None
 
 
@@ -142,10 +142,10 @@ def _rollout_goes_on(facts: Facts) -> str:
     return f"revision {state.target}: {state.message}{gets}"
 
 
-def _degraded(facts: Facts) -> Finding:
+def _degraded(facts: Facts) -> ConditionResult:
     state = facts.state
     if state.phase is Phase.ROLLED_BACK:
-        return Finding(
+        return ConditionResult(
             "True",
             Reason.ROLLED_BACK,
             f"revision {state.target} was given up: {state.message}. Change the spec, or try it again with "
@@ -156,27 +156,27 @@ def _degraded(facts: Facts) -> Finding:
         return unhealthy
     left = sum(1 for item in facts.deletions if item.reason == "FailedLeftOver")
     if left and facts.zones_short:
-        return Finding(
+        return ConditionResult(
             "True", Reason.FAILED_PODS_REMOVED, f"{left} failed pods were removed; their replacements are starting"
         )
-    return Finding("False", Reason.NOT_DEGRADED, "nothing is worse than the spec asks for")
+    return ConditionResult("False", Reason.NOT_DEGRADED, "nothing is worse than the spec asks for")
 
 
-def summarise(facts: Facts, found: Mapping[ConditionType, Finding]) -> Findings:
+def summarise(facts: Facts, found: Mapping[ConditionType, ConditionResult]) -> ConditionResults:
     """Return Ready, Reconciling and Stalled: what kstatus, Helm `--wait`, Flux and Argo CD read."""
     ready = _ready(facts, found)
     stalled = None if ready.status == "True" else _stalled(facts, found)
     if ready.status == "True":
-        working = Finding("False", Reason.DONE, "the pool is as the spec asks for")
+        working = ConditionResult("False", Reason.DONE, "the pool is as the spec asks for")
     elif stalled is not None:
-        working = Finding("False", Reason.DONE, WAITS_FOR_A_PERSON)
+        working = ConditionResult("False", Reason.DONE, WAITS_FOR_A_PERSON)
     else:
         reason = (
             ready.reason
             if ready.reason in {Reason.ROLLOUT_IN_PROGRESS, Reason.INSUFFICIENT_CAPACITY}
             else Reason.WORKING
         )
-        working = Finding("True", reason, ready.message)
+        working = ConditionResult("True", reason, ready.message)
     return {
         ConditionType.READY: ready,
         ConditionType.RECONCILING: working,
@@ -187,29 +187,29 @@ def summarise(facts: Facts, found: Mapping[ConditionType, Finding]) -> Findings:
 WAITS_FOR_A_PERSON = "the pool waits for a person; Stalled says what to do"
 
 
-def _stalled(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding | None:
+def _stalled(facts: Facts, found: Mapping[ConditionType, ConditionResult]) -> ConditionResult | None:
     if facts.state.phase is Phase.ROLLED_BACK and facts.demand is not None:
-        return Finding("True", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
+        return ConditionResult("True", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
     if facts.waits_for:
-        return Finding("True", Reason.STABLE_GONE, facts.waits_for)
+        return ConditionResult("True", Reason.STABLE_GONE, facts.waits_for)
     refused = _refused_child(facts)
-    for finding in (*(found.get(kind) for kind in _CAN_STALL), refused):
-        if finding is not None and finding.status == "False" and finding.needs is Help.PERSON:
-            return Finding("True", finding.reason, finding.message)
+    for result in (*(found.get(kind) for kind in _CAN_STALL), refused):
+        if result is not None and result.status == "False" and result.needs is Help.PERSON:
+            return ConditionResult("True", result.reason, result.message)
     return None
 
 
-def _calm(found: Mapping[ConditionType, Finding]) -> Finding:
+def _calm(found: Mapping[ConditionType, ConditionResult]) -> ConditionResult:
     """Stalled=False: which conditions a person can help with all the same."""
     asking = [
         kind
-        for kind, finding in found.items()
-        if finding.advises or (finding.status == _bad_status(kind) and finding.needs in {Help.EITHER, Help.PERSON})
+        for kind, result in found.items()
+        if result.advises or (result.status == _bad_status(kind) and result.needs in {Help.EITHER, Help.PERSON})
     ]
     if not asking:
-        return Finding("False", Reason.NOT_STALLED, "No manual action needed.")
+        return ConditionResult("False", Reason.NOT_STALLED, "No manual action needed.")
     say = "says" if len(asking) == 1 else "say"
-    return Finding(
+    return ConditionResult(
         "False", Reason.NOT_STALLED, f"Nothing has failed for good. {', '.join(asking)} {say} what would help."
     )
 
@@ -218,81 +218,81 @@ def _bad_status(kind: ConditionType) -> str:
     return "True" if kind in {ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED} else "False"
 
 
-def _refused_child(facts: Facts) -> Finding | None:
+def _refused_child(facts: Facts) -> ConditionResult | None:
     """A child that the API server does not take. Workers may all serve beside it, and still the spec is not carried out."""
     refused = find_refusal(facts) if facts.observed.apply_failures else None
     return refused if refused is not None and refused.reason is Reason.APPLY_FAILED else None
 
 
-def _ready(facts: Facts, found: Mapping[ConditionType, Finding]) -> Finding:
+def _ready(facts: Facts, found: Mapping[ConditionType, ConditionResult]) -> ConditionResult:
     accepted = found[ConditionType.ACCEPTED]
     if accepted.status == "False":
-        return Finding("False", Reason.NOT_ACCEPTED, accepted.message)
+        return ConditionResult("False", Reason.NOT_ACCEPTED, accepted.message)
     capacity = found[ConditionType.CAPACITY_AVAILABLE]
     workers = found.get(ConditionType.WORKERS_READY)
     if facts.demand is None:
         # Rollout and workers were not looked at, so nothing can be said of them.
-        return Finding("False", Reason.INSUFFICIENT_CAPACITY, capacity.message)
+        return ConditionResult("False", Reason.INSUFFICIENT_CAPACITY, capacity.message)
     if facts.state.phase is Phase.ROLLED_BACK:
-        return Finding("False", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
+        return ConditionResult("False", Reason.ROLLED_BACK, found[ConditionType.DEGRADED].message)
     if facts.state.phase is not Phase.IDLE or facts.demand.wanted != facts.state.stable:
-        return Finding("False", Reason.ROLLOUT_IN_PROGRESS, _what_a_rollout_waits_for(found))
+        return ConditionResult("False", Reason.ROLLOUT_IN_PROGRESS, _what_a_rollout_waits_for(found))
     if workers is None or capacity.status == "False":
-        return Finding("False", Reason.INSUFFICIENT_CAPACITY, capacity.message)
+        return ConditionResult("False", Reason.INSUFFICIENT_CAPACITY, capacity.message)
     if workers.status != "True":
         weights = found.get(ConditionType.WEIGHTS_CACHED)
         if weights is not None and weights.status == "False" and weights.reason is not Reason.PENDING:
-            return Finding("False", Reason.WORKERS_NOT_READY, weights.message)
-        return Finding("False", Reason.WORKERS_NOT_READY, workers.message)
+            return ConditionResult("False", Reason.WORKERS_NOT_READY, weights.message)
+        return ConditionResult("False", Reason.WORKERS_NOT_READY, workers.message)
     return _served(facts, found, workers)
 
 
-def _served(facts: Facts, found: Mapping[ConditionType, Finding], workers: Finding) -> Finding:
+def _served(facts: Facts, found: Mapping[ConditionType, ConditionResult], workers: ConditionResult) -> ConditionResult:
     """Ready of a pool whose workers are as they should be: what stands beside them."""
     refused = _refused_child(facts)
     if refused is not None:
-        return Finding("False", refused.reason, f"{workers.message}; {refused.message}")
+        return ConditionResult("False", refused.reason, f"{workers.message}; {refused.message}")
     gateway = found.get(ConditionType.GATEWAY_PROGRAMMED)
     if gateway is not None and gateway.status != "True":
-        return Finding("False", Reason.GATEWAY_NOT_PROGRAMMED, f"{workers.message}; {gateway.message}")
+        return ConditionResult("False", Reason.GATEWAY_NOT_PROGRAMMED, f"{workers.message}; {gateway.message}")
     if workers.reason in {Reason.SUSPENDED, Reason.SCALED_TO_ZERO}:
-        return Finding("True", workers.reason, workers.message)
-    return Finding("True", Reason.ALL_WORKERS_READY, workers.message)
+        return ConditionResult("True", workers.reason, workers.message)
+    return ConditionResult("True", Reason.ALL_WORKERS_READY, workers.message)
 
 
-def _what_a_rollout_waits_for(found: Mapping[ConditionType, Finding]) -> str:
+def _what_a_rollout_waits_for(found: Mapping[ConditionType, ConditionResult]) -> str:
     """How far it is, and beside it why the canary does not start."""
     message = found[ConditionType.ROLLOUT_PROGRESSING].message
     for kind, calm in (
         (ConditionType.WEIGHTS_CACHED, {Reason.PENDING, Reason.DOWNLOADING}),
         (ConditionType.WORKERS_READY, {Reason.PENDING, Reason.STARTING}),
     ):
-        finding = found.get(kind)
-        if finding is not None and finding.status == "False" and finding.reason not in calm:
-            return f"{message}; {finding.message}"
+        result = found.get(kind)
+        if result is not None and result.status == "False" and result.reason not in calm:
+            return f"{message}; {result.message}"
     return message
 
 
 def write_conditions(
-    found: Mapping[ConditionType, Finding], before: Sequence[ConditionStatus], generation: int, now: float
+    found: Mapping[ConditionType, ConditionResult], before: Sequence[ConditionStatus], generation: int, now: float
 ) -> list[ConditionStatus]:
     """Return `status.conditions`. `lastTransitionTime` moves only when the status of a condition changes."""
     old = {item.type: item for item in before}
-    result = []
+    written = []
     for kind in ConditionType:
-        finding = found.get(kind)
-        if finding is None:
+        result = found.get(kind)
+        if result is None:
             continue
         past = old.get(kind.value)
-        since = past.last_transition_time if past is not None and past.status == finding.status else ""
-        result.append(
+        since = past.last_transition_time if past is not None and past.status == result.status else ""
+        written.append(
             ConditionStatus(
                 type=kind.value,
-                status=finding.status,
-                reason=finding.reason.value,
-                message=finding.message[:1024],
+                status=result.status,
+                reason=result.reason.value,
+                message=result.message[:1024],
                 observed_generation=generation,
                 last_transition_time=since or format_time(now),
             )
         )
-    return result
+    return written

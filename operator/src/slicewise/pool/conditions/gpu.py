@@ -1,19 +1,19 @@
-"""ServingOnGPU: where the workers say that they compute. Called by `conditions.py`; pure."""
+"""ServingOnGPU: where the workers say that they compute. Called by `summary.py`; pure."""
 
 from __future__ import annotations
 
 from slicewise.api.v1alpha1 import Reason
+from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.facts import Facts
-from slicewise.pool.finding import Finding
 
 
-def find_gpu(facts: Facts) -> Finding | None:
+def find_gpu(facts: Facts) -> ConditionResult | None:
     """ServingOnGPU; None while no worker serves."""
     up = [pod for pod in facts.workers if pod.serving]
     if not up:
         return None
     if facts.demand is not None and facts.demand.profile.resource is None:
-        return Finding("False", Reason.CPU_SLICES, "the pool asks for CPU slices (spec.slice.cpu)")
+        return ConditionResult("False", Reason.CPU_SLICES, "the pool asks for CPU slices (spec.slice.cpu)")
     unknown = [pod for pod in up if pod.worker is None]
     elsewhere = [pod for pod in up if pod.worker is not None and not pod.worker.on_gpu]
     if elsewhere:
@@ -22,9 +22,9 @@ def find_gpu(facts: Facts) -> Finding | None:
             f"{len(elsewhere)} of {len(up)} workers hold a GPU slice and compute on {device}: the worker image has no GPU backend, "
             "or the driver is not visible to it"
         )
-        return Finding("False", Reason.ON_CPU, message)
+        return ConditionResult("False", Reason.ON_CPU, message)
     if unknown:
-        return Finding(
+        return ConditionResult(
             "Unknown", Reason.UNKNOWN, f"{len(unknown)} of {len(up)} workers have not said where they compute"
         )
-    return Finding("True", Reason.ON_GPU, f"{len(up)} workers compute on their GPU slices")
+    return ConditionResult("True", Reason.ON_GPU, f"{len(up)} workers compute on their GPU slices")

@@ -10,9 +10,9 @@ from typing import Final
 
 from slicewise.api.v1alpha1 import Help, Reason
 from slicewise.manifests.metadata import worker_account_name
+from slicewise.pool.conditions.result import ConditionResult
+from slicewise.pool.conditions.shape_words import next_step
 from slicewise.pool.facts import Facts
-from slicewise.pool.finding import Finding
-from slicewise.pool.shape_words import next_step
 
 IMAGE_TROUBLE: Final = {
     "ErrImagePull",
@@ -35,23 +35,23 @@ def image_helps(reason: str, message: str) -> Help:
     return Help.PERSON if reason in _NEVER_PULLED or _NO_SUCH_IMAGE.search(message) else Help.EITHER
 
 
-def sort_refusal(words: str, text: str, account: str) -> Finding:
-    """Return the finding `text` about pods that are refused with `words`. `account`: the ServiceAccount that comes by itself."""
+def sort_refusal(words: str, text: str, account: str) -> ConditionResult:
+    """Return the result `text` about pods that are refused with `words`. `account`: the ServiceAccount that comes by itself."""
     if "exceeded quota" in words:
-        return Finding("False", Reason.QUOTA_EXCEEDED, text)
+        return ConditionResult("False", Reason.QUOTA_EXCEEDED, text)
     passes = _PASSING.search(words) or f'serviceaccount "{account}" not found' in words
-    return Finding("False", Reason.PODS_FORBIDDEN, text, helps=Help.EITHER if passes else Help.PERSON)
+    return ConditionResult("False", Reason.PODS_FORBIDDEN, text, helps=Help.EITHER if passes else Help.PERSON)
 
 
-def find_refusal(facts: Facts) -> Finding | None:
+def find_refusal(facts: Facts) -> ConditionResult | None:
     """Return what the API server refused, in its own words, sorted into a reason; None if it took everything."""
     if facts.observed.references.namespace_terminating:
-        return Finding(
+        return ConditionResult(
             "False", Reason.NAMESPACE_TERMINATING, f"namespace {facts.pool.metadata.namespace} is being deleted"
         )
     for item in facts.observed.apply_failures:
         quota = "exceeded quota" in item.message
-        return Finding(
+        return ConditionResult(
             "False",
             Reason.QUOTA_EXCEEDED if quota else Reason.APPLY_FAILED,
             f"{item.kind} {item.name} was refused ({item.code}): {item.message}",

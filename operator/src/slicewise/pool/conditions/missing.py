@@ -15,8 +15,8 @@ from typing import Final
 from slicewise.api.v1alpha1 import Help, Reason
 from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.shape import merge
+from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.facts import CANNOT_START, Facts
-from slicewise.pool.finding import Finding
 
 _REASONS: Final = {"Secret": Reason.SECRET_MISSING, "ConfigMap": Reason.CONFIG_MAP_MISSING}
 _KINDS: Final = {"secret": "Secret", "configmap": "ConfigMap", "config": "ConfigMap"}
@@ -51,7 +51,7 @@ def read_missing(words: str) -> Missing | None:
     return None
 
 
-def find_missing(facts: Facts) -> Finding | None:
+def find_missing(facts: Facts) -> ConditionResult | None:
     """Return the Secret or ConfigMap for want of which a worker cannot start; None where none is known to be missing."""
     fields = list(_fields(facts))
     for pod in facts.workers:
@@ -59,7 +59,7 @@ def find_missing(facts: Facts) -> Finding | None:
             continue
         lacks = read_missing(pod.waiting_message)
         if lacks is not None:
-            return Finding(
+            return ConditionResult(
                 "False", _REASONS[lacks.kind], _words(facts, lacks, fields, pod.revision), helps=needed(facts)
             )
     return None

@@ -1,4 +1,4 @@
-"""A finding: what one condition says, before it is written. Pure."""
+"""What one condition says, before it is written: status, reason, message, and what helps. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Status = Literal["True", "False", "Unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConditionResult:
     """Status, reason and message of one condition."""
 
     status: Status

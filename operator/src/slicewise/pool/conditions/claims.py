@@ -7,8 +7,8 @@ from typing import Final
 
 from slicewise.api.v1alpha1 import Help, Reason
 from slicewise.manifests.pod_volumes import cache_claim
+from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.facts import Facts
-from slicewise.pool.finding import Finding
 
 _FOR_GOOD: Final = re.compile(
     r"storageclass\S* \S+ not found|access ?modes?|only supports?|not supported|unsupported|InvalidArgument|multi[-_ ]?writer"
@@ -18,7 +18,7 @@ _FOR_GOOD: Final = re.compile(
 """Words of provisioners and of the volume controller about what does not change until a person changes the claim or its class."""
 
 
-def find_pending_claim(facts: Facts) -> Finding | None:
+def find_pending_claim(facts: Facts) -> ConditionResult | None:
     """Return what the cluster says of a claim that gets no volume; None where it says nothing."""
     pending = facts.observed.references.pending
     if pending is None:
@@ -34,7 +34,7 @@ def find_pending_claim(facts: Facts) -> Finding | None:
     said = pending.message.rstrip(".")
     text = f"claim {pending.name!r} ({field}) has no volume: {pending.reason}: {said}. {step}"
     stays = pending.overdue or _FOR_GOOD.search(pending.message)
-    return Finding("False", Reason.CLAIM_PENDING, text, helps=Help.PERSON if stays else Help.EITHER)
+    return ConditionResult("False", Reason.CLAIM_PENDING, text, helps=Help.PERSON if stays else Help.EITHER)
 
 
 def _has_template(facts: Facts) -> bool:

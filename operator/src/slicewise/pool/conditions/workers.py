@@ -1,22 +1,22 @@
-"""Findings about slices, weights and workers: one function a condition, from facts to words.
+"""What conditions say of slices, weights and workers: one function a condition, from facts to words.
 
 A message says what is and what to do, names field, value and place, and stays the same while nothing changes. Called by
-`conditions.py`; pure.
+`summary.py`; pure.
 """
 
 from __future__ import annotations
 
 from slicewise.api.v1alpha1 import Reason
-from slicewise.pool.claim_findings import find_pending_claim
-from slicewise.pool.ends import refused_by_worker
+from slicewise.pool.conditions.claims import find_pending_claim
+from slicewise.pool.conditions.ends import refused_by_worker
+from slicewise.pool.conditions.missing import find_missing, needed
+from slicewise.pool.conditions.refusals import IMAGE_TROUBLE, find_refusal, image_helps
+from slicewise.pool.conditions.result import ConditionResult
+from slicewise.pool.conditions.shape_words import held_up_by, no_node_is_chosen, why_not_free
 from slicewise.pool.facts import Facts
-from slicewise.pool.finding import Finding
-from slicewise.pool.missing import find_missing, needed
 from slicewise.pool.observed import ObservedPod
-from slicewise.pool.refusals import IMAGE_TROUBLE, find_refusal, image_helps
 from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.state import Phase
-from slicewise.pool.shape_words import held_up_by, no_node_is_chosen, why_not_free
 from slicewise.pool.workers import lost_nodes, told_end
 
 
@@ -25,13 +25,13 @@ def zone_names(zones: tuple[str, ...] | list[str]) -> str:
     return ", ".join(zone or '"" (nodes without a zone label)' for zone in zones)
 
 
-def find_capacity(facts: Facts) -> Finding:
+def find_capacity(facts: Facts) -> ConditionResult:
     """CapacityAvailable."""
     if facts.no_profile is not None:
-        return Finding("False", Reason.NO_NODE_WITH_PROFILE, facts.no_profile.message)
+        return ConditionResult("False", Reason.NO_NODE_WITH_PROFILE, facts.no_profile.message)
     demand = facts.demand
     if demand is None:
-        return Finding("Unknown", Reason.UNKNOWN, "slices were not counted")
+        return ConditionResult("Unknown", Reason.UNKNOWN, "slices were not counted")
     what = demand.profile.resource or "CPU slices"
     nowhere = _zones_without_nodes(facts)
     if nowhere is not None:
@@ -42,28 +42,28 @@ def find_capacity(facts: Facts) -> Finding:
             f"no node{where} offers {what} (spec.slice): check the device plugin and the nodes' partitioning, "
             "or name a slice that the nodes offer (kubectl describe node shows them under Allocatable)"
         )
-        return Finding("False", Reason.NO_NODE_WITH_PROFILE, no_node_is_chosen(facts, what) or message)
+        return ConditionResult("False", Reason.NO_NODE_WITH_PROFILE, no_node_is_chosen(facts, what) or message)
     if facts.observed.held_by_others is None:
-        return Finding("Unknown", Reason.UNKNOWN, "the pods that hold slices could not be listed; trying again")
+        return ConditionResult("Unknown", Reason.UNKNOWN, "the pods that hold slices could not be listed; trying again")
     if facts.missing:
-        return Finding("False", Reason.NOT_ENOUGH_SLICES, _missing_message(facts, what) + _unseen(facts))
+        return ConditionResult("False", Reason.NOT_ENOUGH_SLICES, _missing_message(facts, what) + _unseen(facts))
     if facts.releasing:
-        return Finding("True", Reason.SLICES_FREE, waits_for_release(facts.releasing))
+        return ConditionResult("True", Reason.SLICES_FREE, waits_for_release(facts.releasing))
     stuck = _unschedulable(facts)
     if stuck is not None:
         text = f"a slice is free, but {stuck.refusal}{_unseen(facts)}"
-        return Finding("False", Reason.UNSCHEDULABLE, text)
+        return ConditionResult("False", Reason.UNSCHEDULABLE, text)
     return _capacity_is_there(facts, what)
 
 
-def _zones_without_nodes(facts: Facts) -> Finding | None:
+def _zones_without_nodes(facts: Facts) -> ConditionResult | None:
     there = {node.zone for node in facts.observed.nodes}
     unknown = [zone for zone in facts.pool.spec.zones.names or () if zone not in there]
     if not unknown or not facts.desired:
         return None
     key = facts.pool.spec.zones.topology_key
     known = f"nodes carry {zone_names(sorted(there))}" if there else "there are no nodes"
-    return Finding(
+    return ConditionResult(
         "False", Reason.ZONE_UNKNOWN, f"spec.zones.names: no node is in zone {zone_names(unknown)}; as {key}, {known}"
     )
 
@@ -107,7 +107,7 @@ def _waits_for_claim(pod: ObservedPod) -> bool:
     return "persistentvolumeclaim" in pod.waiting_message.lower() or "persistent volume" in pod.waiting_message.lower()
 
 
-def _capacity_is_there(facts: Facts, what: str) -> Finding:
+def _capacity_is_there(facts: Facts, what: str) -> ConditionResult:
     spec = facts.pool.spec
     floor = spec.zones.min_available or 0
     zones = facts.demand.zones if facts.demand else ()
@@ -116,16 +116,16 @@ def _capacity_is_there(facts: Facts, what: str) -> Finding:
             f"spec.replicas is {spec.replicas}, below the floor of {floor * len(zones)} ({floor} in each of {zone_names(list(zones))}; "
             f"spec.zones.minAvailable): {facts.desired} workers are kept"
         )
-        return Finding("True", Reason.FLOOR_ABOVE_REPLICAS, message)
+        return ConditionResult("True", Reason.FLOOR_ABOVE_REPLICAS, message)
     unlabelled = ' Zone "" stands for nodes without a zone label.' if "" in zones else ""
-    return Finding(
+    return ConditionResult(
         "True",
         Reason.SLICES_FREE,
         f"{facts.desired} of {facts.desired} workers have a slice or a free one ({what}).{unlabelled}{_unseen(facts)}",
     )
 
 
-def find_weights(facts: Facts) -> Finding | None:
+def find_weights(facts: Facts) -> ConditionResult | None:
     """WeightsCached; None where no worker is to run."""
     if facts.desired == 0 and not facts.workers:
         return None
@@ -139,24 +139,26 @@ def find_weights(facts: Facts) -> Finding | None:
     pending = next((pod for pod in _unplaced(facts) if _waits_for_claim(pod)), None)
     if pending is not None:
         text = f"{pending.name} waits for the claim of spec.cache to get a volume: {pending.waiting_message}. "
-        return Finding("False", Reason.CLAIM_PENDING, text + "kubectl describe pvc tells why; check its storage class")
+        return ConditionResult(
+            "False", Reason.CLAIM_PENDING, text + "kubectl describe pvc tells why; check its storage class"
+        )
     given_up = facts.state.phase is Phase.ROLLED_BACK
     asked = facts.demand.wanted if facts.demand else None
     wanted = facts.state.stable if given_up else asked
     pods = [pod for pod in facts.workers if pod.revision == wanted and not pod.terminating]
     for pod in pods:
         if pod.fetch is not None and pod.fetch.reason and not pod.fetch.done:
-            return Finding("False", _fetch_reason(pod.fetch.reason), f"{pod.name}: {pod.fetch.message}")
+            return ConditionResult("False", _fetch_reason(pod.fetch.reason), f"{pod.name}: {pod.fetch.message}")
     unusable = refused_by_worker(pods)
     if unusable is not None and unusable[0] is not Reason.BAD_SETTINGS:
-        return Finding("False", *unusable)
+        return ConditionResult("False", *unusable)
     loading = [pod for pod in pods if pod.fetch is not None and not pod.fetch.done]
     if loading:
-        return Finding("False", Reason.DOWNLOADING, _progress(loading))
+        return ConditionResult("False", Reason.DOWNLOADING, _progress(loading))
     if any(pod.fetch is not None and pod.fetch.done for pod in pods) or any(pod.serving for pod in pods):
         what = f"what revision {wanted} serves" if given_up else spec.model.source
-        return Finding("True", Reason.CACHED, f"{what} is cached, digest verified")
-    return Finding("False", Reason.PENDING, _not_begun(facts, wanted))
+        return ConditionResult("True", Reason.CACHED, f"{what} is cached, digest verified")
+    return ConditionResult("False", Reason.PENDING, _not_begun(facts, wanted))
 
 
 def _not_begun(facts: Facts, wanted: str | None) -> str:
@@ -167,14 +169,14 @@ def _not_begun(facts: Facts, wanted: str | None) -> str:
     return f"no worker of revision {wanted} has started to fetch its weights yet; revision {', '.join(others)} serves"
 
 
-def _absent_reference(facts: Facts) -> Finding | None:
+def _absent_reference(facts: Facts) -> ConditionResult | None:
     what = f"does not exist in namespace {facts.pool.metadata.namespace}: create it, workers start by themselves then"
     missing = find_missing(facts)
     if missing is not None:
         return missing
     for name, there in facts.observed.references.claims.items():
         if not there:
-            return Finding("False", Reason.CLAIM_MISSING, f"claim {name!r} {what}", helps=needed(facts))
+            return ConditionResult("False", Reason.CLAIM_MISSING, f"claim {name!r} {what}", helps=needed(facts))
     return None
 
 
@@ -193,19 +195,19 @@ def _progress(loading: list[ObservedPod]) -> str:
     return f"{who} the weights; {slowest.name} has {percent} % of {fetch.bytes_total / 2**20:.0f} MiB"
 
 
-def find_workers(facts: Facts) -> Finding:
+def find_workers(facts: Facts) -> ConditionResult:
     """WorkersReady."""
     if facts.desired == 0 and not sum(facts.serving.values()):
         if facts.pool.spec.suspend:
-            return Finding("True", Reason.SUSPENDED, "spec.suspend is true: no worker runs")
+            return ConditionResult("True", Reason.SUSPENDED, "spec.suspend is true: no worker runs")
         if facts.pool.spec.replicas == 0:
-            return Finding("True", Reason.SCALED_TO_ZERO, "spec.replicas is 0: no worker runs")
+            return ConditionResult("True", Reason.SCALED_TO_ZERO, "spec.replicas is 0: no worker runs")
     count = f"{facts.ready_count} of {facts.desired} workers are ready"
     trouble = _trouble(facts, count)
     everywhere = not facts.zones_short and facts.demand is not None and facts.demand.targets
     # While nothing changes a worker in trouble beside a full number is on its way out; in a rollout it is the canary.
     if everywhere and (trouble is None or facts.state.canary is None):
-        return Finding("True", Reason.ALL_READY, count)
+        return ConditionResult("True", Reason.ALL_READY, count)
     if trouble is not None:
         return trouble
     lost = lost_nodes(facts.workers)
@@ -214,40 +216,44 @@ def find_workers(facts: Facts) -> Finding:
     return _waiting(facts, count)
 
 
-def _waiting(facts: Facts, count: str) -> Finding:
+def _waiting(facts: Facts, count: str) -> ConditionResult:
     """What the workers that are missing wait for, where none of them is in trouble of its own."""
     if facts.missing:
-        return Finding("False", Reason.NOT_ENOUGH_SLICES, f"{count}; CapacityAvailable says which slices are missing")
+        return ConditionResult(
+            "False", Reason.NOT_ENOUGH_SLICES, f"{count}; CapacityAvailable says which slices are missing"
+        )
     if facts.releasing:
-        return Finding("False", Reason.STARTING, f"{count}. {waits_for_release(facts.releasing)}")
+        return ConditionResult("False", Reason.STARTING, f"{count}. {waits_for_release(facts.releasing)}")
     if _unschedulable(facts) is not None:
-        return Finding("False", Reason.UNSCHEDULABLE, f"{count}; CapacityAvailable says what the others wait for")
+        return ConditionResult(
+            "False", Reason.UNSCHEDULABLE, f"{count}; CapacityAvailable says what the others wait for"
+        )
     claim = find_pending_claim(facts)
     if claim is not None:
         text = f"{count}; WeightsCached says why a claim has no volume"
-        return Finding("False", Reason.CLAIM_PENDING, text, helps=claim.helps)
+        return ConditionResult("False", Reason.CLAIM_PENDING, text, helps=claim.helps)
     if facts.zones_short:
-        return Finding(
+        return ConditionResult(
             "False", Reason.STARTING, f"{count}; starting in {zone_names(list(facts.zones_short))}{held_up_by(facts)}"
         )
-    return Finding("False", Reason.PENDING, f"{count}; no worker has been started yet")
+    return ConditionResult("False", Reason.PENDING, f"{count}; no worker has been started yet")
 
 
-def _trouble(facts: Facts, count: str) -> Finding | None:
+def _trouble(facts: Facts, count: str) -> ConditionResult | None:
     """Why a worker cannot start, of whichever revision."""
     refused = find_refusal(facts)
     if refused is not None:
-        return Finding("False", refused.reason, f"{count}; {refused.message}", helps=refused.helps)
+        return ConditionResult("False", refused.reason, f"{count}; {refused.message}", helps=refused.helps)
     for pod in facts.workers:
         if pod.waiting_reason in IMAGE_TROUBLE:
             text = f"{count}; {pod.name}: {pod.waiting_message or pod.waiting_reason}. Check spec.engine.image and the pull secrets"
             helps = image_helps(pod.waiting_reason, pod.waiting_message)
-            return Finding("False", Reason.IMAGE_NOT_PULLABLE, text, helps=helps)
+            return ConditionResult("False", Reason.IMAGE_NOT_PULLABLE, text, helps=helps)
     refusing = refused_by_worker(facts.workers)
     if refusing is not None:
         own = refusing[0] is Reason.BAD_SETTINGS
-        return Finding("False", Reason.BAD_SETTINGS if own else Reason.CRASH_LOOPING, f"{count}; {refusing[1]}")
+        return ConditionResult("False", Reason.BAD_SETTINGS if own else Reason.CRASH_LOOPING, f"{count}; {refusing[1]}")
     for pod in facts.workers:
         if pod.waiting_reason == "CrashLoopBackOff" or (pod.restarts > 2 and not pod.ready):
-            return Finding("False", Reason.CRASH_LOOPING, f"{count}; {told_end(pod)}")
+            return ConditionResult("False", Reason.CRASH_LOOPING, f"{count}; {told_end(pod)}")
     return None

@@ -8,7 +8,9 @@ from e2e.support.pool import SLICE
 from e2e.support.programs import CLUSTER, HERE, kubectl, run
 
 ZONE = "topology.kubernetes.io/zone"
-RACK = "e2e.slicewise.dev/rack"
+OURS = "e2e.slicewise.dev/"
+"""How labels and taints of stories begin: a run that was killed leaves them behind."""
+RACK = f"{OURS}rack"
 """Zones by a label of the stories' own, for `spec.zones.topologyKey`: nodes are moved between racks, never between zones."""
 HOME = {f"{CLUSTER}-worker": "a", f"{CLUSTER}-worker2": "b", f"{CLUSTER}-worker3": "c"}
 """Node → its zone when no story has moved it."""
@@ -51,12 +53,14 @@ class Nodes:
         return int(self.get(name)["status"]["allocatable"].get(SLICE, "0"))
 
     def put_back(self) -> None:
-        """Bring every node to what it was: zone, cordon, devices."""
+        """Bring every node to what it was: labels, taints, cordon, devices."""
         for node, zone in HOME.items():
             found = self.get(node)
             assert found["metadata"]["labels"].get(ZONE) == zone, f"{node} is not in zone {zone}"
-            if RACK in found["metadata"]["labels"]:
-                kubectl("label", "node", node, f"{RACK}-")
+            for label in [name for name in found["metadata"]["labels"] if name.startswith(OURS)]:
+                kubectl("label", "node", node, f"{label}-")
+            for taint in [taint["key"] for taint in found["spec"].get("taints") or () if taint["key"].startswith(OURS)]:
+                kubectl("taint", "node", node, f"{taint}-")
             if found["spec"].get("unschedulable"):
                 self.uncordon(node)
         self.devices("reset")

@@ -54,7 +54,7 @@ async def test_endpoints_and_weights_follow_the_cluster(
         await pod.said(programmed=True, running=config.version, clusters={f"rev-{STABLE}": 1})
         await until(lambda: _gone(pod), what="the canary's endpoint file is removed")
         said = await HttpGateways(rig.session, agent_port=pod.port).info("127.0.0.1")
-        assert said == GatewayInfo(config.version, config.version, True, "Programmed", "")
+        assert said == GatewayInfo(config.version, config.version, True, "Programmed", "", tenants=0)
         _, text = await pod.get("/metrics")
         assert "slicewise_gateway_programmed 1.0" in text
         assert (await pod.get("/healthz"))[0] == (await pod.get("/readyz"))[0] == 200

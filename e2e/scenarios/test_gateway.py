@@ -34,7 +34,7 @@ def test_a_gateway_pod_that_is_told_to_go_under_load_loses_no_request(
     assert len(before) == replicas
     for name in sorted(before):
         when.kubectl("delete", "pod", name, "--wait=false")
-        eventually("another one takes its place", partial(_replaced, pool, name, replicas), within=60)
+        eventually("another one takes its place", partial(_replaced, pool, name, replicas), within=180)
         then.is_ready(pool)
     load.goes_on_for(30)
     then.no_request_failed(load, at_least=100)
@@ -53,7 +53,7 @@ def test_a_gateway_pod_that_dies_costs_what_it_had_open_and_nothing_after(
     client = given.a_client()
     victim = min(names(pool))
     when.kubectl("delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
-    eventually("another one takes its place", lambda: _replaced(pool, victim, 2), within=60)
+    eventually("another one takes its place", lambda: _replaced(pool, victim, 2), within=180)
     then.is_ready(pool)
     load = given.load_on(pool, rate=10)
     load.goes_on_for(50)

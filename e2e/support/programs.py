@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent.parent
@@ -12,6 +13,8 @@ ROOT = HERE.parent
 CACHE = Path(
     os.environ.get("SLICEWISE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slicewise"
 )
+STARTED = datetime.now(UTC)
+"""When this run began: a cluster that stays from an earlier one remembers what an earlier version did."""
 LANES = 2
 """With `pytest -n`: processes that run stories, each on a cluster of its own."""
 

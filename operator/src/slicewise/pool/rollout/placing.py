@@ -43,15 +43,16 @@ def plan_slice(state: RolloutState, view: RolloutView, *, gone: bool) -> Rollout
     if free:
         zone = max(free, key=lambda name: view.canary[name].free)
         return replace(state, zone=zone, surge=True, message=f"a slice is free in zone {zone!r}")
+    spares = keep_of(view.targets, view.canary).spares
     for target in view.targets:
         has = _in(view, target.zone)
-        if has.exchangeable and target.desired and _can_spare(target, view, gone=gone):
+        if has.exchangeable and target.desired and _can_spare(target, has, spares, gone=gone):
             which = "of the stable revision, which serves nothing any more" if gone else "above the floor"
             message = f"no slice is free: one stable worker of zone {target.zone!r}, {which}, is removed"
             return replace(state, zone=target.zone, surge=False, message=message)
     elsewhere = any(
-        not _in(view, target.zone).exchangeable and _can_spare(target, view, gone=gone)
-        for target in view.targets
+        not has.exchangeable and _can_spare(target, has, spares, gone=gone)
+        for target, has in ((target, _in(view, target.zone)) for target in view.targets)
         if target.desired
     )
     return replace(
@@ -76,9 +77,10 @@ def elsewhere(state: RolloutState, view: RolloutView) -> RolloutState | None:
     if not state.surge or not _in(view, state.zone or "").unfit:
         return None
     why = f"the free slices of zone {state.zone!r} do not fit the new worker"
+    spares = keep_of(view.targets, view.canary).spares
     for target in sorted(view.targets, key=lambda target: target.zone != state.zone):
         has = _in(view, target.zone)
-        if has.exchangeable and target.desired and _can_spare(target, view, gone=view.stable_gone):
+        if has.exchangeable and target.desired and _can_spare(target, has, spares, gone=view.stable_gone):
             message = f"{why}: one stable worker of zone {target.zone!r}, above the floor, is removed"
             return replace(state, zone=target.zone, surge=False, unplaced_since=None, message=message)
     for target in view.targets:
@@ -88,11 +90,9 @@ def elsewhere(state: RolloutState, view: RolloutView) -> RolloutState | None:
     return None
 
 
-def _can_spare(target: ZoneTarget, view: RolloutView, *, gone: bool) -> bool:
-    """Whether removing a stable worker gives a slice, and leaves enough in its zone and in the pool."""
-    has = _in(view, target.zone)
-    costs_none = has.old_idle > 0 or keep_of(view.targets, view.canary).spares > 0
-    return costs_none and _above_floor(target, has, gone=gone)
+def _can_spare(target: ZoneTarget, has: ZoneWorkers, spares: int, *, gone: bool) -> bool:
+    """Whether removing a stable worker gives a slice, and leaves enough in its zone and in the pool (`spares`: see `Keep`)."""
+    return (has.old_idle > 0 or spares > 0) and _above_floor(target, has, gone=gone)
 
 
 def _above_floor(target: ZoneTarget, has: ZoneWorkers, *, gone: bool) -> bool:
@@ -128,7 +128,8 @@ def give_place(zone: str, view: RolloutView, steady: Mapping[str, int], *, gone:
     target = next((target for target in view.targets if target.zone == zone), None)
     if target is None:
         return dict(steady)
-    has, stays = _in(view, zone), min(steady.get(zone, 0), beside_canary(target, _in(view, zone), gone=gone))
+    has = _in(view, zone)
+    stays = min(steady.get(zone, 0), beside_canary(target, has, gone=gone))
     serving, spares = min(has.old, has.old_serving), keep_of(view.targets, view.canary).spares
     if stays < serving:  # another worker may have gone since this was planned, and a zone may have more than its own
         stays = max(stays, min(steady.get(zone, 0), serving - spares if spares > 0 else has.old))

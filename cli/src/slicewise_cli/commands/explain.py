@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from slicewise_cli.commands.answer import answer
 from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, PoolName, run
 from slicewise_cli.options import Form, Target
 
@@ -21,7 +20,6 @@ def explain(
 
 async def _explain(target: Target, name: str, output: Form | None) -> None:
     from slicewise_cli.kube import open_cluster, read_around, read_one, read_workers
-    from slicewise_cli.view.data import dump
     from slicewise_cli.view.explain import Surroundings, explain, explanation_lines
     from slicewise_cli.view.pool import read_pool
     from slicewise_cli.view.slices import read_quotas, read_slices
@@ -32,9 +30,4 @@ async def _explain(target: Target, name: str, output: Form | None) -> None:
     rows = None if nodes is None or pods is None else read_slices(nodes, pods)
     bounds = None if quotas is None else read_quotas(quotas, pool.slice)
     explanation = explain(pool, Surroundings(rows, bounds))
-    if output:
-        typer.echo(dump(explanation, output))
-    else:
-        from slicewise_cli.tables import show
-
-        show(explanation_lines(explanation))
+    answer(explanation, output, lambda: explanation_lines(explanation))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from slicewise_cli.commands.answer import answer
 from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, complete_pool, run
 from slicewise_cli.errors import CommandError
 from slicewise_cli.options import Form, Target
@@ -139,7 +140,6 @@ async def _gate_of(target: Target, name: str) -> Mapping[str, Any]:
 
 
 def _show(fields: Mapping[str, Any], requests_per_second: float, most: float, output: Form | None) -> None:
-    from slicewise_cli.view.data import dump
     from slicewise_cli.view.power import find_power, power_lines, read_canary
     from slicewise_cli.view.request import Refusal
 
@@ -147,9 +147,4 @@ def _show(fields: Mapping[str, Any], requests_per_second: float, most: float, ou
     if isinstance(canary, Refusal):
         raise CommandError(canary.sentence, code=2)
     power = find_power(canary, requests_per_second, most)
-    if output:
-        typer.echo(dump(power, output))
-    else:
-        from slicewise_cli.tables import show
-
-        show(power_lines(power))
+    answer(power, output, lambda: power_lines(power))

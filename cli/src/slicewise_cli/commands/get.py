@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from slicewise_cli.commands.answer import answer
 from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, complete_pool, run
 from slicewise_cli.options import Form, Target
 
@@ -48,34 +49,24 @@ def get(
 
 async def _get_one(target: Target, name: str, output: Form | None) -> None:
     from slicewise_cli.kube import open_cluster, read_one, read_workers
-    from slicewise_cli.view.data import dump
     from slicewise_cli.view.pool import read_pool
     from slicewise_cli.view.tree import pool_tree
 
     async with open_cluster(target) as cluster:
         pool = read_pool(await read_one(cluster, name), await read_workers(cluster, name))
-    if output:
-        typer.echo(dump(pool, output))
-    else:
-        from slicewise_cli.tables import show
-
-        show(pool_tree(pool, time.time()))
+    answer(pool, output, lambda: pool_tree(pool, time.time()))
 
 
 async def _get_many(target: Target, output: Form | None, *, everywhere: bool) -> None:
     from slicewise_cli.kube import open_cluster, read_many
-    from slicewise_cli.view.data import dump
     from slicewise_cli.view.pool import read_pool
     from slicewise_cli.view.tree import pool_table
 
     async with open_cluster(target) as cluster:
         pools = [read_pool(pool, ()) for pool in await read_many(cluster, everywhere=everywhere)]
         where = "any namespace" if everywhere else f"namespace {cluster.namespace}"
-    if output:
-        typer.echo(dump(pools, output))
-    elif pools:
-        from slicewise_cli.tables import show
-
-        show(pool_table(pools, time.time(), with_namespace=everywhere))
-    else:
-        typer.echo(f"no pools in {where}")
+    answer(
+        pools,
+        output,
+        lambda: pool_table(pools, time.time(), with_namespace=everywhere) if pools else f"no pools in {where}",
+    )

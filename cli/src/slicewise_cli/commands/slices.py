@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from slicewise_cli.commands.answer import answer
 from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, run
 from slicewise_cli.errors import CommandError
 from slicewise_cli.options import Form, Target
@@ -18,7 +17,6 @@ def slices(
 
 async def _slices(target: Target, output: Form | None) -> None:
     from slicewise_cli.kube import open_cluster, read_around
-    from slicewise_cli.view.data import dump
     from slicewise_cli.view.slices import read_slices, slice_map
 
     async with open_cluster(target) as cluster:
@@ -30,9 +28,4 @@ async def _slices(target: Target, output: Form | None) -> None:
             "and for the right to list nodes"
         )
     rows = read_slices(nodes, pods)
-    if output:
-        typer.echo(dump(rows, output))
-    else:
-        from slicewise_cli.tables import show
-
-        show(slice_map(rows))
+    answer(rows, output, lambda: slice_map(rows))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,17 +130,21 @@ async def test_clients_that_do_not_read_answers_from_the_cache_cost_the_edge_lit
         before = peak(pod)
         assert pod.rig.model.cache is not None
         # Not by Envoy: the kernel's buffers between the two would take the answers.
-        slow = [reads_nothing(pod.rig.model.cache.port, number % 40) for number in range(80)]
+        with ExitStack() as slow:
+            for number in range(80):
+                slow.enter_context(reads_nothing(pod.rig.model.cache.port, number % 40))
 
-        async def all_are_answered() -> bool:
-            numbers = await pod.numbers()
-            return sum(numbers[f'answers_total{{outcome="{word}"}}'] for word in ("hit", "shared", "bypass")) == 81
+            async def all_are_answered() -> bool:
+                numbers = await pod.numbers()
+                return sum(numbers[f'answers_total{{outcome="{word}"}}'] for word in ("hit", "shared", "bypass")) == 81
 
-        await until(all_are_answered, what="each has the beginning of its answer")
-        assert (await pod.ask(seed=0)).body == whole.body, "beyond the bound requests pass, and nothing is looked up"
-        assert peak(pod) - before < 160 * MIB
-        for client in slow:
-            client.close()
+            await until(all_are_answered, what="each has the beginning of its answer")
+            # Looked up or sent on, which depends on how much of the answers the kernel has taken. Not compared byte by byte:
+            # what is sent on is as the client wrote it, so the worker counts other bytes than in what was looked up.
+            beside = await pod.ask(seed=0)
+            assert beside.status == 200
+            assert json.loads(beside.body)["padding"] == worker.padding
+            assert peak(pod) - before < 160 * MIB
 
         async def is_looked_up() -> bool:
             return (await pod.ask(seed=0)).cache == "hit"

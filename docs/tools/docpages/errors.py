@@ -10,7 +10,7 @@ from slicewise.envoy.local_replies import build_local_replies
 from slicewise_worker.engine.request import Broken
 
 _WORKER, _EDGE = "worker-image/src/slicewise_worker/http", "gateway/src/slicewise_gateway/edge"
-_CODE_AT: Final = {"ApiError": 3, "not_started": 1, "of_request": 2, "error_response": 1, "_refuse": 0}
+_CODE_AT: Final = {"ApiError": 3, "not_started": 1, "of_request": 2, "error_response": 1, "_refuse": 1}
 """Function that makes an error → the place of its code."""
 _COMPUTED: Final[dict[str, dict[str, int]]] = {
     "broken": {
@@ -65,8 +65,10 @@ WORKER: Final = {
 _HEAD: Final = """# Error codes
 
 Every error of a pool has OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`. Programs match on `code`;
-`message` is for people. 429 and 503 carry `Retry-After`, in seconds. In a stream that has begun, the error is an event of
-the stream, and the trailer `x-slicewise-broken` follows.
+`message` is for people. On Anthropic's paths (`/v1/messages` and all below it) the shape is Anthropic's,
+`{"type": "error", "error": {"type", "message"}, "request_id"}`, with the same message; it has no code. 429 and 503
+carry `Retry-After`, in seconds. In a stream that has begun, the error is an event of the stream, and the trailer
+`x-slicewise-broken` follows.
 
 """
 
@@ -76,6 +78,8 @@ def codes_in_code() -> dict[str, dict[str, set[int]]]:
     gateway: dict[str, set[int]] = {}
     for mapper in build_local_replies()["mappers"]:
         error = mapper["body_format_override"]["json_format"]["error"]
+        if "code" not in error:
+            continue  # the same in Anthropic's shape
         status = (
             mapper.get("status_code") or mapper["filter"]["status_code_filter"]["comparison"]["value"]["default_value"]
         )

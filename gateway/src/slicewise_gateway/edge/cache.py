@@ -97,7 +97,7 @@ class Cache:
         try:
             wish = read_wish(request.headers.get(CACHE_HEADER))
         except WishError as error:
-            return self._refuse("invalid_header", error)
+            return self._refuse(request, "invalid_header", error)
         started = asyncio.get_running_loop().time()
         body = await read_shared(request, self._budget, self._max_body_bytes)
         try:
@@ -108,13 +108,13 @@ class Cache:
             self._metrics.answers.labels("bypass").inc()
             return await relay(request, self._upstream, body, started, {CACHE_HEADER: "bypass"})
         except MalformedError as error:
-            return self._refuse("invalid_json", error)
+            return self._refuse(request, "invalid_json", error)
         finally:
             body.let_go()
 
-    def _refuse(self, code: str, error: Exception) -> web.Response:
+    def _refuse(self, request: web.Request, code: str, error: Exception) -> web.Response:
         self._metrics.malformed.inc()
-        return error_response(400, code, str(error), {CACHE_HEADER: "bypass"})
+        return error_response(400, code, str(error), {CACHE_HEADER: "bypass"}, request=request)
 
     async def close(self) -> None:
         """Give up what runs."""
@@ -151,7 +151,7 @@ class Cache:
                     if body.data or self._flights.has(key):
                         continue
                 if head is None:
-                    return unreachable()
+                    return unreachable(request)
                 self._metrics.answers.labels(head.outcome if mine else "shared").inc()
                 return await _answer(request, flight, reader, head, mine=mine)
             finally:

@@ -55,7 +55,7 @@ class Hold:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         if RESENT_HEADER in request.headers:
-            return _no_worker(0, {NOT_STARTED_HEADER: "1"})
+            return _no_worker(request, 0, {NOT_STARTED_HEADER: "1"})
         started = asyncio.get_running_loop().time()
         outcome = "left"
         try:
@@ -67,11 +67,11 @@ class Hold:
                 except MalformedError as error:
                     outcome = "malformed"
                     self._metrics.malformed.inc()
-                    return error_response(400, "invalid_json", str(error), {HELD_HEADER: "0"})
+                    return error_response(400, "invalid_json", str(error), {HELD_HEADER: "0"}, request=request)
                 response, outcome = await self._wait(request, body, started)
         except FullError:
             outcome = "full"
-            return _no_worker(0)
+            return _no_worker(request, 0)
         else:
             return response
         finally:
@@ -95,7 +95,7 @@ class Hold:
                         headers[HELD_HEADER] = f"{held:.3f}"
                         return await stream(request, answer.status, headers, answer.content.iter_any()), "answered"
             except SEND_ERRORS:
-                return unreachable(), "answered"
+                return unreachable(request), "answered"
             # A worker may have died of it before Envoy found no other: then one more may have it, and no third.
             more[_ATTEMPT_HEADER] = "2"
             # Not all at the same moment again.
@@ -103,14 +103,14 @@ class Hold:
             pause = min(2 * pause, longest)
         held = clock() - started
         self._metrics.held_seconds.observe(held)
-        return _no_worker(held), "expired"
+        return _no_worker(request, held), "expired"
 
 
 def _known(_size: int) -> None:
     """The place was taken for the whole length."""
 
 
-def _no_worker(held: float, more: dict[str, str] | None = None) -> web.Response:
+def _no_worker(request: web.Request, held: float, more: dict[str, str] | None = None) -> web.Response:
     message = "No worker can take the request now; try again later."
     headers = {HELD_HEADER: f"{held:.3f}", "Retry-After": "5" if held else "1", **(more or {})}
-    return error_response(503, "no_worker", message, headers)
+    return error_response(503, "no_worker", message, headers, request=request)

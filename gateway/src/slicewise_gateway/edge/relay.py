@@ -26,7 +26,7 @@ async def relay(
             headers.update(more)
             return await stream(request, answer.status, headers, answer.content.iter_any())
     except SEND_ERRORS:
-        return unreachable()
+        return unreachable(request)
 
 
 async def stream(
@@ -46,6 +46,6 @@ async def stream(
     return response
 
 
-def unreachable() -> web.Response:
+def unreachable(request: web.Request) -> web.Response:
     """Return the answer for when Envoy's internal listener is not there."""
-    return error_response(502, "bad_gateway", "The gateway could not reach its workers.")
+    return error_response(502, "bad_gateway", "The gateway could not reach its workers.", request=request)

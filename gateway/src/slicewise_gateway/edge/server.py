@@ -18,7 +18,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build_door(handle: Handler, max_body_bytes: int) -> web.Application:
     """Return the application behind one of Envoy's endpoints; `/readyz` is for Envoy's health check."""
-    app = web.Application(client_max_size=max_body_bytes + 1, middlewares=[_in_openai_shape])
+    app = web.Application(client_max_size=max_body_bytes + 1, middlewares=[_in_a_clients_shape])
     app.add_routes([web.get("/readyz", _ok), web.post("/{path:.*}", handle, expect_handler=_expects)])
     app.on_response_prepare.append(_without_server_name)
     return app
@@ -42,23 +42,26 @@ async def _ok(_request: web.Request) -> web.Response:
 
 
 @web.middleware
-async def _in_openai_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _in_a_clients_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:
-        return error_response(413, "request_too_large", "The request's body is larger than this pool allows.")
+        message = "The request's body is larger than this pool allows."
+        return error_response(413, "request_too_large", message, request=request)
     except web.HTTPException as error:
-        return error_response(error.status, "bad_request", f"{request.method} {request.path}: {error.reason}")
+        message = f"{request.method} {request.path}: {error.reason}"
+        return error_response(error.status, "bad_request", message, request=request)
     except Exception as error:
         if isinstance(error, ConnectionError) or request.writer.output_size:
             # The client is gone, or an answer has begun: it breaks off.
             raise
         log.exception("%s %s failed", request.method, request.path)
-        return error_response(500, "internal_error", "The gateway failed to handle the request; its log says why.")
+        message = "The gateway failed to handle the request; its log says why."
+        return error_response(500, "internal_error", message, request=request)
 
 
 async def _expects(request: web.Request) -> None:
-    """Let pass what a client expects, as the workers do. aiohttp's own answer to what it does not know is not in OpenAI's shape."""
+    """Let pass what a client expects, as the workers do. aiohttp's own answer to what it does not know is in no client's shape."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0

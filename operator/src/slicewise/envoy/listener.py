@@ -84,6 +84,7 @@ def _clients(model: GatewayModel) -> Json:
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT",
         "server_header_transformation": "PASS_THROUGH",
+        **_request_ids(),
         "common_http_protocol_options": {
             "idle_timeout": "600s",
             "headers_with_underscores_action": "REJECT_REQUEST",
@@ -135,8 +136,8 @@ def _internal(model: GatewayModel) -> Json:
         },
         "internal_address_config": _NOBODY,
         "server_header_transformation": "PASS_THROUGH",
-        # The request keeps its name and its path through the trace.
-        "preserve_external_request_id": True,
+        # The request keeps its path through the trace, too.
+        **_request_ids(),
         "common_http_protocol_options": {"idle_timeout": "600s", "max_headers_count": 200},
         "max_request_headers_kb": 64,
         "stream_idle_timeout": _OTHER_STREAMS,
@@ -169,6 +170,18 @@ def _stats(model: GatewayModel) -> Json:
     }
     # Counters are most wanted when memory is short.
     return {**_listener("stats", model.ports.stats, manager), "bypass_overload_manager": True}
+
+
+def _request_ids() -> Json:
+    """Keep the id that a client gives its request as it is, make one for who gives none, and say it in every answer."""
+    kind = "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
+    # By default Envoy writes its decision about the trace into the id, and traces no request of which the id is no UUID.
+    own = {"pack_trace_reason": False, "use_request_id_for_trace_sampling": False}
+    return {
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "request_id_extension": {"typed_config": {"@type": f"{TYPE}/{kind}", **own}},
+    }
 
 
 def _drop_internal_headers() -> Json:

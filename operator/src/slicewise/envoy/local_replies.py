@@ -1,4 +1,7 @@
-"""What the gateway itself answers clients: errors in OpenAI's shape, a fixed text for each status."""
+"""What the gateway itself answers clients: errors with a fixed text for each status, in the shape that the path's clients read.
+
+On Anthropic's paths that is Anthropic's, on all others, unknown ones included, OpenAI's.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,22 @@ from typing import Final
 
 from slicewise.envoy.discovery import Json
 from slicewise.envoy.overload import is_overload
+from slicewise.envoy.paths import ANTHROPIC_PATHS, POST_PATHS
 
 _INVALID: Final = "invalid_request_error"
 _SERVER: Final = "server_error"
 
 _REPLIES: Final[dict[int, tuple[str, str, str]]] = {
     400: (_INVALID, "bad_request", "The request is not valid HTTP."),
-    401: ("authentication_error", "invalid_api_key", "No valid API key was given: send it as 'Authorization: Bearer'."),
+    401: (
+        "authentication_error",
+        "invalid_api_key",
+        "No valid API key was given: send it as 'Authorization: Bearer' or as 'x-api-key'.",
+    ),
     404: (
         _INVALID,
         "not_found",
-        "There is no such path. This gateway serves /v1/chat/completions, /v1/completions and /v1/models.",
+        f"There is no such path. This gateway serves {', '.join(POST_PATHS)} and /v1/models.",
     ),
     408: (_INVALID, "request_timeout", "The request did not arrive in time."),
     413: (_INVALID, "request_too_large", "The request's body is larger than this pool allows."),
@@ -31,28 +39,48 @@ _REPLIES: Final[dict[int, tuple[str, str, str]]] = {
 _OVERLOADED: Final = "The gateway has no memory left for this request; try again later."
 _RETRY_AFTER: Final = {429: "5", 503: "1"}
 
+_ANTHROPIC_TYPES: Final = {
+    401: "authentication_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    502: "api_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+"""Anthropic's types of errors; that of every other status is `invalid_request_error`."""
+
 
 def build_local_replies() -> Json:
-    """Return the mapping from a status to its body, `{"error": {"message", "type", "param", "code"}}`."""
-    # Its status is 503 for a new request, and 500 where a body was on its way: the first mapper that fits counts.
-    overload = {**_mapper(503, _SERVER, "overloaded", _OVERLOADED), "filter": is_overload(), "status_code": 503}
-    return {"mappers": [overload, *(_mapper(status, *reply) for status, reply in _REPLIES.items())]}
+    """Return the mapping from a status to its body. The first mapper that fits counts."""
+    replies = [(status, *reply, _has_status(status)) for status, reply in _REPLIES.items()]
+    # Its status is 503 for a new request, and 500 where a body was on its way.
+    replies.insert(0, (503, _SERVER, "overloaded", _OVERLOADED, is_overload()))
+    mappers = []
+    for status, kind, code, message, when in replies:
+        more: Json = {"status_code": status} if code == "overloaded" else {}
+        anthropic = {"type": _ANTHROPIC_TYPES.get(status, _INVALID), "message": message}
+        body = {"type": "error", "error": anthropic, "request_id": "%REQ(X-REQUEST-ID)%"}
+        mappers.append({**_mapper(status, {"and_filter": {"filters": [_on_anthropic_path(), when]}}, body), **more})
+        body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+        mappers.append({**_mapper(status, when, body), **more})
+    return {"mappers": mappers}
 
 
-def _mapper(status: int, kind: str, code: str, message: str) -> Json:
+def _on_anthropic_path() -> Json:
+    return {"header_filter": {"header": {"name": ":path", "string_match": {"safe_regex": {"regex": ANTHROPIC_PATHS}}}}}
+
+
+def _has_status(status: int) -> Json:
+    value = {"default_value": status, "runtime_key": f"slicewise.unused.reply_{status}"}
+    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+
+
+def _mapper(status: int, when: Json, body: Json) -> Json:
     mapper: Json = {
-        "filter": {
-            "status_code_filter": {
-                "comparison": {
-                    "op": "EQ",
-                    "value": {"default_value": status, "runtime_key": f"slicewise.unused.reply_{status}"},
-                }
-            }
-        },
-        "body_format_override": {
-            "json_format": {"error": {"message": message, "type": kind, "param": None, "code": code}},
-            "content_type": "application/json",
-        },
+        "filter": when,
+        "body_format_override": {"json_format": body, "content_type": "application/json"},
     }
     headers = {"retry-after": _RETRY_AFTER[status]} if status in _RETRY_AFTER else {}
     if status == 401:

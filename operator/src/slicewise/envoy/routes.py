@@ -20,6 +20,7 @@ from slicewise.envoy.model import (
     RevisionRoute,
     cluster_name,
 )
+from slicewise.envoy.paths import CACHED_PATHS, OTHER_PATHS, POST_PATHS
 
 ROUTE_NAME: Final = "pool"
 INTERNAL_ROUTE_NAME: Final = "internal"
@@ -30,7 +31,6 @@ TTL_KEY: Final = "slicewise.cache.ttl_seconds"
 HOLD_KEY: Final = "slicewise.hold.seconds"
 _MAX_HOLD_SECONDS: Final = 60.0
 
-_ANSWERS: Final = ("/v1/chat/completions", "/v1/completions")
 _NOT_BEGUN: Final = "connect-failure,refused-stream,reset-before-request,retriable-headers"
 RETRY_ON: Final = f"{_NOT_BEGUN},reset"
 """`reset`: the worker died with the request and before its first byte. Envoy counts its own time-out for it neither as
@@ -61,9 +61,9 @@ def build_internal_rds(model: GatewayModel) -> Json:
     tried = {"name": _ATTEMPT, "string_match": {"safe_regex": {"regex": "[2-9]"}}}
     routes = [
         {"match": {"path": path, "headers": [tried]}, **_to_workers(model, _retry_policy(_NOT_BEGUN))}
-        for path in _ANSWERS
+        for path in POST_PATHS
     ]
-    routes += [{"match": {"path": path}, **_to_workers(model)} for path in _ANSWERS]
+    routes += [{"match": {"path": path}, **_to_workers(model)} for path in POST_PATHS]
     routes.append({"match": {"path": "/readyz"}, "direct_response": {"status": 200}})
     # The edge says how much is left of it after a wait.
     limit = _timeout(model, "ADD_IF_ABSENT")
@@ -116,8 +116,12 @@ def _timeout(model: GatewayModel, action: str) -> Json:
 
 
 def _answers(model: GatewayModel) -> list[Json]:
-    action = _to_workers(model) if model.cache is None else _to_edge(model)
-    return [{"match": {"path": path}, **action} for path in _ANSWERS]
+    workers = _to_workers(model)
+    cached = workers if model.cache is None else _to_edge(model)
+    return [
+        *({"match": {"path": path}, **cached} for path in CACHED_PATHS),
+        *({"match": {"path": path}, **workers} for path in OTHER_PATHS),
+    ]
 
 
 def _skip_cache(model: GatewayModel) -> list[Json]:
@@ -128,7 +132,7 @@ def _skip_cache(model: GatewayModel) -> list[Json]:
     said = {"header": {"key": CACHE_HEADER, "value": "bypass"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     return [
         {"match": {"path": path, "headers": [wish]}, **_to_workers(model), "response_headers_to_add": [said]}
-        for path in _ANSWERS
+        for path in CACHED_PATHS
     ]
 
 

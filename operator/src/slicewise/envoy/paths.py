@@ -1,0 +1,14 @@
+"""The paths that a gateway serves. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CACHED_PATHS: Final = ("/v1/chat/completions", "/v1/completions")
+"""With a response cache, requests for these pass the edge first."""
+OTHER_PATHS: Final = ("/v1/embeddings", "/v1/rerank", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens")
+"""The cache cannot tell whether an answer to one of these is whole, so these go to the workers at once."""
+POST_PATHS: Final = (*CACHED_PATHS, *OTHER_PATHS)
+
+ANTHROPIC_PATHS: Final = "/v1/messages([/?].*)?"
+"""Regular expression for the paths, query included, where errors have Anthropic's shape."""

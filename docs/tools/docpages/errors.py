@@ -14,7 +14,7 @@ _CODE_AT: Final = {"ApiError": 3, "not_started": 1, "of_request": 2, "error_resp
 """Function that makes an error → the place of its code."""
 _COMPUTED: Final[dict[str, dict[str, int]]] = {
     "broken": {
-        code: 503 if code == "shutting_down" else 500
+        code: {"shutting_down": 503, "constraint_failed": 400}.get(code, 500)
         for code in get_args(get_type_hints(Broken)["code"])
         if code != "timeout"
     },
@@ -46,6 +46,7 @@ WORKER: Final = {
     "missing_required_parameter": "A required field is missing; `param` names it.",
     "model_not_found": "The worker serves another model; the message names it.",
     "context_length_exceeded": "The prompt leaves no room for an answer in `spec.engine.contextTokens`.",
+    "constraint_failed": "In the middle of an answer its schema or grammar needed more work or memory than a token may; simplify it.",
     "chat_not_supported": "`spec.model.chat` is false: use `/v1/completions`.",
     "chat_template_limit": "Rendering the chat template exceeded a limit of time, memory or size.",
     "bad_template": "The model's chat template failed.",

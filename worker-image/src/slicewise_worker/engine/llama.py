@@ -1,10 +1,10 @@
 """llama.cpp through llama-cpp-python's low-level API, behind a few typed classes.
 
-Beside `tokenizer.py` the only module that calls llama.cpp. It decides nothing: the loop says what goes into a batch. A
+With `tokenizer.py` and `sampler.py` all that calls llama.cpp. It decides nothing: the loop says what goes into a batch. A
 `Context` belongs to one thread.
 
 Traps of 0.3.36: `use_mmap` no longer exists and setting it on the ctypes struct is silently ignored (`load_mode` now);
-a cache of quantised values needs flash attention; penalties over "-1 tokens" are penalties over none.
+a cache of quantised values needs flash attention.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slicewise_worker.engine.binding import api
-from slicewise_worker.engine.request import FlashAttention, KvType, Sampling
+from slicewise_worker.engine.constraint import Grammars
+from slicewise_worker.engine.request import FlashAttention, KvType
 from slicewise_worker.engine.tokenizer import Tokenizer
 
 KV_TYPES: Final[dict[KvType, int]] = {
@@ -38,8 +40,6 @@ FLASH_ATTENTION: Final[dict[FlashAttention, int]] = {
 }
 STEP_DELAY_KEY: Final = b"slicewise.debug.step_delay_ms"
 MAX_STEP_DELAY_MS: Final = 100
-_COLDEST: Final = 1e-5
-"""Below this temperature nothing but the most likely token has a chance, and logits divided by it may overflow."""
 log = logging.getLogger("llama.cpp")
 # ggml.h; the comments of the Python binding have other numbers.
 _DEBUG, _WARN, _ERROR = 1, 3, 4
@@ -125,6 +125,7 @@ class Model:
             raise LlamaError("a model with an encoder is not supported; take one that only decodes")
         self.gpu = gpu
         self.tokenizer = Tokenizer(self._model)
+        self.grammars = Grammars(self.tokenizer)
         self.vocabulary = self.tokenizer.size
         self.trained_context: int = api.llama_model_n_ctx_train(self._model)
         self.bytes: int = api.llama_model_size(self._model)
@@ -155,43 +156,6 @@ class Model:
     def pointer(self) -> Any:
         """The handle for this module's other classes."""
         return self._model
-
-
-class Sampler:
-    """The chain that picks the next token of one sequence; it remembers the tokens it picked."""
-
-    def __init__(self, model: Model, sampling: Sampling, seed: int, window: int) -> None:
-        """Build the chain; penalties look at the last `window` generated tokens."""
-        self._chain: Any = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-        for part in self._parts(model, sampling, seed, window):
-            api.llama_sampler_chain_add(self._chain, part)
-
-    @staticmethod
-    def _parts(model: Model, sampling: Sampling, seed: int, window: int) -> list[Any]:
-        parts: list[Any] = []
-        if sampling.frequency_penalty or sampling.presence_penalty:
-            penalties = (1.0, sampling.frequency_penalty, sampling.presence_penalty)
-            parts.append(api.llama_sampler_init_penalties(model.vocabulary, window, *penalties))
-        if sampling.temperature < _COLDEST:
-            return [*parts, api.llama_sampler_init_greedy()]
-        if sampling.top_k:
-            parts.append(api.llama_sampler_init_top_k(sampling.top_k))
-        if sampling.top_p < 1:
-            parts.append(api.llama_sampler_init_top_p(sampling.top_p, 1))
-        if sampling.min_p > 0:
-            parts.append(api.llama_sampler_init_min_p(sampling.min_p, 1))
-        return [*parts, api.llama_sampler_init_temp(sampling.temperature), api.llama_sampler_init_dist(seed)]
-
-    @property
-    def pointer(self) -> Any:
-        """The handle for `Context.sample`."""
-        return self._chain
-
-    def close(self) -> None:
-        """Free the chain."""
-        if self._chain:
-            api.llama_sampler_free(self._chain)
-            self._chain = None
 
 
 class Batch:
@@ -225,7 +189,7 @@ class Batch:
     def add(self, sequence: int, tokens: Sequence[int], position: int, *, output: bool) -> int:
         """Append `tokens` of `sequence`, the first at `position`, and return the index of the last one.
 
-        With `output` the step computes its logits, and `Context.sample` takes that index.
+        With `output` the step computes its logits, and `Sampler.sample` takes that index.
         The caller never adds more than `capacity` tokens in a step.
         """
         start, end = self.size, self.size + len(tokens)
@@ -260,6 +224,7 @@ class Context:
         if not self._context:
             raise LlamaError(_reason())
         self._memory: Any = api.llama_get_memory(self._context)
+        self._vocabulary = model.vocabulary
         self.shape = shape
 
     def decode(self, batch: Batch) -> int:
@@ -267,9 +232,14 @@ class Context:
         batch.value.n_tokens = batch.size
         return int(api.llama_decode(self._context, batch.value))
 
-    def sample(self, sampler: Sampler, index: int) -> int:
-        """Return the next token after the token at `index` of the last batch."""
-        return int(api.llama_sampler_sample(sampler.pointer, self._context, index))
+    def logits(self, index: int) -> NDArray[np.float32]:
+        """Return the logits after the token at `index` of the last batch, in place: what is written there is sampled from."""
+        return np.ctypeslib.as_array(api.llama_get_logits_ith(self._context, index), (self._vocabulary,))
+
+    @property
+    def pointer(self) -> Any:
+        """The handle for `Sampler`."""
+        return self._context
 
     def forget(self, sequence: int) -> None:
         """Drop all tokens of `sequence` from the cache."""

@@ -15,9 +15,20 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from math import ceil, inf
 
-from slicewise_worker.engine.llama import Batch, Context, Model, Sampler
+from slicewise_worker.engine.llama import Batch, Context, Model
 from slicewise_worker.engine.report import Observer, Progress, Step
-from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits, QueueFullError, StoppedError
+from slicewise_worker.engine.request import (
+    Broken,
+    BrokenCode,
+    ConstraintError,
+    Event,
+    Finished,
+    Generation,
+    Limits,
+    QueueFullError,
+    StoppedError,
+)
+from slicewise_worker.engine.sampler import Sampler
 from slicewise_worker.engine.schedule import Waiting, Work, plan_step
 from slicewise_worker.engine.sequence import Running, Ticket
 
@@ -29,11 +40,6 @@ Notify = Callable[[list[tuple[Ticket, Event]]], None]
 _FAILURES_IN_A_ROW = 3
 _RANDOM_SEED = 0xFFFFFFFF
 """llama.cpp draws a seed of its own for this one."""
-
-
-def _timed_out(ticket: Ticket, now: float, when: str) -> Broken:
-    message = f"the time allowed for the request was over {when}, {now - ticket.submitted:.1f} s after it was taken on"
-    return Broken("timeout", message)
 
 
 class Engine:
@@ -175,7 +181,7 @@ class Engine:
                 self._release(sequence, "cancelled")
             elif sequence.ticket.deadline <= now:
                 done = f"after {sequence.generated} tokens" if sequence.generated else "while the prompt was read"
-                self._events.append((sequence.ticket, _timed_out(sequence.ticket, now, done)))
+                self._events.append((sequence.ticket, sequence.ticket.timed_out(now, done)))
                 self._release(sequence, "expired")
         self._given_up = False
 
@@ -183,7 +189,7 @@ class Engine:
         if not ticket.cancelled and ticket.deadline > now:
             return False
         if not ticket.cancelled:
-            self._events.append((ticket, _timed_out(ticket, now, "while it waited for its turn")))
+            self._events.append((ticket, ticket.timed_out(now, "while it waited for its turn")))
         if self.observer:
             self.observer.ended("cancelled" if ticket.cancelled else "expired", now - ticket.submitted, None)
         return True
@@ -193,12 +199,8 @@ class Engine:
             ticket, slot = self._waiting.popleft(), self._free.pop()
             generation = ticket.generation
             seed = generation.sampling.seed
-            sampler = Sampler(
-                self.model,
-                generation.sampling,
-                seed=(secrets.randbits(32) if seed is None else seed) % _RANDOM_SEED,
-                window=self.limits.context_tokens,
-            )
+            seed = (secrets.randbits(32) if seed is None else seed) % _RANDOM_SEED
+            sampler = Sampler(self.model, generation, seed, window=self.limits.context_tokens)
             room = self.limits.context_tokens - len(generation.prompt)
             self._running[slot] = Running(ticket, slot, min(generation.max_tokens, room), sampler)
 
@@ -235,7 +237,13 @@ class Engine:
             self.observer.stepped(Step(seconds, self._batch.size, prompt_tokens, len(sampled)))
 
     def _sample(self, sequence: Running[Sampler], index: int) -> None:
-        token = self._context.sample(sequence.sampler, index)
+        try:
+            token = sequence.sampler.sample(self._context, index)
+        except ConstraintError as error:
+            self._break(
+                sequence, "constraint_failed", f"generation broke off after {sequence.generated} tokens: {error}"
+            )
+            return
         if sequence.first_token_at is None:
             sequence.first_token_at = time.monotonic()
             if self.observer:
@@ -249,14 +257,16 @@ class Engine:
     def _give_up(self, work: Sequence[Work], result: int) -> None:
         """End the sequences of a batch that llama.cpp could not evaluate; the others and the queue go on."""
         log.error("llama_decode returned %d for %d sequences", result, len(work))
+        message = f"generation broke off: llama.cpp could not evaluate the step (code {result})"
         for item in work:
-            sequence = self._running[item.slot]
-            message = f"generation broke off: llama.cpp could not evaluate the step (code {result})"
-            self._events.append((sequence.ticket, Broken("engine_failed", message)))
-            self._release(sequence, "error")
+            self._break(self._running[item.slot], "engine_failed", message)
         self._failures += 1
         if result < -1 or self._failures >= _FAILURES_IN_A_ROW:
             raise RuntimeError(f"llama_decode returned {result} ({self._failures} failures in a row)")
+
+    def _break(self, sequence: Running[Sampler], code: BrokenCode, message: str) -> None:
+        self._events.append((sequence.ticket, Broken(code, message)))
+        self._release(sequence, "error")
 
     def _release(self, sequence: Running[Sampler], outcome: str) -> None:
         now = time.monotonic()

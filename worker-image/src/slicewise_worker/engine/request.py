@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 KvType = Literal["f16", "q8_0", "q4_0"]
 FlashAttention = Literal["Auto", "Enabled", "Disabled"]
 """How the KV cache holds its values."""
 
 FinishReason = Literal["stop", "length"]
+BrokenCode = Literal["engine_failed", "shutting_down", "timeout", "constraint_failed"]
 
 TOKEN_BYTES = 4
 """Of a token in a prompt that waits or runs."""
@@ -32,6 +37,24 @@ class Sampling:
     """Same seed, prompt and parameters on the same worker build: same answer. None draws one."""
 
 
+class ConstraintError(Exception):
+    """A constraint failed in the middle of a generation; the message is fit for a client."""
+
+
+class Constraint(Protocol):
+    """What an answer must keep to, for one sequence. Built while a request is prepared, then used by the engine's thread alone."""
+
+    def apply(self, logits: NDArray[np.float32]) -> None:
+        """Make tokens that may not come next impossible; raises `ConstraintError`."""
+
+    def accept(self, token: int) -> None:
+        """Take the token that came, which ends no generation; raises `ConstraintError`."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer is whole, and nothing can follow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One sequence to generate: a tokenized prompt and when to stop."""
@@ -41,6 +64,8 @@ class Generation:
     max_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
+    constraint: Constraint | None = None
+    """Of this sequence alone: it moves on with each token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +106,7 @@ class Finished:
 class Broken:
     """The sequence ended because something failed; `message` is fit for a client, `code` is a fixed word."""
 
-    code: Literal["engine_failed", "shutting_down", "timeout"]
+    code: BrokenCode
     message: str
 
 

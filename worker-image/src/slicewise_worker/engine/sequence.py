@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from slicewise_worker.engine.request import Event, Finished, FinishReason, Generation, Piece
+from slicewise_worker.engine.request import Broken, Event, Finished, FinishReason, Generation, Piece
 from slicewise_worker.engine.text import TextStream
 
 S = TypeVar("S")
@@ -28,6 +28,13 @@ class Ticket:
     deadline: float
     """When its time is over, waiting or running: what it has so far is no answer then."""
     cancelled: bool = False
+
+    def timed_out(self, now: float, when: str) -> Broken:
+        """Return the end of a ticket whose time was over; `when` goes on from "was over"."""
+        message = (
+            f"the time allowed for the request was over {when}, {now - self.submitted:.1f} s after it was taken on"
+        )
+        return Broken("timeout", message)
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +83,8 @@ class Running(Generic[S]):
         text = self.text.push(piece)
         if self.text.stopped:
             return Finished("stop", text, self.generated)
+        if (constraint := self.ticket.generation.constraint) is not None and constraint.done:
+            return Finished("stop", text + self.text.flush(), self.generated)
         if self.generated >= self.limit:
             return Finished("length", text + self.text.flush(), self.generated)
         return Piece(text, self.generated) if text else None

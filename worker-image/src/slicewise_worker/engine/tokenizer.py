@@ -1,6 +1,6 @@
 """The tokenizer of a model: text to tokens within bounds, tokens to bytes. May be used from any thread.
 
-Beside `llama.py` the only module that calls llama.cpp.
+Of the modules that call llama.cpp, with `llama.py` and `sampler.py`.
 """
 
 from __future__ import annotations
@@ -92,6 +92,29 @@ class Tokenizer:
     def ends(self, token: int) -> bool:
         """Whether `token` ends a generation."""
         return bool(api.llama_vocab_is_eog(self._vocab, token))
+
+    @property
+    def pointer(self) -> Any:
+        """The handle of the vocabulary, for what else reads it."""
+        return self._vocab
+
+    def enders(self) -> list[int]:
+        """Return the tokens that end a generation, the usual one first."""
+        usual = api.llama_vocab_eos(self._vocab)
+        return sorted(filter(self.ends, range(self.size)), key=lambda token: token != usual)
+
+    def texts(self) -> list[bytes]:
+        """Return the bytes of every token as llguidance takes them: 0xFF in front of what is no text, nothing for what is unused."""
+        return [self._llguidance(token) for token in range(self.size)]
+
+    def _llguidance(self, token: int) -> bytes:
+        kind = api.llama_vocab_get_attr(self._vocab, token)
+        text = self._render(token, special=True)
+        if kind & (api.LLAMA_TOKEN_ATTR_UNUSED | api.LLAMA_TOKEN_ATTR_UNKNOWN):
+            return b""
+        bracketed = text.startswith(b"<") and text.endswith(b">")
+        marks = kind & api.LLAMA_TOKEN_ATTR_CONTROL or (kind & api.LLAMA_TOKEN_ATTR_USER_DEFINED and bracketed)
+        return b"\xff" + text if marks else text
 
     def _survey(self) -> tuple[set[str], int]:
         """Return the texts of all special tokens, and the bytes of the longest token of all."""

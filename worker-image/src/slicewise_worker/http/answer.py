@@ -61,7 +61,7 @@ def broken(event: Broken) -> ApiError:
     """Return the error that a client sees when its generation broke; a retry elsewhere may help where a worker shuts down."""
     if event.code == "timeout":
         return timed_out(event.message)
-    status = {"engine_failed": 500, "shutting_down": 503}[event.code]
+    status = {"constraint_failed": 400, "engine_failed": 500, "shutting_down": 503}[event.code]
     return ApiError(status, event.message, code=event.code, retry_after=1 if status == 503 else 0)
 
 

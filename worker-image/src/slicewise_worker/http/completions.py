@@ -25,6 +25,7 @@ from slicewise_worker.http.chat_template import ChatTemplate
 from slicewise_worker.http.deadline import Deadline
 from slicewise_worker.http.errors import ApiError, from_validation, shown
 from slicewise_worker.http.intake import Intake, Wanted
+from slicewise_worker.http.response_format import constraint_for
 from slicewise_worker.http.schema import ChatRequest, CompletionRequest
 from slicewise_worker.http.shape import ChatShape, CompletionShape, Shape
 from slicewise_worker.http.trailer import mark_broken
@@ -72,7 +73,7 @@ async def chat(request: Request, served: Served) -> Response:
             raise _too_long(-(-size // served.engine.model.tokenizer.longest), served.engine, "messages")
         prompt = _tokenize(served.template.render(body.messages), served.engine, "messages", wanted)
         most_tokens = body.max_completion_tokens or body.max_tokens
-        return _asked(body, [prompt], _limit(most_tokens, served.engine.limits.context_tokens, served))
+        return _asked(body, [prompt], _limit(most_tokens, served.engine.limits.context_tokens, served), served)
 
     deadline = served.intake.deadline(request)
     asked = await served.intake.prepare(request, deadline.answer, prepare)
@@ -92,7 +93,7 @@ async def completion(request: Request, served: Served) -> Response:
         ]
         for prompt in prompts:
             _check_prompt(prompt, served.engine, "prompt")
-        return _asked(body, prompts, _limit(body.max_tokens, DEFAULT_COMPLETION_TOKENS, served))
+        return _asked(body, prompts, _limit(body.max_tokens, DEFAULT_COMPLETION_TOKENS, served), served)
 
     deadline = served.intake.deadline(request)
     asked = await served.intake.prepare(request, deadline.answer, prepare)
@@ -160,9 +161,10 @@ class _Asked:
     """Whether a stream ends with its usage."""
 
 
-def _asked(body: ChatRequest | CompletionRequest, prompts: Sequence[array[int]], limit: int) -> _Asked:
+def _asked(body: ChatRequest | CompletionRequest, prompts: Sequence[array[int]], limit: int, served: Served) -> _Asked:
+    constraint = constraint_for(body.response_format, served.engine.model.grammars)
     generations = [
-        Generation(prompt, limit, body.sampling(choice), body.stop)
+        Generation(prompt, limit, body.sampling(choice), body.stop, constraint and constraint.copy())
         for prompt in prompts
         for choice in range(body.n or 1)
     ]

@@ -34,6 +34,7 @@ else:
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 256
 MAX_ENTRIES = 16
+MAX_NAME = 64
 UNKNOWN_FIELD = "unknown_field"
 """Type of the error for a field that is not known; its context holds the `name`."""
 
@@ -130,10 +131,11 @@ class _Closed(BaseModel):
         """Refuse the first field that is not known, unless it is null."""
         if not isinstance(value, dict):
             return value
+        known = [field.alias or name for name, field in cls.model_fields.items()]
         for name, given in value.items():
-            if given is not None and name not in cls.model_fields:
+            if given is not None and name not in known:
                 raise PydanticCustomError(UNKNOWN_FIELD, "is not known", {"name": name})
-        return {name: value[name] for name in cls.model_fields if name in value}
+        return {name: value[name] for name in known if name in value}
 
 
 class Message(_Closed):
@@ -158,10 +160,29 @@ class StreamOptions(_Closed):
     include_obfuscation: Literal[False] | None = None
 
 
-class TextFormat(_Closed):
-    """The only form of answer so far."""
+class JsonSchema(_Closed):
+    """A schema that the answer keeps to; `strict` changes nothing, because what cannot be enforced is refused in any case."""
 
-    type: Literal["text"]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+    definition: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    """None, as OpenAI has it, asks for any JSON object."""
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(_Closed):
+    """The form of the answer."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> ResponseFormat:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise PydanticCustomError(
+                "response_format", "needs 'json_schema' with the type 'json_schema', and with no other"
+            )
+        return self
 
 
 class _Generate(_Closed):
@@ -184,6 +205,7 @@ class _Generate(_Closed):
     stream_options: StreamOptions | None = None
     repeat_penalty: Neutral | None = None
     repetition_penalty: Neutral | None = None
+    response_format: ResponseFormat | None = None
     logit_bias: Unsupported = None
     user: str | None = None
     safety_identifier: str | None = None
@@ -211,7 +233,6 @@ class ChatRequest(_Generate):
 
     messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=10_000)]
     max_completion_tokens: Tokens | None = None
-    response_format: TextFormat | None = None
     modalities: Annotated[list[Literal["text"]] | None, BeforeValidator(_few)] = None
     logprobs: Unsupported = None
     top_logprobs: Literal[0] | None = None

@@ -1,0 +1,157 @@
+"""Grammars that an answer must keep to: which tokens may come next, by llguidance.
+
+Compiled in the threads that prepare prompts (llguidance lets go of Python's lock meanwhile), then used by the engine's thread alone,
+through `request.Constraint`. Both are bounded: the size of what is compiled, the work and the memory of compiling, and the
+work for each token. What goes over a bound is a `GrammarError`, or a `ConstraintError` once tokens come.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import threading
+from typing import Any, Final
+
+import numpy as np
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from numpy.typing import NDArray
+
+from slicewise_worker.engine.binding import api
+from slicewise_worker.engine.request import ConstraintError
+from slicewise_worker.engine.tokenizer import Tokenizer
+
+MOST_GRAMMAR: Final = 64 << 10
+"""Characters of a grammar or a schema as JSON; OpenAI's own limit for all names and values of a schema is 120,000."""
+_SPACE: Final = r"[\x20\x0A\x0D\x09]{1,40}"
+"""Between two parts of a JSON text: without a bound a small model may write blanks until its tokens are used up."""
+_LONGEST_WORDS: Final = 300
+
+
+def _limits() -> LLParserLimits:
+    return LLParserLimits(
+        # Of compiling: about 0.2 s.
+        initial_lexer_fuel=1_000_000,
+        max_grammar_size=250_000,
+        # Of each token: about 15 ms.
+        step_lexer_fuel=200_000,
+        step_max_items=50_000,
+        max_items_in_row=2_000,
+        # Of memory: about 2 kB each, for one sequence.
+        max_lexer_states=10_000,
+        # Errors go to clients.
+        verbose_errors=False,
+    )
+
+
+class GrammarError(Exception):
+    """The grammar or schema is wrong, cannot be enforced, or goes over a bound; the message says which."""
+
+
+def _first_words(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _LONGEST_WORDS else f"{words[: _LONGEST_WORDS - 3]}..."
+
+
+class GrammarConstraint:
+    """Where one sequence stands in its grammar."""
+
+    def __init__(self, matcher: LLMatcher, size: int) -> None:
+        """Take over `matcher`, for a vocabulary of `size` tokens."""
+        self._matcher = matcher
+        self._mask = np.zeros((size + 31) // 32, np.int32)
+        self._size = size
+
+    def copy(self) -> GrammarConstraint:
+        """Return another one at the same place, for another sequence."""
+        return GrammarConstraint(self._matcher.deep_copy(), self._size)
+
+    def apply(self, logits: NDArray[np.float32]) -> None:
+        """Make tokens that may not come next impossible; raises `ConstraintError`."""
+        self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
+        if self._matcher.is_error():
+            raise self._broken()
+        if self.done:
+            raise ConstraintError("nothing can follow, in the form that was asked for")
+        allowed = np.unpackbits(self._mask.view(np.uint8), count=self._size, bitorder="little").view(np.bool_)
+        if not allowed.any():
+            raise ConstraintError("no token of this model continues the answer in the form that was asked for")
+        logits[~allowed] = -np.inf
+
+    def accept(self, token: int) -> None:
+        """Take the token that came; raises `ConstraintError`."""
+        if not self._matcher.consume_token(token):
+            raise self._broken()
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer is whole, and nothing can follow."""
+        return bool(self._matcher.is_stopped())
+
+    def _broken(self) -> ConstraintError:
+        words = _first_words(self._matcher.get_error().removesuffix("<non-verbose/>"))
+        return ConstraintError(f"the form that was asked for could not be kept: {words or 'the grammar failed'}")
+
+
+class Grammars:
+    """Compiles grammars for one vocabulary. From any thread; what llguidance needs of the vocabulary is made at the first use."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._lock = threading.Lock()
+        self._made: LLTokenizer | None = None
+
+    def json_object(self) -> GrammarConstraint:
+        """Return the constraint to any JSON object."""
+        return self.json_schema({"type": "object"})
+
+    def json_schema(self, schema: dict[str, Any]) -> GrammarConstraint:
+        """Return the constraint to JSON texts of `schema`; raises `GrammarError`, for what cannot be enforced too."""
+        if "x-guidance" in schema:
+            raise GrammarError("the keyword 'x-guidance' is not supported")
+        try:
+            text = json.dumps(schema, allow_nan=False, separators=(",", ":"))
+        except (ValueError, RecursionError) as error:
+            raise GrammarError(f"it is no JSON: {error}") from error
+        _check_size(text)
+        try:
+            grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": _SPACE})
+        except ValueError as error:
+            raise GrammarError(_first_words(str(error))) from error
+        return self._compile(grammar)
+
+    def lark(self, grammar: str) -> GrammarConstraint:
+        """Return the constraint to texts of a grammar in llguidance's dialect of Lark; raises `GrammarError`.
+
+        `%json {…}` embeds a schema, and `<|name|>` is a special token of the vocabulary.
+        """
+        _check_size(grammar)
+        return self._compile(grammar)
+
+    def _compile(self, grammar: str) -> GrammarConstraint:
+        matcher = LLMatcher(self._vocabulary(), grammar, log_level=0, limits=_limits())
+        if matcher.is_error():
+            raise GrammarError(_first_words(matcher.get_error()))
+        constraint = GrammarConstraint(matcher, self._tokenizer.size)
+        try:
+            constraint.apply(np.zeros(self._tokenizer.size, np.float32))
+        except ConstraintError as error:
+            raise GrammarError(f"no text fits it: {error}") from error
+        return constraint
+
+    def _vocabulary(self) -> LLTokenizer:
+        with self._lock:
+            if self._made is None:
+                tokenize = ctypes.cast(api._lib.llama_tokenize, ctypes.c_void_p).value
+                self._made = LLTokenizer.from_llamacpp(  # type: ignore[attr-defined] # not in its stubs
+                    tokens=self._tokenizer.texts(),
+                    vocab_ptr=self._tokenizer.pointer,
+                    tokenize_fptr=tokenize,
+                    eos_token=self._tokenizer.enders(),
+                    slices=None,
+                )
+            return self._made
+
+
+def _check_size(text: str) -> None:
+    if len(text) > MOST_GRAMMAR:
+        raise GrammarError(f"it has {len(text)} characters, and {MOST_GRAMMAR} is the most")

@@ -1,0 +1,181 @@
+"""Answers that keep to a schema or a grammar, on real llama.cpp: models that know nothing of JSON write valid JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from slicewise_worker.engine.constraint import GrammarConstraint, GrammarError, Grammars
+from slicewise_worker.engine.request import Broken, ConstraintError, Finished, Generation, Sampling
+
+ENDLESS = 100_000
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 150},
+        "zone": {"enum": ["a", "b"]},
+        "tags": {"type": "array", "items": {"type": "boolean"}, "minItems": 1, "maxItems": 3},
+    },
+    "required": ["name", "age", "zone", "tags"],
+    "additionalProperties": False,
+}
+
+
+def answer(engine: Any, constraint: GrammarConstraint, **given: Any) -> tuple[Any, Finished | Broken]:
+    given = {"max_tokens": ENDLESS, "sampling": Sampling(seed=1)} | given
+    collector, _ = engine.submit(Generation(engine.tokens("Hello"), constraint=constraint, **given))
+    end = collector.end()
+    return collector.text, end
+
+
+@pytest.fixture
+def engine(tiny: Path, bench: Callable[..., Any]) -> Any:
+    return bench(tiny)
+
+
+@pytest.fixture
+def grammars(engine: Any) -> Grammars:
+    return Grammars(engine.engine.model.tokenizer)
+
+
+@pytest.mark.parametrize("sampling", [Sampling(seed=1), Sampling(temperature=0), Sampling(seed=2, top_k=3, top_p=0.5)])
+def test_a_model_that_knows_no_json_keeps_to_a_schema(engine: Any, grammars: Grammars, sampling: Sampling) -> None:
+    text, end = answer(engine, grammars.json_schema(PERSON), sampling=sampling)
+    assert isinstance(end, Finished)
+    assert end.reason == "stop"
+    person = json.loads(text)
+    assert sorted(person) == ["age", "name", "tags", "zone"]
+    assert 0 <= person["age"] <= 150
+    assert person["zone"] in {"a", "b"}
+    assert 1 <= len(person["tags"]) <= 3
+    assert all(type(tag) is bool for tag in person["tags"])
+
+
+def test_sequences_side_by_side_keep_to_their_own_schemas_and_leave_the_others_alone(
+    engine: Any, grammars: Grammars
+) -> None:
+    alone, _ = answer(engine, None, max_tokens=30)
+    schemas = [{"const": "left"}, {"const": ["right", 7]}]
+    generations = [
+        Generation(engine.tokens("Hello"), ENDLESS, Sampling(seed=1), constraint=grammars.json_schema(schema))
+        for schema in schemas
+    ]
+    free = Generation(engine.tokens("Hello"), 30, Sampling(seed=1))
+    collectors = engine.submit_together([*generations, free])
+    for collector in collectors:
+        assert isinstance(collector.end(), Finished)
+    assert [json.loads(collector.text) for collector in collectors[:2]] == ["left", ["right", 7]]
+    assert collectors[2].text == alone
+
+
+def test_copies_of_a_constraint_go_ways_of_their_own(engine: Any, grammars: Grammars) -> None:
+    first = grammars.json_schema({"const": "twice"})
+    second = first.copy()
+    assert [answer(engine, one)[0] for one in (first, second)] == ['"twice"', '"twice"']
+
+
+def test_an_answer_that_uses_its_tokens_up_within_json_ends_by_length(engine: Any, grammars: Grammars) -> None:
+    text, end = answer(engine, grammars.json_schema({"type": "string", "minLength": 200}), max_tokens=5)
+    assert isinstance(end, Finished)
+    assert (end.reason, end.generated) == ("length", 5)
+    assert text.startswith('"')
+
+
+def test_a_stop_string_ends_a_constrained_answer_too(engine: Any, grammars: Grammars) -> None:
+    text, end = answer(engine, grammars.json_schema({"const": {"key": "value"}}), stop=("val",))
+    assert isinstance(end, Finished)
+    assert end.reason == "stop"
+    assert text.endswith('"')
+    assert "val" not in text
+
+
+def test_a_grammar_may_name_special_tokens_and_embed_schemas(engine: Any, grammars: Grammars) -> None:
+    grammar = 'start: "call " <|user|> arguments\narguments: %json {"const": {"zone": "a"}}\n'
+    text, end = answer(engine, grammars.lark(grammar))
+    assert isinstance(end, Finished)
+    assert text.startswith("call ")
+    assert json.loads(text.removeprefix("call ")) == {"zone": "a"}
+
+
+class FailsAtThree:
+    """A constraint that fails in the middle of an answer."""
+
+    done = False
+    accepted = 0
+
+    def apply(self, logits: NDArray[np.float32]) -> None:
+        logits[:10] = -np.inf
+
+    def accept(self, token: int) -> None:
+        self.accepted += 1
+        if self.accepted == 3:
+            raise ConstraintError("the form that was asked for could not be kept: no fuel")
+
+
+def test_a_constraint_that_fails_in_the_middle_breaks_its_own_sequence_alone(engine: Any) -> None:
+    failing = Generation(engine.tokens("Hello"), ENDLESS, Sampling(temperature=0), constraint=FailsAtThree())
+    other = Generation(engine.tokens("Hello"), 20, Sampling(temperature=0))
+    broken, whole = engine.submit_together([failing, other])
+    end = broken.end()
+    assert isinstance(end, Broken)
+    assert end.code == "constraint_failed"
+    assert "no fuel" in end.message
+    assert isinstance(whole.end(), Finished)
+    assert engine.engine.progress().failed is None
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+HOSTILE = {
+    "an external reference": ({"$ref": "http://example.com/a.json"}, "example.com"),
+    "a circle of allOf": (
+        {"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}, {"type": "string"}]}}, "$ref": "#/$defs/a"},
+        "circular",
+    ),
+    "a circle": ({"$ref": "#"}, "no text fits"),
+    "a great number of items": ({"type": "array", "minItems": 10**20}, "minItems"),
+    "many values": ({"enum": [f"value {number}" for number in range(100_000)]}, "characters"),
+    "many alternatives in allOf": (
+        {"allOf": [{"anyOf": [{"properties": {f"{i}{j}": {}}} for j in "ab"]} for i in range(20)]},
+        "too large",
+    ),
+    "nested too deeply": (nested(150), "recursion"),
+    "nested far too deeply": (nested(900), None),
+    "a look-around": ({"type": "string", "pattern": "(?=a)b"}, "look-around"),
+    "a multiple of a large prime": ({"type": "integer", "multipleOf": 999_999_937}, "fuel"),
+    "not": ({"not": {"type": "string"}}, '"not"'),
+    "if": ({"if": {"type": "string"}, "then": {"minLength": 3}}, '"if", "then"'),
+    "uniqueItems": ({"type": "array", "uniqueItems": True}, "uniqueItems"),
+    "an unknown format": ({"type": "string", "format": "weird"}, "weird"),
+    "alternatives that overlap": ({"oneOf": [{"type": "string"}, {"minLength": 1}]}, "oneOf"),
+    "settings of the compiler": ({"type": "object", "x-guidance": {"lenient": True}}, "x-guidance"),
+    "no type": ({"type": 7}, "type"),
+    "infinity": ({"const": float("inf")}, "JSON"),
+}
+
+
+@pytest.mark.parametrize(("schema", "words"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_schema_that_explodes_or_cannot_be_enforced_is_refused_in_words(
+    grammars: Grammars, schema: dict[str, Any], words: str | None
+) -> None:
+    with pytest.raises(GrammarError) as error:
+        grammars.json_schema(schema)
+    assert (words or "") in str(error.value)
+    assert 0 < len(str(error.value)) <= 300
+
+
+def test_a_grammar_that_is_none_is_refused(grammars: Grammars) -> None:
+    with pytest.raises(GrammarError, match="nothing"):
+        grammars.lark("start: nothing")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from docpages import errors, events, gate, metrics, sources
+from docpages import api, errors, events, gate, metrics, sources
 from docpages.source_code import REPOSITORY
 
 _MADE: Final = "<!-- Made by `make generate` from the source code. Do not edit. -->\n\n"
@@ -17,12 +17,13 @@ _MADE: Final = "<!-- Made by `make generate` from the source code. Do not edit. 
 
 def outputs() -> dict[Path, str]:
     """Return each page's path, relative to the repository, and its text."""
-    listed, judged = Path("docs/sources.md"), Path("docs/gate.md")
+    listed, judged, spoken = Path("docs/sources.md"), Path("docs/gate.md"), Path("docs/api.md")
     return {
         Path("docs/reference/metrics.md"): _MADE + metrics.page(),
         Path("docs/reference/events.md"): _MADE + events.page(),
         Path("docs/reference/errors.md"): _MADE + errors.page(),
         listed: sources.with_table((REPOSITORY / listed).read_text(encoding="utf-8")),
+        spoken: api.with_tables((REPOSITORY / spoken).read_text(encoding="utf-8")),
         judged: gate.with_tables((REPOSITORY / judged).read_text(encoding="utf-8")),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from builders import pool_object
 from servers.control_plane import ApiServer
 from wiring.conftest import controlled_server
 from wiring.kubelet import Kubelet
-from wiring.operator_process import Cluster, Operators, eventually
+from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(600)]
 
@@ -26,17 +27,33 @@ def budget(cluster: Cluster) -> dict[str, Any]:
     return cluster.children()["PodDisruptionBudget/chat-a"]
 
 
-async def test_a_scale_down_holds_the_budget_until_the_removed_workers_are_counted_out(
-    cluster: Cluster, replicas: Operators
-) -> None:
+def healthy(cluster: Cluster) -> int | None:
+    return (budget(cluster).get("status") or {}).get("currentHealthy")
+
+
+async def two_workers(cluster: Cluster, replicas: Operators) -> tuple[Kubelet, OperatorProcess]:
     kubelet, operator = Kubelet(cluster), await replicas.start()
     cluster.create(pool_object(namespace=cluster.namespace, replicas=2, zones={"names": ["a"], "minAvailable": 1}))
     await eventually(lambda: len(kubelet.pods()) == 2, "the Deployment has its pods")
     for number, pod in enumerate(kubelet.pods()):
         kubelet.bind(pod)
         kubelet.ready(pod, f"127.77.2.{number}")
-    await eventually(lambda: (budget(cluster).get("status") or {}).get("currentHealthy") == 2, operator.words())
     await eventually(lambda: cluster.pool()["status"].get("readyReplicas") == 2, operator.words())
+    return kubelet, operator
+
+
+def past_budgets(cluster: Cluster, since: str) -> list[dict[str, Any]]:
+    """Return each version of the budget since that one."""
+    path = f"/apis/policy/v1/namespaces/{cluster.namespace}/poddisruptionbudgets"
+    found = cluster.server.kubectl("get", "--raw", f"{path}?watch=1&resourceVersion={since}&timeoutSeconds=2")
+    return [item["object"] for item in map(json.loads, found.stdout.splitlines()) if item["object"]["kind"] != "Status"]
+
+
+async def test_a_scale_down_holds_the_budget_until_the_removed_workers_are_counted_out(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    kubelet, operator = await two_workers(cluster, replicas)
+    await eventually(lambda: healthy(cluster) == 2, operator.words())
     mark = cluster.server.audit_mark()
 
     cluster.edit("chat", {"replicas": 1})
@@ -52,3 +69,32 @@ async def test_a_scale_down_holds_the_budget_until_the_removed_workers_are_count
     await eventually(operator.resting, "no pass waits")
     mark = cluster.server.audit_mark()
     assert cluster.writes(mark) == []
+
+
+async def test_a_pod_with_a_workers_labels_raises_the_hold_and_is_no_worker(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    kubelet, operator = await two_workers(cluster, replicas)
+    model = kubelet.pods()[0]
+    labels = {key: value for key, value in model["metadata"]["labels"].items() if key != "pod-template-hash"}
+    copy = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "copy", "labels": labels},
+        "spec": {"containers": [{"name": "worker", "image": "copy"}]},
+    }
+    code, stranger = cluster.server.request("POST", f"/api/v1/namespaces/{cluster.namespace}/pods", copy)
+    assert code == 201, stranger
+    kubelet.bind(stranger)
+    kubelet.ready(stranger, "127.77.2.9")
+    await eventually(lambda: healthy(cluster) == 3, operator.words())
+    before = budget(cluster)["metadata"]["resourceVersion"]
+
+    cluster.edit("chat", {"replicas": 1})
+    await eventually(lambda: len(kubelet.pods()) == 2, operator.words())
+    await eventually(lambda: budget(cluster)["spec"]["minAvailable"] == 1, operator.words())
+
+    assert {pod["metadata"]["name"] for pod in kubelet.pods()} > {"copy"}
+    past = past_budgets(cluster, before)
+    assert max(item["spec"]["minAvailable"] for item in past) == 3, "the floor, the worker that goes, and the copy"
+    await eventually(lambda: cluster.pool()["status"]["readyReplicas"] == 1, operator.words())

@@ -77,3 +77,8 @@ def gateway_selector(pool: str) -> dict[str, str]:
 def zone_selector(pool: str, zone: str) -> dict[str, str]:
     """Return the labels that select the workers of `pool` in one zone, over all revisions."""
     return {**worker_selector(pool), LABEL_ZONE: zone}
+
+
+def budget_selector(pool: str, zone: str) -> dict[str, str]:
+    """Return the labels that the budget of a zone selects: only pods that are watched, so that all that it counts is known."""
+    return {**zone_selector(pool, zone), LABEL_MANAGED_BY: MANAGED_BY}

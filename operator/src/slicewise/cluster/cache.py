@@ -22,6 +22,7 @@ from slicewise.cluster.records import (
     read_child,
     version_of,
 )
+from slicewise.cluster.strangers import keep_stranger, read_stranger
 from slicewise.objects.pods import PodRecord, read_node, read_pod
 from slicewise.pool.observed import ObservedNode
 
@@ -72,11 +73,13 @@ class Cache:
         name = body["metadata"]["name"] if resource is POOLS else pool_of(body)
         if name is None:
             return set()
+        stranger = None
         if resource is PODS and not is_gateway(body, name) and not is_worker(body, name):
-            deleted = True  # not ours, or no longer ours: for this cache it does not exist
+            stranger = None if deleted else read_stranger(body, name, version_of(body))
+            deleted = True  # not ours, or no longer ours: as a worker or a gateway it does not exist
         entry = self.pools.get((namespace, name))
         if entry is None:
-            if deleted:
+            if deleted and stranger is None:
                 return set()
             entry = self.pools[namespace, name] = PoolEntry(namespace, name)
         if resource is POOLS:
@@ -86,6 +89,7 @@ class Cache:
             # Of both, for what is no more ours does not say which it was.
             left = _ingest_gateway_pod(entry, body, deleted or not of_gateway)
             changed = self._ingest_pod(entry, body, deleted or of_gateway) or left
+            keep_stranger(entry.strangers, body["metadata"]["uid"], stranger)
         else:
             changed = _ingest_child(entry, resource, body, deleted, own)
         self._drop_if_empty(entry)
@@ -104,7 +108,7 @@ class Cache:
                 continue
             if self._retain(entry, resource, version, uids):
                 touched.add(entry.key)
-                self._drop_if_empty(entry)
+            self._drop_if_empty(entry)
         return touched
 
     def existing(self) -> Iterable[Key]:
@@ -122,6 +126,8 @@ class Cache:
             left = [uid for uid, pod in entry.gateway_pods.items() if uid not in uids and pod.version <= version]
             for uid in left:
                 del entry.gateway_pods[uid]
+            for uid in [uid for uid, pod in entry.strangers.items() if uid not in uids and pod.version <= version]:
+                del entry.strangers[uid]
             return bool(ended or left)
         kept = [c for c in entry.children if c.resource is not resource or c.uid in uids or c.version > version]
         changed = len(kept) != len(entry.children)
@@ -158,7 +164,7 @@ class Cache:
                 del self.holdings[place]
 
     def _drop_if_empty(self, entry: PoolEntry) -> None:
-        if not (entry.uid or entry.children or entry.pods or entry.gateway_pods):
+        if not (entry.uid or entry.children or entry.pods or entry.gateway_pods or entry.strangers):
             self.pools.pop(entry.key, None)
 
     def _ingest_node(self, body: Mapping[str, Any], deleted: bool) -> set[Key]:

@@ -14,6 +14,7 @@ from slicewise.api.bounds import count, line, word
 from slicewise.clients.resources import BUDGETS, CLAIMS, DEPLOYMENTS, REVISIONS, Resource
 from slicewise.cluster.gateway_pods import GatewayRecord
 from slicewise.cluster.meter import Meter
+from slicewise.cluster.strangers import Stranger
 from slicewise.manifests.metadata import deployment_name, gateway_name
 from slicewise.objects.fingerprint import fingerprint
 from slicewise.objects.pods import PodRecord, shared
@@ -78,6 +79,8 @@ class PoolEntry:
     children: list[Child] = field(default_factory=list)
     pods: dict[str, PodRecord] = field(default_factory=dict)
     gateway_pods: dict[str, GatewayRecord] = field(default_factory=dict)
+    strangers: dict[str, Stranger] = field(default_factory=dict)
+    """Uid → ready pod that its budgets count beside its workers."""
     meter: Meter | None = None
     """Only while a canary is judged."""
     gateway_version: str | None = None

@@ -27,6 +27,7 @@ from slicewise.cluster.gateway_pods import GatewayRecord, ask, observed_gateway
 from slicewise.cluster.measure import measure, offer
 from slicewise.cluster.records import PoolEntry, read_revision
 from slicewise.cluster.references import ReferenceReader, next_events
+from slicewise.cluster.strangers import by_zone
 from slicewise.manifests.installation import Installation
 from slicewise.objects.pods import PodRecord, is_lost
 from slicewise.pool.facts import FAILED_MOUNT
@@ -79,6 +80,7 @@ class Observer:
             and child.owner == entry.uid
             and isinstance(child.facts, ObservedDeployment)
         ]
+        strangers = by_zone(entry.strangers)
         return ObservedPool(
             pods=tuple(
                 _pod(pod, self._cache.nodes) for pod in sorted(entry.pods.values(), key=lambda pod: pod.observed.name)
@@ -93,7 +95,7 @@ class Observer:
                 if (revision := read_revision(child)) is not None
             ),
             budgets=tuple(
-                child.facts
+                replace(child.facts, strangers=strangers[child.facts.zone])
                 for child in entry.children
                 if child.resource is BUDGETS and child.owner == entry.uid and not child.terminating
                 if isinstance(child.facts, ObservedBudget)

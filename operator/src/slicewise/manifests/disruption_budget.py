@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from slicewise.api.labels import ANNOTATION_HELD, gateway_selector, zone_selector
+from slicewise.api.labels import ANNOTATION_HELD, budget_selector, gateway_selector
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import budget_name, gateway_name, object_meta, zone_labels
 
@@ -41,7 +41,7 @@ def build_disruption_budget(
         "metadata": metadata,
         "spec": {
             "minAvailable": floor if hold is None else hold.least,
-            "selector": {"matchLabels": zone_selector(pool.metadata.name, zone)},
+            "selector": {"matchLabels": budget_selector(pool.metadata.name, zone)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }

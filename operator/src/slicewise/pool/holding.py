@@ -3,13 +3,18 @@
 A worker that serves goes because others serve. An eviction that was allowed a moment before, or that is allowed while the disruption
 controller still counts the worker that we remove, could take one of those others. So a zone's budget is raised first:
 
-    hold     minAvailable = floor + the workers that are to go; the Deployments stay
-    lower    once the disruption controller has seen that, and counts enough workers without those
+    hold     minAvailable = floor + the workers that are to go + strangers; the Deployments stay
+    lower    once the disruption controller has seen that, and counts enough workers without those and without strangers
     release  minAvailable = floor, once the removed ones are gone from its count too
 
 From the moment of the first write the Eviction API refuses (its budget "is still being processed") or keeps to the higher number. The
 API objects are the memory: the budget carries since when it is held. If the disruption controller does not count (it is slow or
 away) nothing can be evicted either, so after `HOLD_SECONDS` our own view is enough, and no hold stays forever. ADR 23.
+
+Strangers are ready pods that the budget counts because of their labels, and that are no workers of ours. Whoever may create pods in the
+namespace can make them, so they are believed in one direction only. They raise a hold, so that none is evicted in place of a worker,
+and are taken off what is counted, so that none stands in for one: they never lower a floor. They never renew the time since when
+a budget is held, so by coming and going they make a step of ours wait for `HOLD_SECONDS`, and no longer.
 """
 
 from __future__ import annotations
@@ -73,23 +78,36 @@ def hold_budgets(
         if floor <= 0:
             continue
         going = _going(zone, sides, workers, leaving[zone])
-        if going.count:
-            least = floor + going.count
-            if budget is None or budget.held_since is None or budget.least < least or budget.held_since > now + 1:
-                holds[zone] = Hold(least, now)
-                waiting.add(zone)
-            elif _settled(budget, workers, now) and _leaves_enough(budget, going, floor, now):
-                holds[zone] = Hold(budget.least, now)
-            else:
-                holds[zone] = Hold(budget.least, budget.held_since)
-                waiting.add(zone)
-        elif budget is not None and budget.held_since is not None and not _settled(budget, workers, now):
-            holds[zone] = Hold(max(budget.least, floor), min(budget.held_since, now))
+        hold, waits = _hold(budget, going, floor, workers, now)
+        if hold is not None:
+            holds[zone] = hold
+        if waits:
+            waiting.add(zone)
     for zone in waiting:
         _stay(zone, sides, workers)
     stable, canary = sides[revisions[0]], sides.get(revisions[1], {}) if revisions[1] is not None else {}
     may_go = tuple(item for item in suspects if place[item.uid] not in waiting)
     return Holding(replace(replicas, stable=stable, canary=canary), holds, may_go)
+
+
+def _hold(
+    budget: ObservedBudget | None, going: _Going, floor: int, workers: Workers, now: float
+) -> tuple[Hold | None, bool]:
+    """Return how the budget of a zone is raised, and whether what is `going` waits for that."""
+    since = None if budget is None else budget.held_since
+    if not going.count:
+        if budget is None or since is None or _settled(budget, workers, now):
+            return None, False
+        return Hold(max(budget.least, floor), min(since, now)), False
+    least = floor + going.count
+    if budget is None or since is None or budget.least < least or since > now + 1:
+        return Hold(least + (budget.strangers if budget else 0), now), True
+    raised = max(budget.least, least + budget.strangers)
+    if budget.least < raised and not _late(budget, now):
+        return Hold(raised, since), True
+    if _settled(budget, workers, now) and _leaves_enough(budget, going, floor, now):
+        return Hold(raised, now), False
+    return Hold(budget.least, since), True
 
 
 def _going(zone: str, sides: Mapping[str | None, Mapping[str, int]], workers: Workers, suspects: int) -> _Going:
@@ -121,12 +139,13 @@ def _settled(budget: ObservedBudget, workers: Workers, now: float) -> bool:
         sum(pod.revision == revision and pod.holds_slice for pod in here) > asked.get(revision, 0)
         for revision in {pod.revision for pod in here}
     )
-    return not surplus and budget.seen and budget.healthy <= sum(pod.ready or pod.node_lost for pod in here)
+    ours = sum(pod.ready or pod.node_lost for pod in here)
+    return not surplus and budget.seen and budget.healthy <= ours + budget.strangers
 
 
 def _leaves_enough(budget: ObservedBudget, going: _Going, floor: int, now: float) -> bool:
     """Whether the disruption controller counts enough workers besides those that go; where none of these serves, it takes none."""
-    return not going.serving or budget.healthy - going.serving >= floor or _late(budget, now)
+    return not going.serving or budget.healthy - budget.strangers - going.serving >= floor or _late(budget, now)
 
 
 def _late(budget: ObservedBudget, now: float) -> bool:

@@ -202,7 +202,9 @@ class ObservedBudget:
     seen: bool = False
     """Whether the disruption controller has seen this `spec`. Until then the API server refuses evictions."""
     healthy: int = 0
-    """Workers that it counts as ready; those whose eviction was allowed are not among them."""
+    """Pods that it counts as ready; those whose eviction was allowed are not among them."""
+    strangers: int = 0
+    """Ready pods that it counts, by their labels, and that are none of the pool's workers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,12 @@ def test_a_budget_is_an_integer_over_both_revisions_of_one_zone() -> None:
     assert budget["spec"] == {
         "minAvailable": 1,
         "selector": {
-            "matchLabels": {"slicewise.dev/pool": "chat", "slicewise.dev/role": "worker", "slicewise.dev/zone": "a"}
+            "matchLabels": {
+                "app.kubernetes.io/managed-by": "slicewise",
+                "slicewise.dev/pool": "chat",
+                "slicewise.dev/role": "worker",
+                "slicewise.dev/zone": "a",
+            }
         },
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }

@@ -263,33 +263,37 @@ async def test_events_that_somebody_forges_hold_up_no_pass_and_hide_no_other_poo
 
 async def test_what_the_cluster_says_of_a_claim_without_a_volume_is_told(cluster: Cluster, replicas: Operators) -> None:
     operator = await replicas.start()
-    template = {"accessModes": ["ReadWriteMany"], "size": "1Gi", "storageClassName": "nothing"}
+    missing = f"{cluster.namespace}-late"
+    template = {"accessModes": ["ReadWriteMany"], "size": "1Gi", "storageClassName": missing}
     cluster.create(pool_object(namespace=cluster.namespace, cache={"persistentVolumeClaim": {"template": template}}))
     await eventually(lambda: cluster.condition("WeightsCached").get("reason") == "ClaimPending", operator.words())
     message = cluster.condition("WeightsCached")["message"]
     assert "claim 'chat-weights' (spec.cache.persistentVolumeClaim) has no volume: ProvisioningFailed: " in message
-    assert '"nothing" not found' in message
+    assert f'"{missing}" not found' in message
     stalled = cluster.condition("Stalled")
     assert (stalled["status"], stalled["reason"], stalled["message"]) == ("True", "ClaimPending", message)
     assert cluster.condition("WorkersReady")["reason"] == "ClaimPending"
 
-    kind: dict[str, Any] = {
+    kind = {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
-        "metadata": {"name": f"{cluster.namespace}-silent"},
+        "metadata": {"name": missing},
         "provisioner": "nobody.example/disks",
     }
     code, answer = cluster.server.request("POST", "/apis/storage.k8s.io/v1/storageclasses", kind)
     assert code == 201, answer
-    template["storageClassName"] = kind["metadata"]["name"]
-    other = pool_object("other", cluster.namespace, cache={"persistentVolumeClaim": {"template": template}})
-    cluster.create(other)
 
     def said() -> str:
-        return str(cluster.condition("WeightsCached", "other").get("message", ""))
+        return str(cluster.condition("WeightsCached").get("message", ""))
 
     await eventually(lambda: "ExternalProvisioning: " in said() and "nobody.example/disks" in said(), operator.words())
-    assert cluster.condition("Stalled", "other")["status"] == "False", "the provisioner may be slow"
+    assert cluster.condition("Stalled")["status"] == "False", "the provisioner may be slow"
+
+    path = f"/api/v1/namespaces/{cluster.namespace}/persistentvolumeclaims/chat-weights/status"
+    bound = {"status": {"phase": "Bound", "accessModes": ["ReadWriteMany"], "capacity": {"storage": "1Gi"}}}
+    code, answer = cluster.server.request("PATCH", path, bound, content_type="application/merge-patch+json")
+    assert code == 200, answer
+    await eventually(lambda: cluster.condition("WeightsCached")["reason"] == "Pending", operator.words())
 
 
 async def test_children_of_a_deleted_pool_go(cluster: Cluster, replicas: Operators) -> None:

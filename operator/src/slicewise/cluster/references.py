@@ -112,6 +112,13 @@ def next_events(entry: PoolEntry, now: float) -> list[float]:
     return waits + [min(LONGEST_SECONDS, max(REFERENCES_SECONDS, age / 4)) for age in ages]
 
 
+def pending_claim(entry: PoolEntry) -> PendingClaim | None:
+    """Return the claim in trouble as it was last read, unless it is one of the operator's own that the watch has reported bound since."""
+    pending = entry.references.pending
+    child = None if pending is None else entry.child(CLAIMS, pending.name)
+    return None if child is not None and child.facts != PENDING else pending
+
+
 def _claim_waits(entry: PoolEntry) -> bool:
     """Whether a claim of the pool has no volume: the reason is in Events, which are not watched."""
     own = any(

@@ -26,7 +26,7 @@ from slicewise.cluster.foreign import ForeignPods
 from slicewise.cluster.gateway_pods import GatewayRecord, ask, observed_gateway
 from slicewise.cluster.measure import measure, offer
 from slicewise.cluster.records import PoolEntry, read_revision
-from slicewise.cluster.references import ReferenceReader, next_events
+from slicewise.cluster.references import ReferenceReader, next_events, pending_claim
 from slicewise.cluster.strangers import by_zone
 from slicewise.manifests.installation import Installation
 from slicewise.objects.pods import PodRecord, is_lost
@@ -103,7 +103,9 @@ class Observer:
             nodes=self._nodes(topology),
             held_by_others=None if foreign_unknown else self._held_by_others(entry),
             sees_all_namespaces=self._foreign.sees_all,
-            references=replace(entry.references, namespace_terminating=_namespace_ends(entry)),
+            references=replace(
+                entry.references, pending=pending_claim(entry), namespace_terminating=_namespace_ends(entry)
+            ),
             apply_failures=entry.failures,
             status=status,
             installation=self._installation,
@@ -116,7 +118,7 @@ class Observer:
         asks = any(pod.fetching or (_unasked(pod) and pod.info_due <= now) for pod in entry.pods.values())
         wanted = entry.gateway_version
         behind = any(pod.is_due(wanted, now) and not self._lost(pod) for pod in entry.gateway_pods.values())
-        return asks or behind or not entry.satisfied
+        return asks or behind or _looks(entry)
 
     def next_refresh(self, entry: PoolEntry) -> float | None:
         """Return the seconds until a pod, or what Events say of pods and claims, is to be asked for again; None when nothing is."""
@@ -127,7 +129,7 @@ class Observer:
             for pod in entry.gateway_pods.values()
             if pod.lacks(wanted) and not self._lost(pod)
         ]
-        if not entry.satisfied:
+        if _looks(entry):
             waits += next_events(entry, self._clock.now())
         return min(waits, default=None)
 
@@ -189,6 +191,11 @@ class Observer:
             info = await self._workers.worker_info(pod.address)
             if info is not None:
                 pod.info, pod.info_of, pod.info_tries = info, container, 0
+
+
+def _looks(entry: PoolEntry) -> bool:
+    """Whether what is outside the cache is asked for: the pool is not as it should be, or a claim is said to be in trouble."""
+    return not entry.satisfied or pending_claim(entry) is not None
 
 
 def _namespace_ends(entry: PoolEntry) -> bool:

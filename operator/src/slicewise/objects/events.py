@@ -24,14 +24,27 @@ tries each every two minutes."""
 _TELLING: Final = ("FailedBinding", "ExternalProvisioning")
 """Ordinary Events about a claim that say what it lacks; most telling first, and behind any warning. What is not among them, such as
 WaitForFirstConsumer, is no trouble."""
+_TRIES: Final = "Provisioning"
+"""An attempt of a provisioner begins; whether it fails is reported after it."""
 _GENERAL: Final = "Unable to attach or mount volumes"
 _VOLUME: Final = re.compile(r'volume "([^"]{1,63})"')
 _UNMOUNTED: Final = re.compile(r"unmounted volumes=\[([^\]]*)\]")
 
 
 def read_claim_events(name: str, events: Iterable[Mapping[str, Any]], now: float) -> PendingClaim | None:
-    """Return what Events say of a claim without a volume; None where they say nothing of trouble."""
-    found = [(rank, last, event) for last, event in _news(events, now) if (rank := _rank(event)) is not None]
+    """Return what Events say of a claim without a volume; None where they say nothing of trouble.
+
+    An Event stays for an hour after its cause is gone. It counts no longer once the component that reported it has reported something
+    ordinary since, such as that the claim waits for its first pod. What another component reports says nothing of that: the volume
+    controller repeats that it waits for a provisioner while the provisioner fails. When the claim was last changed says nothing either:
+    the scheduler and the provisioner change it at each attempt.
+    """
+    news = _news(events, now)
+    found = [
+        (rank, last, event)
+        for last, event in news
+        if (rank := _rank(event)) is not None and not _is_overtaken(last, event, news)
+    ]
     if not found:
         return None
     _, last, event = min(found, key=lambda entry: (entry[0], -entry[1]))
@@ -59,6 +72,23 @@ def read_mount_events(events: Iterable[Mapping[str, Any]], now: float, known: st
     if general is None:
         return known
     return known if known and not known.startswith(_GENERAL) and not _is_mounted(known, general[1]) else general[1]
+
+
+def _is_overtaken(said: float, event: Mapping[str, Any], news: Iterable[tuple[float, Mapping[str, Any]]]) -> bool:
+    """Whether the component behind an Event has reported something ordinary since, other than that it tries again."""
+    return any(
+        last > said
+        and other.get("type") == "Normal"
+        and other.get("reason") not in {event.get("reason"), _TRIES}
+        and _component(other) == _component(event)
+        for last, other in news
+    )
+
+
+def _component(event: Mapping[str, Any]) -> str:
+    """Who reported an Event. A provisioner puts the names of its pod and its process behind its own: `driver_pod_uuid`."""
+    source = event.get("source") or {}
+    return str(source.get("component") or event.get("reportingComponent") or "").partition("_")[0]
 
 
 def _is_over(cause: tuple[float, str], general: tuple[float, str] | None) -> bool:

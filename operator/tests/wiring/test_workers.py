@@ -274,12 +274,7 @@ async def test_what_the_cluster_says_of_a_claim_without_a_volume_is_told(cluster
     assert (stalled["status"], stalled["reason"], stalled["message"]) == ("True", "ClaimPending", message)
     assert cluster.condition("WorkersReady")["reason"] == "ClaimPending"
 
-    kind = {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {"name": missing},
-        "provisioner": "nobody.example/disks",
-    }
+    kind = {"metadata": {"name": missing}, "provisioner": "nobody.example/disks"}
     code, answer = cluster.server.request("POST", "/apis/storage.k8s.io/v1/storageclasses", kind)
     assert code == 201, answer
 

@@ -14,7 +14,7 @@ from rig.worker import StartWorkers
 from slicewise.envoy import GatewayModel
 
 ONE = GatewayModel("chat", (route(STABLE),))
-KEPT = "answers are kept in a Redis"
+KEPT = "answers are kept in Redis"
 
 
 async def test_the_address_of_the_redis_may_come_change_and_go(tmp_path: Path, start_workers: StartWorkers) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 
+import structlog
 from pydantic import ValidationError
 
 from slicewise_gateway import logs
 from slicewise_gateway.settings import EdgeSettings, GatewaySettings
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 def main() -> None:
@@ -23,11 +23,13 @@ def main() -> None:
     try:
         _run(command)
     except ValidationError as error:
-        wrong = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
-        log.error("wrong settings SLICEWISE_GATEWAY_*: %s", wrong)  # noqa: TRY400 - a sentence, not a trace
+        wrong = "; ".join(
+            f"SLICEWISE_GATEWAY_{fault['loc'][0]!s}".upper() + f": {fault['msg']}" for fault in error.errors()
+        )
+        log.error("settings not valid", error=wrong)  # noqa: TRY400 - a sentence, not a trace
         sys.exit(1)
     except (OSError, ValueError) as error:
-        log.error("%s", error)  # noqa: TRY400 - a sentence, not a trace
+        log.error("command failed", command=command, error=str(error))  # noqa: TRY400 - a sentence, not a trace
         sys.exit(1)
 
 

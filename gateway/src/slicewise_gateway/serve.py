@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 
 import aiohttp
+import structlog
 from aiohttp import web
 
 from slicewise_gateway.agent.discovery import canonical
@@ -25,7 +25,7 @@ from slicewise_gateway.agent.writer import OPTIONAL_FILES, STATIC_FILES, Unusabl
 from slicewise_gateway.bounded import HEADERS
 from slicewise_gateway.settings import GatewaySettings
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BOOTSTRAP_FILE = "bootstrap.json"
 
@@ -77,6 +77,6 @@ async def run_agent(settings: GatewaySettings) -> None:
             try:
                 await loops
             except asyncio.CancelledError:
-                log.info("done")
+                log.info("agent ended")
         finally:
             await runner.cleanup()

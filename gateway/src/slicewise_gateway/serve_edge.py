@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from contextlib import AsyncExitStack
 
+import structlog
 from aiohttp import web
 
 from slicewise_gateway.edge.hold import Hold
@@ -18,7 +18,7 @@ from slicewise_gateway.edge.waiting import WaitingRoom
 from slicewise_gateway.edge.workers import WorkersOfEnvoy
 from slicewise_gateway.settings import EdgeSettings
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _LEAVE_SECONDS = 5.0
 _LOOPBACK = "127.0.0.1"
@@ -52,7 +52,7 @@ async def run_edge(settings: EdgeSettings) -> None:
         for handle, port in doors:
             await _serve(stack, build_door(handle, settings.max_body_bytes), _LOOPBACK, port)
         await _serve(stack, build_numbers(metrics), None, settings.metrics_port)
-        log.info("the edge holds%s", " and keeps answers" if settings.redis_url_file else "")
+        log.info("edge serves", response_cache=settings.redis_url_file is not None)
         await stop.wait()
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
 from pathlib import Path
 
+import structlog
 from pydantic import ValidationError
 
 from slicewise_worker import logs
@@ -16,18 +16,18 @@ from slicewise_worker.server import EngineFailedError, serve
 from slicewise_worker.settings import WorkerSettings, termination_log
 from slicewise_worker.startup import StartError
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 def _give_up(reason: str, message: str, path: Path) -> int:
     """Say why the worker ends, on standard error and where the kubelet picks it up; return the exit status."""
-    log.error("%s: %s", reason, message)
+    log.error("worker cannot serve", reason=reason, message=message)
     # The kubelet keeps 4,096 bytes, and half a JSON object cannot be parsed.
     message = message[:2000]
     try:
         path.write_text(json.dumps({"reason": reason, "message": message}))
     except OSError as error:
-        log.warning("cannot write %s: %s", path, error.strerror)
+        log.warning("termination message not written", path=str(path), error=error.strerror)
     return 1
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import structlog
 import uvicorn
 
 from slicewise_worker.engine.ends import EndReason
@@ -35,7 +35,7 @@ from slicewise_worker.http.trailer import TrailerProtocol
 from slicewise_worker.settings import WorkerSettings
 from slicewise_worker.startup import StartError, StartInterruptedError, bring_up
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _CHECK_SECONDS = 0.5
 _KEEP_ALIVE_SECONDS = 75
@@ -130,7 +130,7 @@ async def _start(worker: Worker, signals: _Signals) -> Engine | None:
     try:
         started = await asyncio.to_thread(bring_up, settings, worker.state, worker.metrics, notify, signals.stopping)
     except StartInterruptedError:
-        log.info("told to stop before the model was loaded")
+        log.info("asked to terminate before the model was loaded")
         return None
     template = ChatTemplate(started.chat, settings.model_name)
     names = frozenset({settings.model_name, *settings.model_aliases})
@@ -164,9 +164,9 @@ async def _drain(
 ) -> None:
     settings = worker.settings
     worker.state.draining = True
-    log.info("draining: not ready, serving for %g s more at most", settings.drain_delay_seconds)
+    log.info("draining: not ready, still serving", seconds=settings.drain_delay_seconds)
     await _until_nobody_sends(worker, signals)
-    log.info("draining: finishing %d requests", engine.progress().running + engine.progress().waiting)
+    log.info("draining: finishing requests", requests=engine.progress().running + engine.progress().waiting)
     server.should_exit = True
     latest = worker.served.intake.latest_deadline if worker.served else 0.0
     left = max(0.0, latest - time.monotonic()) + _LAST_SECONDS
@@ -175,7 +175,7 @@ async def _drain(
     await asyncio.wait((hurry, serving), timeout=left, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
         why = "asked twice to terminate" if hurry.done() else "the time of every request is over"
-        log.warning("%s: breaking off what runs", why)
+        log.warning("draining: breaking off what runs", reason=why)
         await asyncio.to_thread(engine.stop)
         # Clients get an error; one that does not read its last bytes is not waited for.
         await asyncio.wait((serving,), timeout=_LAST_SECONDS / 2)
@@ -206,7 +206,7 @@ def _end_after(seconds: float) -> None:
     """End the process in `seconds` if it still runs then, whatever its threads do."""
 
     def end() -> None:
-        log.error("still running %g s after the drain began: ending the process", seconds)
+        log.error("draining: still running, ending the process", seconds=seconds)
         os._exit(1)
 
     timer = threading.Timer(seconds, end)

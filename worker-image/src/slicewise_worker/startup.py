@@ -5,11 +5,12 @@ Every way to fail is a `StartError` with a reason for the operator and a sentenc
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
+
+import structlog
 
 from slicewise_worker.chat.prove import Chat, start_chat
 from slicewise_worker.chat.renderer import RENDERER_BYTES, TemplateBrokenError
@@ -27,7 +28,7 @@ from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.settings import WorkerSettings
 from slicewise_worker.weights import hold
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _FIRST_TOKEN_SECONDS = 300
 _COPIES = 4
@@ -80,7 +81,7 @@ def bring_up(
         start_backend()
         state.device = choose_device(settings.device)
         if state.device.reason:
-            log.warning(state.device.reason)
+            log.warning("device is not the one asked for", device=state.device.name, reason=state.device.reason)
         shape = context_shape(settings)
         _check_fit(weights, shape, settings, state)
         model, context = _load(weights, shape, state, stopping)
@@ -96,8 +97,8 @@ def bring_up(
     _describe(engine, settings, state, metrics)
     state.phase = Phase.SERVING
     if model.step_delay:
-        log.warning("the model file asks for %g s more in each step, as models for tests do", model.step_delay)
-    log.info("serving %s on %s with %d threads", settings.model_name, state.device.name, shape.threads)
+        log.warning("model file delays each step, as models for tests do", seconds=model.step_delay)
+    log.info("serving", model=settings.model_name, device=state.device.name, threads=shape.threads)
     return Started(engine, chat)
 
 
@@ -133,7 +134,7 @@ def _verify(weights: WeightsFile, state: WorkerState, stopping: threading.Event)
 
     verify(weights, progress)
     state.digest = weights.digest
-    log.info("digest verified: %s is %s", weights.path, weights.digest)
+    log.info("digest verified", path=str(weights.path), digest=weights.digest)
 
 
 def _check_fit(weights: WeightsFile, shape: ContextShape, settings: WorkerSettings, state: WorkerState) -> None:
@@ -153,7 +154,7 @@ def _check_fit(weights: WeightsFile, shape: ContextShape, settings: WorkerSettin
         )
         raise StartError(EndReason.CONTEXT_TOO_LONG, message)
     own = 0 if device.on_gpu else resident_bytes() + (RENDERER_BYTES if settings.chat else 0) + _request_bytes(settings)
-    log.info("memory needed: %s", breakdown(needs, own))
+    log.info("memory needed", parts=breakdown(needs, own))
     asked = Shape(
         settings.context_tokens, settings.parallel_sequences, settings.kv_cache_type, settings.prompt_chunk_tokens
     )

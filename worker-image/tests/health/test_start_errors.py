@@ -15,7 +15,7 @@ def ended(worker) -> dict[str, str]:
     assert worker.wait() == 1
     verdict = worker.verdict()
     assert sorted(verdict) == ["message", "reason"]
-    lines = [line for line in worker.log().splitlines() if f"{verdict['reason']}: " in line]
+    lines = [line for line in worker.log().splitlines() if "worker cannot serve" in line and verdict["reason"] in line]
     assert len(lines) == 1, worker.log()
     assert "Traceback" not in worker.log()
     return verdict

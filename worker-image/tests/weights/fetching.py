@@ -41,6 +41,11 @@ class Ended:
     result: dict[str, Any] | None
     termination: dict[str, str] | None
 
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """The log's lines about one event; a test's own programs write others."""
+        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event]
+
 
 @dataclass
 class Fetcher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from fetching import MIB, Fetcher, gguf
 from sources.web import Fault, WebServer
 
 from slicewise_worker.weights.backoff import Patience
-from slicewise_worker.weights.progress import Progress, progress_line
+from slicewise_worker.weights.progress import Progress, progress_fields
 
 
 async def test_a_good_run_leaves_the_result_and_says_verified(fetcher: Fetcher, web: WebServer) -> None:
@@ -22,7 +23,16 @@ async def test_a_good_run_leaves_the_result_and_says_verified(fetcher: Fetcher, 
     assert ended.code == 0
     assert ended.result == {"path": str(path), "digest": web.digest, "bytes": len(web.content)}
     assert ended.termination is None
-    assert "verified" in ended.log.splitlines()[-1]
+    last = json.loads(ended.log.splitlines()[-1])
+    assert last.pop("timestamp")
+    assert last == {
+        "level": "info",
+        "logger": "slicewise-fetch",
+        "event": "weights verified",
+        "path": str(path),
+        "digest": web.digest,
+        "bytes": len(web.content),
+    }
 
 
 async def test_a_failure_is_one_line_for_people_and_json_for_the_operator(fetcher: Fetcher, web: WebServer) -> None:
@@ -33,7 +43,9 @@ async def test_a_failure_is_one_line_for_people_and_json_for_the_operator(fetche
     assert ended.termination
     assert set(ended.termination) == {"reason", "message"}
     assert ended.termination["reason"] == "SourceNotFound"
-    assert ended.log.splitlines()[-1].endswith(f"SourceNotFound: {ended.termination['message']}")
+    last = json.loads(ended.log.splitlines()[-1])
+    assert (last["level"], last["event"]) == ("error", "fetch failed")
+    assert {key: last[key] for key in ended.termination} == ended.termination
 
 
 @pytest.mark.parametrize(
@@ -93,8 +105,8 @@ async def test_progress_and_metrics_are_served_while_it_works_and_while_it_tries
 async def _base(process: asyncio.subprocess.Process) -> str:
     assert process.stderr
     while line := (await process.stderr.readline()).decode():
-        if match := re.search(r"progress on port (\d+)", line):
-            return f"http://127.0.0.1:{match[1]}"
+        if (said := json.loads(line))["event"] == "progress served":
+            return f"http://127.0.0.1:{said['port']}"
     raise AssertionError("no port was logged")
 
 
@@ -102,25 +114,30 @@ async def test_the_log_shows_percent_rate_and_time_left(fetcher: Fetcher) -> Non
     async with WebServer(gguf(MIB)).serving() as server:
         server.faults = [Fault(pause=0.02)]
         ended = await fetcher.run(server.url, digest=server.digest, log_seconds=0.05)
-        assert re.search(r"Downloading: \d+ % of 1\.0 MiB at .*/s", ended.log)
+        assert [line for line in ended.lines("fetch progress") if line["bytes_total"] == MIB and line["percent"] < 100]
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "rate", "line"),
-    [
-        (50, 200, 10, "Downloading: 25 % of 200 bytes at 10 bytes/s, 15 s left"),
-        (50, 200, 0, "Downloading: 25 % of 200 bytes at 0 bytes/s, standing still"),
-        (2048, None, 1024, "Downloading: 2.0 KiB at 1.0 KiB/s"),
-    ],
+    ("done", "total", "rate", "percent", "left"),
+    [(50, 200, 10.2, 25, 15), (50, 200, 0, 25, None), (50, 200, 0.5, 25, None), (2048, None, 1024, None, None)],
 )
-def test_a_progress_line_reads_well(done: int, total: int | None, rate: float, line: str) -> None:
-    assert progress_line(Progress(bytes_done=done, bytes_total=total, phase="Downloading"), rate) == line
+def test_a_progress_line_says_what_is_known(
+    done: int, total: int | None, rate: float, percent: int | None, left: int | None
+) -> None:
+    assert progress_fields(Progress(bytes_done=done, bytes_total=total, phase="Downloading"), rate) == {
+        "phase": "Downloading",
+        "percent": percent,
+        "bytes_done": done,
+        "bytes_total": total,
+        "bytes_per_second": int(rate),
+        "seconds_left": left,
+    }
 
 
 async def test_a_port_that_is_taken_does_not_stop_the_weights(fetcher: Fetcher, web: WebServer) -> None:
     ended = await fetcher.run(web.url, digest=web.digest, port=web.port)
     assert ended.code == 0
-    assert "progress is not served" in ended.log or "progress on port" in ended.log
+    assert ended.lines("progress not served") or ended.lines("progress served")
 
 
 async def test_a_long_message_fits_what_the_kubelet_keeps(fetcher: Fetcher) -> None:

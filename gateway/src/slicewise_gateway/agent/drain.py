@@ -9,15 +9,16 @@ the next is there.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
+import structlog
+
 from slicewise_gateway.agent.envoy import EnvoyAdmin, EnvoyError, EnvoyGoneError
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.1
 _QUIT_SECONDS = 5.0
@@ -44,20 +45,20 @@ async def drain(envoy: EnvoyAdmin, successor: Awaitable[None], bounds: Bounds) -
     """
     try:
         await _relieved(successor, bounds.successor)
-        log.info("draining: taking requests for another %g s", bounds.delay)
+        log.info("draining: still taking requests", seconds=bounds.delay)
         await asyncio.sleep(bounds.delay)
         with suppress(TimeoutError):
             async with asyncio.timeout(bounds.running):
                 await _insist(envoy.fail_health_check)
                 await _insist(envoy.drain)
-                while (running := (await _insist(envoy.state)).active_requests) > 0:  # noqa: ASYNC110 - Envoy tells only who asks
+                while (await _insist(envoy.state)).active_requests > 0:  # noqa: ASYNC110 - Envoy tells only who asks
                     await asyncio.sleep(_LOOK_SECONDS)
-                log.info("draining: %d requests run", running)
+                log.info("draining: no request runs any more")
         with suppress(TimeoutError):
             async with asyncio.timeout(_QUIT_SECONDS):
                 await _insist(envoy.quit)
     except EnvoyGoneError as error:
-        log.warning("Envoy is gone already: %s", error)
+        log.warning("draining: Envoy has ended already", error=str(error))
 
 
 async def _insist(ask: Callable[[], Awaitable[T]]) -> T:
@@ -68,7 +69,7 @@ async def _insist(ask: Callable[[], Awaitable[T]]) -> T:
         except EnvoyGoneError:
             raise
         except EnvoyError as error:
-            log.info("draining: asking Envoy again: %s", error)
+            log.info("draining: asking Envoy again", error=str(error))
             await asyncio.sleep(_LOOK_SECONDS)
 
 
@@ -77,4 +78,4 @@ async def _relieved(successor: Awaitable[None], limit_seconds: float) -> None:
         async with asyncio.timeout(limit_seconds):
             await successor
     except TimeoutError:
-        log.warning("draining: no other gateway pod serves after %g s; this one goes all the same", limit_seconds)
+        log.warning("draining: no other gateway pod serves, ending without one", seconds=limit_seconds)

@@ -8,16 +8,17 @@ condition in its status.
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
+import structlog
 
 from slicewise_gateway.agent.kube import ApiServer
 from slicewise_gateway.agent.successor import is_ending
+from slicewise_gateway.logs import error_text
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 CONDITION: Final = "SlicewiseGatewayEnded"
 _ANSWER_SECONDS: Final = 3
@@ -45,4 +46,4 @@ async def farewell(server: ApiServer, namespace: str, pod: str) -> None:
             body = {"status": {"conditions": [condition(pod, datetime.now(UTC))]}}
             await server.patch_status(session, url, body, _ANSWER_SECONDS)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        log.info("the namespace was not told that this pod ends: %s: %s", type(error).__name__, error)
+        log.info("end of this pod not written to the namespace", namespace=namespace, error=error_text(error))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import random
 import ssl
 from collections.abc import Callable, Mapping
@@ -15,13 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import structlog
 
 from slicewise_gateway.bounded import HEADERS, LIST_BYTES, read_whole
+from slicewise_gateway.logs import error_text
 
 Objects = Mapping[str, Mapping[str, Any]]
 """Name to object."""
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _LIST_SECONDS: Final = 15
 _WATCH_SECONDS: Final = 240
@@ -123,10 +124,10 @@ class Collection:
                     while True:
                         version = await self._watch(session, version)
                 except _StartAgainError as reason:
-                    log.info("%s: listing again: %s", self._url, reason)
+                    log.info("listing again", url=self._url, reason=str(reason))
                 except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
                     if self.in_touch:
-                        log.warning("%s cannot be followed: %s: %s", self._url, type(error).__name__, error)
+                        log.warning("watch failed", url=self._url, error=error_text(error))
                     self.in_touch = False
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
                 wait = min(wait * 2, _BACKOFF[1])

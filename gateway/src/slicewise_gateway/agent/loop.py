@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
+
+import structlog
 
 from slicewise_gateway.agent.envoy import EnvoyAdmin, EnvoyError, EnvoyState
 from slicewise_gateway.agent.files import PROGRAMMED_FILE, EnvoyFiles, read_mounted
@@ -17,7 +18,7 @@ from slicewise_gateway.agent.report import Report, Wanted, judge
 from slicewise_gateway.agent.writer import FileSet, Inputs, UnusableError, assemble, left_over, write
 from slicewise_gateway.settings import GatewaySettings
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS: Final = 2.0
 """Between two looks at an Envoy that runs what it should."""
@@ -95,16 +96,16 @@ class Agent:
         self._found = found
         self._say("")
         for complaint in found.complaints if written else ():
-            log.warning("tenant keys: %s", complaint)
+            log.warning("tenant key not usable", reason=complaint)
         if written:
             self._metrics.written.inc(len(written))
-            log.info("wrote %s for version %s", ", ".join(written), found.plan.version)
+            log.info("files written", files=written, version=found.plan.version)
 
     async def _look(self) -> None:
         before = self.report
         self.report = judge(self.wanted, await self._state(), before.running, self._trouble)
         if self.report.reason != before.reason or self.report.wanted != before.wanted:
-            log.info("%s %s", self.report.reason, self.report.message)
+            log.info("report changed", reason=self.report.reason, message=self.report.message)
         if self.report.programmed and not self.has_programmed:
             self.has_programmed = True
             self._files.write(PROGRAMMED_FILE, "")
@@ -117,7 +118,7 @@ class Agent:
         try:
             return await self._envoy.state()
         except EnvoyError as error:
-            log.debug("%s", error)
+            log.debug("Envoy does not answer", error=str(error))
             return None
 
     async def _clusters_ready(self, version: str | None) -> None:
@@ -150,7 +151,7 @@ class Agent:
         try:
             keys = read_mounted(self._settings.keys)
         except OSError as error:  # exchanged while it is read: next time
-            log.warning("tenant keys: %s: %s", error.filename, error.strerror)
+            log.warning("tenant keys not readable", path=error.filename, error=error.strerror)
             return
         if keys != self._inputs.keys:
             self._inputs = replace(self._inputs, keys=keys)
@@ -158,7 +159,7 @@ class Agent:
 
     def _say(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:
-            log.error("%s", trouble)
+            log.error("configuration not applied", error=trouble)
         self._trouble = trouble
 
 

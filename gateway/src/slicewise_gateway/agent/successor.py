@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
+import structlog
 
 from slicewise_gateway.agent.endpoints import SERVICE_LABEL
 from slicewise_gateway.agent.kube import ApiServer
+from slicewise_gateway.logs import error_text
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 5
@@ -67,7 +68,7 @@ async def successor(server: ApiServer, namespace: str, service: str, pod: str) -
         while True:
             try:
                 if is_ending(await _namespace(server, session, home)):
-                    log.info("the namespace is being deleted: no other gateway pod is to come")
+                    log.info("no other gateway pod will come: the namespace is being deleted")
                     return
                 found = await server.get(session, url, selector, _ANSWER_SECONDS)
                 if is_served(found.get("items") or (), pod):
@@ -76,9 +77,9 @@ async def successor(server: ApiServer, namespace: str, service: str, pod: str) -
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 status = error.status if isinstance(error, aiohttp.ClientResponseError) else None
                 if refusals.answered(status, clock()):
-                    log.info("the API server refuses this pod: no other gateway pod is to come")
+                    log.info("no other gateway pod will come: the API server refuses this one")
                     return
-                log.debug("who else serves is not known: %s: %s", type(error).__name__, error)
+                log.debug("other gateway pods not known", error=error_text(error))
             await asyncio.sleep(_LOOK_SECONDS)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
+import structlog
 from aiohttp import web
 from prometheus_client import generate_latest
 
 from slicewise_gateway.edge.errors import error_response
 from slicewise_gateway.edge.metrics import EdgeMetrics
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
+
+_SHOWN_CHARACTERS: Final = 200
+"""What the log repeats of a path that a client sent."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -55,7 +59,7 @@ async def _in_a_clients_shape(request: web.Request, handler: Handler) -> web.Str
         if isinstance(error, ConnectionError) or request.writer.output_size:
             # The client is gone, or an answer has begun: it breaks off.
             raise
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("request failed", method=request.method, path=request.path[:_SHOWN_CHARACTERS])
         message = "The gateway failed to handle the request; its log says why."
         return error_response(500, "internal_error", message, request=request)
 

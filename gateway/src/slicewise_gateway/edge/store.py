@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from contextlib import suppress
 from typing import Final
 
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -17,8 +17,9 @@ from slicewise_gateway.edge.breaker import Breaker
 from slicewise_gateway.edge.entry import HEAD_BYTES, Entry, decode
 from slicewise_gateway.edge.flight import Kept
 from slicewise_gateway.edge.metrics import EdgeMetrics
+from slicewise_gateway.logs import error_text
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _FAILURES: Final = 3
 _OPEN_SECONDS: Final = 1.0
@@ -59,7 +60,7 @@ class Store:
 
     def _client(self, url: str | None) -> Redis | None:
         if url is None:
-            log.warning("there is no address of a Redis: nothing is looked up or stored")
+            log.warning("no Redis address: nothing is looked up or stored")
             return None
         try:
             redis: Redis = Redis.from_url(
@@ -73,9 +74,9 @@ class Store:
             redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # not connected; an unknown option raises here
         except (ValueError, TypeError, RedisError):
             # Without the error: it has the address in it.
-            log.error("the address of the Redis is not valid: write redis://, rediss:// or unix://, with known options")  # noqa: TRY400
+            log.error("Redis address not valid: write redis://, rediss:// or unix://, with known options")  # noqa: TRY400
             return None
-        log.info("answers are kept in a Redis")
+        log.info("answers are kept in Redis")
         return redis
 
     async def get(self, key: str, kept: Kept) -> Entry | Unavailable | None:
@@ -160,7 +161,7 @@ class Store:
         if self._breaker.is_open:
             self._metrics.redis_open.set(1)
             if not was_open:
-                log.warning("Redis is left alone for a while: %s: %s", type(error).__name__, error)
+                log.warning("Redis fails: it is not asked for a while", seconds=_OPEN_SECONDS, error=error_text(error))
 
 
 def _bytes(data: bytes | str) -> bytes:

@@ -100,7 +100,7 @@ class Leader:
         try:
             await self._write(self._lease, holder="", duration=1)
         except ApiError as error:
-            log.warning("lease not given back", error=str(error))
+            log.warning("lease not released", error=str(error))
 
     async def _attempt(self) -> None:
         asked = self._clock.monotonic()
@@ -121,12 +121,12 @@ class Leader:
             self._on_change(True)
 
     def _failed(self, error: ApiError) -> None:
-        log.debug("lease", error=str(error))
+        log.debug("lease not renewed", error=str(error))
         self._lease = None  # another replica wrote it, or this write may not have arrived: read it again
 
     def _stop(self, why: str) -> None:
         self._renewed = None
-        log.info("no longer leading", why=why)
+        log.info("no longer leading", reason=why)
         self._on_change(False)
 
     def _look(self, lease: Mapping[str, Any] | None) -> None:

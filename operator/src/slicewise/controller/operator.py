@@ -123,7 +123,7 @@ class Operator:
         running = {watching, election, *loop.workers}
         await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
         failed = None if self._stop.is_set() else next((task for task in running if task.done()), None)
-        log.info("ending", told_to=self._stop.is_set())
+        log.info("ending", asked=self._stop.is_set())
         gate.cancel()
         await loop.stop(FINISH_SECONDS)
         election.cancel()
@@ -178,7 +178,7 @@ class Operator:
             except ApiError as error:
                 why = str(error)
             tries += 1
-            log.warning("waiting", reason=why)
+            log.warning("waiting for the resource definition", reason=why)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(5, backoff(tries))):
                     await self._stop.wait()

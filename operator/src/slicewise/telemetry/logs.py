@@ -1,4 +1,8 @@
-"""Logs: one JSON object a line, or text for people, of our own and of kopf's messages alike."""
+"""Logs: one JSON object a line, or text for people, of our own and of kopf's messages alike.
+
+An event is a short constant sentence; what varies is in fields: `error`, `reason`, `seconds`, `pool`. Every line has `event`,
+`level`, `logger` and `timestamp`, as those of the other distributions do.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,15 @@ import structlog
 def configure_logs(level: str, form: Literal["json", "text"]) -> None:
     """Send all logs to standard error. `level`: debug, info, warning, error."""
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
+    tail: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
     )
-    tail = [structlog.processors.format_exc_info, renderer] if form == "json" else [renderer]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

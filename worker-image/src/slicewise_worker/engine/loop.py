@@ -6,7 +6,6 @@ over. Called by the HTTP side through `submit` and `cancel` from any thread; eve
 
 from __future__ import annotations
 
-import logging
 import secrets
 import threading
 import time
@@ -14,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain
 from math import ceil, inf
+
+import structlog
 
 from slicewise_worker.engine.llama import Batch, Context, Model
 from slicewise_worker.engine.report import Observer, Progress, Step
@@ -32,7 +33,7 @@ from slicewise_worker.engine.sampler import Sampler
 from slicewise_worker.engine.schedule import Waiting, Work, plan_step
 from slicewise_worker.engine.sequence import Running, Ticket
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Notify = Callable[[list[tuple[Ticket, Event]]], None]
 """Gets the events of a step, in the engine thread; it hands them to each ticket's `on_event` where that may run."""
@@ -147,7 +148,7 @@ class Engine:
             while self._await_work():
                 self._turn()
         except Exception as error:
-            log.exception("the engine failed")
+            log.exception("engine failed")
             with self._changed:
                 self._failed = f"the engine failed: {error}"
         self._break_all()
@@ -256,7 +257,7 @@ class Engine:
 
     def _give_up(self, work: Sequence[Work], result: int) -> None:
         """End the sequences of a batch that llama.cpp could not evaluate; the others and the queue go on."""
-        log.error("llama_decode returned %d for %d sequences", result, len(work))
+        log.error("llama_decode failed", code=result, sequences=len(work))
         message = f"generation broke off: llama.cpp could not evaluate the step (code {result})"
         for item in work:
             self._break(self._running[item.slot], "engine_failed", message)

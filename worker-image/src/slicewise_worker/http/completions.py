@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 import uuid
 from array import array
@@ -12,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import structlog
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -30,7 +30,7 @@ from slicewise_worker.http.schema import ChatRequest, CompletionRequest
 from slicewise_worker.http.shape import ChatShape, CompletionShape, Shape
 from slicewise_worker.http.trailer import mark_broken
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -219,7 +219,7 @@ class _AnswerStream(StreamingResponse):
             async with asyncio.timeout_at(self._read_until):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
-            log.warning("the client of a stream did not read its last bytes in time")
+            log.warning("client did not read the end of its stream in time")
         finally:
             self._answer.close()
 

@@ -5,11 +5,11 @@ Every answer of the worker that is not a success has this body, whoever raised i
 
 from __future__ import annotations
 
-import logging
 import reprlib
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 
 from slicewise_worker.http.schema import UNKNOWN_FIELD
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 PATHS = "POST /v1/chat/completions, POST /v1/completions, GET /v1/models and GET /v1/models/{name}"
 """What clients may ask for. Probes, metrics and `/v1/worker` are for the cluster."""
@@ -123,5 +123,5 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
 
 async def on_surprise(request: Request, error: Exception) -> JSONResponse:
     """Exception handler for everything else; the client learns that it is not its fault, the log learns why."""
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("request failed", method=request.method, path=shown(request.url.path), exc_info=error)
     return respond(ApiError(500, "The worker failed to handle the request; its log says why.", code="internal_error"))

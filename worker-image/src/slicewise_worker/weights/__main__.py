@@ -7,27 +7,28 @@ Exit status 0: the result file names verified weights. 1: the last log line and 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
 
+import structlog
 from pydantic import ValidationError
 
-from slicewise_worker.weights.errors import FetchError, Reason, size_text
+from slicewise_worker import logs
+from slicewise_worker.weights.errors import FetchError, Reason
 from slicewise_worker.weights.fetch import fetch
 from slicewise_worker.weights.progress import Progress, keep_logging, serve
 from slicewise_worker.weights.report import Result, write_result, write_termination
 from slicewise_worker.weights.settings import FetchSettings, read_credentials
 
-log = logging.getLogger("slicewise-fetch")
+log = structlog.get_logger("slicewise-fetch")
 
 _STOPPED = 128 + signal.SIGTERM
 
 
 def main() -> None:
     """Run one fetch with the settings of the environment and exit."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logs.configure("info", "json")
     os.umask(0o002)  # pods that share a claim by fsGroup must be able to go on with one another's files
     try:
         settings = FetchSettings()
@@ -41,7 +42,7 @@ def _refuse_settings(error: ValidationError) -> int:
     wrong = "; ".join(f"SLICEWISE_FETCH_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
     failure = FetchError(Reason.UNSUPPORTED, f"settings of slicewise-fetch: {wrong}")
     write_termination(FetchSettings.model_fields["termination_log"].default, failure)
-    log.error("%s", failure.message)
+    log.error("settings not valid", error=wrong)
     return 1
 
 
@@ -56,8 +57,7 @@ async def _run(settings: FetchSettings) -> int:
     await asyncio.wait({logging_task})
     await runner.cleanup()
     if task.cancelled():
-        log.warning("stopped; the next start goes on from here")
-        logging.shutdown()
+        log.warning("stopped: the next start resumes")
         os._exit(_STOPPED)  # a thread may be hashing gigabytes; what it does needs no end, the pod's deletion does
     return _outcome(task, settings)
 
@@ -67,9 +67,9 @@ def _outcome(task: asyncio.Task[Result], settings: FetchSettings) -> int:
         result = task.result()
     except FetchError as error:
         write_termination(settings.termination_log, error)
-        log.error("%s: %s", error.reason, error.message)  # noqa: TRY400 - the last line is for people, not a traceback
+        log.error("fetch failed", reason=error.reason, message=error.message)  # noqa: TRY400 - the cause, not a trace
         return 1
-    log.info("verified: %s, %s, %s", result.path, result.digest, size_text(result.bytes))
+    log.info("weights verified", path=result.path, digest=result.digest, bytes=result.bytes)
     return 0
 
 

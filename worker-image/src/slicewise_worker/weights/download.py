@@ -7,7 +7,6 @@ server's validators (ETag, date, size) say is still the same file.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -16,6 +15,7 @@ from functools import partial as bind
 from typing import TypeVar
 
 import aiohttp
+import structlog
 
 from slicewise_worker.weights.answers import trouble
 from slicewise_worker.weights.backoff import Patience
@@ -26,7 +26,7 @@ from slicewise_worker.weights.partial import CorruptError, Partial, Validators
 from slicewise_worker.weights.progress import Progress
 from slicewise_worker.weights.transport import Transport
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _WRITE_BYTES = 2 * 1024**2
 _RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-(?P<last>[0-9]{1,18})/(?P<total>[0-9]{1,18}|\*)")
@@ -81,7 +81,7 @@ class Download:
         try:
             kept = await asyncio.to_thread(self.partial.resume)
             if kept:
-                log.info("%s: going on at byte %d", self.source, kept)
+                log.info("download resumed", source=self.source, bytes_done=kept)
             while wrong := await self._fill():
                 await self._start_over(wrong)
         except FetchError as error:
@@ -153,7 +153,7 @@ class Download:
                 )
         else:
             if self.partial.size:
-                log.info("%s: the server sends the file from its start", self.source)
+                log.info("server sends the file from its start", source=self.source)
                 await asyncio.to_thread(self.partial.restart)
             said.total = response.content_length
         total = said.total = said.total if said.total is not None else location.size

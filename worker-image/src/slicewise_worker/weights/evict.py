@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import secrets
 import shutil
@@ -17,6 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from slicewise_worker.weights.cache import Entry, entries
 from slicewise_worker.weights.disk import disk_full, free_bytes
 from slicewise_worker.weights.errors import FetchError, Reason, TryAgainError, size_text
@@ -24,7 +25,7 @@ from slicewise_worker.weights.hold import same_file
 from slicewise_worker.weights.partial import PARTIAL, reserved_bytes
 from slicewise_worker.weights.pins import LiveSet, read_pins
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _GOING = ".evicted-"
 _LOCK_SECONDS = 60
@@ -67,7 +68,7 @@ def make_room(cache: Path, limit: int | None, want: Want, live: LiveSet, reserve
                 break
             freed = _size(one)
             if _remove(cache, one):
-                log.info("evicted %s, not used for longest, %s", one.digest, size_text(freed))
+                log.info("model evicted, the least recently used", digest=one.digest, bytes=freed)
                 used -= freed
             else:
                 stays[one.digest] = _HELD

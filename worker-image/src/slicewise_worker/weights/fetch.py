@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import ParamSpec
+
+import structlog
 
 from slicewise_worker.weights import cache
 from slicewise_worker.weights.backoff import Patience
@@ -26,7 +27,7 @@ from slicewise_worker.weights.settings import Credentials, FetchSettings
 from slicewise_worker.weights.source import ClaimSource, Source, is_pinned, label, parse_source
 from slicewise_worker.weights.transport import Transport
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_SECONDS = 0.5
 P = ParamSpec("P")
@@ -48,7 +49,7 @@ async def fetch(settings: FetchSettings, credentials: Credentials, progress: Pro
         patience = Patience(settings.patience_seconds, settings.max_backoff_seconds)
         digest = await _digest(settings, source, origin, patience, progress)
         live = await asyncio.to_thread(_live_set, settings, digest)
-        await _noted("the pin of this pool", record_pin, settings.cache_dir, settings.pool, live)
+        await _noted("pin of this pool", record_pin, settings.cache_dir, settings.pool, live)
         return await _Fetch(settings, origin, transport, patience, progress, digest, live).run()
 
 
@@ -57,7 +58,7 @@ async def _noted(what: str, write: Callable[P, None], *args: P.args, **names: P.
     try:
         await asyncio.to_thread(write, *args, **names)
     except (OSError, FetchError) as error:
-        log.warning("%s was not recorded: %s", what, error)
+        log.warning("note in the cache not written", note=what, error=str(error))
 
 
 def _no_digest(source: str) -> str:
@@ -108,7 +109,7 @@ class _Fetch:
             await self._wait(entry)
 
     async def _give_out(self, entry: cache.Entry, size: int) -> Result:
-        await _noted("the use", cache.note_use, self.settings.cache_dir, self.digest, label(self.settings.source))
+        await _noted("last use", cache.note_use, self.settings.cache_dir, self.digest, label(self.settings.source))
         return Result(str(entry.model), self.digest, size)
 
     async def _wait(self, entry: cache.Entry) -> None:
@@ -124,7 +125,7 @@ class _Fetch:
             if partial is None:
                 return False
             if state is cache.State.CORRUPT:
-                log.warning("%s: the cached file has changed on disk; fetching it again", self.digest)
+                log.warning("cached file has changed on disk: fetching it again", digest=self.digest)
                 entry.model.unlink(missing_ok=True)
             elif entry.model.exists():
                 await asyncio.to_thread(partial.discard)
@@ -167,6 +168,6 @@ class _Fetch:
         try:
             await asyncio.to_thread(partial.publish)
         except CorruptError as error:
-            log.warning("%s: %s; starting over", self.digest, error.message)
+            log.warning("downloaded file is corrupt: starting over", digest=self.digest, error=error.message)
             return False
         return True

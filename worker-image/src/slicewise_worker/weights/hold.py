@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import logging
 import os
 import time
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-log = logging.getLogger(__name__)
+import structlog
+
+log = structlog.get_logger(__name__)
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 """What flock says on file systems that have no locks."""
@@ -67,7 +68,7 @@ def hold(path: Path, *, patience: float = 5.0) -> HeldFile:
             if error.errno not in NO_LOCKS:
                 os.close(descriptor)
                 raise
-            log.warning("%s: this file system has no locks, so the worker cannot hold the file", path)
+            log.warning("file system has no locks: the worker cannot hold the model file", path=str(path))
             return HeldFile(path, descriptor)
         if same_file(descriptor, path):
             return HeldFile(path, descriptor)

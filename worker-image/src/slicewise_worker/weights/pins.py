@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from slicewise_worker.weights.cache import Entry
 from slicewise_worker.weights.disk import full_disk, write_atomically
 from slicewise_worker.weights.source import label
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 PINS = "pins"
 PIN_SECONDS = 30 * 24 * 3600
@@ -77,7 +78,7 @@ def _read(path: Path) -> LiveSet:
     try:
         texts = _strings(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        log.warning("%s cannot be read (%s): nothing is evicted", path, error)
+        log.warning("live set not readable: nothing is evicted", path=str(path), error=str(error))
         return LiveSet(unreadable=(str(path),))
     return LiveSet(
         frozenset(text for text in texts if _DIGEST.fullmatch(text)),

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from dataclasses import dataclass, field
 
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from slicewise_worker.weights.errors import size_text
-
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -37,7 +35,7 @@ class Progress:
     def say(self, phase: str, message: str) -> None:
         """What goes on now, and well."""
         if (phase, message) != (self.phase, self.message):
-            log.info("%s", message)
+            log.info("fetch state changed", phase=phase, message=message)
         self.phase, self.failure, self.message = phase, None, message
 
     def at(self, done: int, total: int | None) -> None:
@@ -50,7 +48,7 @@ class Progress:
         The delay goes into the log only: `message` ends up in the pool's status, which must not change while nothing does.
         """
         self.retries[reason] = self.retries.get(reason, 0) + 1
-        log.warning("%s", message if delay is None else f"{message}; next try in {delay:.1f} s")
+        log.warning("try failed", reason=reason, message=message, seconds=delay and round(delay, 1))
         self.failure, self.message = reason, message
 
     def as_json(self) -> str:
@@ -73,18 +71,21 @@ async def keep_logging(progress: Progress, every: float) -> None:
         await asyncio.sleep(every)
         now = time.monotonic()
         rate = max(0.0, (progress.bytes_done - before) / (now - then))
-        log.info("%s", progress_line(progress, rate))
+        log.info("fetch progress", **progress_fields(progress, rate))
         before, then = progress.bytes_done, now
 
 
-def progress_line(progress: Progress, rate: float) -> str:
-    """One line for people; `rate` in bytes a second."""
-    total = progress.bytes_total
-    if not total:
-        return f"{progress.failure or progress.phase}: {size_text(progress.bytes_done)} at {size_text(int(rate))}/s"
-    left = f"{(total - progress.bytes_done) / rate:.0f} s left" if rate > 0 else "standing still"
-    share = 100 * progress.bytes_done // total
-    return f"{progress.failure or progress.phase}: {share} % of {size_text(total)} at {size_text(int(rate))}/s, {left}"
+def progress_fields(progress: Progress, rate: float) -> dict[str, str | int | None]:
+    """Return the fields of one log line; `rate` in bytes a second. What is not known is None."""
+    done, total, speed = progress.bytes_done, progress.bytes_total, int(rate)
+    return {
+        "phase": progress.failure or progress.phase,
+        "percent": 100 * done // total if total else None,
+        "bytes_done": done,
+        "bytes_total": total,
+        "bytes_per_second": speed,
+        "seconds_left": (total - done) // speed if total and speed else None,
+    }
 
 
 def _registry(progress: Progress) -> CollectorRegistry:
@@ -124,7 +125,7 @@ async def serve(progress: Progress, port: int) -> web.AppRunner:
     try:
         site = web.TCPSite(runner, None if port else "127.0.0.1", port, shutdown_timeout=1)
         await site.start()
-        log.info("progress on port %s", runner.addresses[0][1])
+        log.info("progress served", port=runner.addresses[0][1])
     except OSError as error:
-        log.warning("progress is not served: %s", error)
+        log.warning("progress not served", port=port, error=str(error))
     return runner

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import structlog
 
 from slicewise_worker.weights.disk import write_atomically
 from slicewise_worker.weights.errors import FetchError
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _TERMINATION_BYTES = 4096
 """What the kubelet keeps of a termination message."""
@@ -41,4 +42,4 @@ def write_termination(path: Path, error: FetchError) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as trouble:
-        log.debug("no termination message: %s", trouble)
+        log.debug("termination message not written", path=str(path), error=str(trouble))

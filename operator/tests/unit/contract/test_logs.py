@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+REPOSITORY = Path(__file__).parents[4]
 
 PROGRAM = """
 import logging
@@ -65,3 +69,26 @@ def test_as_text_a_line_begins_with_time_level_and_event(module: str, function: 
     assert "file not read" in text
     assert "path='/a b'" in text
     assert "ZeroDivisionError: division by zero" in text
+
+
+SOURCES = [
+    path
+    for part in ("operator", "gateway", "worker-image")
+    for path in sorted((REPOSITORY / part / "src").rglob("*.py"))
+]
+LIBRARIES = {"logs.py", "llama.py"}
+"""They set up what libraries log, or log what llama.cpp says."""
+
+
+def test_what_varies_is_in_fields_never_in_the_event() -> None:
+    wrong = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import) and any(name.name == "logging" for name in node.names):
+                wrong += [f"{path}:{node.lineno}: logging"] if path.name not in LIBRARIES else []
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            if isinstance(node.func.value, ast.Name) and node.func.value.id == "log" and path.name not in LIBRARIES:
+                varies = len(node.args) != 1 or isinstance(node.args[0], ast.JoinedStr | ast.BinOp)
+                wrong += [f"{path}:{node.lineno}: more than an event"] if varies else []
+    assert wrong == []

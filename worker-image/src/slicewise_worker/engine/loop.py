@@ -272,9 +272,8 @@ class Engine:
     def _release(self, sequence: Running[Sampler], outcome: str) -> None:
         now = time.monotonic()
         seconds = now - sequence.ticket.submitted
-        per_token = None
-        if sequence.first_token_at is not None and sequence.generated > 1:
-            per_token = (now - sequence.first_token_at) / (sequence.generated - 1)
+        first, more = sequence.first_token_at, sequence.generated - 1
+        per_token = None if first is None or more < 1 else (now - first) / more
         with self._changed:
             del self._running[sequence.slot]
             self._free.append(sequence.slot)

@@ -81,7 +81,13 @@ def read_demand(pool: InferencePool, observed: ObservedPool, state: RolloutState
         if (stable_profile, stable_placement) == (profile, placement)
         else count_slices(stable_profile, zones, stable_nodes, workers.pods, observed.held_by_others)
     )
-    targets = spread(pool.spec, slices if new_rules else stable_slices, workers.present())
+    targets = spread(
+        pool.spec,
+        slices if new_rules else stable_slices,
+        workers.present(),
+        workers.present(state.canary if new_rules else state.stable),
+        moving=state.canary is not None and state.phase in {Phase.PROMOTING, Phase.ROLLING_BACK},
+    )
     return Demand(
         inputs,
         wanted,

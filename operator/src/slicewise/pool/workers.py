@@ -54,9 +54,9 @@ class Workers:
                 result += Counter({zone: min(up, by_zone.get(zone, 0)) for zone, up in self.serving(revision).items()})
         return result
 
-    def present(self) -> Counter[str]:
-        """Return zone → workers that are there and not going, of all revisions."""
-        return self._count(lambda pod: not pod.terminating)
+    def present(self, revision: str | None = None) -> Counter[str]:
+        """Return zone → workers that are there and not going, of one revision or of all."""
+        return self._count(lambda pod: not pod.terminating and revision in {None, pod.revision})
 
     def unplaced(self, revision: str | None) -> Counter[str]:
         """Return zone → workers of `revision` that wait for a node."""

@@ -46,19 +46,26 @@ def wanted_replicas(spec: PoolSpec, zone_count: int) -> int:
 
 
 def spread(
-    spec: PoolSpec, slices: Sequence[ZoneSlices], present: Mapping[str, int] | None = None
+    spec: PoolSpec,
+    slices: Sequence[ZoneSlices],
+    present: Mapping[str, int] | None = None,
+    staying: Mapping[str, int] | None = None,
+    *,
+    moving: bool = False,
 ) -> tuple[ZoneTarget, ...]:
     """Return the target of each zone, in the order of `slices`.
 
     `present`: zone → workers that are there now; of two equally empty zones the one that already has workers gets the next,
-    so that nothing is moved without need. Where no zone has room the workers are asked for all the same, evenly: they
-    wait, the condition says so, and a node autoscaler sees them.
+    so that nothing is moved without need. First come those of the revision that stays (`staying`). While one revision replaces
+    another (`moving`), a zone with a free slice comes next: a pool that leaves zones empty goes there rather than wait for a slice.
+    Where no zone has room the workers are asked for all the same, evenly: they wait, the condition says so, and a node autoscaler sees
+    them.
     """
     if not slices:
         return ()
     total = wanted_replicas(spec, len(slices))
     explicit = spec.zones.min_available
-    have = present or {}
+    have, stays = present or {}, staying or {}
     floor = explicit if explicit is not None and total > 0 else 0
     shares = {entry.zone: floor for entry in slices}
     for _ in range(total - floor * len(slices)):
@@ -67,6 +74,8 @@ def spread(
             key=lambda entry: (
                 shares[entry.zone] >= entry.room,
                 shares[entry.zone],
+                -max(0, stays.get(entry.zone, 0) - shares[entry.zone]),
+                moving and not shares[entry.zone] and not entry.free,
                 -max(0, have.get(entry.zone, 0) - shares[entry.zone]),
             ),
         ).zone

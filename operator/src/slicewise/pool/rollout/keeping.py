@@ -1,9 +1,9 @@
 """Keeping: how many ready workers the whole pool keeps through steps of ours, whatever the floors of its zones allow. Pure.
 
 The next worker that serves goes when all but one of the desired workers serve, and the last one of several never goes
-before another serves. A pool of one has only its zone's floor: a user who sets that to 0 lets the worker go before its successor is
-there. Workers that are missing for other reasons (a node is gone, no slice is to be had) are not waited for: what counts is what can
-serve once all that is under way has come. Called by `steps.py` and `placing.py`.
+before another serves. That holds for a pool of one, too, unless its user has set the floor to 0: that lets the worker go before its
+successor is there. Workers that are missing for other reasons (a node is gone, no slice is to be had) are not waited for: what counts
+is what can serve once all that is under way has come. Called by `steps.py` and `placing.py`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def keep_of(targets: Sequence[ZoneTarget], workers: Mapping[str, ZoneWorkers]) -
     desired = sum(wanted.values())
     serving = sum(entry.serving for entry in workers.values())
     can_serve = min(desired, sum(entry.can_serve(wanted.get(zone, 0)) for zone, entry in workers.items()))
-    return Keep(serving, can_serve, serving - least_serving(can_serve) if desired > 1 else serving)
+    keeps_one = desired > 1 or any(target.floor for target in targets)
+    return Keep(serving, can_serve, serving - least_serving(can_serve) if keeps_one else serving)
 
 
 def least_serving(desired: int) -> int:

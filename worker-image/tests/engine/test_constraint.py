@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from slicewise_worker.engine.constraint import GrammarConstraint, GrammarError, Grammars
+from slicewise_worker.engine.llama import Model, start_backend
 from slicewise_worker.engine.request import Broken, ConstraintError, Finished, Generation, Sampling
 
 ENDLESS = 100_000
@@ -40,9 +41,12 @@ def engine(tiny: Path, bench: Callable[..., Any]) -> Any:
     return bench(tiny)
 
 
-@pytest.fixture
-def grammars(engine: Any) -> Grammars:
-    return Grammars(engine.engine.model.tokenizer)
+@pytest.fixture(scope="module")
+def grammars(tiny: Path) -> Iterator[Grammars]:
+    start_backend()
+    model = Model(tiny, gpu=False)
+    yield model.grammars
+    model.close()
 
 
 @pytest.mark.parametrize("sampling", [Sampling(seed=1), Sampling(temperature=0), Sampling(seed=2, top_k=3, top_p=0.5)])
@@ -154,7 +158,15 @@ HOSTILE = {
     "nested too deeply": (nested(150), "recursion"),
     "nested far too deeply": (nested(900), None),
     "a look-around": ({"type": "string", "pattern": "(?=a)b"}, "look-around"),
-    "a multiple of a large prime": ({"type": "integer", "multipleOf": 999_999_937}, "fuel"),
+    "a multiple of a large prime": ({"type": "integer", "multipleOf": 999_983}, "to compile"),
+    "multiples of many primes": (
+        {"allOf": [{"type": "integer", "multipleOf": p} for p in (2, 3, 5, 7, 11, 13, 17)]},
+        "to compile",
+    ),
+    "many patterns at once": (
+        {"allOf": [{"type": "string", "pattern": f"a{number}"} for number in range(1500)]},
+        "to compile",
+    ),
     "not": ({"not": {"type": "string"}}, '"not"'),
     "if": ({"if": {"type": "string"}, "then": {"minLength": 3}}, '"if", "then"'),
     "uniqueItems": ({"type": "array", "uniqueItems": True}, "uniqueItems"),
@@ -174,6 +186,17 @@ def test_a_schema_that_explodes_or_cannot_be_enforced_is_refused_in_words(
         grammars.json_schema(schema)
     assert (words or "") in str(error.value)
     assert 0 < len(str(error.value)) <= 300
+
+
+@pytest.mark.parametrize("start", ["", "<|user|> "])
+def test_a_grammar_of_a_server_is_bounded_too(grammars: Grammars, start: str) -> None:
+    with pytest.raises(GrammarError, match="to compile"):
+        grammars.lark(f'start: {start}a\na: %json {{"type": "integer", "multipleOf": 999983}}\n')
+
+
+def test_a_special_token_that_the_model_lacks_is_refused(grammars: Grammars) -> None:
+    with pytest.raises(GrammarError, match="unknown special token"):
+        grammars.lark('start: "a" <|nothing|>')
 
 
 def test_a_grammar_that_is_none_is_refused(grammars: Grammars) -> None:

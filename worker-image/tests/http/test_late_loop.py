@@ -62,5 +62,6 @@ async def test_what_a_late_client_has_not_read_comes_as_one_event_a_choice_and_w
         (1, 60, "length"),
     ]
     assert events[2] is None
-    assert answer.usage() == {"prompt_tokens": 3, "completion_tokens": 100, "total_tokens": 103}
+    counts = {"prompt_tokens": 3, "completion_tokens": 100, "total_tokens": 103}
+    assert answer.usage() == counts | {"prompt_tokens_details": {"cached_tokens": 0}}
     assert events[1][1].text == read

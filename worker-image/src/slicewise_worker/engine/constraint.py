@@ -1,8 +1,9 @@
 """Grammars that an answer must keep to: which tokens may come next, by llguidance.
 
-Compiled in the threads that prepare prompts (llguidance lets go of Python's lock meanwhile), then used by the engine's thread alone,
-through `request.Constraint`. Both are bounded: the size of what is compiled, the work and the memory of compiling, and the
-work for each token. What goes over a bound is a `GrammarError`, or a `ConstraintError` once tokens come.
+Compiled in the threads that prepare prompts (llguidance lets go of Python's lock meanwhile), once they have compiled in a process of
+their own (`grammar_trial.py`); then used by the engine's thread alone, through `request.Constraint`. All of it is bounded: the size of
+what is compiled, the work and the memory of compiling, and the work for each token. What goes over a bound is a `GrammarError`, or a
+`ConstraintError` once tokens come.
 """
 
 from __future__ import annotations
@@ -13,38 +14,21 @@ import threading
 from typing import Any, Final
 
 import numpy as np
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance import LLMatcher, LLTokenizer
 from numpy.typing import NDArray
 
 from slicewise_worker.engine.binding import api
+from slicewise_worker.engine.grammar_trial import GrammarError, Trials, limits
 from slicewise_worker.engine.request import ConstraintError
 from slicewise_worker.engine.tokenizer import Tokenizer
+
+__all__ = ["MOST_GRAMMAR", "GrammarConstraint", "GrammarError", "Grammars"]
 
 MOST_GRAMMAR: Final = 64 << 10
 """Characters of a grammar or a schema as JSON; OpenAI's own limit for all names and values of a schema is 120,000."""
 _SPACE: Final = r"[\x20\x0A\x0D\x09]{1,40}"
 """Between two parts of a JSON text: without a bound a small model may write blanks until its tokens are used up."""
 _LONGEST_WORDS: Final = 300
-
-
-def _limits() -> LLParserLimits:
-    return LLParserLimits(
-        # Of compiling: about 0.2 s.
-        initial_lexer_fuel=1_000_000,
-        max_grammar_size=250_000,
-        # Of each token: about 15 ms.
-        step_lexer_fuel=200_000,
-        step_max_items=50_000,
-        max_items_in_row=2_000,
-        # Of memory: about 2 kB each, for one sequence.
-        max_lexer_states=10_000,
-        # Errors go to clients.
-        verbose_errors=False,
-    )
-
-
-class GrammarError(Exception):
-    """The grammar or schema is wrong, cannot be enforced, or goes over a bound; the message says which."""
 
 
 def _first_words(text: str) -> str:
@@ -97,6 +81,7 @@ class Grammars:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self._trials = Trials()
         self._lock = threading.Lock()
         self._made: LLTokenizer | None = None
 
@@ -128,7 +113,11 @@ class Grammars:
         return self._compile(grammar)
 
     def _compile(self, grammar: str) -> GrammarConstraint:
-        matcher = LLMatcher(self._vocabulary(), grammar, log_level=0, limits=_limits())
+        try:
+            self._trials.passed(grammar)
+        except GrammarError as error:
+            raise GrammarError(_first_words(str(error))) from error
+        matcher = LLMatcher(self._vocabulary(), grammar, log_level=0, limits=limits())
         if matcher.is_error():
             raise GrammarError(_first_words(matcher.get_error()))
         constraint = GrammarConstraint(matcher, self._tokenizer.size)

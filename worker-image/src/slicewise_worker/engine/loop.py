@@ -199,9 +199,8 @@ class Engine:
         while self._free and self._waiting:
             ticket, slot = self._waiting.popleft(), self._free.pop()
             generation = ticket.generation
-            seed = generation.sampling.seed
-            seed = (secrets.randbits(32) if seed is None else seed) % _RANDOM_SEED
-            sampler = Sampler(self.model, generation, seed, window=self.limits.context_tokens)
+            seed = secrets.randbits(32) if generation.sampling.seed is None else generation.sampling.seed
+            sampler = Sampler(self.model, generation, seed % _RANDOM_SEED, window=self.limits.context_tokens)
             room = self.limits.context_tokens - len(generation.prompt)
             self._running[slot] = Running(ticket, slot, min(generation.max_tokens, room), sampler)
 
@@ -239,7 +238,7 @@ class Engine:
 
     def _sample(self, sequence: Running[Sampler], index: int) -> None:
         try:
-            token = sequence.sampler.sample(self._context, index)
+            token, chances = sequence.sampler.sample(self._context, index)
         except ConstraintError as error:
             self._break(
                 sequence, "constraint_failed", f"generation broke off after {sequence.generated} tokens: {error}"
@@ -249,7 +248,8 @@ class Engine:
             sequence.first_token_at = time.monotonic()
             if self.observer:
                 self.observer.first_token(sequence.first_token_at - sequence.ticket.submitted)
-        event = sequence.accept(token, self.model.tokenizer.piece(token), ends=self.model.tokenizer.ends(token))
+        tokenizer = self.model.tokenizer
+        event = sequence.accept(token, tokenizer.piece(token), chances, ends=tokenizer.ends(token))
         if event is not None:
             self._events.append((sequence.ticket, event))
         if isinstance(event, Finished):

@@ -5,11 +5,12 @@ Written by the engine thread only, except `Ticket.cancelled`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from slicewise_worker.engine.request import Broken, Event, Finished, FinishReason, Generation, Piece
+from slicewise_worker.engine.request import Broken, Chances, Event, Finished, FinishReason, Generation, Piece
 from slicewise_worker.engine.text import TextStream
 
 S = TypeVar("S")
@@ -50,6 +51,8 @@ class Running(Generic[S]):
     """Tokens to generate at most: what was asked for, and what the context has room for."""
     sampler: S
     text: TextStream = field(init=False)
+    chances: list[Chances] = field(default_factory=list)
+    """Of tokens whose text is not sent yet."""
     evaluated: int = 0
     generated: int = 0
     next_token: int | None = None
@@ -74,21 +77,29 @@ class Running(Generic[S]):
         """Note that `count` more tokens are in the cache."""
         self.evaluated += count
 
-    def accept(self, token: int, piece: bytes, *, ends: bool) -> Event | None:
+    def accept(self, token: int, piece: bytes, chances: Chances | None = None, *, ends: bool) -> Event | None:
         """Take a sampled token and return what to tell the client; None when no text became safe to send."""
         self.next_token = token
         if ends:
             return self.finish("stop")
         self.generated += 1
+        if chances is not None:
+            self.chances.append(replace(chances, start=self.text.decoded))
         text = self.text.push(piece)
         if self.text.stopped:
-            return Finished("stop", text, self.generated)
+            return Finished("stop", text, self.generated, self._begun())
         if (constraint := self.ticket.generation.constraint) is not None and constraint.done:
-            return Finished("stop", text + self.text.flush(), self.generated)
+            return self.finish("stop", text)
         if self.generated >= self.limit:
-            return Finished("length", text + self.text.flush(), self.generated)
-        return Piece(text, self.generated) if text else None
+            return self.finish("length", text)
+        return Piece(text, self.generated, self._begun()) if text else None
 
-    def finish(self, reason: FinishReason) -> Finished:
-        """Return the end of the generation, with the text held back so far."""
-        return Finished(reason, self.text.flush(), self.generated)
+    def finish(self, reason: FinishReason, text: str = "") -> Finished:
+        """Return the end of the generation, with `text` and what was held back after it."""
+        return Finished(reason, text + self.text.flush(), self.generated, tuple(self.chances))
+
+    def _begun(self) -> tuple[Chances, ...]:
+        """Return the chances of the tokens that begin in text that is safe to send; later ones wait for theirs."""
+        count = bisect_left(self.chances, self.text.sent, key=lambda chances: chances.start)
+        begun, self.chances = tuple(self.chances[:count]), self.chances[count:]
+        return begun

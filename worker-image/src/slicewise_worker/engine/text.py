@@ -21,18 +21,29 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stops = tuple(stops)
         self._held = ""
+        self.decoded = 0
+        """Characters that came so far, also those that are held back."""
+        self.sent = 0
+        """Characters that became safe to send so far."""
         self.stopped = False
         """True once a stop string was found; nothing is returned from then on."""
 
     def push(self, piece: bytes) -> str:
         """Return what became safe to send by the bytes of one more token."""
-        return self._release(self._decoder.decode(piece))
+        return self._counted(self._decoder.decode(piece))
 
     def flush(self) -> str:
         """Return what is still held back, when the generation ends for another reason than a stop string."""
-        text = self._release(self._decoder.decode(b"", final=True)) + self._held
-        self._held = ""
-        return "" if self.stopped else text
+        text = self._counted(self._decoder.decode(b"", final=True))
+        held, self._held = self._held, ""
+        self.sent += len(held)
+        return text + held
+
+    def _counted(self, text: str) -> str:
+        self.decoded += len(text)
+        text = self._release(text)
+        self.sent += len(text)
+        return text
 
     def _release(self, text: str) -> str:
         if self.stopped:

@@ -44,6 +44,8 @@ class Tokenizer:
         self._pieces: dict[int, bytes] = {}
         self.bos = self._special_text(api.llama_vocab_bos(self._vocab))
         self.eos = self._special_text(api.llama_vocab_eos(self._vocab))
+        self.infill = self._infill()
+        """The texts in front of a prompt, of what comes after the answer, and of the answer; None where the model has none."""
         special, self.longest = self._survey()
         """Bytes of the longest token: no text of more than this many bytes a token fits into a number of tokens."""
         byte_pairs = api.llama_vocab_type(self._vocab) == api.LLAMA_VOCAB_TYPE_BPE
@@ -88,6 +90,10 @@ class Tokenizer:
         if piece is None:
             piece = self._pieces[token] = self._render(token, special=False)
         return piece
+
+    def written(self, token: int) -> bytes:
+        """Return the bytes of `token` as its vocabulary writes it, control tokens too."""
+        return self.piece(token) or self._render(token, special=True)
 
     def ends(self, token: int) -> bool:
         """Whether `token` ends a generation."""
@@ -146,6 +152,11 @@ class Tokenizer:
             if count >= 0:
                 return bytes(buffer.raw[:count])
             room = -count
+
+    def _infill(self) -> tuple[str, str, str] | None:
+        marks = (api.llama_vocab_fim_pre, api.llama_vocab_fim_suf, api.llama_vocab_fim_mid)
+        before, after, middle = (self._special_text(mark(self._vocab)) for mark in marks)
+        return (before, after, middle) if before and after and middle else None
 
     def _special_text(self, token: int) -> str:
         return "" if token < 0 else self._render(token, special=True).decode("utf-8", "replace")

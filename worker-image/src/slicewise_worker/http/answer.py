@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -65,6 +65,10 @@ def broken(event: Broken) -> ApiError:
     return ApiError(status, event.message, code=event.code, retry_after=1 if status == 503 else 0)
 
 
+def _joined(before: Piece | Finished, event: Piece | Finished) -> Piece | Finished:
+    return replace(event, text=before.text + event.text, chances=before.chances + event.chances)
+
+
 class ClientGoneError(Exception):
     """The client closed the connection, so the answer has no reader."""
 
@@ -101,7 +105,7 @@ class Answer:
             self._broken = event
         else:
             before = self._pending.get(index)
-            self._pending[index] = event if before is None else replace(event, text=before.text + event.text)
+            self._pending[index] = event if before is None else _joined(before, event)
         self._come.set()
 
     async def next(self) -> tuple[int, Piece | Finished] | None:
@@ -125,13 +129,14 @@ class Answer:
         """Give up what still runs; without effect on what has ended."""
         self._engine.cancel([*self._tickets.values()])
 
-    def usage(self) -> dict[str, int]:
+    def usage(self) -> dict[str, Any]:
         """Return OpenAI's `usage`."""
         generated = sum(self.generated)
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": generated,
             "total_tokens": self.prompt_tokens + generated,
+            "prompt_tokens_details": {"cached_tokens": 0},
         }
 
 

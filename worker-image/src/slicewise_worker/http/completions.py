@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import time
-import uuid
 from array import array
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-import structlog
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
 from slicewise_worker.engine.loop import Engine
-from slicewise_worker.engine.request import Finished, Generation, Piece
+from slicewise_worker.engine.request import Generation
 from slicewise_worker.engine.tokenizer import TooLongError
-from slicewise_worker.http.answer import Answer, unless_gone
 from slicewise_worker.http.chat_template import ChatTemplate
-from slicewise_worker.http.deadline import Deadline
 from slicewise_worker.http.errors import ApiError, from_validation, shown
 from slicewise_worker.http.intake import Intake, Wanted
+from slicewise_worker.http.response import Asked, respond
 from slicewise_worker.http.response_format import constraint_for
 from slicewise_worker.http.schema import ChatRequest, CompletionRequest
-from slicewise_worker.http.shape import ChatShape, CompletionShape, Shape
-from slicewise_worker.http.trailer import mark_broken
-
-log = structlog.get_logger(__name__)
+from slicewise_worker.http.shape import ChatShape, CompletionShape
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -64,10 +54,11 @@ def parse(data: bytes, kind: type[Body]) -> Body:
 async def chat(request: Request, served: Served) -> Response:
     """Answer a conversation."""
 
-    def prepare(data: bytes, wanted: Wanted) -> _Asked:
+    def prepare(data: bytes, wanted: Wanted) -> Asked:
         body = parse(data, ChatRequest)
         _check_model(body.model, served)
         _check_count(body, 1, served.engine)
+        _check_bias(body, served.engine)
         most = served.engine.limits.context_tokens * served.engine.model.tokenizer.longest
         if (size := sum(len(message.content) for message in body.messages)) > most:
             raise _too_long(-(-size // served.engine.model.tokenizer.longest), served.engine, "messages")
@@ -77,27 +68,33 @@ async def chat(request: Request, served: Served) -> Response:
 
     deadline = served.intake.deadline(request)
     asked = await served.intake.prepare(request, deadline.answer, prepare)
-    return await _answer(request, served, asked, deadline, ChatShape())
+    return await respond(request, served.engine, asked, deadline, ChatShape(), served.model_name)
 
 
 async def completion(request: Request, served: Served) -> Response:
     """Continue one or more prompts."""
 
-    def prepare(data: bytes, wanted: Wanted) -> _Asked:
+    def prepare(data: bytes, wanted: Wanted) -> Asked:
         body = parse(data, CompletionRequest)
         _check_model(body.model, served)
         _check_count(body, len(body.prompt), served.engine)
+        _check_bias(body, served.engine)
+        _check_choices(body)
         prompts = [
-            _tokenize(prompt, served.engine, "prompt", wanted) if isinstance(prompt, str) else prompt
+            _tokenize(_infill(prompt, body.suffix, served.engine), served.engine, "prompt", wanted)
+            if isinstance(prompt, str)
+            else prompt
             for prompt in body.prompt
         ]
         for prompt in prompts:
             _check_prompt(prompt, served.engine, "prompt")
-        return _asked(body, prompts, _limit(body.max_tokens, DEFAULT_COMPLETION_TOKENS, served), served)
+        asked = _asked(body, prompts, _limit(body.max_tokens, DEFAULT_COMPLETION_TOKENS, served), served)
+        return replace(asked, echoes=_echoes(body, prompts, served.engine))
 
     deadline = served.intake.deadline(request)
     asked = await served.intake.prepare(request, deadline.answer, prepare)
-    return await _answer(request, served, asked, deadline, CompletionShape())
+    shape = CompletionShape(asked.echoes)
+    return await respond(request, served.engine, asked, deadline, shape, served.model_name)
 
 
 def _limit(asked: int | None, default: int, served: Served) -> int:
@@ -113,9 +110,9 @@ def _check_model(name: str, served: Served) -> None:
 
 def _check_count(body: ChatRequest | CompletionRequest, prompts: int, engine: Engine) -> None:
     """Refuse more answers than there are slots, before any prompt is tokenized."""
-    choices = body.n or 1
+    choices, _ = _tries(body)
     if choices * prompts > engine.limits.sequences:
-        param = "n" if choices > 1 else "prompt"
+        param = "best_of" if choices > (body.n or 1) else "n" if choices > 1 else "prompt"
         most = engine.limits.sequences
         message = f"Invalid '{param}': {choices * prompts} answers at once, this worker gives at most {most}."
         raise ApiError(400, message, code="invalid_value", param=param)
@@ -129,6 +126,18 @@ def _tokenize(text: str, engine: Engine, param: str, wanted: Wanted) -> array[in
         raise _too_long(error.at_least, engine, param) from error
     _check_prompt(tokens, engine, param)
     return tokens
+
+
+def _infill(prompt: str, suffix: str | None, engine: Engine) -> str:
+    """Return the text for an answer that goes between `prompt` and `suffix`; raises `ApiError` where the model cannot."""
+    if not suffix:
+        return prompt
+    marks = engine.model.tokenizer.infill
+    if marks is None:
+        message = "Invalid 'suffix': this model has no tokens for what comes after an answer. Leave it out."
+        raise ApiError(400, message, code="invalid_value", param="suffix")
+    before, after, middle = marks
+    return f"{before}{prompt}{after}{suffix}{middle}"
 
 
 def _too_long(at_least: int, engine: Engine, param: str) -> ApiError:
@@ -150,104 +159,80 @@ def _check_prompt(prompt: Sequence[int], engine: Engine, param: str) -> None:
         raise ApiError(400, message, code="invalid_value", param=param)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request that is ready for the engine. Nothing of its body waits with it: texts and fields have up to 16 MiB."""
+def _logprobs(body: ChatRequest | CompletionRequest) -> int | None:
+    """Return how many of the likeliest tokens are asked for at each place, None for no probabilities."""
+    if isinstance(body, CompletionRequest):
+        return body.logprobs
+    if body.top_logprobs and not body.logprobs:
+        message = f"Invalid 'top_logprobs': {body.top_logprobs} needs 'logprobs': true."
+        raise ApiError(400, message, code="invalid_value", param="top_logprobs")
+    return body.top_logprobs or 0 if body.logprobs else None
 
-    generations: Sequence[Generation]
-    prompt_tokens: int
-    stream: bool
-    usage: bool
-    """Whether a stream ends with its usage."""
+
+def _check_bias(body: ChatRequest | CompletionRequest, engine: Engine) -> None:
+    size = engine.model.vocabulary
+    if (wrong := next((token for token in body.logit_bias or () if int(token) >= size), None)) is not None:
+        message = f"Invalid 'logit_bias': {wrong} is no token of this model (0 to {size - 1})."
+        raise ApiError(400, message, code="invalid_value", param="logit_bias")
 
 
-def _asked(body: ChatRequest | CompletionRequest, prompts: Sequence[array[int]], limit: int, served: Served) -> _Asked:
+def _asked(body: ChatRequest | CompletionRequest, prompts: Sequence[array[int]], limit: int, served: Served) -> Asked:
+    logprobs = _logprobs(body)
+    tries, best = _tries(body)
     constraint = constraint_for(body.response_format, served.engine.model.grammars)
     generations = [
-        Generation(prompt, limit, body.sampling(choice), body.stop, constraint and constraint.copy())
+        Generation(
+            prompt,
+            limit,
+            body.sampling(choice),
+            body.stop,
+            constraint and constraint.copy(),
+            # What is likeliest can only be told with probabilities.
+            0 if logprobs is None and best else logprobs,
+        )
         for prompt in prompts
-        for choice in range(body.n or 1)
+        for choice in range(tries)
     ]
     usage = bool(body.stream_options and body.stream_options.include_usage)
-    return _Asked(generations, sum(map(len, prompts)), bool(body.stream), usage)
+    return Asked(generations, sum(map(len, prompts)), bool(body.stream), usage, logprobs is not None, tries, best)
 
 
-async def _answer(request: Request, served: Served, asked: _Asked, deadline: Deadline, shape: Shape) -> Response:
-    answer = Answer(served.engine, asked.generations, asked.prompt_tokens, deadline.answer)
-    head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.model_name}
-    streaming = False
-    try:
-        if not asked.stream:
-            return await _whole(request, answer, shape, head)
-        # Nothing is sent before the first token: until then a failure is an ordinary status that a gateway can retry.
-        first = await unless_gone(request, answer.next())
-        streaming = True
-        return _AnswerStream(answer, deadline.read, _stream(answer, first, shape, head, usage=asked.usage))
-    finally:
-        if not streaming:
-            answer.close()
+def _tries(body: ChatRequest | CompletionRequest) -> tuple[int, int | None]:
+    """Return how many choices to generate for each prompt, and how many of them to answer with, None for all."""
+    choices = body.n or 1
+    tries = getattr(body, "best_of", None) or choices
+    return tries, choices if tries > choices else None
 
 
-async def _whole(request: Request, answer: Answer, shape: Shape, head: dict[str, Any]) -> Response:
-    texts = [""] * len(answer.generated)
-    reasons = [""] * len(answer.generated)
-
-    async def collect() -> None:
-        while (item := await answer.next()) is not None:
-            index, event = item
-            texts[index] += event.text
-            if isinstance(event, Finished):
-                reasons[index] = event.reason
-
-    await unless_gone(request, collect())
-    choices = [shape.choice(*parts) for parts in zip(range(len(texts)), texts, reasons, strict=True)]
-    return JSONResponse({**head, "object": shape.whole, "choices": choices, "usage": answer.usage()})
+def _echoes(body: CompletionRequest, prompts: Sequence[array[int]], engine: Engine) -> tuple[str, ...]:
+    """Return the text of the prompt for each choice, where the answer is to begin with it."""
+    if not body.echo:
+        return ()
+    tokenizer = engine.model.tokenizer
+    texts = [
+        given if isinstance(given, str) else b"".join(map(tokenizer.written, tokens)).decode("utf-8", "replace")
+        for given, tokens in zip(body.prompt, prompts, strict=True)
+    ]
+    return tuple(text for text in texts for _ in range(body.n or 1))
 
 
-class _AnswerStream(StreamingResponse):
-    """Server-sent events that give up the answer however they end, also before the first one was sent."""
-
-    def __init__(self, answer: Answer, read_until: float, events: AsyncIterator[bytes]) -> None:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(events, media_type="text/event-stream", headers=headers)
-        self._answer = answer
-        self._read_until = read_until
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            # A client that reads too slowly, or not at all, holds nothing for longer than its request may take.
-            async with asyncio.timeout_at(self._read_until):
-                await super().__call__(scope, receive, send)
-        except TimeoutError:
-            log.warning("client did not read the end of its stream in time")
-        finally:
-            self._answer.close()
-
-
-def _event(body: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
-
-
-async def _stream(
-    answer: Answer, first: tuple[int, Piece | Finished] | None, shape: Shape, head: dict[str, Any], *, usage: bool
-) -> AsyncIterator[bytes]:
-    head = {**head, "object": shape.part}
-    extra = {"usage": None} if usage else {}
-    try:
-        for index in range(len(answer.generated)):
-            if opening := shape.opening(index):
-                yield _event({**head, "choices": [opening], **extra})
-        item = first
-        while item is not None:
-            index, event = item
-            reason = event.reason if isinstance(event, Finished) else None
-            for delta in shape.deltas(index, event.text, reason):
-                yield _event({**head, "choices": [delta], **extra})
-            item = await answer.next()
-        if usage:
-            yield _event({**head, "choices": [], "usage": answer.usage()})
-        yield b"data: [DONE]\n\n"
-    except ApiError as error:
-        # The status is out already: an error event ends the stream, a trailer tells the gateway, and no [DONE] follows.
-        mark_broken()
-        yield _event(error.body())
+def _check_choices(body: CompletionRequest) -> None:
+    """Refuse what does not go together."""
+    tries, best = _tries(body)
+    if tries < (body.n or 1):
+        message = f"Invalid 'best_of': {tries} is less than 'n', which is {body.n}."
+        raise ApiError(400, message, code="invalid_value", param="best_of")
+    if best and body.stream:
+        message = "Invalid 'best_of': a stream cannot be taken back, so leave out 'stream' or 'best_of'."
+        raise ApiError(400, message, code="invalid_value", param="best_of")
+    if body.echo and body.logprobs is not None:
+        message = (
+            "Invalid 'echo': this worker has no probabilities of a prompt's tokens, so leave out 'echo' or 'logprobs'."
+        )
+        raise ApiError(400, message, code="invalid_value", param="echo")
+    if body.suffix and not all(isinstance(prompt, str) for prompt in body.prompt):
+        message = "Invalid 'suffix': it needs a prompt in text, not in tokens."
+        raise ApiError(400, message, code="invalid_value", param="suffix")
+    if body.echo and body.suffix:
+        message = "Invalid 'echo': the prompt of an answer before a 'suffix' is not its beginning."
+        raise ApiError(400, message, code="invalid_value", param="echo")

@@ -9,6 +9,7 @@ A client gets one error. So checking stops at the first: a body of 95,000 unknow
 
 from __future__ import annotations
 
+import re
 from array import array
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -35,6 +36,9 @@ MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 256
 MAX_ENTRIES = 16
 MAX_NAME = 64
+MAX_BIASES = 300
+MAX_LOGPROBS = 20
+_TOKEN = re.compile(r"(0|[1-9][0-9]{0,8})")
 UNKNOWN_FIELD = "unknown_field"
 """Type of the error for a field that is not known; its context holds the `name`."""
 
@@ -122,6 +126,21 @@ Neutral = Literal[1]
 """A factor that changes nothing."""
 
 
+Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+
+
+def _biases(value: Any) -> Any:
+    """Refuse more entries than OpenAI takes before they are looked at, and keys that are no token of any model."""
+    if isinstance(value, dict):
+        if len(value) > MAX_BIASES:
+            raise PydanticCustomError("entries", f"must hold at most {MAX_BIASES} entries")
+        if wrong := next((key for key in value if not _TOKEN.fullmatch(key)), None):
+            raise PydanticCustomError(
+                "token", "must have numbers of tokens as keys, not {key}", {"key": repr(wrong[:20])}
+            )
+    return value
+
+
 class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -206,7 +225,8 @@ class _Generate(_Closed):
     repeat_penalty: Neutral | None = None
     repetition_penalty: Neutral | None = None
     response_format: ResponseFormat | None = None
-    logit_bias: Unsupported = None
+    logit_bias: Annotated[dict[str, Bias] | None, BeforeValidator(_biases)] = None
+    """Token → what is added to its logit."""
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -218,13 +238,14 @@ class _Generate(_Closed):
 
     def sampling(self, choice: int) -> Sampling:
         """Return how the choice with this index is sampled; each choice of a seeded request has a seed of its own."""
-        given = {
+        given: dict[str, Any] = {
             name: value
             for name in ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty")
             if (value := getattr(self, name)) is not None
         }
         if given.get("top_k") == -1:
             given["top_k"] = 0
+        given["logit_bias"] = tuple((int(token), bias) for token, bias in (self.logit_bias or {}).items())
         return Sampling(**given, seed=None if self.seed is None else self.seed + choice)
 
 
@@ -234,8 +255,8 @@ class ChatRequest(_Generate):
     messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=10_000)]
     max_completion_tokens: Tokens | None = None
     modalities: Annotated[list[Literal["text"]] | None, BeforeValidator(_few)] = None
-    logprobs: Unsupported = None
-    top_logprobs: Literal[0] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[Whole, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     tools: Unsupported = None
     functions: Unsupported = None
     function_call: Literal["none", "auto"] | None = None
@@ -247,7 +268,8 @@ class CompletionRequest(_Generate):
     """Body of `POST /v1/completions`."""
 
     prompt: Annotated[tuple[str | InstanceOf[TokenArray], ...], BeforeValidator(_prompts)]
-    best_of: Literal[1] | None = None
-    echo: Unsupported = None
-    suffix: Unsupported = None
-    logprobs: Unsupported = None
+    best_of: Annotated[Whole, Field(ge=1, le=128)] | None = None
+    echo: bool | None = None
+    suffix: str | None = None
+    """What comes after the answer."""
+    logprobs: Annotated[Whole, Field(ge=0, le=MAX_LOGPROBS)] | None = None

@@ -1,0 +1,161 @@
+"""Whether a grammar compiles within bounds, found out in a process of its own: `python -m slicewise_worker.engine.grammar_trial`.
+
+llguidance bounds most of its work, and not all: whether several patterns of one string can hold at the same time, or whether a number
+is a multiple of a large one, may keep it busy for years. A thread cannot be ended, a process can. What compiles here compiles in
+the worker too, with the same work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+CPU_SECONDS: Final = 2.0
+"""Processor time of one trial. Schemas that are in use take some milliseconds."""
+EXTRA_BYTES: Final = 256 << 20
+"""Memory beyond what the process starts with."""
+_SECONDS: Final = 60.0
+"""By the clock, for a process that gets no processor time; the bound for work is `CPU_SECONDS`."""
+_REMEMBERED: Final = 1000
+_INHERITED: Final = ("LD_LIBRARY_PATH",)
+_REFUSED, _NO_MEMORY = 3, 4
+_SPECIAL: Final = re.compile(r"<[^<>\s\[\]]{1,100}>")
+
+
+class GrammarError(Exception):
+    """The grammar or schema is wrong, cannot be enforced, or goes over a bound; the message says which."""
+
+
+def limits() -> LLParserLimits:
+    """Return the bounds of compiling a grammar and of using it."""
+    return LLParserLimits(
+        # Of compiling: about 0.2 s, of what they count.
+        initial_lexer_fuel=1_000_000,
+        max_grammar_size=250_000,
+        # Else compiling depends on the vocabulary, which a trial does not have.
+        precompute_large_lexemes=False,
+        # Of each token: about 15 ms.
+        step_lexer_fuel=200_000,
+        step_max_items=50_000,
+        max_items_in_row=10_000,
+        # Of memory: about 2 kB each, for one sequence.
+        max_lexer_states=10_000,
+        # Errors go to clients.
+        verbose_errors=False,
+    )
+
+
+class Trials:
+    """Tries grammars, each once. From any thread; each trial blocks its caller."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._passed: OrderedDict[bytes, None] = OrderedDict()
+
+    def passed(self, grammar: str) -> None:
+        """Return when `grammar` compiles within bounds; raises `GrammarError`."""
+        digest = hashlib.sha256(grammar.encode("utf-8", "replace")).digest()
+        with self._lock:
+            if digest in self._passed:
+                self._passed.move_to_end(digest)
+                return
+        _try(grammar)
+        with self._lock:
+            self._passed[digest] = None
+            if len(self._passed) > _REMEMBERED:
+                self._passed.popitem(last=False)
+
+
+def _environment() -> dict[str, str]:
+    """Return what Python needs to find the same packages, and no more: a worker's environment can hold secrets."""
+    here = {name: value for name in _INHERITED if (value := os.environ.get(name)) is not None}
+    packages = os.pathsep.join(path for path in sys.path if path)
+    return {**here, "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _try(grammar: str) -> None:
+    command = [sys.executable, "-sP", "-m", "slicewise_worker.engine.grammar_trial"]
+    data = grammar.encode("utf-8", "replace")
+    try:
+        done = subprocess.run(
+            command, input=data, capture_output=True, env=_environment(), timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise GrammarError(f"it did not compile in {_SECONDS:.0f} s") from error
+    match done.returncode:
+        case 0:
+            return
+        case code if code == _REFUSED:
+            raise GrammarError(done.stdout.decode("utf-8", "replace"))
+        case code if code == -signal.SIGPROF:
+            raise GrammarError(f"it takes more than {CPU_SECONDS:.0f} s to compile: simplify its patterns and numbers")
+        case code if code in (_NO_MEMORY, -signal.SIGABRT, -signal.SIGKILL):
+            raise GrammarError(f"it takes more than {EXTRA_BYTES >> 20} MiB of memory to compile")
+        case code:
+            raise GrammarError(f"it ends the process that compiles it (status {code})")
+
+
+def _confine() -> None:
+    """Take from this process what a trial does not need."""
+    with suppress(OSError):
+        # Before the worker, where memory runs out all the same.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + EXTRA_BYTES, now + EXTRA_BYTES))
+    for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_NPROC):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(limit, (0, 0))
+
+
+class _Bytes:
+    """The vocabulary of a trial: each byte is a token, and so is each special token that the grammar may name.
+
+    The work of compiling does not depend on it. Whether the worker's vocabulary has the special tokens is for the worker to say.
+    """
+
+    bos_token_id = None
+    eos_token_id = 256
+
+    def __init__(self, grammar: str) -> None:
+        special = ["<|end of a trial|>", *dict.fromkeys(_SPECIAL.findall(grammar))]
+        self.tokens = [*(bytes([byte]) for byte in range(256)), *(b"\xff" + name.encode() for name in special)]
+        self.special_token_ids = list(range(256, len(self.tokens)))
+
+    def __call__(self, text: str | bytes) -> list[int]:
+        return list(text.encode() if isinstance(text, str) else text)
+
+
+def main() -> None:
+    """Compile the grammar on standard input; what is wrong with it goes to standard output."""
+    grammar = sys.stdin.buffer.read().decode("utf-8", "replace")
+    _confine()
+    # Its default action ends the process, also in the middle of a long computation.
+    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+    try:
+        matcher = LLMatcher(LLTokenizer(TokenizerWrapper(_Bytes(grammar))), grammar, log_level=0, limits=limits())
+        trouble = matcher.get_error()
+        if not trouble:
+            matcher.compute_bitmask()
+            trouble = f"no text fits it: {matcher.stop_reason()}" if matcher.is_error() else ""
+    except MemoryError:
+        sys.exit(_NO_MEMORY)
+    if trouble:
+        sys.stdout.write(" ".join(trouble.split())[:1000])
+        sys.stdout.flush()
+        sys.exit(_REFUSED)
+
+
+if __name__ == "__main__":
+    main()

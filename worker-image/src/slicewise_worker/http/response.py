@@ -1,0 +1,175 @@
+"""From a prepared request to a whole answer or a stream of it, in the shape of its endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from slicewise_worker.engine.loop import Engine
+from slicewise_worker.engine.request import Chances, Finished, Generation, Piece
+from slicewise_worker.engine.tokenizer import Tokenizer
+from slicewise_worker.http.answer import Answer, unless_gone
+from slicewise_worker.http.deadline import Deadline
+from slicewise_worker.http.errors import ApiError
+from slicewise_worker.http.shape import Logprobs, Shape
+from slicewise_worker.http.trailer import mark_broken
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is ready for the engine. Nothing of its body waits with it: texts and fields have up to 16 MiB."""
+
+    generations: Sequence[Generation]
+    prompt_tokens: int
+    stream: bool
+    usage: bool
+    """Whether a stream ends with its usage."""
+    logprobs: bool = False
+    """Whether the answer says how likely its tokens were."""
+    tries: int = 1
+    """Choices of each prompt that are generated."""
+    best: int | None = None
+    """Of each prompt's choices only so many are answered, those that the model held likeliest; None: all."""
+    echoes: Sequence[str] = ()
+    """The prompt's text for each choice, where the answer begins with it."""
+
+
+async def respond(
+    request: Request, engine: Engine, asked: Asked, deadline: Deadline, shape: Shape, name: str
+) -> Response:
+    """Generate what is asked for, and return it as a whole or as a stream; raises `ApiError`, and `ClientGoneError`."""
+    answer = Answer(engine, asked.generations, asked.prompt_tokens, deadline.answer)
+    head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": name}
+    writer = _Writer(asked, shape, engine.model.tokenizer)
+    streaming = False
+    try:
+        if not asked.stream:
+            return await _whole(request, answer, writer, head)
+        # Nothing is sent before the first token: until then a failure is an ordinary status that a gateway can retry.
+        first = await unless_gone(request, answer.next())
+        streaming = True
+        return _AnswerStream(answer, deadline.read, _stream(answer, first, writer, head))
+    finally:
+        if not streaming:
+            answer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes choices down."""
+
+    asked: Asked
+    shape: Shape
+    tokenizer: Tokenizer
+
+    def logprobs(self, index: int, chances: Sequence[Chances]) -> Logprobs:
+        return self.shape.logprobs(index, chances, self.tokenizer) if self.asked.logprobs else None
+
+    def deltas(self, index: int, event: Piece | Finished) -> list[dict[str, Any]]:
+        reason = event.reason if isinstance(event, Finished) else None
+        return self.shape.deltas(index, event.text, reason, self.logprobs(index, event.chances))
+
+    def whole(self, head: dict[str, Any], choices: Sequence[_Choice], usage: dict[str, Any]) -> JSONResponse:
+        body = [
+            self.shape.choice(index, choice.text, choice.reason, self.logprobs(index, choice.chances))
+            for index, choice in enumerate(_best(choices, self.asked))
+        ]
+        return JSONResponse({**head, "object": self.shape.whole, "choices": body, "usage": usage})
+
+
+@dataclass(slots=True)
+class _Choice:
+    """One choice as it comes."""
+
+    text: str = ""
+    reason: str = ""
+    chances: list[Chances] = field(default_factory=list)
+
+    def likelihood(self) -> float:
+        """Return the mean of its tokens' logarithms of probability: the sum would favour short answers."""
+        return sum(place.logprob for place in self.chances) / max(1, len(self.chances))
+
+
+def _best(choices: Sequence[_Choice], asked: Asked) -> Sequence[_Choice]:
+    """Return the choices to answer with: of each prompt the likeliest first, where only some are asked for."""
+    if asked.best is None:
+        return choices
+    groups = [choices[start : start + asked.tries] for start in range(0, len(choices), asked.tries)]
+    return [choice for group in groups for choice in sorted(group, key=_Choice.likelihood, reverse=True)[: asked.best]]
+
+
+async def _whole(request: Request, answer: Answer, writer: _Writer, head: dict[str, Any]) -> Response:
+    choices = [_Choice() for _ in answer.generated]
+
+    async def collect() -> None:
+        while (item := await answer.next()) is not None:
+            index, event = item
+            choices[index].text += event.text
+            choices[index].chances += event.chances
+            if isinstance(event, Finished):
+                choices[index].reason = event.reason
+
+    await unless_gone(request, collect())
+    if writer.asked.logprobs:
+        # Of a long answer they are some megabytes: nothing for the event loop.
+        return await asyncio.to_thread(writer.whole, head, choices, answer.usage())
+    return writer.whole(head, choices, answer.usage())
+
+
+class _AnswerStream(StreamingResponse):
+    """Server-sent events that give up the answer however they end, also before the first one was sent."""
+
+    def __init__(self, answer: Answer, read_until: float, events: AsyncIterator[bytes]) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._answer = answer
+        self._read_until = read_until
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            # A client that reads too slowly, or not at all, holds nothing for longer than its request may take.
+            async with asyncio.timeout_at(self._read_until):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            log.warning("client did not read the end of its stream in time")
+        finally:
+            self._answer.close()
+
+
+def _event(body: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+async def _stream(
+    answer: Answer, first: tuple[int, Piece | Finished] | None, writer: _Writer, head: dict[str, Any]
+) -> AsyncIterator[bytes]:
+    head = {**head, "object": writer.shape.part}
+    extra = {"usage": None} if writer.asked.usage else {}
+    try:
+        for index in range(len(answer.generated)):
+            if opening := writer.shape.opening(index):
+                yield _event({**head, "choices": [opening], **extra})
+        item = first
+        while item is not None:
+            for delta in writer.deltas(*item):
+                yield _event({**head, "choices": [delta], **extra})
+            item = await answer.next()
+        if writer.asked.usage:
+            yield _event({**head, "choices": [], "usage": answer.usage()})
+        yield b"data: [DONE]\n\n"
+    except ApiError as error:
+        # The status is out already: an error event ends the stream, a trailer tells the gateway, and no [DONE] follows.
+        mark_broken()
+        yield _event(error.body())

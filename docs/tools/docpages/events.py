@@ -18,8 +18,8 @@ _PHASE: Final = "{after.phase}"
 MEANINGS: Final = {
     "RolloutPlacing": "A new revision was found, and a slice for its first worker is looked for.",
     "RolloutWarming": "The canary's worker has a slice and loads its weights.",
-    "RolloutAnalysing": "The canary gets its share of the requests and is judged; again at each next step.",
-    "RolloutExtended": "The canary was undecided when its window ended, and its share of the requests was doubled.",
+    "RolloutAnalysing": "The canary gets its weight of the requests and is judged; again at each next step.",
+    "RolloutExtended": "The canary was undecided when its window ended, and its weight was doubled.",
     "RolloutUndecided": "The canary was undecided at `deadline`, and `onUndecided` is `Hold`.",
     "RolloutOutlook": "How long the gate takes at this traffic. A Warning where it takes longer than `deadline`.",
     "RolloutPromoting": "The canary passed, or was promoted by request; the old workers are replaced one by one.",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from slicewise.pool.rollout.gate import Policy
-from slicewise.pool.rollout.power import Answer, Share, gate_power
+from slicewise.pool.rollout.power import Answer, Growth, gate_power
 
 BEGIN: Final = "<!-- traffic: begin, by `make generate` -->\n"
 END: Final = "<!-- traffic: end -->\n"
-_GROWING: Final = Share(weight=5, window=60, most=25)
+_GROWING: Final = Growth(weight=5, window=60, most=25)
 _ERRORS: Final = (0.05, 0.02, 0.01, 0.005, 0.001)
 _RATES: Final = (1, 2, 10, 40, 200)
 

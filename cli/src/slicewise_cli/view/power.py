@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1 import CanarySpec
 from slicewise.pool.rollout.gate import ERRORS, to_abort, to_pass
-from slicewise.pool.rollout.power import Answer, Share, gate_power
+from slicewise.pool.rollout.power import Answer, Growth, gate_power
 from slicewise.pool.rollout.verdict import policy_of, steps_of
 from slicewise.pool.rollout.words import outlook_words
 from slicewise_cli.view.lines import BLANK, Lines, line, table
@@ -75,8 +75,8 @@ def find_power(canary: CanarySpec, requests_per_second: float, most: float) -> G
     policy, step = policy_of(canary), steps_of(canary)[0]
     window, deadline = duration_seconds(step.window), duration_seconds(canary.deadline)
     grown = max(float(step.weight), most) if canary.grow else float(step.weight)
-    share = Share(step.weight, window, grown)
-    power = gate_power(requests_per_second, share, policy)
+    growth = Growth(step.weight, window, grown)
+    power = gate_power(requests_per_second, growth, policy)
     findings = [_finding("good: a fifth of what is allowed", "Pass", power.good_passes)]
     findings += [
         _finding(f"{times:g} times the allowed errors", "Fail", answer) for times, answer in power.errors_found.items()
@@ -100,7 +100,7 @@ def find_power(canary: CanarySpec, requests_per_second: float, most: float) -> G
         evidence_to_abort=to_abort(policy, ERRORS),
         evidence_to_pass=to_pass(policy),
         findings=tuple(findings),
-        outlook=outlook_words(requests_per_second, share, policy, canary, deadline),
+        outlook=outlook_words(requests_per_second, growth, policy, canary, deadline),
     )
 
 

@@ -25,8 +25,8 @@ def percent(part: int, whole: int) -> str:
     """Return a percentage with two significant digits: `0 %`, `3.2 %`, `12 %`; `none` if `whole` is 0."""
     if not whole:
         return "none"
-    share = 100 * part / whole
-    return f"{share:.0f} %" if share >= 10 or part == 0 else f"{share:.2g} %"
+    percent = 100 * part / whole
+    return f"{percent:.0f} %" if percent >= 10 or part == 0 else f"{percent:.2g} %"
 
 
 def number(value: float) -> str:

@@ -30,7 +30,7 @@ NOT_LOOKED = "the gateway's counters have not been read yet"
 _REMEMBERED: Final = 8192
 """Readings of one pod that are kept: more than an hour, the longest limit."""
 _TELLING: Final = 50
-"""Requests of both versions from which on their split says what share the canary gets."""
+"""Requests of both versions from which on their split says what fraction the canary gets."""
 _LOOKS: Final = 30
 """Looks over which those requests are looked for."""
 
@@ -61,7 +61,7 @@ class Meter:
 
     about: About | None = None
     weight: float = 0.0
-    """Share of the requests that the canary is to get."""
+    """Fraction of the requests that the canary should get."""
     revisions: RevisionsStatus = field(default_factory=RevisionsStatus)
     """Those that are compared."""
     pods: dict[str, Pod] = field(default_factory=dict)
@@ -122,14 +122,14 @@ class Meter:
         self.pending = canary.pending
         settled = ripe - canary.refused - canary.left
         try:
-            self.tally = self.tally.plus(_samples(canary, settled), _samples(stable, 0), self._share())
+            self.tally = self.tally.plus(_samples(canary, settled), _samples(stable, 0), self._fraction())
         except ValueError as error:
             self.trouble, self.pods = f"the counters contradict one another ({error})", {}
 
-    def _share(self) -> float:
-        """The most that the canary's share of the requests has been of late: what was asked for, unless more came than chance explains.
+    def _fraction(self) -> float:
+        """The most that the canary's part of the requests has been of late: what was asked for, unless more came than chance explains.
 
-        A gateway that has not heard of a larger share yet gives less, and then the comparisons are weaker, never wrong. More comes
+        A gateway that has not heard of a larger weight yet gives less, and then the comparisons are weaker, never wrong. More comes
         where stable has no worker. Without a request of stable it is 1, and they say nothing.
         """
         ours = theirs = 0

@@ -77,7 +77,7 @@ class ResponseCache:
 
 @dataclass(frozen=True, slots=True)
 class RevisionRoute:
-    """A revision and its share of the requests."""
+    """A revision and its weight among them."""
 
     revision: str
     weight: int

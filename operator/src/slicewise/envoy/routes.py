@@ -1,6 +1,6 @@
-"""RDS and RTDS: which paths there are, how a request is tried, and each revision's share.
+"""RDS and RTDS: which paths there are, how a request is tried, and each revision's weight.
 
-The shares are runtime values in a file of their own: a change of one closes no connection and touches nothing else.
+The weights are runtime values in a file of their own: a change of one closes no connection and touches nothing else.
 """
 
 from __future__ import annotations

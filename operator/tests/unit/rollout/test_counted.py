@@ -10,7 +10,7 @@ from judged import judged, phase, runs, until, wanted
 
 
 def test_three_steps_need_hardly_more_requests_than_one_for_what_is_known_of_failures() -> None:
-    """A version without a fault: the first step proves its errors, the others their latency at a larger share."""
+    """A version without a fault: the first step proves its errors, the others their latency at a larger weight."""
     steps = [{"weight": weight, "window": "5s"} for weight in (20, 35, 50)]
     run = judged(rate=20, canary={"steps": steps, "grow": False})
     until(run, "Promoting")
@@ -51,7 +51,7 @@ def test_a_canary_that_refuses_what_stable_serves_is_given_up_within_20_requests
     assert rollout["abortReason"] == "RefusesRequests"
     seen = rollout["verdict"]["canary"]
     assert 0 < seen["refused"] <= seen["refused"] + max(0, seen["requests"]) <= 20
-    assert rollout["message"].startswith("step 1 of 1 at 25 %: "), "no larger share meanwhile"
+    assert rollout["message"].startswith("step 1 of 1 at 25 %: "), "no larger weight meanwhile"
     assert re.search(
         r"too many refusals: \d+ of \d+ requests refused \(4xx\) by it, 0 of \d+ requests", rollout["message"]
     )

@@ -7,7 +7,7 @@ from math import inf
 import pytest
 
 from slicewise.pool.rollout.gate import Policy
-from slicewise.pool.rollout.power import Share, gate_power, more_to_pass, seconds_for
+from slicewise.pool.rollout.power import Growth, gate_power, more_to_pass, seconds_for
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from slicewise.pool.rollout.power import Share, gate_power, more_to_pass, second
     ],
 )
 def test_it_says_what_was_computed_exactly(max_errors: float, passes: int, five_times: int, twice: int) -> None:
-    power = gate_power(10, Share(100), Policy(max_errors=max_errors, judge_latency=False, min_samples=1))
+    power = gate_power(10, Growth(100), Policy(max_errors=max_errors, judge_latency=False, min_samples=1))
     assert power.good_passes.requests == passes
     assert power.errors_found[5.0].requests == pytest.approx(five_times, rel=0.06)
     assert power.errors_found[2.0].requests == pytest.approx(twice, rel=0.06)
@@ -29,26 +29,26 @@ def test_it_says_what_was_computed_exactly(max_errors: float, passes: int, five_
 
 
 def test_a_latency_limit_alone_is_decided_sooner_than_errors_are() -> None:
-    power = gate_power(10, Share(100), Policy(max_errors=None))
+    power = gate_power(10, Growth(100), Policy(max_errors=None))
     assert power.good_passes.requests == 60, "the fewest samples"
     assert power.errors_found == {}
     assert power.slow_found[5.0].requests < 40
 
 
-def test_a_growing_share_is_waited_for_window_by_window() -> None:
-    share = Share(weight=5, window=60, most=25)
+def test_a_growing_weight_is_waited_for_window_by_window() -> None:
+    growth = Growth(weight=5, window=60, most=25)
     # 3, 6 and 12 requests in the first three minutes, then a quarter of all.
-    assert seconds_for(3, 1, share) == 60
-    assert seconds_for(21, 1, share) == 180
-    assert seconds_for(22, 1, share) == 184
-    assert seconds_for(10, 1, Share(5)) == 200
-    assert seconds_for(0, 0, share) == 0
-    assert seconds_for(1, 0, share) == inf
+    assert seconds_for(3, 1, growth) == 60
+    assert seconds_for(21, 1, growth) == 180
+    assert seconds_for(22, 1, growth) == 184
+    assert seconds_for(10, 1, Growth(5)) == 200
+    assert seconds_for(0, 0, growth) == 0
+    assert seconds_for(1, 0, growth) == inf
 
 
 @pytest.mark.parametrize(("rate", "minutes"), [(1, 22), (2, 12), (10, 4), (40, 2), (200, 1)])
 def test_the_times_are_those_of_the_played_rollouts(rate: float, minutes: int) -> None:
-    seconds = gate_power(rate, Share(5, 60, 25), Policy()).good_passes.seconds
+    seconds = gate_power(rate, Growth(5, 60, 25), Policy()).good_passes.seconds
     assert seconds == pytest.approx(60 * minutes, rel=0.2)
 
 
@@ -63,6 +63,6 @@ def test_what_is_still_needed_follows_what_was_counted() -> None:
 
 
 def test_the_literal_rule_waits_for_the_fewest_samples_and_its_window() -> None:
-    power = gate_power(10, Share(5, 60), Policy(plain=True))
+    power = gate_power(10, Growth(5, 60), Policy(plain=True))
     assert power.good_passes.requests == 60
     assert power.good_passes.seconds == 120

@@ -8,7 +8,7 @@ import pytest
 
 from slicewise.api.v1alpha1.rollout import CanarySpec, OnUndecided
 from slicewise.pool.rollout.gate import LEFT, Policy
-from slicewise.pool.rollout.power import Share
+from slicewise.pool.rollout.power import Growth
 from slicewise.pool.rollout.tally import Samples, Tally
 from slicewise.pool.rollout.verdict_record import VerdictRecord
 from slicewise.pool.rollout.words import counted, duration, nothing_told, outlook_words, rate, undecided_words
@@ -83,7 +83,7 @@ def test_clients_that_leave_are_said_to_hold_a_pass_back() -> None:
 
 def test_at_the_start_it_is_said_what_the_gate_can_tell() -> None:
     canary = CanarySpec(p95="600ms")
-    assert outlook_words(2, Share(5, 60, 25), Policy(), canary, 3600) == (
+    assert outlook_words(2, Growth(5, 60, 25), Policy(), canary, 3600) == (
         "at 2 requests/s: a good version passes in about 11 minutes, twice the allowed errors are found in about 55 minutes, "
         "twice the allowed slow answers are found in about 12 minutes"
     )
@@ -98,7 +98,7 @@ def test_at_the_start_it_is_said_what_the_gate_can_tell() -> None:
     ],
 )
 def test_a_limit_that_the_traffic_can_never_decide_is_said_with_what_follows(then: OnUndecided, words: str) -> None:
-    said = outlook_words(0.1, Share(5, 60, 25), Policy(), CanarySpec(max_errors="1%", on_undecided=then), 3600)
+    said = outlook_words(0.1, Growth(5, 60, 25), Policy(), CanarySpec(max_errors="1%", on_undecided=then), 3600)
     assert said.startswith(
         "too little traffic: at 0.1 requests/s a good version needs about 3 hours to pass (288 requests of the canary)"
     )

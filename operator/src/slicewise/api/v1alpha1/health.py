@@ -10,7 +10,7 @@ class HealthSpec(ApiModel):
     """When a worker counts as ill. Not acted on by this version."""
 
     memory_pressure: Percent = "80%"
-    """Share of the slice's memory in use above which a worker takes no new requests."""
+    """Fraction of the slice's memory in use above which a worker takes no new requests."""
     memory_pressure_for: Seconds = "3s"
     """How long the pressure must last, as a duration."""
     watchdog_period: Seconds = "5s"

@@ -38,7 +38,7 @@ class GateRule(StrEnum):
 
 
 class CanaryStep(ApiModel):
-    """A share of the traffic, and how long the canary has it."""
+    """A weight of the canary, and how long it has it."""
 
     weight: Annotated[WholeNumber, Field(ge=1, le=99)]
     """Per cent of the requests."""
@@ -73,7 +73,7 @@ class CanarySpec(ApiModel):
     p95: Milliseconds | None = None
     """Up to 5 % of the requests may be slower than this. Default: latency is not judged."""
     max_errors: SmallPercent = "1%"
-    """Share of requests that may fail."""
+    """Percentage of requests that may fail."""
     confidence: Confidence = "99%"
     """How sure a verdict must be."""
     tolerance: Annotated[Number, Field(ge=1, le=10)] = 2.0
@@ -81,7 +81,7 @@ class CanarySpec(ApiModel):
     min_samples: Annotated[WholeNumber, Field(ge=1, le=1_000_000)] = 60
     """Requests of the canary before it can pass."""
     grow: Flag = True
-    """If true, an undecided window doubles the canary's share, up to its share of the ready workers."""
+    """If true, an undecided window doubles the canary's weight, up to its percentage of the ready workers."""
     deadline: Hours = "60m"
     """When `onUndecided` applies, as a duration."""
     on_undecided: OnUndecided = OnUndecided.HOLD

@@ -159,7 +159,7 @@ def _degraded(facts: Facts) -> ConditionResult:
         return ConditionResult(
             "True", Reason.FAILED_PODS_REMOVED, f"{left} failed pods were removed; their replacements are starting"
         )
-    return ConditionResult("False", Reason.NOT_DEGRADED, "nothing is worse than the spec asks for")
+    return ConditionResult("False", Reason.NOT_DEGRADED, "no rollback, no unhealthy device, no failed pod")
 
 
 def summarise(facts: Facts, found: Mapping[ConditionType, ConditionResult]) -> ConditionResults:

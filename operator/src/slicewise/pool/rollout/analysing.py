@@ -25,7 +25,7 @@ LOOK_SECONDS: Final = 1.0
 """How often the counters are looked at."""
 _REASONS: Final = {ERRORS: "TooManyErrors", LATENCY: "TooSlow", REFUSALS: "RefusesRequests"}
 _SUSPECT: Final = 10.0
-"""Evidence of more refusals than stable's from which on a canary gets no larger share."""
+"""Evidence of more refusals than stable's from which on a canary gets no larger weight."""
 
 
 def begin(state: RolloutState, gate: CanarySpec | None, now: float) -> RolloutState:
@@ -140,17 +140,17 @@ def _at_deadline(
 def _extended(
     state: RolloutState, record: VerdictRecord, course: Course, view: RolloutView, now: float
 ) -> RolloutState:
-    """The window is over and says nothing yet: another one, at twice the share where that helps."""
+    """The window is over and says nothing yet: another one, at twice the weight where that helps."""
     further = replace(record, window_from=record.watched)
     grown = min(2 * course.weight, course.most)
     if not course.canary.grow or view.measured.trouble or grown <= course.weight or _refuses(record):
         return _recorded(state, further, course, now)
-    message = f"{record.message}; the share grows from {course.weight} % to {grown} %"
+    message = f"{record.message}; the weight grows from {course.weight} % to {grown} %"
     return replace(state, record=further, weight=grown, message=_at(course, message))
 
 
 def _refuses(record: VerdictRecord) -> bool:
-    """Whether more of what clients ask would be refused at a larger share, as far as can be seen."""
+    """Whether more of what clients ask would be refused at a larger weight, as far as can be seen."""
     seen = record.tally.canary
     return record.evidence.refused_more >= _SUSPECT or (seen.refused > 0 and seen.requests <= 0)
 
@@ -165,7 +165,7 @@ def _recorded(state: RolloutState, record: VerdictRecord, course: Course, now: f
 
 
 def _at_step(state: RolloutState, gate: CanarySpec, index: int, now: float, why: str) -> RolloutState:
-    """A step begins. Its share is never less than the one before grew to."""
+    """A step begins. Its weight is never less than the one before grew to."""
     steps = steps_of(gate)
     weight = max(state.weight or 0, steps[index].weight)
     return replace(

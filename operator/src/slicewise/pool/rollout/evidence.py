@@ -1,4 +1,4 @@
-"""Evidence: e-processes for a share of bad requests, and for one version against another. Pure, no clock.
+"""Evidence: e-processes for a proportion of bad requests, and for one version against another. Pure, no clock.
 
 An e-process is a number that has a mean of at most 1 at every moment as long as its null hypothesis holds, so it reaches 1/α with a
 probability of at most α *ever*: it may be looked at after every request, and stopped at any time, without losing that. Here each
@@ -32,8 +32,8 @@ _SHOWS: Final = 1e-18
 @lru_cache(maxsize=256)
 def _grid(limit: float, factors: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
     """(log of the factor that a bad request brings, log of that of a good one) for each alternative."""
-    shares = sorted({min(_HIGHEST, limit * factor) for factor in factors})
-    return tuple((log(share / limit), log((1 - share) / (1 - limit))) for share in shares)
+    proportions = sorted({min(_HIGHEST, limit * factor) for factor in factors})
+    return tuple((log(p / limit), log((1 - p) / (1 - limit))) for p in proportions)
 
 
 def _log_mean_exp(values: Sequence[float]) -> float:
@@ -45,18 +45,18 @@ def _log_mixture(total: int, bad: int, limit: float, factors: tuple[float, ...])
     if not 0 <= bad <= total:
         raise ValueError(f"{bad} bad of {total} requests")
     if not 0 < limit < 1:
-        raise ValueError(f"a limit of {limit} is no share between 0 and 1")
+        raise ValueError(f"a limit of {limit} is not a proportion between 0 and 1")
     good = total - bad
     return _log_mean_exp([bad * worse + good * fine for worse, fine in _grid(limit, factors)])
 
 
 def log_evidence_above(total: int, bad: int, limit: float) -> float:
-    """Return the logarithm of the evidence against "the share of bad requests is at most `limit`"."""
+    """Return the logarithm of the evidence against "the proportion of bad requests is at most `limit`"."""
     return _log_mixture(total, bad, limit, WORSE)
 
 
 def log_evidence_below(total: int, bad: int, limit: float) -> float:
-    """Return the logarithm of the evidence against "the share of bad requests is at least `limit`"."""
+    """Return the logarithm of the evidence against "the proportion of bad requests is at least `limit`"."""
     return _log_mixture(total, bad, limit, BETTER)
 
 
@@ -69,7 +69,7 @@ def log_ratios_worse(total: int, bad: int, other_total: int, other_bad: int) -> 
     """Return, for each of `ODDS`, the log likelihood ratio of one interval between reads against "no worse than the other".
 
     Given how many requests were bad in both together, how many of them are ours follows a hypergeometric law if both are
-    alike, whatever the share is in that interval: a disturbance that hits both leaves it as it is, and so does a drift. Under an
+    alike, whatever the proportion is in that interval: a disturbance that hits both leaves it as it is, and so does a drift. Under an
     odds ratio above 1 it is Fisher's noncentral one. Raises ValueError for more requests than `MOST_COMPARED`.
     """
     if max(total, other_total) > MOST_COMPARED:
@@ -103,19 +103,19 @@ def _log_normalizer(total: int, other_total: int, drawn: int, odds: float) -> fl
     return _log_choose(total, mode) + _log_choose(other_total, drawn - mode) + log(odds) * mode + log(weights)
 
 
-def log_ratios_likelier(ours: int, theirs: int, share: float) -> tuple[float, ...]:
+def log_ratios_likelier(ours: int, theirs: int, fraction: float) -> tuple[float, ...]:
     """Return, for each of `ODDS`, the log likelihood ratio of some bad requests against "one of ours is no likelier to be bad".
 
-    `ours`, `theirs`: bad requests of either version; `share`: the most that our part of all requests was. Which version a request
-    goes to is drawn independently for each, so where both are alike a bad one is ours with a chance of `share` at most, however many there
-    are, however they come together, and however long after its beginning a request turns out to be bad. That is why this needs
-    no count of good ones. With a share of 1 there is nothing to compare with, and it says nothing.
+    `ours`, `theirs`: bad requests of either version; `fraction`: the most that our part of all requests was. Which version a request
+    goes to is drawn independently for each, so where both are alike a bad one is ours with a chance of `fraction` at most, however many
+    there     are, however they come together, and however long after its beginning a request turns out to be bad. That is why this needs
+    no count of good ones. With a fraction of 1 there is nothing to compare with, and it says nothing.
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"no such share: {share}")
-    if share == 1.0 or ours + theirs == 0:
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"no such fraction: {fraction}")
+    if fraction == 1.0 or ours + theirs == 0:
         return (0.0,) * len(ODDS)
-    return tuple(ours * log(odds) - (ours + theirs) * log(odds * share + 1 - share) for odds in ODDS)
+    return tuple(ours * log(odds) - (ours + theirs) * log(odds * fraction + 1 - fraction) for odds in ODDS)
 
 
 def log_mean(sums: Sequence[float]) -> float:
@@ -123,16 +123,16 @@ def log_mean(sums: Sequence[float]) -> float:
     return _log_mean_exp(sums)
 
 
-def kl_divergence(share: float, limit: float) -> float:
-    """Return the Kullback-Leibler divergence, in nats a request, of a true share from a limit."""
+def kl_divergence(proportion: float, limit: float) -> float:
+    """Return the Kullback-Leibler divergence, in nats a request, of a true proportion from a limit."""
     result = 0.0
-    for p, q in ((share, limit), (1 - share, 1 - limit)):
+    for p, q in ((proportion, limit), (1 - proportion, 1 - limit)):
         if p > 0:
             result += p * log(p / q)
     return result
 
 
-def wald_bound(share: float, limit: float, alpha: float) -> float:
-    """Return the mean number of requests below which no test at level `alpha` can tell `share` from `limit`."""
-    divergence = kl_divergence(share, limit)
+def wald_bound(proportion: float, limit: float, alpha: float) -> float:
+    """Return the mean number of requests below which no test at level `alpha` can tell `proportion` from `limit`."""
+    divergence = kl_divergence(proportion, limit)
     return inf if divergence == 0 else log(1 / alpha) / divergence

@@ -1,6 +1,6 @@
 """The gate: samples in, verdict out. Pure: no clock, no I/O, no memory beyond what it is given.
 
-Two shares are judged by a limit: requests slower than `p95` (allowed: 5 %) and failures (allowed: `max_errors`). For each there is
+Two proportions are judged by a limit: requests slower than `p95` (allowed: 5 %) and failures (allowed: `max_errors`). For each there is
 evidence against "within the limit", which aborts, and evidence against "`tolerance` times the limit", which passes. Refusals (4xx)
 have no limit, because clients cause them, but a canary that refuses more than stable does at the same time is aborted as well. No
 data is never a pass.
@@ -21,7 +21,7 @@ from slicewise.pool.rollout.evidence import log_evidence_above, log_evidence_bel
 from slicewise.pool.rollout.tally import Samples, Tally
 
 SLOW_ALLOWED = 0.05
-"""Share of requests that may be slower than the 95th percentile's limit, by the meaning of a 95th percentile."""
+"""Proportion of requests that may be slower than the 95th percentile's limit, by the meaning of a 95th percentile."""
 
 
 class Verdict(StrEnum):
@@ -38,7 +38,7 @@ class Policy:
     """What is demanded of a canary."""
 
     max_errors: float | None = 0.01
-    """Allowed share of failures; None: not judged."""
+    """Allowed proportion of failures; None: not judged."""
     judge_latency: bool = True
     alpha: float = 0.01
     tolerance: float = 2.0
@@ -102,7 +102,7 @@ LEFT: Final = "left"
 def assess(tally: Tally, policy: Policy, *, window_over: bool, pending: int = 0) -> Assessment:
     """Return the verdict on a canary.
 
-    Fail as soon as the evidence is there. Pass only when the window is over, `min_samples` are in and both shares are proved
+    Fail as soon as the evidence is there. Pass only when the window is over, `min_samples` are in and both proportions are proved
     below `tolerance` times their limit. `window_over`: whether the step's window has passed; `pending`: requests of the canary
     that run at the moment and are over the limit: what becomes of them is not known, so for a pass they count as bad.
     """
@@ -144,7 +144,7 @@ class _Logs:
 
     @classmethod
     def of(cls, tally: Tally, policy: Policy, pending: int) -> _Logs:
-        """A share that is not judged neither aborts nor holds a pass back."""
+        """A proportion that is not judged neither aborts nor holds a pass back."""
         seen = tally.canary
         slow, errors = policy.judge_latency, policy.max_errors
         slow_below = _below(seen.settled_here, seen.slow + pending, SLOW_ALLOWED, policy) if slow else 1e9
@@ -181,7 +181,7 @@ def _below(settled: int, bad: int, limit: float, policy: Policy) -> float:
 
 
 def bound(limit: float, policy: Policy) -> float:
-    """Return the share that a pass rules out: `tolerance` times the limit."""
+    """Return the proportion that a pass rules out: `tolerance` times the limit."""
     return min(0.9, limit * policy.tolerance)
 
 
@@ -190,7 +190,7 @@ def _plainly(value: float) -> float:
 
 
 def _cause(logs: _Logs, tally: Tally, policy: Policy) -> str:
-    """A part of α for each share, and as much again for the comparison, where there is a stable sample to compare with."""
+    """A part of α for each proportion, and as much again for the comparison, where there is a stable sample to compare with."""
     for name, above, worse, compared in (
         (ERRORS, logs.failed_above, logs.failed_worse, tally.stable.requests),
         (LATENCY, logs.slow_above, logs.slow_worse, tally.stable.timed),

@@ -1,6 +1,6 @@
 """Power: what the gate can tell at a given traffic, and after how many requests. From numbers alone; pure and fast.
 
-The evidence of `evidence.py` is followed along the median course of a version whose shares are known: at each number of requests
+The evidence of `evidence.py` is followed along the median course of a version of known proportions: at each number of requests
 as many bad ones as half of such versions have at most. Against the exact figures in docs/gate.md a pass comes out to the request, an
 abort within 5 % (a course that wavers gets there a tenth sooner than the median one).
 """
@@ -22,12 +22,12 @@ BAD: Final = (2.0, 5.0, 20.0)
 """Multiples of what is allowed that count as bad."""
 _SOONER: Final = 0.89
 _MOST_BAD: Final = 500
-"""Bad requests after which looking further is given up: the gate would take that share for allowed, or not, for ever."""
+"""Bad requests after which looking further is given up: the gate would take that proportion for allowed, or not, for ever."""
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """The canary's share of a pool's requests, and how it goes on while the canary is undecided."""
+class Growth:
+    """The canary's weight, and how it grows while the canary is undecided."""
 
     weight: float
     """Per cent of the requests."""
@@ -57,16 +57,16 @@ class Power:
     """Times the allowed slow requests → when that is found. Empty where latency is not judged."""
 
 
-def gate_power(requests_per_second: float, share: Share, policy: Policy) -> Power:
+def gate_power(requests_per_second: float, growth: Growth, policy: Policy) -> Power:
     """Return what a gate can tell. `requests_per_second`: of the whole pool."""
 
     def answer(requests: float, at_least: float = 0.0) -> Answer:
-        return Answer(requests, max(at_least, seconds_for(requests, requests_per_second, share)))
+        return Answer(requests, max(at_least, seconds_for(requests, requests_per_second, growth)))
 
     passes = max(policy.min_samples, *(_to_pass(0, 0, limit, policy) for limit in _limits(policy)), 1)
     errors, slow = policy.max_errors, SLOW_ALLOWED if policy.judge_latency else None
     return Power(
-        good_passes=answer(passes, share.window),
+        good_passes=answer(passes, growth.window),
         errors_found={} if errors is None else _found(errors, policy, ERRORS, answer),
         slow_found={} if slow is None else _found(slow, policy, LATENCY, answer),
     )
@@ -82,16 +82,16 @@ def more_to_pass(requests: int, failed: int, timed: int, slow: int, policy: Poli
     return max(needed)
 
 
-def seconds_for(requests: float, requests_per_second: float, share: Share) -> float:
+def seconds_for(requests: float, requests_per_second: float, growth: Growth) -> float:
     """Return how long it takes until the canary has had this many requests; `inf` without traffic."""
-    weight, left, seconds = share.weight, requests, 0.0
+    weight, left, seconds = growth.weight, requests, 0.0
     while requests_per_second > 0 and weight > 0 and left > 0:
         rate = requests_per_second * weight / 100
-        if weight >= share.most or left <= rate * share.window:
+        if weight >= growth.most or left <= rate * growth.window:
             return seconds + left / rate
-        left -= rate * share.window
-        seconds += share.window
-        weight = min(2 * weight, share.most)
+        left -= rate * growth.window
+        seconds += growth.window
+        weight = min(2 * weight, growth.most)
     return seconds if left <= 0 else inf
 
 
@@ -124,19 +124,19 @@ def _to_pass(total: int, bad: int, limit: float, policy: Policy) -> float:
     return inf
 
 
-def _to_abort(limit: float, share: float, policy: Policy, cause: str) -> float:
-    """Requests until the evidence above the limit is there, with that share of bad ones."""
+def _to_abort(limit: float, proportion: float, policy: Policy, cause: str) -> float:
+    """Requests until the evidence above the limit is there, with that proportion of bad ones."""
     needed = log(to_abort(policy, cause))
     for bad in range(1, _MOST_BAD):
-        total = max(bad, ceil(_median_at(bad, share)))
+        total = max(bad, ceil(_median_at(bad, proportion)))
         if log_evidence_above(total, bad, limit) >= needed:
             return max(float(bad), round(_SOONER * total))
     return inf
 
 
-def _median_at(bad: int, share: float) -> float:
-    """Requests from which on half of the versions with that share have had `bad` bad ones (Poisson's median)."""
-    return 0.0 if bad == 0 else (bad - 1 / 3 + 0.0264 / bad) / share
+def _median_at(bad: int, proportion: float) -> float:
+    """Requests from which on half of the versions with that proportion have had `bad` bad ones (Poisson's median)."""
+    return 0.0 if bad == 0 else (bad - 1 / 3 + 0.0264 / bad) / proportion
 
 
 def _first(holds: Callable[[int], bool], low: int, high: int) -> int:

@@ -23,7 +23,7 @@ class Phase(StrEnum):
     WARMING = "Warming"
     """The canary's worker loads its weights and answers its first requests; those are not counted."""
     ANALYSING = "Analysing"
-    """The canary takes its share of the traffic and is judged."""
+    """The canary takes its weight of the traffic and is judged."""
     PROMOTING = "Promoting"
     """Workers of the stable revision are replaced, one by one, zone by zone."""
     ROLLING_BACK = "RollingBack"

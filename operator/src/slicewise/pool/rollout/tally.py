@@ -62,16 +62,16 @@ class Tally:
             _sum(self.left_ratios, other.left_ratios),
         )
 
-    def plus(self, canary: Samples, stable: Samples, share: float | None = None) -> Tally:
+    def plus(self, canary: Samples, stable: Samples, fraction: float | None = None) -> Tally:
         """Return the tally after one more interval between two reads. Raises ValueError for counts that cannot be.
 
-        `share`: the most that the canary's share of the requests was; None: as in this interval. More may fail or be refused in an
+        `fraction`: the most that the canary's part of the requests was; None: as in this interval. More may fail or be refused in an
         interval than began in it.
         """
         for sample in (canary, stable):
             if not 0 <= sample.slow <= sample.timed or min(sample.failed, sample.refused, sample.left) < 0:
                 raise ValueError(f"no such counts: {sample}")
-        part = _part(canary, stable) if share is None else share
+        part = _part(canary, stable) if fraction is None else fraction
         return self + Tally(
             canary,
             stable,

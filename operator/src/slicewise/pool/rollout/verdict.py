@@ -13,7 +13,7 @@ from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1.rollout import CanarySpec, CanaryStep, GateRule
 from slicewise.api.v1alpha1.status import LimitsStatus
 from slicewise.pool.rollout.gate import Policy, Verdict, assess
-from slicewise.pool.rollout.power import Share, more_to_pass, seconds_for
+from slicewise.pool.rollout.power import Growth, more_to_pass, seconds_for
 from slicewise.pool.rollout.verdict_record import UNREADABLE, Measured, VerdictRecord
 from slicewise.pool.rollout.words import (
     NO_TRAFFIC,
@@ -43,7 +43,7 @@ class Course:
     weight: int
     """Per cent of the requests that it gets now."""
     most: int
-    """Per cent to which that may grow: the share of the pool's serving workers that are the canary's."""
+    """Per cent to which that may grow: the canary's part of the pool's serving workers."""
     paused: bool = False
 
     @property
@@ -57,9 +57,9 @@ class Course:
         return max(duration_seconds(self.canary.deadline), self.window)
 
     @property
-    def share(self) -> Share:
-        """How the canary's share goes on."""
-        return Share(self.weight, self.window, self.most if self.canary.grow else 0)
+    def growth(self) -> Growth:
+        """The canary's weight, and how it grows."""
+        return Growth(self.weight, self.window, self.most if self.canary.grow else 0)
 
 
 def steps_of(canary: CanarySpec) -> tuple[CanaryStep, ...]:
@@ -70,9 +70,9 @@ def steps_of(canary: CanarySpec) -> tuple[CanaryStep, ...]:
 def policy_of(canary: CanarySpec) -> Policy:
     """Return what the spec demands."""
     return Policy(
-        max_errors=_share(canary.max_errors),
+        max_errors=_fraction(canary.max_errors),
         judge_latency=canary.p95 is not None,
-        alpha=round(1 - _share(canary.confidence), 12),
+        alpha=round(1 - _fraction(canary.confidence), 12),
         tolerance=canary.tolerance,
         min_samples=canary.min_samples,
         compare_with_stable=canary.compare_with_stable,
@@ -95,7 +95,7 @@ def limits_of(canary: CanarySpec) -> LimitsStatus:
 def fresh(canary: CanarySpec, now: float, *, before: VerdictRecord | None = None) -> VerdictRecord:
     """Return what is known of a canary when a step begins.
 
-    `before`: what was known when the step before it ended. Failures and refusals are of the same version at each share, so they
+    `before`: what was known when the step before it ended. Failures and refusals are of the same version at each weight, so they
     count on; latency changes with the load, so its count starts again.
     """
     known = VerdictRecord(message="no request has been counted yet", limits=limits_of(canary), since=now, at=now)
@@ -147,7 +147,7 @@ def _undecided(record: VerdictRecord, course: Course, policy: Policy) -> Verdict
         max(0, seen.requests), seen.failed + record.pending, seen.timed, seen.slow + record.pending, policy
     )
     left = max(0.0, course.window - record.watched)
-    seconds = max(left, seconds_for(needed, record.rate or 0.0, course.share))
+    seconds = max(left, seconds_for(needed, record.rate or 0.0, course.growth))
     grown = max(course.weight, course.most) if course.canary.grow else course.weight
     return replace(
         record,
@@ -162,7 +162,7 @@ def _with_outlook(record: VerdictRecord, course: Course, policy: Policy) -> Verd
     enough = OUTLOOK_SECONDS if record.rate else NO_TRAFFIC_SECONDS
     if record.outlook not in {"", NO_TRAFFIC} or record.watched < enough:
         return record
-    text = outlook_words(record.rate or 0.0, course.share, policy, course.canary, course.deadline)
+    text = outlook_words(record.rate or 0.0, course.growth, policy, course.canary, course.deadline)
     return replace(record, outlook=text)
 
 
@@ -173,9 +173,9 @@ def _rate(before: VerdictRecord, measured: Measured) -> float | None:
     given = sum(max(0, one.requests + one.counted_out) for one in (counts.canary, counts.stable))
     latest = given / measured.seconds
     known = before.rate if before.rate is not None else latest
-    share = max(measured.seconds / _REMEMBERED_SECONDS, measured.seconds / (before.watched + measured.seconds))
-    return known + (latest - known) * min(1.0, share)
+    smoothing = max(measured.seconds / _REMEMBERED_SECONDS, measured.seconds / (before.watched + measured.seconds))
+    return known + (latest - known) * min(1.0, smoothing)
 
 
-def _share(percent: str) -> float:
+def _fraction(percent: str) -> float:
     return float(percent.removesuffix("%")) / 100

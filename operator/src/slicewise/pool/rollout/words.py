@@ -17,7 +17,7 @@ from slicewise.pool.rollout.gate import (
     to_abort,
     to_pass,
 )
-from slicewise.pool.rollout.power import Answer, Share, gate_power
+from slicewise.pool.rollout.power import Answer, Growth, gate_power
 from slicewise.pool.rollout.tally import Samples
 from slicewise.pool.rollout.verdict_record import VerdictRecord
 
@@ -118,7 +118,7 @@ def _refused(samples: Samples) -> str:
 
 
 def undecided_words(record: VerdictRecord, needed: float, seconds: float, weight: float) -> str:
-    """Return how far it is, and how long it takes. `weight`: per cent to which the canary's share grows."""
+    """Return how far it is, and how long it takes. `weight`: per cent to which the canary's weight grows."""
     seen = record.tally.canary
     out = f" ({counted_out(seen)} not counted)" if seen.counted_out else ""
     so_far = f"undecided: {_requests(max(0, seen.requests))} so far{out}"
@@ -138,11 +138,13 @@ def _rounded(count: float) -> int:
     return round(count) if count < 100 else 10 * round(count / 10)
 
 
-def outlook_words(requests_per_second: float, share: Share, policy: Policy, canary: CanarySpec, deadline: float) -> str:
+def outlook_words(
+    requests_per_second: float, growth: Growth, policy: Policy, canary: CanarySpec, deadline: float
+) -> str:
     """Return what the gate can tell at this traffic; `TOO_LITTLE` comes first where it is nothing before the deadline (seconds)."""
     if requests_per_second <= 0:
         return NO_TRAFFIC
-    power = gate_power(requests_per_second, share, policy)
+    power = gate_power(requests_per_second, growth, policy)
     good = power.good_passes
     at = f"at {rate(requests_per_second)}"
     if good.seconds > deadline:

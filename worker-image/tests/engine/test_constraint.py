@@ -158,9 +158,9 @@ HOSTILE = {
     "nested too deeply": (nested(150), "recursion"),
     "nested far too deeply": (nested(900), None),
     "a look-around": ({"type": "string", "pattern": "(?=a)b"}, "look-around"),
-    "a multiple of a large prime": ({"type": "integer", "multipleOf": 999_983}, "to compile"),
+    "a multiple of a large prime": ({"type": "integer", "multipleOf": 99_999_989}, "to compile"),
     "multiples of many primes": (
-        {"allOf": [{"type": "integer", "multipleOf": p} for p in (2, 3, 5, 7, 11, 13, 17)]},
+        {"allOf": [{"type": "integer", "multipleOf": p} for p in (2, 3, 5, 7, 11, 13, 17, 19, 23)]},
         "to compile",
     ),
     "many patterns at once": (
@@ -191,7 +191,7 @@ def test_a_schema_that_explodes_or_cannot_be_enforced_is_refused_in_words(
 @pytest.mark.parametrize("start", ["", "<|user|> "])
 def test_a_grammar_of_a_server_is_bounded_too(grammars: Grammars, start: str) -> None:
     with pytest.raises(GrammarError, match="to compile"):
-        grammars.lark(f'start: {start}a\na: %json {{"type": "integer", "multipleOf": 999983}}\n')
+        grammars.lark(f'start: {start}a\na: %json {{"type": "integer", "multipleOf": 99999989}}\n')
 
 
 def test_a_special_token_that_the_model_lacks_is_refused(grammars: Grammars) -> None:

@@ -1,7 +1,7 @@
 """How OpenAI writes down how likely the tokens of an answer were.
 
-The numbers are natural logarithms of what the model itself held likely: before temperature, penalties, bias, the cuts of `top_k` and
-the like, and before a schema made tokens impossible. So they can be compared between requests.
+The numbers are natural logarithms of what the model itself held likely: before temperature, penalties and bias, before
+`top_k`, `top_p` and `min_p`, and before a schema made tokens impossible. So they can be compared between requests.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def completion_logprobs(chances: Sequence[Chances], tokenizer: Tokenizer, offset
             return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
 
     def top(place: Chances) -> Iterator[tuple[int, float]]:
-        # The token that came is there too, also where it is none of the likeliest.
+        # The token that came is there too, also where others were likelier.
         return chain(zip(place.likeliest, place.logprobs, strict=True), [(place.token, place.logprob)])
 
     return {

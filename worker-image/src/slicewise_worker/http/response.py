@@ -41,7 +41,7 @@ class Asked:
     tries: int = 1
     """Choices of each prompt that are generated."""
     best: int | None = None
-    """Of each prompt's choices only so many are answered, those that the model held likeliest; None: all."""
+    """Of each prompt's choices the answer has this many, those that the model held likeliest; None: all."""
     echoes: Sequence[str] = ()
     """The prompt's text for each choice, where the answer begins with it."""
 

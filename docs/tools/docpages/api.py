@@ -13,15 +13,19 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from slicewise_worker.http import schema
+from slicewise_worker.http.dialects.messages_request import MessagesRequest
+from slicewise_worker.http.dialects.responses_request import ResponseRequest
 
 BODIES: Final[dict[str, type[BaseModel]]] = {
     "POST /v1/chat/completions": schema.ChatRequest,
     "POST /v1/completions": schema.CompletionRequest,
+    "POST /v1/responses": ResponseRequest,
+    "POST /v1/messages": MessagesRequest,
 }
 """Heading of a table in the page → the model of the body."""
 
 NO_EFFECT: Final = frozenset(
-    {
+    [
         "user",
         "safety_identifier",
         "prompt_cache_key",
@@ -30,13 +34,35 @@ NO_EFFECT: Final = frozenset(
         "metadata",
         "store",
         "service_tier",
+        "inference_geo",
+        "cache_control",
+        "signature",
+        "data",
+        "caller",
+        "encrypted_content",
+        "phase",
+        "status",
+        "annotations",
+        "reasoning",
+        "include",
+        "context_management",
+        "eager_input_streaming",
+        "effort",
+        "budget_tokens",
+    ]
+)
+"""Names of fields that change no answer, wherever they are, with all below them."""
+NO_EFFECT_THERE: Final = frozenset(
+    {
         "parallel_tool_calls",
         "response_format.json_schema.name",
         "response_format.json_schema.description",
         "response_format.json_schema.strict",
-        "messages[].name",
         "messages[].refusal",
+        "messages[].name",
         "messages[].reasoning_content",
+        "input[].id",
+        "input[].content[].logprobs",
     }
 )
 """Fields that change no answer."""
@@ -62,7 +88,13 @@ def with_tables(page: str) -> str:
 
 def states(model: type[BaseModel]) -> dict[str, str]:
     """Return the path of each field of a body → what becomes of it."""
-    return dict(_states(model, "", ()))
+    found = dict(_states(model, "", set()))
+    if model is not schema.ChatRequest:
+        # Of a chat request, after all.
+        found |= {
+            name: state for name, state in states(schema.ChatRequest).items() if name == "tools" and name in found
+        }
+    return found
 
 
 def _table(before: str, model: type[BaseModel]) -> str:
@@ -78,19 +110,21 @@ def _table(before: str, model: type[BaseModel]) -> str:
     return "\n".join([head, line, *lines, "", ""]) if before.endswith("\n\n") else "\n".join([head, line, *lines, ""])
 
 
-def _states(model: type[BaseModel], prefix: str, above: tuple[type[BaseModel], ...]) -> Iterator[tuple[str, str]]:
+def _states(model: type[BaseModel], prefix: str, seen: set[type[BaseModel]]) -> Iterator[tuple[str, str]]:
+    """Yield the fields. A part that can be in several places is taken apart in the first."""
     for name, field in model.model_fields.items():
         path = prefix + (field.alias or name)
         yield path, _state(path, field)
         for inner, many in _models(field.annotation):
-            if inner not in above:
-                yield from _states(inner, f"{path}[]." if many else f"{path}.", (*above, inner))
+            if inner not in seen:
+                seen.add(inner)
+                yield from _states(inner, f"{path}[]." if many else f"{path}.", seen)
 
 
 def _state(path: str, field: FieldInfo) -> str:
     if any(isinstance(each, BeforeValidator) and each.func is schema._unsupported for each in field.metadata):
         return "refused"
-    if path in NO_EFFECT:
+    if path in NO_EFFECT_THERE or not NO_EFFECT.isdisjoint(path.replace("[]", "").split(".")):
         return "no effect"
     values = [value for part in _parts(field.annotation) if get_origin(part) is Literal for value in get_args(part)]
     plain = all(part is type(None) or get_origin(part) is Literal for part in _parts(field.annotation))

@@ -22,7 +22,9 @@ from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Verdict, WorkerState, livez, readyz, startupz
 from slicewise_worker.http.answer import ClientGoneError
 from slicewise_worker.http.completions import Served, chat, completion
+from slicewise_worker.http.dialects.handlers import count_tokens, messages, responses
 from slicewise_worker.http.errors import ApiError, not_started, on_api_error, on_http_exception, on_surprise, shown
+from slicewise_worker.http.request_id import RequestIds
 from slicewise_worker.settings import WorkerSettings
 
 
@@ -119,12 +121,15 @@ def build_app(worker: Worker) -> Starlette:
         routes=[
             Route("/v1/chat/completions", _generate(worker, chat), methods=["POST"]),
             Route("/v1/completions", _generate(worker, completion), methods=["POST"]),
+            Route("/v1/responses", _generate(worker, responses), methods=["POST"]),
+            Route("/v1/messages", _generate(worker, messages), methods=["POST"]),
+            Route("/v1/messages/count_tokens", _generate(worker, count_tokens), methods=["POST"]),
             *_facts(worker),
             Route("/livez", _probe(alive)),
             Route("/readyz", _probe(ready)),
             Route("/startupz", _probe(lambda: startupz(state))),
         ],
-        middleware=[Middleware(_ClosingWhileDraining, state=state)],
+        middleware=[Middleware(RequestIds), Middleware(_ClosingWhileDraining, state=state)],
         exception_handlers={ApiError: refuse, HTTPException: on_http_exception, Exception: on_surprise},
     )
 

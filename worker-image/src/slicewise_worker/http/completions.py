@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -26,6 +26,8 @@ Body = TypeVar("Body", bound=BaseModel)
 
 DEFAULT_COMPLETION_TOKENS = 16
 """OpenAI's default for `/v1/completions`."""
+_COUNTED_CONTEXTS = 4
+"""How many times the context a conversation may have whose tokens are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +53,55 @@ def parse(data: bytes, kind: type[Body]) -> Body:
     raise refused
 
 
-async def chat(request: Request, served: Served) -> Response:
-    """Answer a conversation."""
+def read_chat(data: bytes) -> ChatRequest:
+    """Return the chat request in a body; raises `ApiError`."""
+    return parse(data, ChatRequest)
+
+
+ReadChat = Callable[[bytes], ChatRequest]
+"""From a body to a chat request; raises `ApiError`."""
+
+
+async def chat(request: Request, served: Served, read: ReadChat = read_chat) -> Response:
+    """Answer a conversation: `AnswerStream` where it is streamed. `read`: from the body to what is asked."""
 
     def prepare(data: bytes, wanted: Wanted) -> Asked:
-        body = parse(data, ChatRequest)
+        body = read(data)
         _check_model(body.model, served)
         _check_count(body, 1, served.engine)
         _check_bias(body, served.engine)
-        most = served.engine.limits.context_tokens * served.engine.model.tokenizer.longest
-        if (size := sum(len(message.content) for message in body.messages)) > most:
-            raise _too_long(-(-size // served.engine.model.tokenizer.longest), served.engine, "messages")
-        prompt = _tokenize(served.template.render(body.messages), served.engine, "messages", wanted)
+        text = _render(body, served, served.engine.limits.context_tokens)
+        prompt = _tokenize(text, served.engine, "messages", wanted)
         most_tokens = body.max_completion_tokens or body.max_tokens
         return _asked(body, [prompt], _limit(most_tokens, served.engine.limits.context_tokens, served), served)
 
     deadline = served.intake.deadline(request)
     asked = await served.intake.prepare(request, deadline.answer, prepare)
     return await respond(request, served.engine, asked, deadline, ChatShape(), served.model_name)
+
+
+async def count_prompt(request: Request, served: Served, read: ReadChat) -> int:
+    """Return how many tokens the prompt of a conversation has; it may be longer than the context."""
+
+    def prepare(data: bytes, wanted: Wanted) -> int:
+        body = read(data)
+        _check_model(body.model, served)
+        most = _COUNTED_CONTEXTS * served.engine.limits.context_tokens
+        text = _render(body, served, most)
+        try:
+            return len(served.engine.model.tokenizer.tokenize(text, most, wanted))
+        except TooLongError as error:
+            raise _too_long(error.at_least, served.engine, "messages") from error
+
+    return await served.intake.prepare(request, served.intake.deadline(request).answer, prepare)
+
+
+def _render(body: ChatRequest, served: Served, most: int) -> str:
+    """Return the prompt of a conversation as text; raises `ApiError`, for one that cannot fit `most` tokens before it is rendered."""
+    longest = served.engine.model.tokenizer.longest
+    if (size := sum(len(message.content) for message in body.messages)) > most * longest:
+        raise _too_long(-(-size // longest), served.engine, "messages")
+    return served.template.render(body.messages)
 
 
 async def completion(request: Request, served: Served) -> Response:

@@ -1,6 +1,6 @@
-"""Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`.
+"""Errors in OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`, and in Anthropic's on its paths.
 
-Every answer of the worker that is not a success has this body, whoever raised it.
+Every answer of the worker that is not a success has such a body, whoever raised it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from slicewise_worker.http.request_id import REQUEST_ID, request_id_headers
 from slicewise_worker.http.schema import UNKNOWN_FIELD
 
 log = structlog.get_logger(__name__)
 
-PATHS = "POST /v1/chat/completions, POST /v1/completions, GET /v1/models and GET /v1/models/{name}"
+PATHS = (
+    "POST /v1/chat/completions, POST /v1/completions, POST /v1/responses, POST /v1/messages, "
+    "POST /v1/messages/count_tokens, GET /v1/models and GET /v1/models/{name}"
+)
 """What clients may ask for. Probes, metrics and `/v1/worker` are for the cluster."""
 
 NOT_STARTED = {"x-slicewise-not-started": "1"}
@@ -98,16 +102,41 @@ def from_validation(error: ValidationError) -> ApiError:
     return ApiError(400, message, code="invalid_value", param=field)
 
 
-def respond(error: ApiError) -> JSONResponse:
+_ANTHROPIC_PATH = "/v1/messages"
+_ANTHROPIC_TYPES = {
+    404: "not_found_error",
+    413: "request_too_large",
+    500: "api_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+def is_anthropic(path: str) -> bool:
+    """Whether the clients of a path read Anthropic's shape."""
+    return path == _ANTHROPIC_PATH or path.startswith(f"{_ANTHROPIC_PATH}/")
+
+
+def anthropic_error(status: int, message: str, request_id: str | None = None) -> dict[str, Any]:
+    """Return the JSON body of an error in Anthropic's shape."""
+    kind = _ANTHROPIC_TYPES.get(status, "invalid_request_error")
+    named = {} if request_id is None else {"request_id": request_id}
+    return {"type": "error", "error": {"type": kind, "message": message}, **named}
+
+
+def respond(request: Request, error: ApiError) -> JSONResponse:
     """Return the response for `error`."""
-    return JSONResponse(error.body(), error.status, headers=error.headers)
+    body = error.body()
+    if is_anthropic(request.url.path):
+        body = anthropic_error(error.status, error.message, request.scope.get(REQUEST_ID))
+    return JSONResponse(body, error.status, headers=error.headers)
 
 
-async def on_api_error(_request: Request, error: Exception) -> JSONResponse:
+async def on_api_error(request: Request, error: Exception) -> JSONResponse:
     """Exception handler for `ApiError`."""
     if not isinstance(error, ApiError):
         raise error
-    return respond(error)
+    return respond(request, error)
 
 
 async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
@@ -118,10 +147,20 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
     message = f"{request.method} {shown(request.url.path)}: {error.detail}"
     if error.status_code == 404:
         message += f". This worker answers at {PATHS}."
-    return respond(ApiError(error.status_code, message, code=code))
+    return respond(request, ApiError(error.status_code, message, code=code))
 
 
 async def on_surprise(request: Request, error: Exception) -> JSONResponse:
     """Exception handler for everything else; the client learns that it is not its fault, the log learns why."""
-    log.error("request failed", method=request.method, path=shown(request.url.path), exc_info=error)
-    return respond(ApiError(500, "The worker failed to handle the request; its log says why.", code="internal_error"))
+    log.error(
+        "request failed",
+        method=request.method,
+        path=shown(request.url.path),
+        request_id=request.scope.get(REQUEST_ID),
+        exc_info=error,
+    )
+    message = "The worker failed to handle the request; its log says why."
+    response = respond(request, ApiError(500, message, code="internal_error"))
+    # This one does not pass the middleware.
+    response.headers.update(request_id_headers(request.scope))
+    return response

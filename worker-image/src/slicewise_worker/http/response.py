@@ -60,7 +60,7 @@ async def respond(
         # Nothing is sent before the first token: until then a failure is an ordinary status that a gateway can retry.
         first = await unless_gone(request, answer.next())
         streaming = True
-        return _AnswerStream(answer, deadline.read, _stream(answer, first, writer, head))
+        return AnswerStream(answer, deadline.read, _stream(answer, first, writer, head))
     finally:
         if not streaming:
             answer.close()
@@ -128,16 +128,18 @@ async def _whole(request: Request, answer: Answer, writer: _Writer, head: dict[s
     return writer.whole(head, choices, answer.usage())
 
 
-class _AnswerStream(StreamingResponse):
+class AnswerStream(StreamingResponse):
     """Server-sent events that give up the answer however they end, also before the first one was sent."""
 
     def __init__(self, answer: Answer, read_until: float, events: AsyncIterator[bytes]) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(events, media_type="text/event-stream", headers=headers)
+        self.prompt_tokens = answer.prompt_tokens
         self._answer = answer
         self._read_until = read_until
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
         try:
             # A client that reads too slowly, or not at all, holds nothing for longer than its request may take.
             async with asyncio.timeout_at(self._read_until):

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import typer
-
+from slicewise_cli.commands.answer import answer
 from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, PoolName, run
 from slicewise_cli.errors import CommandError
 from slicewise_cli.options import Form, Target
@@ -62,7 +61,6 @@ async def _ask(action: str, target: Target, name: str, output: Form | None) -> N
     """Write the request. Raises CommandError if it can have no effect now."""
     from slicewise.pool.rollout.request import Action
     from slicewise_cli.kube import open_cluster, write
-    from slicewise_cli.view.data import dump
     from slicewise_cli.view.request import Refusal, decide, present_request, request_patch, words
 
     requests: list[tuple[Request, bool]] = []
@@ -79,10 +77,11 @@ async def _ask(action: str, target: Target, name: str, output: Form | None) -> N
         await write(cluster, name, patch)
         namespace = cluster.namespace
     request, already = requests[-1]
-    if output:
-        said = (request.target, request.started_at, request.step, request.text())
-        typer.echo(dump(Asked(name, namespace, action, *said, already), output))
-    else:
-        was = "is already requested" if already else "is requested"
-        follow = f"Follow it with: kubectl slicewise get {name} -n {namespace} --watch"
-        typer.echo(f"pool {name}: {action} {was} for {words(request)}. {follow}")
+    said = (request.target, request.started_at, request.step, request.text())
+    was = "is already requested" if already else "is requested"
+    follow = f"Follow it with: kubectl slicewise get {name} -n {namespace} --watch"
+    answer(
+        Asked(name, namespace, action, *said, already),
+        output,
+        lambda: f"pool {name}: {action} {was} for {words(request)}. {follow}",
+    )

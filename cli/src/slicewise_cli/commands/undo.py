@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from slicewise_cli.commands.answer import answer
 from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, PoolName, run
 from slicewise_cli.errors import CommandError
 from slicewise_cli.options import Form, Target
@@ -72,14 +73,9 @@ async def _write_back(target: Target, name: str, to: int | None, *, dry_run: boo
 
 
 def _show(name: str, way: Undo, output: Form | None, *, dry_run: bool) -> None:
-    if output:
-        from slicewise_cli.view.data import dump
-
-        typer.echo(dump(way, output))
-        return
-    from slicewise_cli.tables import show
     from slicewise_cli.view.revisions import undo_lines
 
-    did = "would go back" if dry_run else "goes back"
-    typer.echo(f"pool {name}: the spec {did} to revision {way.to.number} ({way.to.hash})")
-    show(undo_lines(way))
+    if not output:
+        did = "would go back" if dry_run else "goes back"
+        typer.echo(f"pool {name}: the spec {did} to revision {way.to.number} ({way.to.hash})")
+    answer(way, output, lambda: undo_lines(way))

@@ -21,7 +21,8 @@ what_is_there() {  # made, half or none; fails where the engine does not say
   nodes=$(kind get nodes --name "$CLUSTER" 2>/dev/null) || return 1
   case $(grep -c . <<<"$nodes") in 0) echo none; return ;; 4) ;; *) echo half; return ;; esac
   error=$(docker cp "$CLUSTER-control-plane:$made" - 2>&1 >/dev/null) && { echo made; return; }
-  case $error in *"ould not find the file"*|*"o such file"*) echo half ;; *) echo "$error" >&2; return 1 ;; esac
+  # "mount": what the node mounts is gone, with a version that mounted it from the clone; such a node can not be started again.
+  case $error in *"ould not find the file"*|*"o such file"*|*"mount "*) echo half ;; *) echo "$error" >&2; return 1 ;; esac
 }
 
 is_made() {  # of an engine that is too busy to answer it is asked again: a cluster that works is not made anew for that
@@ -38,8 +39,10 @@ create() {
   kind delete cluster --name "$CLUSTER"
   local network=true
   [ "$image" = "$NODE_IMAGE" ] || network=false   # kind's own image brings kind's own network
-  cd "$here"   # the audit policy's path is relative
-  sed "s/disableDefaultCNI: true/disableDefaultCNI: $network/" cluster.yaml | kind create cluster --name "$CLUSTER" --config - --image "$image"
+  # The audit policy's path is relative. A copy is mounted: the cluster outlives the clone that it was made from.
+  cp "$here/audit-policy.yaml" "$SLICEWISE_CACHE/audit-policy.yaml"
+  cd "$SLICEWISE_CACHE"
+  sed "s/disableDefaultCNI: true/disableDefaultCNI: $network/" "$here/cluster.yaml" | kind create cluster --name "$CLUSTER" --config - --image "$image"
   ready
   docker exec "$CLUSTER-control-plane" touch "$made"
 }

@@ -110,7 +110,9 @@ def _start_chat(model: Model, settings: WorkerSettings) -> Chat | None:
     if not model.chat_template:
         raise StartError(EndReason.CHAT_TEMPLATE_MISSING, f"the model file has no chat template: {otherwise}")
     try:
-        return start_chat(model.chat_template, {"bos_token": model.bos, "eos_token": model.eos})
+        return start_chat(
+            model.chat_template, {"bos_token": model.bos, "eos_token": model.eos}, model.tokenizer.plain.value
+        )
     except TemplateBrokenError as error:
         raise StartError(EndReason.CHAT_TEMPLATE_BROKEN, f"the chat template {error}; {otherwise}") from error
 

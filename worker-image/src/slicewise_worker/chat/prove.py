@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from slicewise_worker.chat.renderer import Renderer, TemplateBrokenError, TemplateLimitError, TemplateRefusedError
+from slicewise_worker.chat.renderer import (
+    Renderer,
+    TemplateBrokenError,
+    TemplateLimitError,
+    TemplateRefusedError,
+    as_it_is,
+)
 
 _ASKED: Final = "Hello"
 
@@ -48,10 +54,10 @@ def prove(renderer: Renderer) -> Chat:
     raise trouble or TemplateBrokenError("was not rendered")
 
 
-def start_chat(source: str, known: Mapping[str, Any]) -> Chat:
-    """Return the template of a model, proved; raises `TemplateBrokenError`."""
+def start_chat(source: str, known: Mapping[str, Any], plain: Callable[[Any], Any] = as_it_is) -> Chat:
+    """Return the template of a model, proved; raises `TemplateBrokenError`. `plain`: as for `Renderer`."""
     try:
-        renderer = Renderer(source, known)
+        renderer = Renderer(source, known, plain)
     except TemplateLimitError as error:
         raise TemplateBrokenError(f"does not compile: it {error}") from error
     except TemplateBrokenError as error:

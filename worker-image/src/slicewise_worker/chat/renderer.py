@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -111,14 +111,23 @@ class _Child:
         self._process.wait()
 
 
+def as_it_is(value: Any) -> Any:
+    """Return `value`: for templates whose texts no vocabulary reads."""
+    return value
+
+
 class Renderer:
     """A model's chat template, rendered elsewhere."""
 
-    def __init__(self, source: str, known: Mapping[str, Any]) -> None:
-        """Compile `source`; raises `TemplateBrokenError` or `TemplateLimitError`. `known`: `bos_token`, `eos_token`, …"""
+    def __init__(self, source: str, known: Mapping[str, Any], plain: Callable[[Any], Any] = as_it_is) -> None:
+        """Compile `source`; raises `TemplateBrokenError` or `TemplateLimitError`. `known`: `bos_token`, `eos_token`, …
+
+        `plain` marks the texts of clients, so that no control token is recognised in them (`engine/plain.py`).
+        """
         if len(source) > MOST_SOURCE:
             raise TemplateBrokenError(f"has {len(source)} characters, and {MOST_SOURCE} is the most")
         self._source, self._known = source, dict(known)
+        self._plain = plain
         self._lock = threading.Lock()
         self._closed = False
         self._child: _Child | None = _Child(self._source, self._known)
@@ -132,7 +141,7 @@ class Renderer:
                 self._drop()
                 self._child = _Child(self._source, self._known)
             try:
-                return self._child.ask({"messages": [dict(message) for message in messages]})
+                return self._child.ask({"messages": self._plain([dict(message) for message in messages])})
             except TemplateLimitError:
                 self._drop()
                 raise

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from slicewise_worker.engine.binding import api
+from slicewise_worker.engine.plain import MARK, Plain
 from slicewise_worker.engine.segments import SEGMENT_CHARACTERS, Segments
 
 # The kinds of token that llama.cpp looks for in a text before it tokenizes the rest (llama.h).
@@ -46,8 +47,10 @@ class Tokenizer:
         self.eos = self._special_text(api.llama_vocab_eos(self._vocab))
         self.infill = self._infill()
         """The texts in front of a prompt, of what comes after the answer, and of the answer; None where the model has none."""
-        special, self.longest = self._survey()
+        special, control, self.longest = self._survey()
         """Bytes of the longest token: no text of more than this many bytes a token fits into a number of tokens."""
+        self.plain = Plain(control)
+        """Marks texts in which no control token is to be recognised."""
         byte_pairs = api.llama_vocab_type(self._vocab) == api.LLAMA_VOCAB_TYPE_BPE
         self._segments = Segments(special, between_words=byte_pairs, size=segment)
         framing = self._tokens("", frame=True)
@@ -55,7 +58,7 @@ class Tokenizer:
         self._head, self._tail = framing[:bos], framing[bos:]
 
     def tokenize(self, text: str, most: int | None = None, wanted: Callable[[], bool] = _wanted) -> array[int]:
-        """Return the tokens of `text`, its control tokens recognised, a BOS in front where the model wants one.
+        """Return the tokens of `text`, its control tokens recognised but for marked ones, a BOS in front where the model wants one.
 
         Four bytes a token: as Python's numbers they would take nine times as much while a request waits.
 
@@ -67,7 +70,7 @@ class Tokenizer:
         if most is not None and len(text.encode()) > most * self.longest:
             raise TooLongError(-(-len(text.encode()) // self.longest))
         frame = not (self.bos and text.startswith(self.bos))
-        parts = [*self._segments.cut(text)]
+        parts = [part for unmarked in text.split(MARK) for part in self._segments.cut(unmarked)]
         if len(parts) == 1:
             tokens = self._tokens(text, frame=frame)
         else:
@@ -122,17 +125,21 @@ class Tokenizer:
         marks = kind & api.LLAMA_TOKEN_ATTR_CONTROL or (kind & api.LLAMA_TOKEN_ATTR_USER_DEFINED and bracketed)
         return b"\xff" + text if marks else text
 
-    def _survey(self) -> tuple[set[str], int]:
-        """Return the texts of all special tokens, and the bytes of the longest token of all."""
+    def _survey(self) -> tuple[set[str], set[str], int]:
+        """Return the texts of all special tokens, those of control tokens among them, and the bytes of the longest token of all."""
         buffer = ctypes.create_string_buffer(_LONGEST_PIECE)
         special: set[str] = set()
+        control: set[str] = set()
         longest = 1
         for token in range(self.size):
             count = api.llama_token_to_piece(self._vocab, token, buffer, _LONGEST_PIECE, 0, True)
             longest = max(longest, abs(count))
-            if api.llama_vocab_get_attr(self._vocab, token) & _SPECIAL:
-                special.add(api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace"))
-        return special, longest
+            kind = api.llama_vocab_get_attr(self._vocab, token)
+            if kind & _SPECIAL:
+                special.add(text := api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace"))
+                if not kind & api.LLAMA_TOKEN_ATTR_USER_DEFINED:
+                    control.add(text)
+        return special, control, longest
 
     def _tokens(self, text: str, *, frame: bool) -> array[int]:
         data = text.encode()

@@ -30,8 +30,8 @@ async def test_a_canary_is_answered_from_its_own_entries_only_and_gets_its_share
         hot = [await pod.ask() for _ in range(100)]
         assert all(json.loads(answer.body)["worker"] == names[str(answer.revision)] for answer in hot)
         hits = Counter(answer.revision for answer in hot if answer.cache == "hit")
-        assert min(hits[STABLE], hits[CANARY]) > 20, "and hits are given by share"
-        # Stable has an answer to each of these, the canary to none: a share taken before the look-up would shift.
+        assert min(hits[STABLE], hits[CANARY]) > 20, "and hits are given by weight"
+        # Stable has an answer to each of these, the canary to none: a weight applied before the look-up would shift.
         for number in range(100):
             await pod.ask(seed=number)
         before = stable.requests, canary.requests

@@ -24,7 +24,7 @@ from slicewise_gateway.edge.request import (
     read_fields,
     read_wish,
 )
-from slicewise_gateway.edge.shares import Shares, SharesFile, parse_shares
+from slicewise_gateway.edge.runtime import Runtime, RuntimeFile, parse_runtime
 from slicewise_gateway.edge.workers import count_healthy
 
 texts = st.text(max_size=8)
@@ -33,41 +33,41 @@ texts = st.text(max_size=8)
 def test_the_edge_reads_the_shares_that_the_operator_writes() -> None:
     routes = (RevisionRoute("aaaa1111", 95, (), answers="x"), RevisionRoute("bbbb2222", 5, (), answers="y"))
     model = GatewayModel("chat", routes, edge=EdgeEndpoint(), cache=ResponseCache(ttl_seconds=30))
-    found = parse_shares(render_gateway(model).files["rtds.json"])
-    assert found == Shares({"aaaa1111": 95, "bbbb2222": 5}, {"aaaa1111": "x", "bbbb2222": "y"}, 30, 60)
-    without = parse_shares(render_gateway(GatewayModel("chat", routes)).files["rtds.json"])
-    assert without == Shares({"aaaa1111": 95, "bbbb2222": 5})
+    found = parse_runtime(render_gateway(model).files["rtds.json"])
+    assert found == Runtime({"aaaa1111": 95, "bbbb2222": 5}, {"aaaa1111": "x", "bbbb2222": "y"}, 30, 60)
+    without = parse_runtime(render_gateway(GatewayModel("chat", routes)).files["rtds.json"])
+    assert without == Runtime({"aaaa1111": 95, "bbbb2222": 5})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"resources": []}', '{"resources": [{"layer": 1}]}'])
 def test_a_file_that_says_nothing_gives_no_share_to_anyone(text: str) -> None:
-    assert parse_shares(text).draw(0.5) is None
+    assert parse_runtime(text).draw(0.5) is None
 
 
 def test_revisions_are_drawn_by_their_weights() -> None:
-    shares = Shares({"a": 1, "b": 3})
-    drawn = [shares.draw(number / 1000) for number in range(1000)]
+    runtime = Runtime({"a": 1, "b": 3})
+    drawn = [runtime.draw(number / 1000) for number in range(1000)]
     assert (drawn.count("a"), drawn.count("b")) == (250, 750)
 
 
 def test_the_next_look_sees_what_was_written_last(tmp_path: Path) -> None:
-    shares = SharesFile(tmp_path)
-    assert shares.current() == Shares()
+    runtime = RuntimeFile(tmp_path)
+    assert runtime.current() == Runtime()
     for weight in (1, 2, 3):
         new = tmp_path / "new"
         new.write_text(json.dumps({"resources": [{"layer": {"slicewise.weight.rev-a": weight}}]}))
         new.rename(tmp_path / "rtds.json")
-        assert shares.current().weights == {"a": weight}
+        assert runtime.current().weights == {"a": weight}
     (tmp_path / "rtds.json").unlink()
-    assert shares.current() == Shares()
+    assert runtime.current() == Runtime()
 
 
 def test_requests_wait_for_the_revision_that_most_of_them_are_for() -> None:
-    shares = Shares({"stable": 95, "canary": 5})
-    assert shares.most_can_go_on({"stable": 1})
-    assert not shares.most_can_go_on({"canary": 9})
-    assert not shares.most_can_go_on({})
-    assert Shares({"old": 50, "new": 50}).most_can_go_on({"new": 1})
+    runtime = Runtime({"stable": 95, "canary": 5})
+    assert runtime.most_can_go_on({"stable": 1})
+    assert not runtime.most_can_go_on({"canary": 9})
+    assert not runtime.most_can_go_on({})
+    assert Runtime({"old": 50, "new": 50}).most_can_go_on({"new": 1})
 
 
 @given(one=st.tuples(texts, texts, texts, texts, texts), other=st.tuples(texts, texts, texts, texts, texts))

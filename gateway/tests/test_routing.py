@@ -1,4 +1,4 @@
-"""Where requests go: shares, revisions, retries, dead workers. On a real Envoy."""
+"""Where requests go: weights, revisions, retries, dead workers. On a real Envoy."""
 
 from __future__ import annotations
 

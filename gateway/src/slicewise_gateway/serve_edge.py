@@ -11,8 +11,8 @@ from aiohttp import web
 
 from slicewise_gateway.edge.hold import Hold
 from slicewise_gateway.edge.metrics import EdgeMetrics
+from slicewise_gateway.edge.runtime import RuntimeFile
 from slicewise_gateway.edge.server import Handler, build_door, build_numbers
-from slicewise_gateway.edge.shares import SharesFile
 from slicewise_gateway.edge.upstream import Upstream, new_session
 from slicewise_gateway.edge.waiting import WaitingRoom
 from slicewise_gateway.edge.workers import WorkersOfEnvoy
@@ -31,16 +31,16 @@ async def run_edge(settings: EdgeSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        metrics, shares = EdgeMetrics(), SharesFile(settings.directory)
+        metrics, runtime = EdgeMetrics(), RuntimeFile(settings.directory)
         session = await stack.enter_async_context(new_session())
         upstream = Upstream(settings.internal_url, session)
         envoy = WorkersOfEnvoy(settings.envoy_admin, settings.hold_port, session)
 
         async def is_open() -> bool:
-            return shares.current().most_can_go_on(await envoy.healthy())
+            return runtime.current().most_can_go_on(await envoy.healthy())
 
         def hold_seconds() -> float:
-            return min(settings.hold_seconds, shares.current().hold_seconds or settings.hold_seconds)
+            return min(settings.hold_seconds, runtime.current().hold_seconds or settings.hold_seconds)
 
         room = WaitingRoom(settings.max_held_requests, settings.max_held_bytes, is_open)
         stack.push_async_callback(room.close)
@@ -48,7 +48,7 @@ async def run_edge(settings: EdgeSettings) -> None:
             (Hold(room, hold_seconds, upstream, metrics, settings.max_body_bytes).handle, settings.hold_port)
         ]
         if settings.redis_url_file is not None:
-            doors.append((await _cache(stack, settings, shares, upstream, metrics), settings.cache_port))
+            doors.append((await _cache(stack, settings, runtime, upstream, metrics), settings.cache_port))
         for handle, port in doors:
             await _serve(stack, build_door(handle, settings.max_body_bytes), _LOOPBACK, port)
         await _serve(stack, build_numbers(metrics), None, settings.metrics_port)
@@ -57,7 +57,7 @@ async def run_edge(settings: EdgeSettings) -> None:
 
 
 async def _cache(
-    stack: AsyncExitStack, settings: EdgeSettings, shares: SharesFile, upstream: Upstream, metrics: EdgeMetrics
+    stack: AsyncExitStack, settings: EdgeSettings, runtime: RuntimeFile, upstream: Upstream, metrics: EdgeMetrics
 ) -> Handler:
     """Return what handles the requests that the response cache gets first. The client of Redis is loaded here: it is the largest part."""
     from slicewise_gateway.edge.address import follow_address, read_address  # noqa: PLC0415
@@ -73,7 +73,7 @@ async def _cache(
     following = asyncio.create_task(follow_address(settings.redis_url_file, store, address))
     stack.callback(following.cancel)
     bounds = Bounds(settings.max_body_bytes, settings.max_cached_request_bytes)
-    cache = Cache(f"{settings.namespace}/{settings.pool}", shares, store, upstream, metrics, bounds)
+    cache = Cache(f"{settings.namespace}/{settings.pool}", runtime, store, upstream, metrics, bounds)
     stack.push_async_callback(cache.close)
     return cache.handle
 

@@ -75,7 +75,7 @@ class EdgeSettings(BaseSettings):
     pool: Annotated[str, Field(min_length=1)]
     namespace: Annotated[str, Field(min_length=1)]
     directory: Path = Path("/run/slicewise/envoy")
-    """Where Envoy reads its files, and the edge the shares of the revisions."""
+    """Where Envoy reads its files, and the edge the weights of the revisions."""
     envoy_admin: str = "http://127.0.0.1:9901"
     internal_url: str = "http://127.0.0.1:8083"
     """Envoy's listener for what the edge sends on."""
@@ -91,7 +91,7 @@ class EdgeSettings(BaseSettings):
     """Bodies in memory at a time, of requests that the response cache looks at; the next ones wait, unread."""
 
     hold_seconds: Annotated[float, Field(ge=0)] = 60
-    """How long a request waits for a worker; less where the operator says so beside the shares."""
+    """How long a request waits for a worker; less where the operator says so beside the weights."""
     max_held_requests: Annotated[int, Field(ge=0)] = 256
     max_held_bytes: Annotated[int, Field(ge=0)] = 64 << 20
 

@@ -33,7 +33,7 @@ from slicewise_gateway.edge.request import (
     read_wish,
     time_left,
 )
-from slicewise_gateway.edge.shares import Shares, SharesFile
+from slicewise_gateway.edge.runtime import Runtime, RuntimeFile
 from slicewise_gateway.edge.store import Store, Unavailable
 from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_headers
 
@@ -59,13 +59,13 @@ class _Asked:
     digest: bytes
     """Of the body, which is let go once it was sent."""
     scope: Scope
-    shares: Shares
+    runtime: Runtime
     first_key: str
     """The key that is looked up. Who answers is Envoy's choice, and may be another revision than that of this key."""
 
     def key(self, revision: str) -> str | None:
         """Return the key of this revision's answer; None for a revision whose answers cannot be told apart."""
-        answers = self.shares.answers.get(revision)
+        answers = self.runtime.answers.get(revision)
         return None if answers is None else cache_key(self.scope, revision, answers, self.path, self.digest)
 
 
@@ -81,10 +81,10 @@ class Cache:
     """Handles the requests that Envoy sends here first. `pool`: namespace and name."""
 
     def __init__(
-        self, pool: str, shares: SharesFile, store: Store, upstream: Upstream, metrics: EdgeMetrics, bounds: Bounds
+        self, pool: str, runtime: RuntimeFile, store: Store, upstream: Upstream, metrics: EdgeMetrics, bounds: Bounds
     ) -> None:
         self._pool = pool
-        self._shares = shares
+        self._runtime = runtime
         self._store = store
         self._upstream = upstream
         self._metrics = metrics
@@ -122,18 +122,18 @@ class Cache:
 
     def _asked(self, request: web.Request, body: Body, form: bytes, started: float) -> _Asked | None:
         """Return what is looked up, and let the body become its canonical form; None where nothing is looked up."""
-        shares = self._shares.current()
+        runtime = self._runtime.current()
         # Spreads load; predicting it gains a client nothing.
-        revision = shares.draw(random.random())  # noqa: S311
-        if revision is None or shares.ttl_seconds is None or revision not in shares.answers:
+        revision = runtime.draw(random.random())  # noqa: S311
+        if revision is None or runtime.ttl_seconds is None or revision not in runtime.answers:
             return None
         if len(form) > max(len(body.data), _SMALL_BYTES):
             return None
         body.become(form)
         scope = Scope(self._pool, request.headers.get(TENANT_HEADER))
         digest = digest_of(form)
-        first_key = cache_key(scope, revision, shares.answers[revision], request.path, digest)
-        return _Asked(request.path, request.headers, body, started, digest, scope, shares, first_key)
+        first_key = cache_key(scope, revision, runtime.answers[revision], request.path, digest)
+        return _Asked(request.path, request.headers, body, started, digest, scope, runtime, first_key)
 
     async def _from_flight(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
         key, body = asked.first_key, asked.body
@@ -190,11 +190,11 @@ class Cache:
             reason = "large"
         elif "content-encoding" in headers or not is_whole(headers.get("content-type", ""), body):
             reason = "broken"
-        elif key is None or HELD_HEADER in headers or asked.shares.ttl_seconds is None:
+        elif key is None or HELD_HEADER in headers or asked.runtime.ttl_seconds is None:
             reason = "revision"
         else:
             entry = Entry.of(headers, revision, time.time(), body)
-            await self._store.put(key, entry, asked.shares.ttl_seconds, self._flights.kept)
+            await self._store.put(key, entry, asked.runtime.ttl_seconds, self._flights.kept)
             return
         self._metrics.not_stored.labels(reason).inc()
 

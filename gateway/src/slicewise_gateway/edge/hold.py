@@ -1,4 +1,4 @@
-"""The hold over HTTP. Envoy sends here what no worker of a revision can take; it waits, and goes on by Envoy's shares.
+"""The hold over HTTP. Envoy sends here what no worker of a revision can take; it waits, and goes on by Envoy's weights.
 
 What goes on goes to the internal listener, so to whichever revision Envoy chooses then. Where that one has no worker either, it
 comes back here, marked, and is refused as not begun: the one that waits hears it and waits on.

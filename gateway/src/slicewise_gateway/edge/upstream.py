@@ -1,4 +1,4 @@
-"""The way on to the workers: Envoy's internal listener, which has the shares, the retries and the limits."""
+"""The way on to the workers: Envoy's internal listener, which has the weights, the retries and the limits."""
 
 from __future__ import annotations
 

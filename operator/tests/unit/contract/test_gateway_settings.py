@@ -12,7 +12,7 @@ from builders import make_observed, make_pool
 from slicewise.api.ports import AGENT_PORT
 from slicewise.pool.plan import plan_pool
 from slicewise_gateway.agent.plan import AgentPlan
-from slicewise_gateway.edge.shares import parse_shares
+from slicewise_gateway.edge.runtime import parse_runtime
 from slicewise_gateway.settings import EdgeSettings, GatewaySettings
 
 PREFIX = "SLICEWISE_GATEWAY_"
@@ -69,8 +69,8 @@ def test_the_edge_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPa
     assert {str(settings.redis_url_file.parent), str(settings.directory)} == set(mounts)
     assert (settings.pool, settings.namespace) == ("chat", "default")
     assert settings.metrics_port == pod["initContainers"][2]["ports"][0]["containerPort"]
-    shares = parse_shares(files["rtds.json"])
-    assert (shares.hold_seconds, shares.ttl_seconds, len(shares.weights)) == (20, 5, 1)
+    runtime = parse_runtime(files["rtds.json"])
+    assert (runtime.hold_seconds, runtime.ttl_seconds, len(runtime.weights)) == (20, 5, 1)
     plan = AgentPlan.model_validate_json(files["agent.json"])
     assert plan.edge is not None
     assert (plan.edge.address, plan.edge.port) == ("127.0.0.1", settings.hold_port)

@@ -1,8 +1,8 @@
-"""Each revision's share of the requests, as Envoy runs it: both read the same file, which the agent writes.
+"""Envoy's runtime values as the edge needs them: both read the same file, which the agent writes.
 
-Which revision answers what is not in the cache is decided by Envoy alone. A look-up needs a revision as well, and draws one by
-the same shares: so entries of a canary are given in its share, and those of an aborted one no more at all. What goes on to
-the workers is split after the look-up and independently of it, so the canary gets exactly its share of that, of the same mix.
+Envoy alone decides which revision answers what is not in the cache. A look-up needs a revision as well, and draws one by the same
+weights: so clients get entries of a canary by its weight, and none of an aborted one any more. What goes on to the workers is
+split after the look-up and independently of it, so the canary gets exactly its part of that, of the same mix.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-SHARES_FILE: Final = "rtds.json"
+RUNTIME_FILE: Final = "rtds.json"
 _WEIGHT: Final = "slicewise.weight.rev-"
 _ANSWERS: Final = "slicewise.answers.rev-"
 _TTL: Final = "slicewise.cache.ttl_seconds"
@@ -21,7 +21,7 @@ _HOLD: Final = "slicewise.hold.seconds"
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class Runtime:
     """What the operator has decided about the revisions."""
 
     weights: Mapping[str, int] = field(default_factory=dict)
@@ -48,12 +48,12 @@ class Shares:
         return served > 0 and served * 2 >= sum(self.weights.values())
 
 
-def parse_shares(text: str) -> Shares:
+def parse_runtime(text: str) -> Runtime:
     """Return what an RTDS file says; nothing where it cannot be read."""
     try:
         layer: dict[str, Any] = json.loads(text)["resources"][0]["layer"]
         weights = {name.removeprefix(_WEIGHT): int(value) for name, value in layer.items() if name.startswith(_WEIGHT)}
-        return Shares(
+        return Runtime(
             {revision: weight for revision, weight in weights.items() if weight > 0},
             {
                 name.removeprefix(_ANSWERS): value
@@ -64,28 +64,28 @@ def parse_shares(text: str) -> Shares:
             _seconds(layer.get(_HOLD)),
         )
     except (ValueError, LookupError, TypeError, AttributeError):
-        return Shares()
+        return Runtime()
 
 
 def _seconds(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
-class SharesFile:
-    """The shares of this moment. Looking costs one `stat`: an abort holds from the next request on."""
+class RuntimeFile:
+    """The values of this moment. Reading costs one `stat`: an abort takes effect from the next request on."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / SHARES_FILE
+        self._path = directory / RUNTIME_FILE
         self._seen: tuple[int, int] | None = None
-        self._shares = Shares()
+        self._runtime = Runtime()
 
-    def current(self) -> Shares:
+    def current(self) -> Runtime:
         """Return what the file says now; empty if it does not exist."""
         try:
             found = self._path.stat()
             seen = (found.st_ino, found.st_mtime_ns)
             if seen != self._seen:
-                self._shares, self._seen = parse_shares(self._path.read_text(encoding="utf-8")), seen
+                self._runtime, self._seen = parse_runtime(self._path.read_text(encoding="utf-8")), seen
         except OSError:
-            self._shares, self._seen = Shares(), None
-        return self._shares
+            self._runtime, self._seen = Runtime(), None
+        return self._runtime

@@ -40,6 +40,15 @@ def test_a_short_answer_says_that_it_is_cut_off(client: anthropic.Anthropic) -> 
     assert (answer.stop_reason, answer.usage.output_tokens) == ("max_tokens", 2)
 
 
+def test_a_stop_sequence_is_named(client: anthropic.Anthropic) -> None:
+    asked = {"model": "chat", "max_tokens": 300, "messages": QUESTION, "stop_sequences": ["!!", " one:"]}
+    whole = client.messages.create(**asked)
+    assert (whole.stop_reason, whole.stop_sequence) == ("stop_sequence", " one:")
+    with client.messages.stream(**asked) as stream:
+        final = stream.get_final_message()
+    assert (final.stop_reason, final.stop_sequence) == ("stop_sequence", " one:")
+
+
 def test_a_stream_is_the_whole_answer_in_parts(client: anthropic.Anthropic) -> None:
     whole = client.messages.create(model="chat", max_tokens=40, temperature=0, messages=QUESTION)
     with client.messages.stream(model="chat", max_tokens=40, temperature=0, messages=QUESTION) as stream:

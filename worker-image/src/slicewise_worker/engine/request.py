@@ -124,6 +124,8 @@ class Finished:
     text: str
     generated: int
     chances: tuple[Chances, ...] = ()
+    stop: str | None = None
+    """The stop string that ended it."""
 
 
 @dataclass(frozen=True, slots=True)

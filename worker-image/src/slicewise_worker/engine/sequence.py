@@ -87,7 +87,7 @@ class Running(Generic[S]):
             self.chances.append(replace(chances, start=self.text.decoded))
         text = self.text.push(piece)
         if self.text.stopped:
-            return Finished("stop", text, self.generated, self._begun())
+            return Finished("stop", text, self.generated, self._begun(), self.text.stop)
         if (constraint := self.ticket.generation.constraint) is not None and constraint.done:
             return self.finish("stop", text)
         if self.generated >= self.limit:

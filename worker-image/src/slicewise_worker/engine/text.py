@@ -25,8 +25,13 @@ class TextStream:
         """Characters that came so far, also those that are held back."""
         self.sent = 0
         """Characters that became safe to send so far."""
-        self.stopped = False
-        """True once a stop string was found; nothing is returned from then on."""
+        self.stop: str | None = None
+        """The stop string that was found; nothing is returned from then on."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was found."""
+        return self.stop is not None
 
     def push(self, piece: bytes) -> str:
         """Return what became safe to send by the bytes of one more token."""
@@ -49,10 +54,10 @@ class TextStream:
         if self.stopped:
             return ""
         text = self._held + text
-        if found := [index for stop in self._stops if (index := text.find(stop)) >= 0]:
-            self.stopped = True
+        if found := [(index, stop) for stop in self._stops if (index := text.find(stop)) >= 0]:
+            index, self.stop = min(found)
             self._held = ""
-            return text[: min(found)]
+            return text[:index]
         keep = self._undecided(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

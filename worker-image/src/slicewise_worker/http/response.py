@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal
 
 import structlog
 from starlette.requests import Request
@@ -25,6 +25,12 @@ from slicewise_worker.http.shape import Logprobs, Shape
 from slicewise_worker.http.trailer import mark_broken
 
 log = structlog.get_logger(__name__)
+
+HEARTBEAT_SECONDS = 15.0
+"""A stream on which nothing came for so long says that it is alive."""
+_HEARTBEAT: Final = b": ping\n\n"
+_QUIET: Final = "quiet"
+_Item = tuple[int, Piece | Finished] | None | Literal["quiet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,8 @@ async def respond(
     try:
         if not asked.stream:
             return await _whole(request, answer, writer, head)
-        # Nothing is sent before the first token: until then a failure is an ordinary status that a gateway can retry.
-        first = await unless_gone(request, answer.next())
+        # Nothing is sent before the first token or heartbeat: until then a failure is an ordinary status that a gateway can retry.
+        first = await unless_gone(request, _next(answer))
         streaming = True
         return AnswerStream(answer, deadline.read, _stream(answer, first, writer, head))
     finally:
@@ -79,14 +85,23 @@ class _Writer:
 
     def deltas(self, index: int, event: Piece | Finished) -> list[dict[str, Any]]:
         reason = event.reason if isinstance(event, Finished) else None
-        return self.shape.deltas(index, event.text, reason, self.logprobs(index, event.chances))
+        deltas = self.shape.deltas(index, event.text, reason, self.logprobs(index, event.chances))
+        if isinstance(event, Finished) and deltas:
+            deltas[-1] |= _stopped(event.stop)
+        return deltas
 
     def whole(self, head: dict[str, Any], choices: Sequence[_Choice], usage: dict[str, Any]) -> JSONResponse:
         body = [
             self.shape.choice(index, choice.text, choice.reason, self.logprobs(index, choice.chances))
+            | _stopped(choice.stop)
             for index, choice in enumerate(_best(choices, self.asked))
         ]
         return JSONResponse({**head, "object": self.shape.whole, "choices": body, "usage": usage})
+
+
+def _stopped(stop: str | None) -> dict[str, Any]:
+    """Return the field of a choice that says which stop string ended it, as vLLM names it."""
+    return {} if stop is None else {"stop_reason": stop}
 
 
 @dataclass(slots=True)
@@ -95,6 +110,7 @@ class _Choice:
 
     text: str = ""
     reason: str = ""
+    stop: str | None = None
     chances: list[Chances] = field(default_factory=list)
 
     def likelihood(self) -> float:
@@ -119,7 +135,7 @@ async def _whole(request: Request, answer: Answer, writer: _Writer, head: dict[s
             choices[index].text += event.text
             choices[index].chances += event.chances
             if isinstance(event, Finished):
-                choices[index].reason = event.reason
+                choices[index].reason, choices[index].stop = event.reason, event.stop
 
     await unless_gone(request, collect())
     if writer.asked.logprobs:
@@ -154,9 +170,16 @@ def _event(body: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
 
 
-async def _stream(
-    answer: Answer, first: tuple[int, Piece | Finished] | None, writer: _Writer, head: dict[str, Any]
-) -> AsyncIterator[bytes]:
+async def _next(answer: Answer) -> _Item:
+    """Return the next event, or that there was none for a while; raises `ApiError`."""
+    try:
+        async with asyncio.timeout(HEARTBEAT_SECONDS):
+            return await answer.next()
+    except TimeoutError:
+        return _QUIET
+
+
+async def _stream(answer: Answer, first: _Item, writer: _Writer, head: dict[str, Any]) -> AsyncIterator[bytes]:
     head = {**head, "object": writer.shape.part}
     extra = {"usage": None} if writer.asked.usage else {}
     try:
@@ -165,9 +188,12 @@ async def _stream(
                 yield _event({**head, "choices": [opening], **extra})
         item = first
         while item is not None:
-            for delta in writer.deltas(*item):
-                yield _event({**head, "choices": [delta], **extra})
-            item = await answer.next()
+            if item == _QUIET:
+                yield _HEARTBEAT
+            else:
+                for delta in writer.deltas(*item):
+                    yield _event({**head, "choices": [delta], **extra})
+            item = await _next(answer)
         if writer.asked.usage:
             yield _event({**head, "choices": [], "usage": answer.usage()})
         yield b"data: [DONE]\n\n"

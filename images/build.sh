@@ -19,8 +19,11 @@ choose_base() {
 # python STATEMENTS: by the minor version that the locks and the base are for
 python() { uv run --quiet --no-project --python 3.11 python "$@"; }
 
-compile() {  # FOLDER INSIDE: bytecode beside the sources, for a file system that is read-only; valid whatever the files' times
-  python -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$1" -p "$2" "$1"
+compile() {  # NAME FOLDER INSIDE: bytecode beside the sources, for a file system that is read-only; valid whatever the files' times
+  local small=()
+  # As its Dockerfile says of the standard library.
+  [ "$1" != gateway ] || small=(-OO -X no_debug_ranges)
+  python "${small[@]}" -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$2" -p "$3" "$2"
 }
 
 dependencies() {  # NAME FOLDER: what the lock names, as an unpacked tree, for the oldest Python of a base: Debian's 3.11.2
@@ -44,7 +47,7 @@ for short in sorted(pathlib.Path(sys.argv[1]).glob("*.so*"), key=lambda f: len(f
 PY
   fi
   rm -rf "$to.part/bin" "$to.part/.lock"
-  compile "$to.part" /opt/slicewise/packages
+  compile "$1" "$to.part" /opt/slicewise/packages
   chmod -R a+rX "$to.part"; mv "$to.part" "$to"
 }
 
@@ -61,7 +64,7 @@ for name, target in tomllib.loads(pathlib.Path(sys.argv[1]).read_text())["projec
     (bin / name).write_text(f"#!/usr/bin/env python3\nimport sys\nfrom {module} import {function}\n\nsys.exit({function}())\n")
     (bin / name).chmod(0o755)
 PY
-  compile "$2/app" /opt/slicewise/app
+  compile "$1" "$2/app" /opt/slicewise/app
   chmod -R a+rX "$2"
 }
 

@@ -120,7 +120,7 @@ class Gateway(Group):
     resources: KubernetesObject = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
     """CPU and memory of Envoy in a gateway pod. Its heap is bounded to four fifths of the memory limit; it has a thread for each
     whole CPU, at least one."""
-    agent_resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}}
+    agent_resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "48Mi"}, "limits": {"memory": "192Mi"}}
     """CPU and memory of the agent, and of the container that writes Envoy's first files."""
     edge_resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
     """CPU and memory of the edge, which holds requests and keeps answers."""

@@ -51,7 +51,7 @@ begins with it. What is there is left alone, so a null inside of a Kubernetes ob
 {"path": ["gateway", "image"], "name": "digest", "default": ""},
 {"path": ["gateway"], "name": "envoyImage", "default": ""},
 {"path": ["gateway"], "name": "resources", "default": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}},
-{"path": ["gateway"], "name": "agentResources", "default": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}}},
+{"path": ["gateway"], "name": "agentResources", "default": {"requests": {"cpu": "50m", "memory": "48Mi"}, "limits": {"memory": "192Mi"}}},
 {"path": ["gateway"], "name": "edgeResources", "default": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}},
 {"path": ["gateway", "placement"], "name": "nodeSelector", "default": {}},
 {"path": ["gateway", "placement"], "name": "tolerations", "default": []},

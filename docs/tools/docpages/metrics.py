@@ -57,8 +57,8 @@ def programs() -> dict[str, tuple[Metric, ...]]:
         f"Operator (port {_port(OperatorSettings, 'port')}, `/metrics`)": tuple(_operator()),
         f"Worker (port {_port(WorkerSettings, 'port')}, `/metrics`)": tuple(_worker()),
         f"Download of weights (port {_port(FetchSettings, 'port')}, `/metrics`)": tuple(_of(fetch_registry(Fetched()))),
-        f"Gateway's agent (port {_port(GatewaySettings, 'port')}, `/metrics`)": tuple(_of(AgentMetrics().registry)),
-        f"Gateway's edge (port {_port(EdgeSettings, 'metrics_port')}, `/metrics`)": tuple(_of(_edge().registry)),
+        f"Gateway's agent (port {GatewaySettings.port}, `/metrics`)": tuple(_of(AgentMetrics().registry)),
+        f"Gateway's edge (port {EdgeSettings.metrics_port}, `/metrics`)": tuple(_of(_edge().registry)),
     }
 
 

@@ -6,9 +6,10 @@ import asyncio
 import sys
 
 import structlog
-from pydantic import ValidationError
 
 from slicewise_gateway import logs
+from slicewise_gateway.environment import SettingsError
+from slicewise_gateway.memory import without_public_authorities
 from slicewise_gateway.settings import EdgeSettings, GatewaySettings
 
 log = structlog.get_logger(__name__)
@@ -22,11 +23,8 @@ def main() -> None:
         sys.exit("usage: slicewise-gateway seed|agent|edge")
     try:
         _run(command)
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"SLICEWISE_GATEWAY_{fault['loc'][0]!s}".upper() + f": {fault['msg']}" for fault in error.errors()
-        )
-        log.error("settings not valid", error=wrong)  # noqa: TRY400 - a sentence, not a trace
+    except SettingsError as error:
+        log.error("settings not valid", error=str(error))  # noqa: TRY400 - a sentence, not a trace
         sys.exit(1)
     except (OSError, ValueError) as error:
         log.error("command failed", command=command, error=str(error))  # noqa: TRY400 - a sentence, not a trace
@@ -36,15 +34,17 @@ def main() -> None:
 def _run(command: str) -> None:
     """Run one command. Each loads its own part only: both run beside every Envoy, and what one never uses is half of its memory."""
     if command == "edge":
-        from slicewise_gateway.serve_edge import run_edge  # noqa: PLC0415
+        with without_public_authorities():
+            from slicewise_gateway.serve_edge import run_edge  # noqa: PLC0415
 
-        edge = EdgeSettings()
+        edge = EdgeSettings.read()
         logs.configure(edge.log_level, edge.log_format)
         asyncio.run(run_edge(edge))
         return
-    from slicewise_gateway.serve import run_agent, seed  # noqa: PLC0415
+    with without_public_authorities():
+        from slicewise_gateway.serve import run_agent, seed  # noqa: PLC0415
 
-    settings = GatewaySettings()
+    settings = GatewaySettings.read()
     logs.configure(settings.log_level, settings.log_format)
     if command == "seed":
         seed(settings)

@@ -23,6 +23,7 @@ from slicewise_gateway.agent.server import build_app
 from slicewise_gateway.agent.successor import successor
 from slicewise_gateway.agent.writer import OPTIONAL_FILES, STATIC_FILES, UnusableError, keys_file, read_plan
 from slicewise_gateway.bounded import HEADERS
+from slicewise_gateway.memory import release
 from slicewise_gateway.settings import GatewaySettings
 
 log = structlog.get_logger(__name__)
@@ -65,6 +66,7 @@ async def run_agent(settings: GatewaySettings) -> None:
             await web.TCPSite(runner, settings.host or None, settings.port).start()
             loops = asyncio.create_task(agent.run())
             stopped = asyncio.create_task(stop.wait())
+            release()
             await asyncio.wait({loops, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not loops.done():
                 bounds = Bounds(settings.successor_seconds, settings.drain_delay_seconds, settings.drain_seconds)

@@ -16,6 +16,7 @@ from slicewise_gateway.edge.server import Handler, build_door, build_numbers
 from slicewise_gateway.edge.upstream import Upstream, new_session
 from slicewise_gateway.edge.waiting import WaitingRoom
 from slicewise_gateway.edge.workers import WorkersOfEnvoy
+from slicewise_gateway.memory import release
 from slicewise_gateway.settings import EdgeSettings
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ async def run_edge(settings: EdgeSettings) -> None:
             await _serve(stack, build_door(handle, settings.max_body_bytes), _LOOPBACK, port)
         await _serve(stack, build_numbers(metrics), None, settings.metrics_port)
         log.info("edge serves", response_cache=settings.redis_url_file is not None)
+        release()
         await stop.wait()
 
 

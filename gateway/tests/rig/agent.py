@@ -108,7 +108,8 @@ class AgentRig:
             "DRAIN_DELAY_SECONDS": "0.5",
             "DRAIN_SECONDS": "10",
         }
-        self._environment = {**os.environ, **{prefix + name: value for name, value in settings.items()}}
+        named = {prefix + name: value for name, value in settings.items()}
+        self._environment = {**os.environ, **named, "PYTHONOPTIMIZE": "2"}  # as in the image
 
     def program(self, model: GatewayModel) -> GatewayConfig:
         """Write the ConfigMap for a model, as the operator does."""

@@ -101,7 +101,8 @@ class EdgeRig:
             self.address = rig.directory / "redis-url"
             self.address.write_text(redis.url + "\n")
             given |= {"CACHE_PORT": rig.model.cache.port, "REDIS_URL_FILE": self.address}
-        self._environment = {f"SLICEWISE_GATEWAY_{name}": str(value) for name, value in given.items()}
+        named = {f"SLICEWISE_GATEWAY_{name}": str(value) for name, value in given.items()}
+        self._environment = {**named, "PYTHONOPTIMIZE": "2"}  # as in the image
         self.process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:

@@ -7,15 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import ValidationError
-
 from slicewise_gateway.agent.discovery import Json, canonical, version_of
 from slicewise_gateway.agent.endpoints import build_eds, count_serving
 from slicewise_gateway.agent.envoy import EDS_PREFIX
 from slicewise_gateway.agent.files import EnvoyFiles
 from slicewise_gateway.agent.keys import KEYS_FILE, TenantKeys, fill_keys, read_keys
 from slicewise_gateway.agent.kube import Objects
-from slicewise_gateway.agent.plan import PLAN_FILE, AgentPlan
+from slicewise_gateway.agent.plan import PLAN_FILE, AgentPlan, PlanError, parse_plan
 from slicewise_gateway.agent.report import Wanted
 
 STATIC_FILES: Final = ("cds.json", "rtds.json", "rds.json", "lds.json")
@@ -57,10 +55,9 @@ class FileSet:
 def read_plan(config: Mapping[str, str]) -> AgentPlan:
     """Return what the operator wants of the agent. Raises UnusableError."""
     try:
-        return AgentPlan.model_validate_json(config.get(PLAN_FILE, ""))
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        raise UnusableError(f"{PLAN_FILE} of the ConfigMap cannot be used: {fault['loc']}: {fault['msg']}") from error
+        return parse_plan(config.get(PLAN_FILE, ""))
+    except PlanError as error:
+        raise UnusableError(f"{PLAN_FILE} of the ConfigMap cannot be used: {error}") from error
 
 
 def assemble(inputs: Inputs) -> FileSet | None:

@@ -20,7 +20,7 @@ FETCH_RESOURCES: Final[Mapping[str, Any]] = {
 }
 """Of the container that fetches the weights, where the installation does not say otherwise."""
 AGENT_RESOURCES: Final[Mapping[str, Any]] = {
-    "requests": {"cpu": "50m", "memory": "64Mi"},
+    "requests": {"cpu": "50m", "memory": "48Mi"},
     "limits": {"memory": "192Mi"},
 }
 EDGE_RESOURCES: Final[Mapping[str, Any]] = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from encoders import CONTEXT, write_bert
 from prometheus_client.parser import text_string_to_metric_families
 from servers.processes import free_port
 
@@ -173,6 +174,26 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., RunningWorker]]:
 def chat_worker(wordy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
     """A worker that serves wordy as `chat`, shared by the tests of a module that leave it as it was."""
     worker = launch(tmp_path_factory.mktemp("chat"), wordy, parallel_sequences=2, pool="p", revision="r1", zone="a")
+    worker.until(lambda: worker.get("/readyz").status_code == 200)
+    yield worker
+    worker.process.kill()
+    worker.process.wait()
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
+    """A worker that serves a small BERT, which makes the mean of its tokens' vectors, as `e`."""
+    yield from _pooled(tmp_path_factory.mktemp("bert"), 1, "e")
+
+
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorker]:
+    """A worker that serves a small BERT which reranks as `r`."""
+    yield from _pooled(tmp_path_factory.mktemp("rank"), 4, "r")
+
+
+def _pooled(folder: Path, pooling: int, name: str) -> Iterator[RunningWorker]:
+    worker = launch(folder, write_bert(folder / "m.gguf", pooling), context_tokens=CONTEXT, model_name=name)
     worker.until(lambda: worker.get("/readyz").status_code == 200)
     yield worker
     worker.process.kill()

@@ -48,6 +48,7 @@ WORKER: Final = {
     "context_length_exceeded": "The prompt leaves no room for an answer in `spec.engine.contextTokens`.",
     "constraint_failed": "In the middle of an answer its schema or grammar needed more work or memory than a token may; simplify it.",
     "chat_not_supported": "`spec.model.chat` is false: use `/v1/completions`.",
+    "task_not_supported": "The model is for something else: `/v1/embeddings` is for embedding models, `/v1/rerank` for rerankers.",
     "chat_template_limit": "Rendering the chat template exceeded a limit of time, memory or size.",
     "bad_template": "The model's chat template failed.",
     "body_too_slow": "The body did not arrive in time.",

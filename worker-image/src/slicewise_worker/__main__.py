@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from slicewise_worker import logs
 from slicewise_worker.engine.ends import EndReason
+from slicewise_worker.proof import StartError
 from slicewise_worker.server import EngineFailedError, serve
 from slicewise_worker.settings import WorkerSettings, termination_log
-from slicewise_worker.startup import StartError
 
 log = structlog.get_logger(__name__)
 

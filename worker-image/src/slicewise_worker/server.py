@@ -20,8 +20,10 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 
+from slicewise_worker.engine.embedder import Embedder
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.loop import Engine
+from slicewise_worker.engine.pairs import Pairs
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.http.answer import deliver_into
@@ -32,8 +34,10 @@ from slicewise_worker.http.completions import Served
 from slicewise_worker.http.deadline import Patience
 from slicewise_worker.http.intake import Intake, IntakeLimits
 from slicewise_worker.http.trailer import TrailerProtocol
+from slicewise_worker.http.vectors import ServedVectors
+from slicewise_worker.proof import StartError
 from slicewise_worker.settings import WorkerSettings
-from slicewise_worker.startup import StartError, StartInterruptedError, bring_up
+from slicewise_worker.startup import Started, StartInterruptedError, bring_up
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +94,7 @@ async def serve(settings: WorkerSettings) -> None:
         await serving
         if worker.served is not None:
             await asyncio.to_thread(worker.served.engine.stop)
-            await asyncio.to_thread(worker.served.template.close)
+            await asyncio.to_thread(worker.served.close)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -123,7 +127,7 @@ class _Signals:
         self.stopping.set()
 
 
-async def _start(worker: Worker, signals: _Signals) -> Engine | None:
+async def _start(worker: Worker, signals: _Signals) -> Engine | Embedder | None:
     """Return the engine, or None if the worker had to stop before it served."""
     notify = deliver_into(asyncio.get_running_loop())
     settings = worker.settings
@@ -132,10 +136,16 @@ async def _start(worker: Worker, signals: _Signals) -> Engine | None:
     except StartInterruptedError:
         log.info("asked to terminate before the model was loaded")
         return None
-    template = ChatTemplate(started.chat, settings.model_name)
-    names = frozenset({settings.model_name, *settings.model_aliases})
-    worker.served = Served(settings.model_name, names, started.engine, template, Intake(intake_limits(settings)))
+    worker.served = _served(started, settings)
     return started.engine
+
+
+def _served(started: Started, settings: WorkerSettings) -> Served | ServedVectors:
+    name, names = settings.model_name, frozenset({settings.model_name, *settings.model_aliases})
+    intake = Intake(intake_limits(settings))
+    if isinstance(started.engine, Embedder):
+        return ServedVectors(name, names, started.engine, intake, started.role, Pairs(started.engine.model))
+    return Served(name, names, started.engine, ChatTemplate(started.chat, name), intake)
 
 
 def intake_limits(settings: WorkerSettings) -> IntakeLimits:
@@ -148,7 +158,7 @@ def intake_limits(settings: WorkerSettings) -> IntakeLimits:
     )
 
 
-async def _until_told(engine: Engine, signals: _Signals, serving: asyncio.Task[None]) -> None:
+async def _until_told(engine: Engine | Embedder, signals: _Signals, serving: asyncio.Task[None]) -> None:
     """Return when the worker has to stop; raises `EngineFailedError` when it breaks, so that it is started again."""
     while not signals.first.is_set():
         with contextlib.suppress(TimeoutError):
@@ -160,7 +170,7 @@ async def _until_told(engine: Engine, signals: _Signals, serving: asyncio.Task[N
 
 
 async def _drain(
-    worker: Worker, engine: Engine, signals: _Signals, server: uvicorn.Server, serving: asyncio.Task[None]
+    worker: Worker, engine: Engine | Embedder, signals: _Signals, server: uvicorn.Server, serving: asyncio.Task[None]
 ) -> None:
     settings = worker.settings
     worker.state.draining = True

@@ -1,4 +1,4 @@
-"""From the result of the fetch to an engine that has generated a token. Blocking; runs in a thread beside the probes.
+"""From the result of the fetch to an engine that has generated a token, or made a vector. Blocking; runs in a thread beside the probes.
 
 Every way to fail is a `StartError` with a reason for the operator and a sentence for people.
 """
@@ -6,7 +6,6 @@ Every way to fail is a `StartError` with a reason for the operator and a sentenc
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -15,32 +14,28 @@ import structlog
 from slicewise_worker.chat.prove import Chat, start_chat
 from slicewise_worker.chat.renderer import RENDERER_BYTES, TemplateBrokenError
 from slicewise_worker.engine.cgroup import default_threads, memory_limit, resident_bytes
+from slicewise_worker.engine.embedder import VECTOR_BYTES, Embedder
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.fit import UnusableError, measure
 from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, LoadCancelledError, Model, start_backend
-from slicewise_worker.engine.loop import Engine, Notify
-from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Event, Finished, Generation, Limits, Sampling
+from slicewise_worker.engine.loop import Engine
+from slicewise_worker.engine.model_kind import Kind, Role
+from slicewise_worker.engine.request import TOKEN_BYTES, Limits
 from slicewise_worker.engine.weights import WeightsError, WeightsFile, inspect, read_result, verify
 from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.room import Shape, breakdown, no_room
 from slicewise_worker.health.state import Phase, WorkerState
+from slicewise_worker.proof import Deliver, StartError, prove
 from slicewise_worker.settings import WorkerSettings
 from slicewise_worker.weights import hold
 
 log = structlog.get_logger(__name__)
 
-_FIRST_TOKEN_SECONDS = 300
+_TEXTS_IN_A_STEP = 64
+"""Of a model for embeddings, if they are short enough."""
 _COPIES = 4
 """Of the largest body while it is made into a prompt, one at a time: its bytes, its text, the rendered text, that one's bytes."""
-
-
-class StartError(Exception):
-    """The worker cannot serve; `reason` is a fixed CamelCase word."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class StartInterruptedError(Exception):
@@ -49,14 +44,27 @@ class StartInterruptedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What serves: an engine that has generated a token, and the chat template, None for a model without chat."""
+    """What serves: an engine that has answered, and the chat template, None for a model without chat."""
 
-    engine: Engine
+    engine: Engine | Embedder
     chat: Chat | None
+    role: Role
 
 
-def context_shape(settings: WorkerSettings) -> ContextShape:
-    """Return the sizes of the context for `settings`: every sequence can be full at the same time."""
+def context_shape(settings: WorkerSettings, pooling: int | None = None) -> ContextShape:
+    """Return the sizes of the context for `settings`: every sequence can be full at the same time, or with `pooling`, one of them."""
+    if pooling is not None:
+        # A text is read as a whole, in one micro-batch: one that is as long as may be, or several short ones.
+        step = max(settings.context_tokens, settings.micro_batch_tokens or 0)
+        return ContextShape(
+            tokens=step,
+            batch=step,
+            sequences=_TEXTS_IN_A_STEP,
+            kv_type=settings.kv_cache_type,
+            threads=settings.threads or default_threads(),
+            flash_attention=settings.flash_attention,
+            pooling=pooling,
+        )
     return ContextShape(
         tokens=settings.context_tokens * settings.parallel_sequences,
         # One step is one micro-batch: a token for each sequence and a chunk of prompts.
@@ -70,36 +78,61 @@ def context_shape(settings: WorkerSettings) -> ContextShape:
 
 
 def bring_up(
-    settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics, notify: Notify, stopping: threading.Event
+    settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics, notify: Deliver, stopping: threading.Event
 ) -> Started:
-    """Return an engine that has generated a token; raises `StartError`, or `StartInterruptedError` after `stopping`."""
+    """Return an engine that has answered; raises `StartError`, or `StartInterruptedError` after `stopping`.
+
+    `notify` gets what comes out, of either kind of engine.
+    """
     try:
         weights = read_result(settings.weights_file)
         _hold(weights)
         _verify(weights, state, stopping)
-        inspect(weights.path)
+        kind = inspect(weights.path)
+        _check_step(settings, kind)
         start_backend()
         state.device = choose_device(settings.device)
         if state.device.reason:
             log.warning("device is not the one asked for", device=state.device.name, reason=state.device.reason)
-        shape = context_shape(settings)
+        shape = context_shape(settings, kind.pooling)
         _check_fit(weights, shape, settings, state)
-        model, context = _load(weights, shape, state, stopping)
-        chat = _start_chat(model, settings)
+        model = _load(weights, state, stopping)
+        engine = _engine(model, shape, settings, notify)
+        chat = _start_chat(model, settings) if kind.role is Role.TEXT else None
     except WeightsError as error:
         if stopping.is_set():
             raise StartInterruptedError from error
         raise StartError(error.reason, str(error)) from error
-    engine = Engine(model, context, _limits(settings), notify)
+    except LlamaError as error:
+        raise StartError(EndReason.MODEL_UNUSABLE, f"{weights.path}: llama.cpp could not load it: {error}") from error
     engine.start()
-    _warm_up(engine, state)
+    state.phase, state.done = Phase.WARMING, 0.0
+    prove(engine)
     engine.observer = metrics
     _describe(engine, settings, state, metrics)
     state.phase = Phase.SERVING
     if model.step_delay:
         log.warning("model file delays each step, as models for tests do", seconds=model.step_delay)
-    log.info("serving", model=settings.model_name, device=state.device.name, threads=shape.threads)
-    return Started(engine, chat)
+    log.info("serving", model=settings.model_name, role=kind.role, device=state.device.name, threads=shape.threads)
+    return Started(engine, chat, kind.role)
+
+
+def _check_step(settings: WorkerSettings, kind: Kind) -> None:
+    """Refuse a micro-batch that a text of the longest kind does not fit into, where a model reads texts as a whole."""
+    step, context = settings.micro_batch_tokens, settings.context_tokens
+    if kind.pooling is not None and step is not None and step < context:
+        message = (
+            f"microBatchTokens is {step}, and a model for embeddings reads a text of up to contextTokens {context} at once: "
+            "leave microBatchTokens out, or lower contextTokens"
+        )
+        raise StartError(EndReason.BAD_SETTINGS, message)
+
+
+def _engine(model: Model, shape: ContextShape, settings: WorkerSettings, notify: Deliver) -> Engine | Embedder:
+    limits = _limits(settings)
+    if shape.pooling is not None:
+        return Embedder(model, shape, limits, notify)
+    return Engine(model, Context(model, shape), limits, notify)
 
 
 def _start_chat(model: Model, settings: WorkerSettings) -> Chat | None:
@@ -155,10 +188,15 @@ def _check_fit(weights: WeightsFile, shape: ContextShape, settings: WorkerSettin
             f"set contextTokens to {needs.trained_context} or less"
         )
         raise StartError(EndReason.CONTEXT_TOO_LONG, message)
-    own = 0 if device.on_gpu else resident_bytes() + (RENDERER_BYTES if settings.chat else 0) + _request_bytes(settings)
+    besides = VECTOR_BYTES if shape.pooling is not None else RENDERER_BYTES if settings.chat else 0
+    own = 0 if device.on_gpu else resident_bytes() + besides + _request_bytes(settings)
     log.info("memory needed", parts=breakdown(needs, own))
     asked = Shape(
-        settings.context_tokens, settings.parallel_sequences, settings.kv_cache_type, settings.prompt_chunk_tokens
+        context_tokens=settings.context_tokens,
+        sequences=settings.parallel_sequences,
+        kv_type=settings.kv_cache_type,
+        prompt_chunk_tokens=settings.prompt_chunk_tokens,
+        whole=shape.pooling is not None,
     )
     if (trouble := no_room(needs, asked, device, own, memory_limit())) is not None:
         raise StartError(EndReason.MODEL_TOO_LARGE, trouble)
@@ -170,9 +208,7 @@ def _request_bytes(settings: WorkerSettings) -> int:
     return settings.body_memory_bytes + making + _limits(settings).prompt_tokens * TOKEN_BYTES
 
 
-def _load(
-    weights: WeightsFile, shape: ContextShape, state: WorkerState, stopping: threading.Event
-) -> tuple[Model, Context]:
+def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -> Model:
     state.phase, state.done = Phase.LOADING, 0.0
 
     def progress(done: float) -> bool:
@@ -180,12 +216,9 @@ def _load(
         return not stopping.is_set()
 
     try:
-        model = Model(weights.path, gpu=bool(state.device and state.device.on_gpu), progress=progress)
-        return model, Context(model, shape)
+        return Model(weights.path, gpu=bool(state.device and state.device.on_gpu), progress=progress)
     except LoadCancelledError as error:
         raise StartInterruptedError from error
-    except LlamaError as error:
-        raise StartError(EndReason.MODEL_UNUSABLE, f"{weights.path}: llama.cpp could not load it: {error}") from error
 
 
 def _limits(settings: WorkerSettings) -> Limits:
@@ -198,27 +231,7 @@ def _limits(settings: WorkerSettings) -> Limits:
     )
 
 
-def _warm_up(engine: Engine, state: WorkerState) -> None:
-    """Generate one token: nothing less proves that this model answers on this device."""
-    state.phase, state.done = Phase.WARMING, 0.0
-    ended = threading.Event()
-    last: list[Event] = []
-
-    def on_event(event: Event) -> None:
-        last.append(event)
-        if isinstance(event, Finished | Broken):
-            ended.set()
-
-    prompt = engine.model.tokenize("Hello") or (0,)
-    deadline = time.monotonic() + _FIRST_TOKEN_SECONDS
-    engine.submit([Generation(prompt, 1, Sampling(temperature=0))], [on_event], deadline)
-    if not ended.wait(_FIRST_TOKEN_SECONDS):
-        raise StartError(EndReason.NO_TOKEN, f"no token came out within {_FIRST_TOKEN_SECONDS} s")
-    if isinstance(last[-1], Broken):
-        raise StartError(EndReason.NO_TOKEN, f"no token came out: {last[-1].message}")
-
-
-def _describe(engine: Engine, settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics) -> None:
+def _describe(engine: Engine | Embedder, settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics) -> None:
     facts = {
         "version": version("slicewise-worker"),
         "llama_cpp_python": version("llama-cpp-python"),

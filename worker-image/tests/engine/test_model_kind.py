@@ -9,18 +9,11 @@ import pytest
 from retell import small
 
 from slicewise_worker.engine.gguf_header import read_header
+from slicewise_worker.engine.model_kind import Kind, Role
 from slicewise_worker.engine.weights import WeightsError, inspect
 
 KINDS: list[tuple[str, dict[str, Any], str]] = [
-    ("bert", {}, "an embedding model, which makes vectors and no text (general.architecture 'bert')"),
-    ("nomic-bert", {}, "an embedding model"),
-    ("modern-bert", {}, "an embedding model"),
-    ("jina-bert-v2", {}, "an embedding model"),
-    ("gemma-embedding", {}, "an embedding model"),
-    ("t5encoder", {}, "an embedding model"),
-    ("qwen3", {"qwen3__pooling_type": 3}, "an embedding model"),
-    ("qwen3", {"qwen3__pooling_type": 4}, "a reranker"),
-    ("llama", {"llama__attention__causal": False}, "attention.causal is false"),
+    ("t5encoder", {}, "the encoder of an encoder-decoder model (general.architecture 't5encoder')"),
     ("t5", {}, "an encoder-decoder model"),
     ("clip", {}, "a projector for images or sound"),
     ("qwen2vl", {"general__type": "mmproj"}, "a projector for images or sound"),
@@ -41,7 +34,29 @@ def test_a_file_is_refused_by_what_it_is(tmp_path: Path, architecture: str, says
         inspect(small(tmp_path / "m.gguf", architecture, **says))
     assert error.value.reason == "ModelUnsupported"
     assert words in str(error.value)
-    assert "take a GGUF file of a model that generates text" in str(error.value)
+    assert "take a GGUF file of a model that generates text, makes embeddings or reranks" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "says", "kind"),
+    [
+        ("bert", {}, Kind(Role.EMBEDDING, 1)),
+        ("nomic-bert", {"nomic-bert__pooling_type": 0}, Kind(Role.EMBEDDING, 1)),
+        ("modern-bert", {"modern-bert__pooling_type": 2}, Kind(Role.EMBEDDING, 2)),
+        ("gemma-embedding", {}, Kind(Role.EMBEDDING, 1)),
+        ("qwen3", {"qwen3__pooling_type": 3}, Kind(Role.EMBEDDING, 3)),
+        ("qwen3", {"qwen3__pooling_type": 4}, Kind(Role.RERANK, 4)),
+        ("bert", {"bert__pooling_type": 4}, Kind(Role.RERANK, 4)),
+        ("llama", {"llama__attention__causal": False}, Kind(Role.EMBEDDING, 1)),
+        ("llama", {"llama__pooling_type": 77}, Kind(Role.TEXT)),
+        ("qwen3", {"qwen3__pooling_type": 0}, Kind(Role.TEXT)),
+        ("llama", {}, Kind(Role.TEXT)),
+    ],
+)
+def test_what_a_model_is_for_is_told_by_its_header(
+    tmp_path: Path, architecture: str, says: dict[str, Any], kind: Kind
+) -> None:
+    assert inspect(small(tmp_path / "m.gguf", architecture, **says)) == kind
 
 
 def test_a_part_of_a_split_model_is_refused_with_how_to_merge_it(tmp_path: Path) -> None:

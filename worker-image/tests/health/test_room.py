@@ -87,3 +87,10 @@ def test_the_worker_itself_can_be_the_largest_part() -> None:
 @pytest.mark.parametrize("own", [97 * MIB, 100 * MIB + 1, 127 * MIB])
 def test_the_words_do_not_change_with_a_few_bytes_of_the_process_itself(own: int) -> None:
     assert words(NEEDS, own=own) == words(NEEDS, own=110 * MIB)
+
+
+def test_an_embedding_model_is_told_of_its_step_and_not_of_settings_that_change_nothing() -> None:
+    text = words(replace(NEEDS, weights=MIB), shape=replace(SHAPE, whole=True))
+    assert "the context of one step of contextTokens 32768" in text
+    assert "lower contextTokens, or give the worker more memory" in text
+    assert "parallelSequences" not in text

@@ -91,6 +91,8 @@ class ContextShape:
     micro_batch: int | None = None
     """Tokens that are computed at a time; None: a whole step, so that a step stays one micro-batch."""
     flash_attention: FlashAttention = "Auto"
+    pooling: int | None = None
+    """How one vector is made of all tokens (`llama_pooling_type`); None: the context generates text."""
 
 
 class Model:
@@ -220,6 +222,8 @@ class Context:
         # Else a build with a GPU backend moves work there though the pod did not ask for one.
         params.offload_kqv = params.op_offload = model.gpu
         params.no_perf = True
+        if shape.pooling is not None:
+            params.embeddings, params.pooling_type = True, shape.pooling
         self._context: Any = api.llama_init_from_model(model.pointer, params)
         if not self._context:
             raise LlamaError(_reason())

@@ -1,25 +1,22 @@
-"""Whether a GGUF file is a model that generates text token by token, by what it says of itself. Pure."""
+"""What a GGUF file is a model for, by what it says of itself: text, vectors, marks for documents, or nothing that is served. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from slicewise_worker.engine.gguf_header import Header
 
-_VECTORS: Final = "an embedding model, which makes vectors and no text"
 _DIFFUSION: Final = "a diffusion language model, which does not generate token by token"
 _TEXT_TO_TEXT: Final = "an encoder-decoder model"
 _PROJECTOR: Final = "a projector for images or sound, which is one half of a model"
 _PICTURES: Final = "a model that makes pictures or films"
 
 _ARCHITECTURES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        ("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "neo-bert", "eurobert"),
-        _VECTORS,
-    ),
-    **dict.fromkeys(("gemma-embedding", "llama-embed", "t5encoder"), _VECTORS),
     "t5": _TEXT_TO_TEXT,
+    "t5encoder": "the encoder of an encoder-decoder model",
     "clip": _PROJECTOR,
     "wavtokenizer-dec": "a voice decoder, which makes sound and no text",
     **dict.fromkeys(("dream", "llada", "llada-moe", "rnd1"), _DIFFUSION),
@@ -36,13 +33,57 @@ _TYPES: Final[Mapping[str, str]] = {
     "imatrix": _ARCHITECTURES["imatrix"],
     "vocab": "a vocabulary without weights",
 }
-_POOLING: Final[Mapping[int, str]] = {
-    **dict.fromkeys((1, 2, 3), _VECTORS),
-    4: "a reranker, which gives marks to documents and makes no text",
-}
-"""`llama_pooling_type` in llama.h; only models for vectors are converted with one."""
+_ENCODERS: Final = frozenset(
+    (
+        "bert",
+        "eurobert",
+        "gemma-embedding",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "llama-embed",
+        "modern-bert",
+        "neo-bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+    )
+)
+"""They read a text as a whole, so that all they can make of it is a vector."""
 
-_TAKE: Final = "take a GGUF file of a model that generates text"
+MEAN: Final = 1
+RANK: Final = 4
+_POOLINGS: Final = frozenset((MEAN, 2, 3, RANK))
+"""`llama_pooling_type` in llama.h: mean, first token, last token, marks. Only models for vectors or marks are converted with one."""
+
+_TAKE: Final = "take a GGUF file of a model that generates text, makes embeddings or reranks"
+
+
+class Role(StrEnum):
+    """What a model is asked for."""
+
+    TEXT = "text"
+    EMBEDDING = "embedding"
+    RERANK = "rerank"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a model is for, and how it makes one vector of the vectors of all tokens; None for text."""
+
+    role: Role
+    pooling: int | None = None
+
+
+def kind_of(header: Header) -> Kind:
+    """Return what the model is for; `unsupported` has nothing against it. A model for vectors that does not say how takes the mean."""
+    architecture = header.text("general.architecture")
+    pooling = header.number(f"{architecture}.pooling_type")
+    if pooling == RANK:
+        return Kind(Role.RERANK, RANK)
+    if pooling in _POOLINGS:
+        return Kind(Role.EMBEDDING, pooling)
+    if architecture in _ENCODERS or header.number(f"{architecture}.attention.causal") == 0:
+        return Kind(Role.EMBEDDING, MEAN)
+    return Kind(Role.TEXT)
 
 
 def unsupported(header: Header) -> str | None:
@@ -59,10 +100,6 @@ def unsupported(header: Header) -> str | None:
         return f"it does not say its architecture (general.architecture): {_TAKE}"
     said = f"(general.architecture {architecture[:80]!r}{f', general.type {kind[:80]!r}' if kind else ''})"
     what = _TYPES.get(kind) or _ARCHITECTURES.get(architecture)
-    if what is None and (pooling := header.number(f"{architecture}.pooling_type")):
-        what = _POOLING.get(pooling, _VECTORS)
-    if what is None and header.number(f"{architecture}.attention.causal") == 0:
-        what = "a model that reads a text as a whole and does not go on with it (attention.causal is false)"
     if what is None and header.tensors == 0:
         what = _TYPES["vocab"]
     if what is None and "tokenizer.ggml.tokens" not in header.lists:

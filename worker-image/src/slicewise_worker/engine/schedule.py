@@ -45,6 +45,26 @@ def plan_step(decoding: Sequence[int], waiting: Sequence[Waiting], chunk: int) -
     return work
 
 
+def deal_inputs(left: Sequence[Sequence[int]], tokens: int, most: int) -> list[int]:
+    """Return how many inputs of each request go into a step of at most `most` inputs and `tokens` tokens, each input whole.
+
+    `left` holds the sizes of the inputs that a request still has, in their order; the first request's first one always fits. Requests get
+    one input in turn, so that a short question does not wait for the thousands of another; the caller lets each be first in turn.
+    """
+    taken = [0] * len(left)
+    wants = list(range(len(left)))
+    while wants and most:
+        still = []
+        for index in wants[:most]:
+            sizes, at = left[index], taken[index]
+            if at < len(sizes) and sizes[at] <= tokens:
+                taken[index] += 1
+                tokens -= sizes[at]
+                still.append(index)
+        wants, most = still, most - len(still)
+    return taken
+
+
 def _deal(waiting: Sequence[Waiting], chunk: int) -> list[int]:
     """Return how many of `chunk` tokens each prompt gets; all of them are dealt while any prompt wants one."""
     shares = [0] * len(waiting)

@@ -43,6 +43,11 @@ class Segments:
         self._between_words = between_words
         self._size = size
 
+    @property
+    def special(self) -> frozenset[str]:
+        """The texts of the tokens that llama.cpp recognises before all others."""
+        return self._special
+
     def cut(self, text: str) -> Iterator[str]:
         """Yield the parts of `text` in order; a text that is short enough is one part."""
         start = 0

@@ -51,7 +51,7 @@ class Tokenizer:
         """Bytes of the longest token: no text of more than this many bytes a token fits into a number of tokens."""
         self.plain = Plain(control)
         """Marks texts in which no control token is to be recognised."""
-        byte_pairs = api.llama_vocab_type(self._vocab) == api.LLAMA_VOCAB_TYPE_BPE
+        self._byte_pairs = byte_pairs = api.llama_vocab_type(self._vocab) == api.LLAMA_VOCAB_TYPE_BPE
         self._segments = Segments(special, between_words=byte_pairs, size=segment)
         framing = self._tokens("", frame=True)
         bos = 1 if framing[:1].tolist() == [api.llama_vocab_bos(self._vocab)] else 0
@@ -86,6 +86,35 @@ class Tokenizer:
         if most is not None and len(tokens) > most:
             raise TooLongError(len(tokens))
         return tokens
+
+    def text_only(self, text: str, most: int, wanted: Callable[[], bool] = _wanted) -> array[int]:
+        """Return the tokens of `text` without a frame, nothing in it a control token. Raises as `tokenize` does."""
+        data = text.encode("utf-8", "replace")
+        if len(data) > most * self.longest:
+            raise TooLongError(-(-len(data) // self.longest))
+        text = data.decode()
+        tokens = array("i")
+        for part in self._segments.cut(text) if self._byte_pairs else (text,):
+            if not wanted():
+                raise GivenUpError
+            tokens += self._tokens(part, frame=False, special=False)
+            if len(tokens) > most:
+                raise TooLongError(len(tokens))
+        return tokens
+
+    def control(self, text: str) -> array[int]:
+        """Return the tokens of one of `special_texts`."""
+        return self._tokens(text, frame=False)
+
+    @property
+    def frame(self) -> tuple[array[int], array[int]]:
+        """The tokens that the model wants in front of a text, and behind it."""
+        return self._head, self._tail
+
+    @property
+    def special_texts(self) -> frozenset[str]:
+        """The texts that `tokenize` takes for control tokens."""
+        return self._segments.special
 
     def piece(self, token: int) -> bytes:
         """Return the bytes that `token` stands for; nothing for control tokens."""
@@ -141,12 +170,12 @@ class Tokenizer:
                     control.add(text)
         return special, control, longest
 
-    def _tokens(self, text: str, *, frame: bool) -> array[int]:
+    def _tokens(self, text: str, *, frame: bool, special: bool = True) -> array[int]:
         data = text.encode()
         room = len(data) + 8
         while True:
             buffer = (api.llama_token * room)()
-            count = api.llama_tokenize(self._vocab, data, len(data), buffer, room, frame, True)
+            count = api.llama_tokenize(self._vocab, data, len(data), buffer, room, frame, special)
             if count >= 0:
                 return array("i", memoryview(buffer).cast("B")[: 4 * count].tobytes())
             room = -count

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.gguf_header import HeaderError, read_header
-from slicewise_worker.engine.model_kind import unsupported
+from slicewise_worker.engine.model_kind import Kind, kind_of, unsupported
 
 GGUF_MAGIC: Final = b"GGUF"
 _CHUNK: Final = 4 << 20
@@ -80,14 +80,15 @@ def verify(weights: WeightsFile, progress: Callable[[int], bool]) -> None:
         raise WeightsError(EndReason.MODEL_CORRUPT, f"{weights.path} is no GGUF file: it does not begin with 'GGUF'")
 
 
-def inspect(path: Path) -> None:
-    """Raise `WeightsError` if the header of the file at `path` says that it cannot be served."""
+def inspect(path: Path) -> Kind:
+    """Return what the file at `path` is a model for; raises `WeightsError` if its header says that it cannot be served."""
     try:
-        trouble = unsupported(read_header(path))
+        header = read_header(path)
     except HeaderError as error:
         message = f"{path} is no whole GGUF file: {error}"
         raise WeightsError(EndReason.MODEL_CORRUPT, message) from error
     except (OSError, ValueError) as error:
         raise WeightsError(EndReason.WEIGHTS_MISSING, f"cannot read {path}: {error}") from error
-    if trouble is not None:
+    if (trouble := unsupported(header)) is not None:
         raise WeightsError(EndReason.MODEL_UNSUPPORTED, f"the model file cannot be served: {trouble}")
+    return kind_of(header)

@@ -31,6 +31,8 @@ class Shape:
     sequences: int
     kv_type: KvType
     prompt_chunk_tokens: int
+    whole: bool = False
+    """Whether a text is read at once, as models for embeddings do: the context is then that of one step."""
 
 
 def breakdown(needs: Needs, own: int) -> str:
@@ -69,6 +71,11 @@ def _largest(needs: Needs, shape: Shape, own: int, *, on_gpu: bool) -> str:
         return f"The largest part is the worker itself, with what requests may take, {_mib(own)}: {more}"
     if needs.weights >= context:
         return f"The largest part is the weights with {_mib(needs.weights)}: take a file with fewer bits a weight, or {more}"
+    if shape.whole:
+        return (
+            f"The largest part is the context of one step of contextTokens {shape.context_tokens}: KV cache {_mib(needs.cache)}, "
+            f"buffers {_mib(needs.compute)}: lower contextTokens, or {more}"
+        )
     ways = ["lower contextTokens or parallelSequences", _SMALLER[shape.kv_type], more]
     if needs.compute > needs.cache:
         ways.insert(1, "lower promptChunkTokens")

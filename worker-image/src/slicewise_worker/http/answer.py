@@ -22,21 +22,20 @@ from slicewise_worker.engine.request import (
     QueueFullError,
     StoppedError,
 )
-from slicewise_worker.engine.sequence import Ticket
 from slicewise_worker.http.deadline import timed_out
 from slicewise_worker.http.errors import ApiError, not_started
 
 T = TypeVar("T")
 
 
-def deliver_into(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Ticket, Event]]], None]:
+def deliver_into(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Any, Any]]], None]:
     """Return the engine's `notify`: it hands the events over in `loop`, those of many steps at once when the loop is late.
 
     One wake-up at a time: asyncio wakes a loop through a socket that holds about 280 of them, and a signal that finds it
     full is lost, SIGTERM too.
     """
     lock = threading.Lock()
-    waiting: list[tuple[Ticket, Event]] = []
+    waiting: list[tuple[Any, Any]] = []
 
     def dispatch() -> None:
         with lock:
@@ -45,7 +44,7 @@ def deliver_into(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Ticket
         for ticket, event in events:
             ticket.on_event(event)
 
-    def notify(events: list[tuple[Ticket, Event]]) -> None:
+    def notify(events: list[tuple[Any, Any]]) -> None:
         with lock:
             woken = bool(waiting)
             waiting.extend(events)

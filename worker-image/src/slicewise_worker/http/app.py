@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -17,15 +17,25 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from slicewise_worker.engine.model_kind import Role
 from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Verdict, WorkerState, livez, readyz, startupz
 from slicewise_worker.http.answer import ClientGoneError
 from slicewise_worker.http.completions import Served, chat, completion
 from slicewise_worker.http.dialects.handlers import count_tokens, messages, responses
+from slicewise_worker.http.embeddings import embeddings
 from slicewise_worker.http.errors import ApiError, not_started, on_api_error, on_http_exception, on_surprise, shown
 from slicewise_worker.http.request_id import RequestIds
+from slicewise_worker.http.rerank import rerank
+from slicewise_worker.http.vectors import ServedVectors
 from slicewise_worker.settings import WorkerSettings
+
+_SERVES: Final = {
+    Role.TEXT: "generates text only: ask a pool of an embedding model for embeddings, and a pool of a reranker for marks",
+    Role.EMBEDDING: "serves embeddings only: use /v1/embeddings",
+    Role.RERANK: "serves reranking only: use /v1/rerank",
+}
 
 
 @dataclass(slots=True)
@@ -36,7 +46,7 @@ class Worker:
     state: WorkerState
     metrics: WorkerMetrics
     created: int
-    served: Served | None = None
+    served: Served | ServedVectors | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return `/v1/worker`: who this worker is and what computes."""
@@ -44,7 +54,8 @@ class Worker:
         return {
             "model": self.settings.model_name,
             "aliases": list(self.settings.model_aliases),
-            "chat": self.settings.chat,
+            "chat": self.settings.chat and not isinstance(self.served, ServedVectors),
+            "capabilities": self.capabilities(),
             "digest": self.state.digest,
             "digest_verified": bool(self.state.digest),
             "pool": self.settings.pool,
@@ -57,6 +68,14 @@ class Worker:
             "phase": self.state.phase.name.lower(),
             "draining": self.state.draining,
         }
+
+    def capabilities(self) -> list[str]:
+        """Return what the model can be asked for, nothing before it is loaded."""
+        if self.served is None:
+            return []
+        if isinstance(self.served, ServedVectors):
+            return ["rerank" if self.served.role is Role.RERANK else "embeddings"]
+        return ["chat", "completions"] if self.settings.chat else ["completions"]
 
 
 class _ClosingWhileDraining:
@@ -86,13 +105,20 @@ def _probe(verdict: Callable[[], Verdict]) -> Handler:
     return answer
 
 
-def _generate(worker: Worker, handler: Callable[[Request, Served], Awaitable[Response]]) -> Handler:
+S = TypeVar("S", Served, ServedVectors)
+
+
+def _serve(worker: Worker, kind: type[S], role: Role, handler: Callable[[Request, S], Awaitable[Response]]) -> Handler:
     async def answer(request: Request) -> Response:
-        if worker.served is None:
+        served = worker.served
+        if served is None:
             message = f"The worker is not ready: {startupz(worker.state).message}."
             raise not_started(message, "not_ready")
+        if not isinstance(served, kind) or served.role is not role:
+            message = f"The model '{served.model_name}' {_SERVES[served.role]}."
+            raise ApiError(400, message, code="task_not_supported", param="model")
         try:
-            return await handler(request, worker.served)
+            return await handler(request, served)
         except (ClientGoneError, ClientDisconnect):
             return Response(status_code=499)
 
@@ -119,11 +145,13 @@ def build_app(worker: Worker) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/v1/chat/completions", _generate(worker, chat), methods=["POST"]),
-            Route("/v1/completions", _generate(worker, completion), methods=["POST"]),
-            Route("/v1/responses", _generate(worker, responses), methods=["POST"]),
-            Route("/v1/messages", _generate(worker, messages), methods=["POST"]),
-            Route("/v1/messages/count_tokens", _generate(worker, count_tokens), methods=["POST"]),
+            Route("/v1/chat/completions", _serve(worker, Served, Role.TEXT, chat), methods=["POST"]),
+            Route("/v1/completions", _serve(worker, Served, Role.TEXT, completion), methods=["POST"]),
+            Route("/v1/embeddings", _serve(worker, ServedVectors, Role.EMBEDDING, embeddings), methods=["POST"]),
+            Route("/v1/rerank", _serve(worker, ServedVectors, Role.RERANK, rerank), methods=["POST"]),
+            Route("/v1/responses", _serve(worker, Served, Role.TEXT, responses), methods=["POST"]),
+            Route("/v1/messages", _serve(worker, Served, Role.TEXT, messages), methods=["POST"]),
+            Route("/v1/messages/count_tokens", _serve(worker, Served, Role.TEXT, count_tokens), methods=["POST"]),
             *_facts(worker),
             Route("/livez", _probe(alive)),
             Route("/readyz", _probe(ready)),
@@ -137,20 +165,21 @@ def build_app(worker: Worker) -> Starlette:
 def _facts(worker: Worker) -> list[Route]:
     """Return the routes that only tell: models, the worker, metrics."""
     names = (worker.settings.model_name, *worker.settings.model_aliases)
-    described = {
-        name: {"id": name, "object": "model", "created": worker.created, "owned_by": "slicewise"} for name in names
-    }
+
+    def described(name: str) -> dict[str, Any]:
+        known = {"max_model_len": worker.settings.context_tokens, "capabilities": worker.capabilities()}
+        return {"id": name, "object": "model", "created": worker.created, "owned_by": "slicewise", **known}
 
     async def models(_request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": list(described.values())})
+        return JSONResponse({"object": "list", "data": [described(name) for name in names]})
 
     async def model(request: Request) -> Response:
         asked = request.path_params["name"]
-        if asked not in described:
+        if asked not in names:
             raise ApiError(
                 404, f"The model '{shown(asked)}' does not exist here.", code="model_not_found", param="model"
             )
-        return JSONResponse(described[asked])
+        return JSONResponse(described(asked))
 
     async def facts(_request: Request) -> Response:
         return JSONResponse(worker.facts())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from slicewise_worker.engine.loop import Engine
+from slicewise_worker.engine.model_kind import Role
 from slicewise_worker.engine.request import Generation
 from slicewise_worker.engine.tokenizer import TooLongError
 from slicewise_worker.http.chat_template import ChatTemplate
@@ -42,6 +43,27 @@ class Served:
     template: ChatTemplate
     intake: Intake
 
+    @property
+    def role(self) -> Role:
+        """What the model is asked for."""
+        return Role.TEXT
+
+    def close(self) -> None:
+        """End what is left once the engine has stopped."""
+        self.template.close()
+
+
+class Named(Protocol):
+    """Whatever serves a model by its names."""
+
+    @property
+    def model_name(self) -> str:
+        """The name in answers."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What clients may send as `model`."""
+
 
 def parse(data: bytes, kind: type[Body]) -> Body:
     """Return the validated body; raises `ApiError` when it is no JSON, or has a wrong field."""
@@ -67,7 +89,7 @@ async def chat(request: Request, served: Served, read: ReadChat = read_chat) -> 
 
     def prepare(data: bytes, wanted: Wanted) -> Asked:
         body = read(data)
-        _check_model(body.model, served)
+        check_model(body.model, served)
         _check_count(body, 1, served.engine)
         _check_bias(body, served.engine)
         text = _render(body, served, served.engine.limits.context_tokens)
@@ -85,7 +107,7 @@ async def count_prompt(request: Request, served: Served, read: ReadChat) -> int:
 
     def prepare(data: bytes, wanted: Wanted) -> int:
         body = read(data)
-        _check_model(body.model, served)
+        check_model(body.model, served)
         most = _COUNTED_CONTEXTS * served.engine.limits.context_tokens
         text = _render(body, served, most)
         try:
@@ -109,7 +131,7 @@ async def completion(request: Request, served: Served) -> Response:
 
     def prepare(data: bytes, wanted: Wanted) -> Asked:
         body = parse(data, CompletionRequest)
-        _check_model(body.model, served)
+        check_model(body.model, served)
         _check_count(body, len(body.prompt), served.engine)
         _check_bias(body, served.engine)
         _check_choices(body)
@@ -135,7 +157,8 @@ def _limit(asked: int | None, default: int, served: Served) -> int:
     return served.engine.limits.context_tokens if asked == -1 else asked or default
 
 
-def _check_model(name: str, served: Served) -> None:
+def check_model(name: str, served: Named) -> None:
+    """Raise `ApiError` if `name` is no name of the model that is served."""
     if name not in served.names:
         message = f"The model '{shown(name)}' does not exist here; this worker serves '{served.model_name}'."
         raise ApiError(404, message, code="model_not_found", param="model")

@@ -21,7 +21,7 @@ from slicewise_worker.http.schema import UNKNOWN_FIELD
 log = structlog.get_logger(__name__)
 
 PATHS = (
-    "POST /v1/chat/completions, POST /v1/completions, POST /v1/responses, POST /v1/messages, "
+    "POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, POST /v1/rerank, POST /v1/responses, POST /v1/messages, "
     "POST /v1/messages/count_tokens, GET /v1/models and GET /v1/models/{name}"
 )
 """What clients may ask for. Probes, metrics and `/v1/worker` are for the cluster."""

@@ -77,15 +77,16 @@ def _prompts(value: Any) -> Any:
         return (value,)
     if isinstance(value, list) and value:
         if all(type(token) is int for token in value):
-            return (_tokens(value),)
+            return (token_array(value),)
         if all(isinstance(prompt, str) for prompt in value):
             return tuple(value)
         if all(isinstance(prompt, list) and all(type(token) is int for token in prompt) for prompt in value):
-            return tuple(map(_tokens, value))
+            return tuple(map(token_array, value))
     raise PydanticCustomError("prompt", "must be a string, a list of strings, or a list of token numbers")
 
 
-def _tokens(numbers: list[int]) -> TokenArray:
+def token_array(numbers: list[int]) -> TokenArray:
+    """Return the numbers as tokens, which no model may have; for validators."""
     try:
         return array("i", numbers)
     except OverflowError as error:
@@ -141,7 +142,9 @@ def _biases(value: Any) -> Any:
     return value
 
 
-class _Closed(BaseModel):
+class Closed(BaseModel):
+    """A body, or a part of one, whose fields are all that it may have."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
@@ -157,7 +160,7 @@ class _Closed(BaseModel):
         return {name: value[name] for name in known if name in value}
 
 
-class Message(_Closed):
+class Message(Closed):
     """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -172,14 +175,14 @@ class Message(_Closed):
     annotations: Unsupported = None
 
 
-class StreamOptions(_Closed):
+class StreamOptions(Closed):
     """What a stream carries besides text."""
 
     include_usage: bool | None = None
     include_obfuscation: Literal[False] | None = None
 
 
-class JsonSchema(_Closed):
+class JsonSchema(Closed):
     """A schema that the answer keeps to; `strict` changes nothing, because what cannot be enforced is refused in any case."""
 
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
@@ -189,7 +192,7 @@ class JsonSchema(_Closed):
     strict: bool | None = None
 
 
-class ResponseFormat(_Closed):
+class ResponseFormat(Closed):
     """The form of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -204,7 +207,7 @@ class ResponseFormat(_Closed):
         return self
 
 
-class _Generate(_Closed):
+class _Generate(Closed):
     """Fields that both endpoints share."""
 
     model: str

@@ -11,8 +11,7 @@ from pydantic import BeforeValidator, FailFast, Field, StringConstraints, model_
 from pydantic_core import PydanticCustomError
 
 from slicewise_worker.http.dialects.typed import Typed
-from slicewise_worker.http.schema import Tokens, Unsupported
-from slicewise_worker.http.schema import _Closed as Closed
+from slicewise_worker.http.schema import Closed, Tokens, Unsupported
 from slicewise_worker.http.schema import _few as few
 
 MAX_ITEMS: Final = 10_000

@@ -1,0 +1,282 @@
+"""The engine for vectors: one thread that owns a context with pooling, and evaluates whole texts, those of several requests in a step.
+
+Called by the HTTP side through `submit` and `close` from any thread; everything else happens in the thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from math import ceil
+from typing import Final
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from slicewise_worker.engine.llama import ContextShape, Model
+from slicewise_worker.engine.pooled import ABORTED, PooledContext
+from slicewise_worker.engine.report import Observer, Progress, Step
+from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Limits, QueueFullError, StoppedError
+from slicewise_worker.engine.schedule import deal_inputs
+
+log = structlog.get_logger(__name__)
+
+VECTOR_BYTES: Final = 64 << 20
+"""What the vectors of all requests may take until they are sent: 2,048 of 8,192 numbers."""
+NUMBER_BYTES: Final = 4
+_FAILURES_IN_A_ROW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """A row for each input, as the model gave it."""
+
+    rows: NDArray[np.float32]
+
+
+VectorEvent = Vectors | Broken
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request: `inputs` are its texts as tokens, of which the first `done` have their rows. `on_event` is called once, at its end."""
+
+    inputs: Sequence[Sequence[int]]
+    on_event: Callable[[VectorEvent], None]
+    submitted: float
+    deadline: float
+    rows: NDArray[np.float32]
+    tokens: int
+    kept: int
+    """Bytes that its caller keeps for its answer."""
+    done: int = 0
+    closed: bool = False
+    """Its client has its vectors, or wants them no more."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds until it is closed."""
+        return self.tokens * TOKEN_BYTES + self.rows.nbytes + self.kept
+
+    def over(self, now: float) -> bool:
+        """Whether nobody waits for what is left of it."""
+        return self.closed or self.deadline <= now
+
+
+NotifyVectors = Callable[[list[tuple[Job, VectorEvent]]], None]
+
+
+class Embedder:
+    """Makes vectors of texts, or marks where the model is a reranker."""
+
+    def __init__(self, model: Model, shape: ContextShape, limits: Limits, notify: NotifyVectors) -> None:
+        """Allocate the context; raises `LlamaError`. Of `limits`, `sequences` are the requests that are worked on at a time."""
+        self.model = model
+        self.limits = limits
+        self.observer: Observer | None = None
+        """Set once what the engine does counts; the vector that proves it at the start does not."""
+        self._context = PooledContext(model, shape, self._go_on)
+        self.width = self._context.width
+        self._notify = notify
+        self._changed = threading.Condition()
+        self._waiting: deque[Job] = deque()
+        self._running: deque[Job] = deque()
+        self._open: set[Job] = set()
+        self._events: list[tuple[Job, VectorEvent]] = []
+        self._inside: list[Job] = []
+        """Those whose inputs are in the step."""
+        self._steps = 0
+        self._failures = 0
+        self._since = time.monotonic()
+        self._mean_seconds = 1.0
+        self._stopping = False
+        self._failed: str | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    @property
+    def most_bytes(self) -> int:
+        """What the inputs and vectors of all requests may hold."""
+        return self.limits.prompt_tokens * TOKEN_BYTES + VECTOR_BYTES
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, in the middle of a step too; what still runs ends with `Broken`. Frees the context."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._context.close()
+
+    def submit(
+        self,
+        inputs: Sequence[Sequence[int]],
+        on_event: Callable[[VectorEvent], None],
+        deadline: float,
+        kept: int = 0,
+    ) -> Job:
+        """Queue a request, to be closed by the caller; what has not ended by `deadline` (monotonic, in seconds) ends as `Broken`.
+
+        Raises `QueueFullError`, and `StoppedError` when the engine takes no more work. The caller has checked that there are inputs, each
+        of one to `limits.context_tokens` tokens, and that all of them and their vectors fit the bounds of one request.
+        """
+        now = time.monotonic()
+        rows = np.empty((len(inputs), self.width), np.float32)
+        job = Job(inputs, on_event, now, deadline, rows, sum(map(len, inputs)), kept)
+        with self._changed:
+            if self._stopping or self._failed:
+                raise StoppedError(self._failed or "the worker is shutting down")
+            load = len(self._waiting) + len(self._running)
+            if load >= self.limits.sequences + self.limits.max_queue:
+                raise QueueFullError(f"{len(self._waiting)} requests are waiting", self._retry_after())
+            if (held := sum(one.size for one in self._open)) + job.size > self.most_bytes:
+                raise QueueFullError(f"the inputs and vectors of other requests hold {held} bytes", self._retry_after())
+            if not load:
+                self._since = now
+            self._open.add(job)
+            self._waiting.append(job)
+            self._changed.notify()
+        return job
+
+    def close(self, job: Job) -> None:
+        """Give up what `job` still waits for, and what it holds; a step in which nobody else has inputs ends."""
+        with self._changed:
+            job.closed = True
+            self._open.discard(job)
+            self._changed.notify()
+
+    def progress(self) -> Progress:
+        """Return how it goes; from any thread."""
+        with self._changed:
+            running, waiting = len(self._running), len(self._waiting)
+            return Progress(self._steps, bool(running or waiting), self._since, self._failed, running, waiting, 0)
+
+    def _retry_after(self) -> int:
+        rounds = (len(self._waiting) + 1) / self.limits.sequences
+        return max(1, min(60, ceil(rounds * self._mean_seconds)))
+
+    def _go_on(self) -> bool:
+        """Whether somebody wants the step that is being computed. llama.cpp asks between the parts of a network: a sign of life."""
+        self._since = now = time.monotonic()
+        return not self._stopping and not all(job.over(now) for job in self._inside)
+
+    def _run(self) -> None:
+        try:
+            while self._await_work():
+                self._turn()
+        except Exception as error:
+            log.exception("engine failed")
+            with self._changed:
+                self._failed = f"the engine failed: {error}"
+        self._break_all()
+
+    def _await_work(self) -> bool:
+        with self._changed:
+            while not (self._stopping or self._waiting or self._running):
+                self._changed.wait()
+            return not self._stopping
+
+    def _turn(self) -> None:
+        """Carry out one step. Who has all its vectors hears of it before the next step begins."""
+        started = time.monotonic()
+        with self._changed:
+            for jobs in (self._running, self._waiting):
+                for job in [job for job in jobs if job.over(started)]:
+                    jobs.remove(job)
+                    self._drop(job, started)
+            while self._waiting and len(self._running) < self.limits.sequences:
+                self._running.append(self._waiting.popleft())
+            self._running.rotate(-1)
+            turn = list(self._running)
+        if turn:
+            self._evaluate(turn, started)
+        with self._changed:
+            self._since = time.monotonic()
+        if self._events:
+            events, self._events = self._events, []
+            self._notify(events)
+
+    def _drop(self, job: Job, now: float) -> None:
+        if not job.closed:
+            after = f"{now - job.submitted:.1f} s after it was taken on"
+            message = f"the time allowed for the request was over after {job.done} of {len(job.inputs)} inputs, {after}"
+            self._events.append((job, Broken("timeout", message)))
+        if self.observer:
+            self.observer.ended("cancelled" if job.closed else "expired", now - job.submitted, None)
+
+    def _evaluate(self, jobs: Sequence[Job], started: float) -> None:
+        shape = self._context.shape
+        left = [[len(tokens) for tokens in islice(job.inputs, job.done, job.done + shape.sequences)] for job in jobs]
+        counts = deal_inputs(left, shape.batch, shape.sequences)
+        self._inside = [job for job, count in zip(jobs, counts, strict=True) if count]
+        inputs = [
+            tokens
+            for job, count in zip(jobs, counts, strict=True)
+            for tokens in islice(job.inputs, job.done, job.done + count)
+        ]
+        result = self._context.evaluate(inputs)
+        if self.model.step_delay:
+            time.sleep(self.model.step_delay)
+        if result == ABORTED:
+            return
+        if result:
+            self._give_up(result)
+            return
+        self._failures = 0
+        self._steps += 1
+        self._take(jobs, counts)
+        if self.observer:
+            tokens = sum(map(len, inputs))
+            self.observer.stepped(Step(time.monotonic() - started, tokens, tokens, 0))
+
+    def _take(self, jobs: Sequence[Job], counts: Sequence[int]) -> None:
+        """Note the rows of a step; who has all of them ends."""
+        row = 0
+        for job, count in zip(jobs, counts, strict=True):
+            for _ in range(count):
+                job.rows[job.done] = self._context.vector(row)
+                job.done += 1
+                row += 1
+            if job.done == len(job.inputs):
+                self._events.append((job, Vectors(job.rows)))
+                self._leave(job, "stop")
+
+    def _give_up(self, result: int) -> None:
+        """End the requests of a step that llama.cpp could not evaluate; the others and the queue go on."""
+        log.error("step failed", llama_decode=result, requests=len(self._inside))
+        for job in self._inside:
+            message = f"llama.cpp could not evaluate the step (code {result})"
+            self._events.append((job, Broken("engine_failed", message)))
+            self._leave(job, "error")
+        self._failures += 1
+        if result < -1 or self._failures >= _FAILURES_IN_A_ROW:
+            raise RuntimeError(f"llama_decode returned {result} ({self._failures} failures in a row)")
+
+    def _leave(self, job: Job, outcome: str) -> None:
+        seconds = time.monotonic() - job.submitted
+        with self._changed:
+            self._running.remove(job)
+            self._mean_seconds += (seconds - self._mean_seconds) / 8
+        if self.observer:
+            self.observer.ended(outcome, seconds, None)
+
+    def _break_all(self) -> None:
+        """Tell everybody who still waits that nothing more comes."""
+        broken = Broken(
+            "engine_failed" if self._failed else "shutting_down", self._failed or "the worker is shutting down"
+        )
+        with self._changed:
+            jobs = [*self._running, *self._waiting]
+            self._running.clear()
+            self._waiting.clear()
+        self._events += [(job, broken) for job in jobs if not job.closed]
+        self._notify(self._events)
+        self._events = []

@@ -70,7 +70,9 @@ NO_EFFECT_THERE: Final = frozenset(
 """Fields that change no answer."""
 
 _EMPTY: Final = ("", "", "", "")
-_TABLE: Final = re.compile(r"(?ms)^### (?P<heading>[^\n]+)\n(?P<text>.*?)(?P<table>^\| field \|.*?)(?=^[^|]|\Z)")
+_TABLE: Final = re.compile(
+    r"(?ms)^### (?P<heading>[^\n]+)\n(?P<text>(?:(?!^#).)*?)(?P<table>^\| field \|.*?)(?=^[^|]|\Z)"
+)
 _CELLS: Final = re.compile(r"(?<!\\)\|")
 
 

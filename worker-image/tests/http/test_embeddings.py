@@ -49,9 +49,9 @@ def test_a_text_has_the_same_vector_alone_among_others_and_as_tokens(bert) -> No
     together = vectors(bert, TEXTS * 40)
     assert together.shape == (160, WIDTH)
     for index, text in enumerate(TEXTS):
-        assert np.allclose(vectors(bert, text)[0], together[index], atol=1e-4)
-        assert np.allclose(vectors(bert, tokens_of(text))[0], together[index + 4], atol=1e-4)
-    assert np.allclose(vectors(bert, [tokens_of(text) for text in TEXTS]), together[:4], atol=1e-4)
+        assert np.allclose(vectors(bert, text)[0], together[index], atol=2e-3)
+        assert np.allclose(vectors(bert, tokens_of(text))[0], together[index + 4], atol=2e-3)
+    assert np.allclose(vectors(bert, [tokens_of(text) for text in TEXTS]), together[:4], atol=2e-3)
 
 
 def test_the_openai_client_gets_vectors_in_either_encoding(bert) -> None:

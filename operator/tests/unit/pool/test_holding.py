@@ -66,8 +66,9 @@ class Racing(Simulation):
         if self.random.random() < 0.7:
             for item in list(self.deployments.values()):
                 self._shrink(item, item.replicas)
+            owned = {(item.revision, item.zone) for item in self.deployments.values()}
             for pod in list(self.pods.values()):
-                if pod.revision not in {item.revision for item in self.deployments.values()}:
+                if (pod.revision, pod.zone) not in owned:
                     self.pods[pod.name] = replace(pod, terminating=True)
         self.evictions()
         if not self.away and self.random.random() < 0.6:

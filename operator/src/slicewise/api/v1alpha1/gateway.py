@@ -50,9 +50,9 @@ class GatewaySpec(PodPlacement):
     goes over the installation's `gateway` values; a change of that replaces the pods one by one."""
 
     replicas: Annotated[WholeNumber, Field(ge=1, le=20)] = 1
-    """Gateway pods. One is the default, for each takes about 60 MiB and shares 65 MiB of code with those on its node, also
-    before a pool that is idle: when its node is lost, another one serves after a minute or two. Two or more are spread over
-    zones and nodes, and a drain takes one at a time."""
+    """Gateway pods. An idle one takes about 60 MiB, and 65 MiB of code that those on a node share. When the node of the only
+    one is lost, another serves after a minute or two. Two or more are spread over zones and nodes; a drain takes one at a
+    time."""
     tenant_keys_secret_ref: LocalObjectReference | None = None
     """Secret with an entry a tenant: its name is the tenant's, its value the API keys, one a line. Default: no key is asked for."""
     limits: GatewayLimits | None = None

@@ -23,7 +23,7 @@ def test_each_field_has_a_row_and_what_is_refused_is_refused_by_name(heading: st
     found = rows(heading)
     assert states(model).items() <= found.items()
     refused = [path for path, state in found.items() if state == "refused" and "." not in path]
-    assert len(found) > 20
+    assert len(found) >= len(model.model_fields)
     for path in refused:
         with pytest.raises(ValidationError) as caught:
             model.model_validate({path: [{"some": "thing"}]})

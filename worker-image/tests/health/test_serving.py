@@ -81,7 +81,8 @@ def test_the_first_token_at_the_start_is_not_counted_as_a_request(start_worker, 
 
 
 def test_a_drain_goes_on_serving_and_then_finishes_what_runs(start_worker, tiny) -> None:
-    worker = start_worker(tiny, context_tokens=4000, drain_delay_seconds=2)
+    # Long enough for a busy machine to get both requests through.
+    worker = start_worker(tiny, before=QUIET.replace("4.0", "60.0"), context_tokens=4000, drain_delay_seconds=8)
     stream = Stream(worker.url, ENDLESS | {"max_tokens": 3000})
     worker.terminate()
     worker.until(lambda: worker.get("/readyz").status_code == 503)

@@ -20,7 +20,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from networks import write_shaped, write_tiny, write_wordy
+from networks import write_scripted, write_shaped, write_tiny, write_wordy
+from scripts import CALLER, THINKER
 
 MODELS: dict[str, Callable[[Path], None]] = {
     "tiny": write_tiny,
@@ -28,6 +29,8 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "wordy": lambda path: write_wordy(path, "wordy", "Wordy one:", seed=1),
     "wordy-v2": lambda path: write_wordy(path, "wordy-v2", "Wordy two:", seed=2),
     "wordy-slow": lambda path: write_wordy(path, "wordy-slow", "Wordy slow:", seed=1, delay_ms=80),
+    "caller": lambda path: write_scripted(path, "caller", CALLER),
+    "thinker": lambda path: write_scripted(path, "thinker", THINKER),
     "shaped": write_shaped,
 }
 
@@ -40,7 +43,7 @@ def cache_folder() -> Path:
 
 def _sources_key() -> str:
     digest = hashlib.sha256(f"{version('gguf')} {version('tokenizers')} {version('numpy')}".encode())
-    for name in ("make.py", "networks.py", "vocabulary.py", "prose.txt"):
+    for name in ("make.py", "networks.py", "scripts.py", "vocabulary.py", "prose.txt"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""The weights of the made models: `tiny`, `tiny-slow`, `wordy`, `wordy-v2`, `wordy-slow` and `shaped`.
+"""The weights of the made models: `tiny`, `tiny-slow`, `wordy`, `wordy-v2`, `wordy-slow`, `caller`, `thinker` and `shaped`.
 
 Only integers and powers of two go into the weights, no BLAS and no transcendental function, so that every machine makes
 the same bytes and the digest of a model is a constant. Called by `make.py`.
@@ -34,7 +34,17 @@ class Shape:
 
 TINY = Shape(layers=2, width=64, feed_forward=128, heads=2, kv_heads=1, head=32, vocabulary=512)
 WORDY = Shape(layers=1, width=1024, feed_forward=32, heads=1, kv_heads=1, head=64, vocabulary=1024)
+SCRIPTED = Shape(layers=1, width=512, feed_forward=32, heads=1, kv_heads=1, head=64, vocabulary=512)
 SHAPED = Shape(layers=24, width=896, feed_forward=4864, heads=14, kv_heads=2, head=64, vocabulary=151_936)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a model always answers, in tokens of its own; no two pieces are equal. Those in `control` are control tokens."""
+
+    pieces: tuple[str, ...]
+    template: str
+    control: tuple[str, ...] = ()
 
 
 STEP_DELAY = "slicewise.debug.step_delay_ms"
@@ -155,9 +165,35 @@ def write_wordy(path: Path, name: str, opener: str, seed: int, *, delay_ms: int 
     _finish(writer)
 
 
+def write_scripted(path: Path, name: str, script: Script) -> None:
+    """Write a model whose every answer is `script`, by the same means as `write_wordy`: each piece leads to the next."""
+    shape = SCRIPTED
+    vocabulary = train(shape.vocabulary - len(script.pieces))
+    first = len(vocabulary.tokens)
+    steps = [CONTROL.index(ASSISTANT), *range(first, first + len(script.pieces)), CONTROL.index(END)]
+    scores = np.zeros((shape.vocabulary, shape.vocabulary))
+    for before, after in pairwise(steps):
+        scores[before, after] = 32
+    # After a token that is not of the script, one that ends the answer: a grammar may have made it come.
+    scores[:first, CONTROL.index(END)] += 8
+    scores[CONTROL.index(ASSISTANT), CONTROL.index(END)] = 0
+    root = 16 * 2**0.5  # √512
+    writer = _writer(path, name, shape, gguf.LlamaFileType.MOSTLY_F16)
+    pieces = tuple(map(_printable, script.pieces))
+    control = frozenset(map(_printable, script.control))
+    write(writer, vocabulary, pieces, shape.vocabulary, control=control, template=script.template)
+    writer.add_tensor("token_embd.weight", (np.eye(shape.vocabulary, shape.width) * 16).astype(np.float16))
+    writer.add_tensor("output.weight", np.ascontiguousarray(scores.T / root).astype(np.float16))
+    _add_norms(writer, shape)
+    for layer in range(shape.layers):
+        for tensor, size in _matrices(shape).items():
+            writer.add_tensor(f"blk.{layer}.{tensor}.weight", np.zeros(size, np.float16))
+    _finish(writer)
+
+
 def _printable(text: str) -> str:
-    """Return ASCII `text` in GPT-2's byte alphabet, where a blank is written `Ġ`."""
-    return text.replace(" ", "Ġ")
+    """Return ASCII `text` in GPT-2's byte alphabet, where a blank is written `Ġ` and a line end `Ċ`."""
+    return text.replace(" ", "Ġ").replace("\n", "Ċ")
 
 
 def write_shaped(path: Path, seed: int = 3) -> None:

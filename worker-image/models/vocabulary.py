@@ -66,10 +66,23 @@ def train(size: int) -> Vocabulary:
     return Vocabulary(tuple(text for text, _ in ordered), tuple(merges), tokenizer)
 
 
-def write(writer: gguf.GGUFWriter, vocabulary: Vocabulary, extra: tuple[str, ...], size: int) -> None:
-    """Write the tokenizer, `extra` plain tokens that no text tokenizes to, and padding up to `size` tokens."""
+def write(
+    writer: gguf.GGUFWriter,
+    vocabulary: Vocabulary,
+    extra: tuple[str, ...],
+    size: int,
+    *,
+    control: frozenset[str] = frozenset(),
+    template: str = CHAT_TEMPLATE,
+) -> None:
+    """Write the tokenizer, `extra` plain tokens that no text tokenizes to, and padding up to `size` tokens.
+
+    Those of `extra` that are in `control` are control tokens, which a tokenizer finds in a text and writes as nothing.
+    """
     tokens = [*vocabulary.tokens, *extra]
     kinds = [gguf.TokenType.CONTROL] * len(CONTROL) + [gguf.TokenType.NORMAL] * (len(tokens) - len(CONTROL))
+    for token in control:
+        kinds[tokens.index(token)] = gguf.TokenType.CONTROL
     padding = size - len(tokens)
     if padding < 0:
         raise ValueError(f"{len(tokens)} tokens do not fit a vocabulary of {size}")
@@ -83,4 +96,4 @@ def write(writer: gguf.GGUFWriter, vocabulary: Vocabulary, extra: tuple[str, ...
     writer.add_bos_token_id(CONTROL.index(END))  # llama.cpp's default would be some token of ours
     writer.add_eos_token_id(CONTROL.index(END))
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_chat_template(template)

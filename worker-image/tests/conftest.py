@@ -58,6 +58,18 @@ def wordy_slow() -> Path:
     return make("wordy-slow")
 
 
+@pytest.fixture(scope="session")
+def caller() -> Path:
+    """Always answers "Let me look." and a call of `get_weather`; its template knows no tools."""
+    return make("caller")
+
+
+@pytest.fixture(scope="session")
+def thinker() -> Path:
+    """Always thinks, then calls `get_weather` and `get_time`; its marks are control tokens, and its template knows tools."""
+    return make("thinker")
+
+
 def write_result(folder: Path, model: Path, digest: str | None = None) -> Path:
     digest = digest or f"sha256:{hashlib.sha256(model.read_bytes()).hexdigest()}"
     path = folder / "weights.json"
@@ -166,6 +178,23 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., RunningWorker]]:
 
     yield start
     for worker in started:
+        worker.process.kill()
+        worker.process.wait()
+
+
+@pytest.fixture(scope="module")
+def shared_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningWorker]]:
+    """Start one worker a model for the tests of a module, which leave it as it was."""
+    started: dict[Path, RunningWorker] = {}
+
+    def start(model: Path, **settings: object) -> RunningWorker:
+        if model not in started:
+            started[model] = launch(tmp_path_factory.mktemp("shared"), model, **settings)
+            started[model].until(lambda: started[model].get("/readyz").status_code == 200)
+        return started[model]
+
+    yield start
+    for worker in started.values():
         worker.process.kill()
         worker.process.wait()
 

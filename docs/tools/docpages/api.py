@@ -56,13 +56,12 @@ NO_EFFECT: Final = frozenset(
 """Names of fields that change no answer, wherever they are, with all below them."""
 NO_EFFECT_THERE: Final = frozenset(
     {
-        "parallel_tool_calls",
+        "tools[].function.strict",
+        "messages[].tool_calls[].index",
         "response_format.json_schema.name",
         "response_format.json_schema.description",
         "response_format.json_schema.strict",
         "messages[].refusal",
-        "messages[].name",
-        "messages[].reasoning_content",
         "input[].id",
         "input[].content[].logprobs",
     }
@@ -126,7 +125,10 @@ def _states(model: type[BaseModel], prefix: str, seen: set[type[BaseModel]]) -> 
 
 
 def _state(path: str, field: FieldInfo) -> str:
-    if any(isinstance(each, BeforeValidator) and each.func is schema._unsupported for each in field.metadata):
+    if any(
+        isinstance(each, BeforeValidator) and each.func in {schema._unsupported, schema._old_functions}
+        for each in field.metadata
+    ):
         return "refused"
     if path in NO_EFFECT_THERE or not NO_EFFECT.isdisjoint(path.replace("[]", "").split(".")):
         return "no effect"

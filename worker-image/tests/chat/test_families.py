@@ -11,16 +11,34 @@ from typing import Any
 
 import pytest
 
+from slicewise_worker.chat.conversation import CalledBefore, Turn
 from slicewise_worker.chat.prove import Chat, start_chat
 from slicewise_worker.chat.renderer import TemplateRefusedError
 
 FOLDER = Path(__file__).parent / "templates"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((FOLDER / "expected.json").read_text())
-CONVERSATIONS = {
+CALLS = (CalledBefore("call_abc", "get_weather", '{"city": "Oslo"}'),)
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Now.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+}
+CONVERSATIONS: dict[str, list[tuple[Any, ...]]] = {
     "plain": [("user", " What is a slice?\n")],
     "turns": [("user", "Hi"), ("assistant", "<think>\nhm\n</think>\n\nHello."), ("user", "What is a slice?")],
     "system": [("system", "Be brief."), ("user", "Hi")],
     "two_of_user": [("user", "Hi"), ("user", "Are you there?")],
+    "tools": [("system", "Be brief."), ("user", "Hi")],
+    "result": [
+        ("user", "Hi"),
+        ("assistant", "", CALLS),
+        ("tool", "9 C", (), "call_abc"),
+        ("assistant", "It is cold."),
+        ("user", "Thanks."),
+    ],
 }
 
 
@@ -36,6 +54,9 @@ def outcome(render: Callable[[], str]) -> str | dict[str, str]:
         return {"refused": str(error)}
 
 
+WITH_TOOLS = frozenset({"tools", "result"})
+
+
 def start(name: str) -> Chat:
     return start_chat((FOLDER / f"{name}.jinja").read_text(), {"bos_token": "<s>", "eos_token": "</s>"})
 
@@ -43,16 +64,19 @@ def start(name: str) -> Chat:
 def test_each_template_has_its_prompts_and_there_are_twenty_and_more() -> None:
     assert sorted(EXPECTED) == sorted(path.stem for path in FOLDER.glob("*.jinja"))
     assert len(EXPECTED) >= 20
-    assert all(sorted(prompts) == sorted(CONVERSATIONS) for prompts in EXPECTED.values())
+    assert all(sorted(prompts) == sorted([*CONVERSATIONS, "form"]) for prompts in EXPECTED.values())
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_a_family_renders_its_conversations_or_refuses_them_in_its_own_words(name: str) -> None:
     chat = start(name)
+    assert chat.manner.form.name == EXPECTED[name]["form"]
     try:
         for kind, messages in CONVERSATIONS.items():
             before = datetime.now().astimezone()
-            found = outcome(lambda messages=messages: chat.render(messages))
+            turns = [Turn(*message) for message in messages]
+            tools = [TOOL] if kind in WITH_TOOLS else []
+            found = outcome(lambda turns=turns, tools=tools: chat.render(turns, tools))
             expected = EXPECTED[name][kind]
             if isinstance(expected, dict):
                 assert found == expected, kind

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from slicewise_worker.chat.conversation import Turn
 from slicewise_worker.chat.prove import start_chat
 from slicewise_worker.chat.renderer import Renderer, TemplateBrokenError, TemplateLimitError
 
@@ -134,8 +135,8 @@ def test_the_process_finds_its_packages_where_only_the_search_path_names_them() 
 def test_a_template_that_takes_text_in_parts_gets_it_so() -> None:
     source = "{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}"
     chat = start_chat(source, {})
-    assert chat.in_parts
-    assert chat.render([("user", "Hi")]) == "Hi"
+    assert chat.manner.in_parts
+    assert chat.render([Turn("user", "Hi")]) == "Hi"
     chat.renderer.close()
 
 

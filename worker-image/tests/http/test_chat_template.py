@@ -13,6 +13,7 @@ from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.schema import Message
 
 MESSAGES = [Message(role="developer", content="Be brief."), Message(role="user", content="Hi")]
+TWO = [MESSAGES[1], MESSAGES[1]]
 ALL = "{% for m in messages %}[{{ m.role }}]{{ m['content'] }}{{ eos_token }}{% endfor %}"
 
 
@@ -36,21 +37,27 @@ def test_the_template_sees_messages_and_tokens() -> None:
         assert made.render(MESSAGES) == "<s>[system]Be brief.</s>[user]Hi</s>>"
 
 
-def test_a_refused_system_message_is_a_400_in_the_templates_own_words() -> None:
-    source = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + ALL
-    error = refusal(source)
+def test_a_system_message_that_the_template_refuses_or_loses_goes_in_front_of_the_users() -> None:
+    for words in ("{{ raise_exception('System role not supported') }}", "{% set messages = messages[1:] %}"):
+        with template("{% if messages[0].role == 'system' %}" + words + "{% endif %}" + ALL) as made:
+            assert made.render(MESSAGES) == "[user]Be brief.\n\nHi</s>"
+
+
+def test_a_refused_conversation_is_a_400_in_the_templates_own_words() -> None:
+    source = "{% if messages|length > 1 %}{{ raise_exception('One at a time') }}{% endif %}" + ALL
+    error = refusal(source, TWO)
     assert (error.status, error.code, error.param) == (400, "invalid_value", "messages")
-    assert error.message.endswith("refuses them: System role not supported")
+    assert error.message.endswith("refuses them: One at a time")
 
 
 def test_a_conversation_that_takes_too_much_is_a_400_that_says_what() -> None:
-    error = refusal("{% if messages|length > 1 %}{{ 'x' * 10**10 * messages|length }}{% endif %}" + ALL)
+    error = refusal("{% if messages|length > 1 %}{{ 'x' * 10**10 * messages|length }}{% endif %}" + ALL, TWO)
     assert (error.status, error.code) == (400, "chat_template_limit")
     assert "took more than 256 MiB of memory" in error.message
 
 
 def test_a_template_that_fails_at_a_conversation_is_a_500_with_its_words() -> None:
-    error = refusal("{% if messages|length > 1 %}{{ messages.x.y }}{% endif %}" + ALL)
+    error = refusal("{% if messages|length > 1 %}{{ messages.x.y }}{% endif %}" + ALL, TWO)
     assert (error.status, error.code) == (500, "bad_template")
     assert error.headers["x-slicewise-worker-healthy"] == "1"
     assert "has no attribute" in error.message

@@ -10,6 +10,16 @@ import pytest
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}
 PLAIN = {"model": "chat", "prompt": "Hi"}
 
+CALL = {"id": "x", "type": "function", "function": {"name": "a", "arguments": "{}"}}
+NAMED = {"type": "function", "function": {"name": "b"}}
+DEEP: dict[str, Any] = {}
+for _ in range(40):
+    DEEP = {"properties": {"x": DEEP}}
+
+
+def tool(name: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
 
 def error_of(response: httpx2.Response) -> dict[str, Any]:
     body = response.json()
@@ -36,9 +46,35 @@ WRONG_FIELDS = [
     ({"reasoning_effort": "high"}, "reasoning_effort", "remove it"),
     (
         {"messages": [{"role": "assistant", "tool_calls": [{"id": "x"}], "content": ""}]},
-        "messages[0].tool_calls",
-        "not supported",
+        "messages[0].tool_calls[0].function",
+        "Missing",
     ),
+    ({"messages": [{"role": "tool", "content": "9"}]}, "messages[0]", "needs 'tool_call_id'"),
+    ({"messages": [{"role": "user", "content": "9", "tool_call_id": "x"}]}, "messages[0]", "no other"),
+    ({"messages": [{"role": "function", "name": "f", "content": "9"}]}, "messages[0].role", "'tool'"),
+    ({"messages": [{"role": "user", "content": "9", "tool_calls": [CALL]}]}, "messages[0]", "'assistant' only"),
+    ({"messages": [{"role": "assistant", "tool_calls": [CALL] * 129}]}, "messages[0].tool_calls", "at most 128"),
+    ({"tools": [{"type": "function"}]}, "tools[0].function", "Missing"),
+    ({"tools": [{"type": "web_search"}]}, "tools[0].type", "'function'"),
+    ({"tools": [tool("get weather")]}, "tools[0].function.name", "pattern"),
+    ({"tools": [tool("x" * 65)]}, "tools[0].function.name", "pattern"),
+    ({"tools": [tool("a")] * 129}, "tools", "at most 128"),
+    ({"tools": [tool("a"), tool("a")]}, "tools", "'a'"),
+    ({"tools": [tool("a", {"type": "array"})]}, "tools[0].function.parameters", "object"),
+    ({"tools": [tool("a", {"title": "x" * 65_537})]}, "tools[0].function.parameters", "65536 characters"),
+    ({"tools": [tool("a", DEEP)]}, "tools[0].function.parameters", "64 levels"),
+    ({"tools": [tool("a")], "tool_choice": "any"}, "tool_choice", '"required"'),
+    ({"tool_choice": "required"}, "tool_choice", "no 'tools'"),
+    ({"tools": [tool("a")], "tool_choice": NAMED}, "tool_choice", "'b', which is not among"),
+    ({"tools": [tool("a", {"not": {}})], "tool_choice": "required"}, "tools", "not"),
+    ({"tools": [tool("a", {"x-guidance": {}})], "tool_choice": "required"}, "tools", "x-guidance"),
+    ({"tools": [tool("a")], "response_format": {"type": "json_object"}}, "response_format", "tool_choice"),
+    ({"functions": [{"name": "a"}]}, "functions", "use 'tools'"),
+    ({"function_call": {"name": "a"}}, "function_call", "'none'"),
+    ({"chat_template_kwargs": {"tools": []}}, "chat_template_kwargs", "does not set"),
+    ({"chat_template_kwargs": {"x": []}}, "chat_template_kwargs", "texts, numbers"),
+    ({"chat_template_kwargs": {f"x{number}": 1 for number in range(17)}}, "chat_template_kwargs", "16"),
+    ({"reasoning_format": "raw"}, "reasoning_format", "'none'"),
     ({"n": 0}, "n", "greater than or equal to 1"),
     ({"n": 3}, "n", "at most 2"),
     ({"seed": "x"}, "seed", "integer"),
@@ -73,7 +109,6 @@ WRONG_FIELDS = [
     ({"logprobs": 3}, "logprobs", "boolean"),
     ({"top_logprobs": 3}, "top_logprobs", "'logprobs': true"),
     ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "less than or equal to 20"),
-    ({"tools": [{"type": "function"}]}, "tools", "not supported"),
     ({"logit_bias": {"5": 101}}, "logit_bias.5", "less than or equal to 100"),
     ({"logit_bias": {"word": 1}}, "logit_bias", "not 'word'"),
     ({"logit_bias": {str(token): 1 for token in range(301)}}, "logit_bias", "at most 300"),

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from jinja2.exceptions import SecurityError, TemplateError
 
-from slicewise_worker.chat.dialect import RefusedByTemplateError, compile_template
+from slicewise_worker.chat.dialect import RefusedByTemplateError, Render, compile_template
 from slicewise_worker.chat.frames import FrameError, FrameTooLongError, receive, send
 
 CPU_SECONDS: Final = 5.0
@@ -32,7 +32,6 @@ _LONGEST_WORDS: Final = 500
 _TOO_LONG: Final = {"limit": f"made a prompt of more than {MOST_TEXT} characters"}
 
 Answer = dict[str, Any]
-Render = Callable[[list[dict[str, Any]]], str]
 
 
 def _confine() -> None:
@@ -108,7 +107,8 @@ def main() -> None:
         answer, render = _compile(receive(connection))
         _send(connection, answer)
         while render is not None and "limit" not in answer:
-            answer = _answer(partial(render, receive(connection)["messages"]))
+            order = receive(connection)
+            answer = _answer(partial(render, order["messages"], order["tools"], order["variables"]))
             _send(connection, answer)
 
 

@@ -7,9 +7,8 @@ A template is untrusted input (CVE-2024-34359), so this runs in Jinja's sandbox,
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
@@ -53,7 +52,20 @@ def _strftime_now(form: str) -> str:
     return datetime.now().astimezone().strftime(form)
 
 
-def compile_template(source: str, known: dict[str, Any]) -> Callable[[list[dict[str, Any]]], str]:
+class Render(Protocol):
+    """A template as a function to a prompt."""
+
+    def __call__(
+        self,
+        messages: list[dict[str, Any]],
+        tools: list[dict[str, Any]] | None = None,
+        variables: dict[str, Any] | None = None,
+        /,
+    ) -> str:
+        """Return the prompt; `variables` are what a client sets, and nothing that is set here."""
+
+
+def compile_template(source: str, known: dict[str, Any]) -> Render:
     """Return the template as a function from messages to a prompt; `known`: what else it gets (`bos_token`, …).
 
     Raises `jinja2.TemplateError` when it does not compile; what the returned function raises is up to the template.
@@ -66,8 +78,14 @@ def compile_template(source: str, known: dict[str, Any]) -> Callable[[list[dict[
     environment.globals["strftime_now"] = _strftime_now
     template = environment.from_string(source)
 
-    def render(messages: list[dict[str, Any]]) -> str:
-        # transformers passes the three below to every template: `tools is none` holds, and `tools is defined` too.
-        return template.render(messages=messages, add_generation_prompt=True, tools=None, documents=None, **known)
+    def render(
+        messages: list[dict[str, Any]],
+        tools: list[dict[str, Any]] | None = None,
+        variables: dict[str, Any] | None = None,
+        /,
+    ) -> str:
+        # transformers passes `tools` and `documents` to every template: `tools is none` holds, and `tools is defined` too.
+        own = {"messages": messages, "add_generation_prompt": True, "tools": tools, "documents": None}
+        return template.render({**(variables or {}), **known, **own})
 
     return render

@@ -126,22 +126,33 @@ class Renderer:
         """
         if len(source) > MOST_SOURCE:
             raise TemplateBrokenError(f"has {len(source)} characters, and {MOST_SOURCE} is the most")
-        self._source, self._known = source, dict(known)
+        self.source = source
+        self._known = dict(known)
         self._plain = plain
         self._lock = threading.Lock()
         self._closed = False
-        self._child: _Child | None = _Child(self._source, self._known)
+        self._child: _Child | None = _Child(self.source, self._known)
 
-    def render(self, messages: Messages) -> str:
-        """Return the prompt; raises `TemplateRefusedError`, `TemplateBrokenError` or `TemplateLimitError`."""
+    def render(
+        self, messages: Messages, tools: Messages | None = None, variables: Mapping[str, Any] | None = None
+    ) -> str:
+        """Return the prompt; raises `TemplateRefusedError`, `TemplateBrokenError` or `TemplateLimitError`.
+
+        `variables` are what else the template gets; they replace nothing that it has anyway.
+        """
+        order = {
+            "messages": self._plain([dict(message) for message in messages]),
+            "tools": None if tools is None else self._plain([dict(tool) for tool in tools]),
+            "variables": self._plain(dict(variables or {})),
+        }
         with self._lock:
             if self._closed:
                 raise TemplateLimitError("is not rendered any more: the worker ends")
             if self._child is None or not self._child.alive:
                 self._drop()
-                self._child = _Child(self._source, self._known)
+                self._child = _Child(self.source, self._known)
             try:
-                return self._child.ask({"messages": self._plain([dict(message) for message in messages])})
+                return self._child.ask(order)
             except TemplateLimitError:
                 self._drop()
                 raise

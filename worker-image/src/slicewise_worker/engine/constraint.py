@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 import threading
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ MOST_GRAMMAR: Final = 64 << 10
 _SPACE: Final = r"[\x20\x0A\x0D\x09]{1,40}"
 """Between two parts of a JSON text: without a bound a small model may write blanks until its tokens are used up."""
 _LONGEST_WORDS: Final = 300
+_NUMBERED: Final = re.compile(r"<\[[0-9]+\]>")
 
 
 def _first_words(text: str) -> str:
@@ -107,14 +109,15 @@ class Grammars:
     def lark(self, grammar: str) -> GrammarConstraint:
         """Return the constraint to texts of a grammar in llguidance's dialect of Lark; raises `GrammarError`.
 
-        `%json {…}` embeds a schema, and `<|name|>` is a special token of the vocabulary.
+        `%json {…}` embeds a schema, `<|name|>` is a special token of the vocabulary, and `<[7]>` its token 7.
         """
         _check_size(grammar)
-        return self._compile(grammar)
+        # A trial does not have this vocabulary. In a schema the same text may be replaced, with as much work.
+        return self._compile(grammar, _NUMBERED.sub("<|numbered|>", grammar))
 
-    def _compile(self, grammar: str) -> GrammarConstraint:
+    def _compile(self, grammar: str, trial: str | None = None) -> GrammarConstraint:
         try:
-            self._trials.passed(grammar)
+            self._trials.passed(trial or grammar)
         except GrammarError as error:
             raise GrammarError(_first_words(str(error))) from error
         matcher = LLMatcher(self._vocabulary(), grammar, log_level=0, limits=limits())

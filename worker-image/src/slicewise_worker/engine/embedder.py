@@ -64,7 +64,7 @@ class Job:
         return self.tokens * TOKEN_BYTES + self.rows.nbytes + self.kept
 
     def over(self, now: float) -> bool:
-        """Whether nobody waits for what is left of it."""
+        """Whether no client waits for what is left of it."""
         return self.closed or self.deadline <= now
 
 
@@ -147,7 +147,7 @@ class Embedder:
         return job
 
     def close(self, job: Job) -> None:
-        """Give up what `job` still waits for, and what it holds; a step in which nobody else has inputs ends."""
+        """Give up what `job` still waits for, and what it holds; a step in which no other job has inputs ends."""
         with self._changed:
             job.closed = True
             self._open.discard(job)
@@ -164,7 +164,7 @@ class Embedder:
         return max(1, min(60, ceil(rounds * self._mean_seconds)))
 
     def _go_on(self) -> bool:
-        """Whether somebody wants the step that is being computed. llama.cpp asks between the parts of a network: a sign of life."""
+        """Whether a client wants the step that is being computed. llama.cpp asks between the parts of a network: a sign of life."""
         self._since = now = time.monotonic()
         return not self._stopping and not all(job.over(now) for job in self._inside)
 

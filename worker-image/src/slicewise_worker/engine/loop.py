@@ -248,8 +248,8 @@ class Engine:
             sequence.first_token_at = time.monotonic()
             if self.observer:
                 self.observer.first_token(sequence.first_token_at - sequence.ticket.submitted)
-        tokenizer = self.model.tokenizer
-        event = sequence.accept(token, tokenizer.piece(token), chances, ends=tokenizer.ends(token))
+        tokenizer, shown = self.model.tokenizer, sequence.ticket.generation.shown
+        event = sequence.accept(token, tokenizer.piece(token, shown), chances, ends=tokenizer.ends(token))
         if event is not None:
             self._events.append((sequence.ticket, event))
         if isinstance(event, Finished):

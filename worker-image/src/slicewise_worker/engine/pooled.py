@@ -14,7 +14,7 @@ from slicewise_worker.engine.llama import Batch, Context, ContextShape, LlamaErr
 from slicewise_worker.engine.model_kind import RANK
 
 ABORTED: Final = 2
-"""What `PooledContext.evaluate` returns when it was told to stop."""
+"""What `PooledContext.evaluate` returns when it had to stop."""
 _YES_OR_NO: Final = 2
 """Marks of a generative reranker: llama.cpp makes probabilities of its "yes" and "no", in this order."""
 

@@ -71,6 +71,8 @@ class Generation:
     """Of this sequence alone: it moves on with each token."""
     logprobs: int | None = None
     """How many of the likeliest tokens to name at each place; None: no probabilities."""
+    shown: frozenset[int] = frozenset()
+    """Control tokens whose text is part of the answer, which others leave no text in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from slicewise_worker.engine.binding import api
@@ -47,12 +47,12 @@ class Tokenizer:
         self.eos = self._special_text(api.llama_vocab_eos(self._vocab))
         self.infill = self._infill()
         """The texts in front of a prompt, of what comes after the answer, and of the answer; None where the model has none."""
-        special, control, self.longest = self._survey()
+        self._special, control, self.longest = self._survey()
         """Bytes of the longest token: no text of more than this many bytes a token fits into a number of tokens."""
         self.plain = Plain(control)
         """Marks texts in which no control token is to be recognised."""
         self._byte_pairs = byte_pairs = api.llama_vocab_type(self._vocab) == api.LLAMA_VOCAB_TYPE_BPE
-        self._segments = Segments(special, between_words=byte_pairs, size=segment)
+        self._segments = Segments(set(self._special), between_words=byte_pairs, size=segment)
         framing = self._tokens("", frame=True)
         bos = 1 if framing[:1].tolist() == [api.llama_vocab_bos(self._vocab)] else 0
         self._head, self._tail = framing[:bos], framing[bos:]
@@ -116,16 +116,20 @@ class Tokenizer:
         """The texts that `tokenize` takes for control tokens."""
         return self._segments.special
 
-    def piece(self, token: int) -> bytes:
-        """Return the bytes that `token` stands for; nothing for control tokens."""
+    def piece(self, token: int, shown: Collection[int] = ()) -> bytes:
+        """Return the bytes that `token` stands for; nothing for control tokens that are not `shown`."""
         piece = self._pieces.get(token)
         if piece is None:
             piece = self._pieces[token] = self._render(token, special=False)
-        return piece
+        return piece or (self._render(token, special=True) if token in shown else piece)
 
     def written(self, token: int) -> bytes:
         """Return the bytes of `token` as its vocabulary writes it, control tokens too."""
         return self.piece(token) or self._render(token, special=True)
+
+    def special(self, text: str) -> int | None:
+        """Return the special token that is written as `text`, None for any other text."""
+        return self._special.get(text)
 
     def ends(self, token: int) -> bool:
         """Whether `token` ends a generation."""
@@ -154,10 +158,10 @@ class Tokenizer:
         marks = kind & api.LLAMA_TOKEN_ATTR_CONTROL or (kind & api.LLAMA_TOKEN_ATTR_USER_DEFINED and bracketed)
         return b"\xff" + text if marks else text
 
-    def _survey(self) -> tuple[set[str], set[str], int]:
-        """Return the texts of all special tokens, those of control tokens among them, and the bytes of the longest token of all."""
+    def _survey(self) -> tuple[dict[str, int], set[str], int]:
+        """Return all special tokens by their texts, the texts of control tokens, and the bytes of the longest token of all."""
         buffer = ctypes.create_string_buffer(_LONGEST_PIECE)
-        special: set[str] = set()
+        special: dict[str, int] = {}
         control: set[str] = set()
         longest = 1
         for token in range(self.size):
@@ -165,7 +169,8 @@ class Tokenizer:
             longest = max(longest, abs(count))
             kind = api.llama_vocab_get_attr(self._vocab, token)
             if kind & _SPECIAL:
-                special.add(text := api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace"))
+                text = api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace")
+                special[text] = token
                 if not kind & api.LLAMA_TOKEN_ATTR_USER_DEFINED:
                     control.add(text)
         return special, control, longest

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from slicewise_worker.chat.conversation import CalledBefore, Turn
+from slicewise_worker.chat.formats import GENERIC, Format, Thinking
 from slicewise_worker.chat.prove import Chat
 from slicewise_worker.chat.renderer import TemplateBrokenError, TemplateLimitError, TemplateRefusedError
 from slicewise_worker.http.errors import ApiError, of_request
@@ -17,15 +20,23 @@ class ChatTemplate:
         """Take over `chat`: `close` ends its process."""
         self._chat = chat
         self._model_name = model_name
+        self.form: Format = chat.manner.form if chat else GENERIC
+        """How the model writes calls."""
+        self.thinking: Thinking | None = chat.thinking if chat else None
+        """The marks around what the model thinks before it answers."""
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
         """Return the prompt for `messages`. Blocking. Raises `ApiError`, in the template's own words where it refuses them."""
         if self._chat is None:
             message = f"The model '{self._model_name}' is for completions only (spec.model.chat is false): use /v1/completions."
             raise ApiError(400, message, code="chat_not_supported", param="model")
-        plain = [("system" if item.role == "developer" else item.role, item.content) for item in messages]
         try:
-            return self._chat.render(plain)
+            return self._chat.render([_turn(message) for message in messages], tools, variables)
         except TemplateRefusedError as error:
             message = f"Invalid 'messages': the model's chat template refuses them: {error}"
             raise ApiError(400, message, code="invalid_value", param="messages") from error
@@ -35,7 +46,23 @@ class ChatTemplate:
         except TemplateBrokenError as error:
             raise of_request(500, f"The model's chat template failed: {error}", "bad_template") from error
 
+    def without_thoughts(self, prompt: str) -> str:
+        """Return `prompt` with the thoughts that it begins ended, for an answer whose form leaves no room for them."""
+        if self.thinking is None or not self.thinking.opened_by(prompt):
+            return prompt
+        return f"{prompt.rstrip()}\n\n{self.thinking.close}\n\n"
+
     def close(self) -> None:
         """End the process that renders."""
         if self._chat is not None:
             self._chat.renderer.close()
+
+
+def _turn(message: Message) -> Turn:
+    calls = tuple(
+        CalledBefore(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ()
+    )
+    role = "system" if message.role == "developer" else message.role
+    return Turn(
+        role, message.content, calls, message.tool_call_id or "", message.name or "", message.reasoning_content or ""
+    )

@@ -21,7 +21,9 @@ from slicewise_worker.http.intake import Intake, Wanted
 from slicewise_worker.http.response import Asked, respond
 from slicewise_worker.http.response_format import constraint_for
 from slicewise_worker.http.schema import ChatRequest, CompletionRequest
-from slicewise_worker.http.shape import ChatShape, CompletionShape
+from slicewise_worker.http.shape import CompletionShape, Shape
+from slicewise_worker.http.spoken import read_for_calls
+from slicewise_worker.http.tools import ToolUse, reading_for, tool_use
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -87,19 +89,21 @@ ReadChat = Callable[[bytes], ChatRequest]
 async def chat(request: Request, served: Served, read: ReadChat = read_chat) -> Response:
     """Answer a conversation: `AnswerStream` where it is streamed. `read`: from the body to what is asked."""
 
-    def prepare(data: bytes, wanted: Wanted) -> Asked:
+    def prepare(data: bytes, wanted: Wanted) -> tuple[Asked, Shape]:
         body = read(data)
         check_model(body.model, served)
         _check_count(body, 1, served.engine)
         _check_bias(body, served.engine)
-        text = _render(body, served, served.engine.limits.context_tokens)
+        use = tool_use(body)
+        text = _render(body, use, served, served.engine.limits.context_tokens)
         prompt = _tokenize(text, served.engine, "messages", wanted)
         most_tokens = body.max_completion_tokens or body.max_tokens
-        return _asked(body, [prompt], _limit(most_tokens, served.engine.limits.context_tokens, served), served)
+        asked = _asked(body, [prompt], _limit(most_tokens, served.engine.limits.context_tokens, served), served)
+        return read_for_calls(asked, reading_for(body, use, served.template, text), served.engine.model)
 
     deadline = served.intake.deadline(request)
-    asked = await served.intake.prepare(request, deadline.answer, prepare)
-    return await respond(request, served.engine, asked, deadline, ChatShape(), served.model_name)
+    asked, shape = await served.intake.prepare(request, deadline.answer, prepare)
+    return await respond(request, served.engine, asked, deadline, shape, served.model_name)
 
 
 async def count_prompt(request: Request, served: Served, read: ReadChat) -> int:
@@ -109,7 +113,7 @@ async def count_prompt(request: Request, served: Served, read: ReadChat) -> int:
         body = read(data)
         check_model(body.model, served)
         most = _COUNTED_CONTEXTS * served.engine.limits.context_tokens
-        text = _render(body, served, most)
+        text = _render(body, tool_use(body), served, most)
         try:
             return len(served.engine.model.tokenizer.tokenize(text, most, wanted))
         except TooLongError as error:
@@ -118,12 +122,13 @@ async def count_prompt(request: Request, served: Served, read: ReadChat) -> int:
     return await served.intake.prepare(request, served.intake.deadline(request).answer, prepare)
 
 
-def _render(body: ChatRequest, served: Served, most: int) -> str:
+def _render(body: ChatRequest, use: ToolUse, served: Served, most: int) -> str:
     """Return the prompt of a conversation as text; raises `ApiError`, for one that cannot fit `most` tokens before it is rendered."""
     longest = served.engine.model.tokenizer.longest
     if (size := sum(len(message.content) for message in body.messages)) > most * longest:
         raise _too_long(-(-size // longest), served.engine, "messages")
-    return served.template.render(body.messages)
+    text = served.template.render(body.messages, use.described(), body.chat_template_kwargs)
+    return served.template.without_thoughts(text) if use.required else text
 
 
 async def completion(request: Request, served: Served) -> Response:

@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from slicewise_worker.http.closed import UNKNOWN_FIELD
 from slicewise_worker.http.request_id import REQUEST_ID, request_id_headers
-from slicewise_worker.http.schema import UNKNOWN_FIELD
 
 log = structlog.get_logger(__name__)
 

@@ -138,7 +138,7 @@ async def _whole(request: Request, answer: Answer, writer: _Writer, head: dict[s
                 choices[index].reason, choices[index].stop = event.reason, event.stop
 
     await unless_gone(request, collect())
-    if writer.asked.logprobs:
+    if writer.asked.logprobs or writer.shape.slow:
         # Of a long answer they are some megabytes: nothing for the event loop.
         return await asyncio.to_thread(writer.whole, head, choices, answer.usage())
     return writer.whole(head, choices, answer.usage())

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     FailFast,
     Field,
     InstanceOf,
@@ -26,6 +24,15 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from slicewise_worker.engine.request import Sampling
+from slicewise_worker.http.closed import Closed
+from slicewise_worker.http.tool_fields import (
+    MOST_TOOLS,
+    CallBefore,
+    Tool,
+    ToolChoice,
+    as_tool_choice,
+    template_variables,
+)
 
 if TYPE_CHECKING:
     TokenArray = array[int]
@@ -39,8 +46,7 @@ MAX_NAME = 64
 MAX_BIASES = 300
 MAX_LOGPROBS = 20
 _TOKEN = re.compile(r"(0|[1-9][0-9]{0,8})")
-UNKNOWN_FIELD = "unknown_field"
-"""Type of the error for a field that is not known; its context holds the `name`."""
+MOST_ID = 256
 
 
 def _stops(value: Any) -> Any:
@@ -112,6 +118,12 @@ def _unsupported(value: Any) -> Any:
     raise PydanticCustomError("unsupported", "is not supported by this worker; leave it out")
 
 
+def _old_functions(value: Any) -> Any:
+    if value is None or value in ({}, []):
+        return None
+    raise PydanticCustomError("functions", "is what OpenAI had before 'tools' and is not supported; use 'tools'")
+
+
 Unsupported = Annotated[None, BeforeValidator(_unsupported)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 
@@ -142,37 +154,36 @@ def _biases(value: Any) -> Any:
     return value
 
 
-class Closed(BaseModel):
-    """A body, or a part of one, whose fields are all that it may have."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known(cls, value: Any) -> Any:
-        """Refuse the first field that is not known, unless it is null."""
-        if not isinstance(value, dict):
-            return value
-        known = [field.alias or name for name, field in cls.model_fields.items()]
-        for name, given in value.items():
-            if given is not None and name not in known:
-                raise PydanticCustomError(UNKNOWN_FIELD, "is not known", {"name": name})
-        return {name: value[name] for name in known if name in value}
-
-
 class Message(Closed):
     """One message of a conversation."""
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Annotated[str, BeforeValidator(_content)]
     name: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
-    """What a model thought before it answered: templates leave it out of a conversation that goes on, and so does this worker."""
-    tool_calls: Unsupported = None
+    """What a model thought before it answered; for the chat template, which leaves most of it out of a conversation that goes on."""
+    tool_calls: Annotated[list[CallBefore] | None, FailFast(), Field(max_length=MOST_TOOLS)] = None
+    tool_call_id: Annotated[str, Field(min_length=1, max_length=MOST_ID)] | None = None
     function_call: Unsupported = None
     audio: Unsupported = None
     annotations: Unsupported = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _calls_need_no_text(cls, value: Any) -> Any:
+        """Take an answer that has calls and no text, whether its `content` is null or missing."""
+        if isinstance(value, dict) and value.get("role") == "assistant" and value.get("tool_calls"):
+            return {"content": None, **value}
+        return value
+
+    @model_validator(mode="after")
+    def _of_its_role(self) -> Message:
+        if (self.role == "tool") != (self.tool_call_id is not None):
+            raise PydanticCustomError("tool_call_id", "needs 'tool_call_id' with the role 'tool', and with no other")
+        if self.tool_calls and self.role != "assistant":
+            raise PydanticCustomError("tool_calls", "may have 'tool_calls' with the role 'assistant' only")
+        return self
 
 
 class StreamOptions(Closed):
@@ -260,11 +271,14 @@ class ChatRequest(_Generate):
     modalities: Annotated[list[Literal["text"]] | None, BeforeValidator(_few)] = None
     logprobs: bool | None = None
     top_logprobs: Annotated[Whole, Field(ge=0, le=MAX_LOGPROBS)] | None = None
-    tools: Unsupported = None
-    functions: Unsupported = None
-    function_call: Literal["none", "auto"] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tools: Annotated[list[Tool] | None, FailFast(), Field(max_length=MOST_TOOLS)] = None
+    tool_choice: Annotated[InstanceOf[ToolChoice] | None, BeforeValidator(as_tool_choice)] = None
     parallel_tool_calls: bool | None = None
+    functions: Annotated[None, BeforeValidator(_old_functions)] = None
+    function_call: Literal["none", "auto"] | None = None
+    chat_template_kwargs: Annotated[dict[str, Any] | None, BeforeValidator(template_variables)] = None
+    reasoning_format: Literal["auto", "deepseek", "none"] | None = None
+    """`none` leaves what the model thought in the text."""
 
 
 class CompletionRequest(_Generate):

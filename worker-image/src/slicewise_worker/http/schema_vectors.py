@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, InstanceOf
 from pydantic_core import PydanticCustomError
 
-from slicewise_worker.http.schema import Closed, TokenArray, Whole, token_array
+from slicewise_worker.http.closed import Closed
+from slicewise_worker.http.schema import TokenArray, Whole, token_array
 
 MOST_INPUTS: Final = 2048
 """OpenAI's bound for `input`, here for `documents` too."""

@@ -21,6 +21,10 @@ class Shape(Protocol):
         """What an id begins with."""
 
     @property
+    def slow(self) -> bool:
+        """Whether a long answer takes time to write down."""
+
+    @property
     def whole(self) -> str:
         """`object` of a whole answer."""
 
@@ -45,6 +49,7 @@ class ChatShape:
     """`/v1/chat/completions`."""
 
     prefix = "chatcmpl"
+    slow = False
     whole = "chat.completion"
     part = "chat.completion.chunk"
 
@@ -76,6 +81,7 @@ class CompletionShape:
     """`/v1/completions`; `echoes` has the prompt's text for each choice where the answer begins with it, else it is empty."""
 
     prefix = "cmpl"
+    slow = False
     whole = part = "text_completion"
 
     def __init__(self, echoes: Sequence[str] = ()) -> None:

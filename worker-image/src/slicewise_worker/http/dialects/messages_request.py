@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import BeforeValidator, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from slicewise_worker.http.closed import Closed
 from slicewise_worker.http.dialects.typed import Typed
-from slicewise_worker.http.schema import Closed, Unsupported, Whole
+from slicewise_worker.http.schema import Unsupported, Whole
 from slicewise_worker.http.schema import _stops as stops
 
 MAX_MESSAGES: Final = 10_000

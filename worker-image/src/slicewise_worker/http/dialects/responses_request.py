@@ -10,8 +10,9 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import BeforeValidator, FailFast, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from slicewise_worker.http.closed import Closed
 from slicewise_worker.http.dialects.typed import Typed
-from slicewise_worker.http.schema import Closed, Tokens, Unsupported
+from slicewise_worker.http.schema import Tokens, Unsupported
 from slicewise_worker.http.schema import _few as few
 
 MAX_ITEMS: Final = 10_000

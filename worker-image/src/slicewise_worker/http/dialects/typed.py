@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from slicewise_worker.http.schema import Closed
+from slicewise_worker.http.closed import Closed
 
 _SHOWN = 40
 _TEXT_ONLY = frozenset({"image", "document", "input_image", "input_file", "input_audio"})

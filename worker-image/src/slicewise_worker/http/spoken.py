@@ -1,0 +1,99 @@
+"""How OpenAI writes down an answer of a chat that has tool calls or thoughts in it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from slicewise_worker.chat.assemble import Said, assemble
+from slicewise_worker.chat.reading import Arguments, Begun, Content, Ended, Event, Thought
+from slicewise_worker.engine.llama import Model
+from slicewise_worker.http.response import Asked
+from slicewise_worker.http.shape import ChatShape, Logprobs, Shape
+from slicewise_worker.http.tool_grammar import call_constraint
+from slicewise_worker.http.tools import Reading
+
+
+def read_for_calls(asked: Asked, reading: Reading, model: Model) -> tuple[Asked, Shape]:
+    """Return what is asked for, and the shape of answers that are read for calls and thoughts; raises `ApiError`."""
+    shown = frozenset(token for mark in reading.marks if (token := model.tokenizer.special(mark)) is not None)
+    constraint = call_constraint(reading.use, reading.template.form, model)
+    generations = [replace(generation, shown=shown) for generation in asked.generations]
+    if constraint is not None:
+        generations = [replace(generation, constraint=constraint.copy()) for generation in generations]
+    asked = replace(asked, generations=generations)
+    return asked, ChatShape() if reading.plain else SpokenShape(reading, len(generations))
+
+
+class SpokenShape(ChatShape):
+    """`/v1/chat/completions`, where the text of an answer is read for calls and thoughts."""
+
+    slow = True
+
+    def __init__(self, reading: Reading, choices: int) -> None:
+        self._reading = reading
+        self._parsers = [reading.parser() for _ in range(choices)]
+        self._called = [0] * choices
+
+    def choice(self, index: int, text: str, reason: str, logprobs: Logprobs) -> dict[str, Any]:
+        """Return a choice of a whole answer."""
+        said = assemble(self._events(index, text, last=True))
+        message = {"role": "assistant", "content": said.content, "refusal": None, **self._beside(said)}
+        reason = "tool_calls" if said.calls and reason == "stop" else reason
+        return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": reason}
+
+    def deltas(self, index: int, text: str, reason: str | None, logprobs: Logprobs) -> list[dict[str, Any]]:
+        """Return choices for what is known by the text, and one for the end."""
+        events = self._events(index, text, last=reason is not None)
+        parts = [self._delta(index, delta, None, None) for event in events if (delta := self._part(event)) is not None]
+        if logprobs and logprobs["content"]:
+            # Of the tokens that came: what they say may be held back.
+            parts = parts or [self._delta(index, {}, None, None)]
+            parts[0]["logprobs"] = logprobs
+        if reason is None:
+            return parts
+        reason = "tool_calls" if self._called[index] and reason == "stop" else reason
+        return [*parts, self._delta(index, {}, reason, None)]
+
+    def _beside(self, said: Said) -> dict[str, Any]:
+        """Return the fields of a message that not every answer has."""
+        fields: dict[str, Any] = {}
+        if said.thoughts:
+            fields["reasoning_content"] = said.thoughts
+        if said.calls:
+            fields["tool_calls"] = [
+                {"id": self._id(), "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in said.calls
+            ]
+            fields["content"] = said.content or None
+        return fields
+
+    def _events(self, index: int, text: str, *, last: bool) -> Sequence[Event]:
+        parser = self._parsers[index]
+        events = parser.feed(text) + (parser.finish() if last else [])
+        kept: list[Event] = []
+        for event in events:
+            if self._called[index] and not self._reading.use.parallel:
+                break
+            kept.append(event)
+            self._called[index] += isinstance(event, Ended) and event.whole
+        return kept
+
+    def _part(self, event: Event) -> dict[str, Any] | None:
+        match event:
+            case Content(text):
+                return {"content": text}
+            case Thought(text):
+                return {"reasoning_content": text}
+            case Begun(call, name):
+                function = {"name": name, "arguments": ""}
+                return {"tool_calls": [{"index": call, "id": self._id(), "type": "function", "function": function}]}
+            case Arguments(call, text):
+                return {"tool_calls": [{"index": call, "function": {"arguments": text}}]}
+            case _:
+                return None
+
+    def _id(self) -> str:
+        return uuid.uuid4().hex[:9] if self._reading.short_ids else f"call_{uuid.uuid4().hex[:24]}"

@@ -1,0 +1,112 @@
+"""From the fields of a request about tools to what is given to the model, looked for in its answer, and demanded of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from slicewise_worker.chat.calls import AnswerParser
+from slicewise_worker.http.chat_template import ChatTemplate
+from slicewise_worker.http.errors import ApiError
+from slicewise_worker.http.schema import ChatRequest
+from slicewise_worker.http.tool_fields import Function
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """The tools of a request. `functions`: those that the answer may call; empty where it may call none."""
+
+    functions: tuple[Function, ...] = ()
+    required: bool = False
+    """Whether the answer has to call one of them."""
+    parallel: bool = True
+    """Whether it may have more than one call."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of `functions`."""
+        return frozenset(function.name for function in self.functions)
+
+    def described(self) -> list[dict[str, Any]]:
+        """Return the tools as chat templates take them: with all keys, because some templates do not ask whether one is there."""
+        return [
+            {
+                "type": "function",
+                "function": {
+                    "name": function.name,
+                    "description": function.description or "",
+                    "parameters": function.parameters or {"type": "object", "properties": {}},
+                },
+            }
+            for function in self.functions
+        ]
+
+
+def tool_use(body: ChatRequest) -> ToolUse:
+    """Return what `body` asks for; raises `ApiError` for fields that contradict each other."""
+    functions = tuple(tool.function for tool in body.tools or ())
+    names = [function.name for function in functions]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise _wrong("tools", f"two of them have the name '{twice}'")
+    mode = body.tool_choice.mode if body.tool_choice else "auto"
+    if mode in {"required", "named"} and not functions:
+        raise _wrong("tool_choice", f"it is '{mode}', and the request has no 'tools'")
+    if mode == "none" or not functions:
+        return ToolUse()
+    parallel = body.parallel_tool_calls is not False
+    if body.tool_choice and mode == "named":
+        chosen = body.tool_choice.name
+        functions = tuple(function for function in functions if function.name == chosen)
+        if not functions:
+            raise _wrong("tool_choice", f"it names '{chosen[:64]}', which is not among 'tools'")
+        return ToolUse(functions, required=True, parallel=False)
+    if body.response_format and body.response_format.type != "text":
+        message = "with 'tools' it needs 'tool_choice': \"none\", because a call has another form"
+        raise _wrong("response_format", message)
+    return ToolUse(functions, mode == "required", parallel)
+
+
+def _wrong(param: str, words: str) -> ApiError:
+    return ApiError(400, f"Invalid '{param}': {words}.", code="invalid_value", param=param)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the answers of a request are read: made once, for a parser for each choice."""
+
+    use: ToolUse
+    template: ChatTemplate
+    apart: bool
+    """Whether thoughts are kept apart."""
+    opened: bool
+    """Whether the prompt begins them."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether an answer is its text."""
+        return not self.use.functions and self._thinking is None
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Return the texts of the special tokens that are looked for."""
+        thinking = self.template.thinking
+        return (self.template.form.marks if self.use.functions else ()) + (thinking.marks if thinking else ())
+
+    @property
+    def short_ids(self) -> bool:
+        """Whether ids of calls have to fit templates that take only nine letters and digits."""
+        return self.template.form.short_ids
+
+    def parser(self) -> AnswerParser:
+        """Return a parser for one choice."""
+        return AnswerParser(self.template.form, self.use.names, self._thinking, opened=self.opened)
+
+    @property
+    def _thinking(self) -> Any:
+        return self.template.thinking if self.apart else None
+
+
+def reading_for(body: ChatRequest, use: ToolUse, template: ChatTemplate, prompt: str) -> Reading:
+    """Return how answers to `prompt` are read."""
+    opened = template.thinking is not None and template.thinking.opened_by(prompt)
+    return Reading(use, template, body.reasoning_format != "none", opened)

@@ -142,7 +142,7 @@ def _json(value: Any) -> str:
 
 
 def _parts(annotation: Any) -> list[Any]:
-    """Return the members of a union, or what is none."""
+    """Return the members of a union; any other type alone."""
     if get_origin(annotation) is None or get_origin(annotation) is Literal:
         return [annotation]
     return [part for each in get_args(annotation) for part in _parts(each)]

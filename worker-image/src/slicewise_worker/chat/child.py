@@ -6,20 +6,19 @@ is passed this process ends, by a signal or by itself; the worker says so to the
 
 from __future__ import annotations
 
-import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from jinja2.exceptions import SecurityError, TemplateError
 
 from slicewise_worker.chat.dialect import RefusedByTemplateError, Render, compile_template
 from slicewise_worker.chat.frames import FrameError, FrameTooLongError, receive, send
+from slicewise_worker.confine import confine
 
 CPU_SECONDS: Final = 5.0
 """Processor time of one rendering. Ten thousand messages take a tenth of it."""
@@ -32,18 +31,6 @@ _LONGEST_WORDS: Final = 500
 _TOO_LONG: Final = {"limit": f"made a prompt of more than {MOST_TEXT} characters"}
 
 Answer = dict[str, Any]
-
-
-def _confine() -> None:
-    """Take from this process what rendering does not need."""
-    with suppress(OSError):
-        # Before the worker, where memory runs out all the same.
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + EXTRA_BYTES, now + EXTRA_BYTES))
-    for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_NPROC):
-        with suppress(ValueError, OSError):
-            resource.setrlimit(limit, (0, 0))
 
 
 def _said(kind: str, words: object) -> Answer:
@@ -102,7 +89,7 @@ def _send(connection: socket.socket, answer: Answer) -> None:
 def main() -> None:
     """Compile the template that comes first, then render conversations until the worker closes the connection."""
     connection = socket.socket(fileno=int(sys.argv[1]))
-    _confine()
+    confine(EXTRA_BYTES)
     with suppress(FrameError):
         answer, render = _compile(receive(connection))
         _send(connection, answer)

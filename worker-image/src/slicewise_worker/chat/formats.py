@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -116,9 +116,10 @@ DEEPSEEK_V3: Final = Format(
     within=("<｜tool▁sep｜>",),
     header=_DEEPSEEK_HEADER,
 )
-DEEPSEEK_V3_1: Final = Format(
-    "deepseek-v3.1",
-    Writing(
+DEEPSEEK_V3_1: Final = replace(
+    DEEPSEEK_V3,
+    name="deepseek-v3.1",
+    writing=Writing(
         "<｜tool▁call▁begin｜>",
         "<｜tool▁sep｜>",
         "<｜tool▁call▁end｜>",
@@ -126,10 +127,6 @@ DEEPSEEK_V3_1: Final = Format(
         between="",
         end="<｜tool▁calls▁end｜>",
     ),
-    openers=("<｜tool▁call▁begin｜>",),
-    skipped=_DEEPSEEK_MARKS,
-    within=("<｜tool▁sep｜>",),
-    header=_DEEPSEEK_HEADER,
 )
 KIMI: Final = Format(
     "kimi-k2",

@@ -10,17 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
 import threading
 from collections import OrderedDict
-from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+from slicewise_worker.confine import confine
 
 CPU_SECONDS: Final = 2.0
 """Processor time of one trial. Schemas that are in use take some milliseconds."""
@@ -107,18 +106,6 @@ def _try(grammar: str) -> None:
             raise GrammarError(f"it ends the process that compiles it (status {code})")
 
 
-def _confine() -> None:
-    """Take from this process what a trial does not need."""
-    with suppress(OSError):
-        # Before the worker, where memory runs out all the same.
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + EXTRA_BYTES, now + EXTRA_BYTES))
-    for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_NPROC):
-        with suppress(ValueError, OSError):
-            resource.setrlimit(limit, (0, 0))
-
-
 class _Bytes:
     """The vocabulary of a trial: each byte is a token, and so is each special token that the grammar may name.
 
@@ -140,7 +127,7 @@ class _Bytes:
 def main() -> None:
     """Compile the grammar on standard input; what is wrong with it goes to standard output."""
     grammar = sys.stdin.buffer.read().decode("utf-8", "replace")
-    _confine()
+    confine(EXTRA_BYTES)
     # Its default action ends the process, also in the middle of a long computation.
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     try:

@@ -49,18 +49,18 @@ _TOKEN = re.compile(r"(0|[1-9][0-9]{0,8})")
 MOST_ID = 256
 
 
-def _stops(value: Any) -> Any:
+def stops(value: Any) -> Any:
     """Accept one stop string or a list of them."""
-    stops = [value] if isinstance(value, str) else value
-    if stops is None:
+    given = [value] if isinstance(value, str) else value
+    if given is None:
         return ()
-    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops[: MAX_STOPS + 1]):
+    if not isinstance(given, list) or not all(isinstance(stop, str) for stop in given[: MAX_STOPS + 1]):
         raise PydanticCustomError("stop", "must be a string or a list of strings")
-    if len(stops) > MAX_STOPS or not all(0 < len(stop) <= MAX_STOP_CHARACTERS for stop in stops):
+    if len(given) > MAX_STOPS or not all(0 < len(stop) <= MAX_STOP_CHARACTERS for stop in given):
         raise PydanticCustomError(
             "stop", f"must hold at most {MAX_STOPS} strings of 1 to {MAX_STOP_CHARACTERS} characters"
         )
-    return tuple(stops)
+    return tuple(given)
 
 
 def _content(value: Any) -> Any:
@@ -104,7 +104,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
-def _few(value: Any) -> Any:
+def few(value: Any) -> Any:
     """Refuse more entries than OpenAI takes of metadata before they are looked at."""
     if isinstance(value, dict | list) and len(value) > MAX_ENTRIES:
         raise PydanticCustomError("entries", f"must hold at most {MAX_ENTRIES} entries")
@@ -233,7 +233,7 @@ class _Generate(Closed):
     seed: Annotated[Whole, Field(ge=-(2**63), lt=2**63)] | None = None
     max_tokens: Tokens | None = None
     n: Annotated[Whole, Field(ge=1, le=128)] | None = None
-    stop: Annotated[tuple[str, ...], BeforeValidator(_stops)] = ()
+    stop: Annotated[tuple[str, ...], BeforeValidator(stops)] = ()
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     repeat_penalty: Neutral | None = None
@@ -246,7 +246,7 @@ class _Generate(Closed):
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
     cache_prompt: bool | None = None
-    metadata: Annotated[dict[str, str] | None, BeforeValidator(_few)] = None
+    metadata: Annotated[dict[str, str] | None, BeforeValidator(few)] = None
     store: bool | None = None
     service_tier: str | None = None
 
@@ -268,7 +268,7 @@ class ChatRequest(_Generate):
 
     messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=10_000)]
     max_completion_tokens: Tokens | None = None
-    modalities: Annotated[list[Literal["text"]] | None, BeforeValidator(_few)] = None
+    modalities: Annotated[list[Literal["text"]] | None, BeforeValidator(few)] = None
     logprobs: bool | None = None
     top_logprobs: Annotated[Whole, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     tools: Annotated[list[Tool] | None, FailFast(), Field(max_length=MOST_TOOLS)] = None

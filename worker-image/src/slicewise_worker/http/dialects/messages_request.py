@@ -9,8 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from slicewise_worker.http.closed import Closed
 from slicewise_worker.http.dialects.typed import Typed
-from slicewise_worker.http.schema import Unsupported, Whole
-from slicewise_worker.http.schema import _stops as stops
+from slicewise_worker.http.schema import Unsupported, Whole, stops
 
 MAX_MESSAGES: Final = 10_000
 MAX_EDITS: Final = 16

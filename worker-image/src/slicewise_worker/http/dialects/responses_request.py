@@ -12,8 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from slicewise_worker.http.closed import Closed
 from slicewise_worker.http.dialects.typed import Typed
-from slicewise_worker.http.schema import Tokens, Unsupported
-from slicewise_worker.http.schema import _few as few
+from slicewise_worker.http.schema import Tokens, Unsupported, few
 
 MAX_ITEMS: Final = 10_000
 

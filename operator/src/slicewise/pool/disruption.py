@@ -106,14 +106,17 @@ def drain_surge(
     """Return zone → replicas with one more where a slice is free and a worker stands on a cordoned node or a suspect device.
 
     The new worker becomes ready first; then the budget lets the old one go, and with it the surge ends. A surge that is
-    under way stays although it has taken the free slice.
+    under way stays although it has taken the free slice, and ends where the slice has gone: to another pod, or because the
+    kubelet took an unhealthy device out of its offer before the scheduler had placed the new worker.
     """
     leaving = _leaving(workers, nodes)
     free = {entry.zone: entry.free for entry in slices}
+    releasing = workers.releasing()
+    missed = {entry.zone for entry in slices if entry.short > releasing[entry.zone]}
     result = dict(steady)
     for zone in leaving:
         count = steady.get(zone, 0)
-        under_way = asked.get(zone, 0) > count
+        under_way = asked.get(zone, 0) > count and zone not in missed
         if count > 0 and (free.get(zone, 0) > 0 or under_way):
             result[zone] = count + 1
     return result

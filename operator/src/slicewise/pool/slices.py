@@ -47,7 +47,7 @@ class ZoneSlices:
     free: int
     """Free on nodes that take new workers, less what unbound workers of this pool are about to take."""
     own: int
-    """Held by, or about to be taken by, workers of this pool."""
+    """Held by, or about to be taken by, workers of this pool, or free once its workers on unhealthy devices are gone."""
     offered: int
     """Offered by all nodes of the zone."""
     short: int = 0
@@ -130,9 +130,10 @@ def count_slices(
 ) -> tuple[ZoneSlices, ...]:
     """Return, zone by zone, how many slices are free and how many this pool has.
 
-    A worker on a dead device holds none: the kubelet has already taken that device out of what it offers. A terminating
-    worker holds its slice until it is gone. A worker on a node that is not ready has no room there, so its share may go to
-    another zone. With `held_by_others` unknown nothing counts as free.
+    Free is what the scheduler gives away: what a node offers less what its pods ask for, whatever the health of their devices.
+    The kubelet takes an unhealthy device out of what it offers, so the worker on it takes the place of another until it is gone.
+    A terminating worker holds its slice until it is gone. A worker on a node that is not ready has no room there, so its share
+    may go to another zone. With `held_by_others` unknown nothing counts as free.
     """
     pods = tuple(pods)
     nodes = tuple(nodes)
@@ -150,13 +151,13 @@ def _count_zone(
         pod for pod in pods if pod.zone == zone and pod.phase in {"Pending", "Running"} and not pod.device_unhealthy
     ]
     # By node, not by the pod's zone: a node may have come to another zone while workers were on it.
-    holders = Counter(
-        pod.node for pod in pods if pod.holds_slice and pod.resource == profile.resource and not pod.device_unhealthy
-    )
+    holding = [pod for pod in pods if pod.holds_slice and pod.resource == profile.resource]
+    holders = Counter(pod.node for pod in holding)
+    unhealthy = Counter(pod.node for pod in holding if pod.device_unhealthy)
     unbound = sum(1 for pod in mine if pod.node is None)
     if profile.resource is None:
         return ZoneSlices(zone, free=UNBOUNDED, own=len(mine), offered=UNBOUNDED)
-    free = offered = 0
+    free = offered = returning = 0
     for node in nodes:
         if node.zone != zone or profile.resource not in node.allocatable or node.excluded:
             continue
@@ -165,11 +166,12 @@ def _count_zone(
         if not node.usable or held_by_others is None:
             continue
         others = held_by_others.get(node.name, {}).get(profile.resource, 0)
-        held = holders[node.name]
-        free += max(0, offers - others - held)
+        left = offers - others - holders[node.name]
+        free += max(0, left)
+        returning += max(0, left + unhealthy[node.name]) - max(0, left)
     alive = {node.name for node in nodes if node.ready}
     taken = min(unbound, free)
-    own = sum(1 for pod in mine if pod.node in alive) + taken
+    own = sum(1 for pod in mine if pod.node in alive) + taken + returning
     known = held_by_others is not None
     short = unbound - taken if known else 0
     return ZoneSlices(zone, free=free - taken, own=own, offered=offered, short=short, known=known)

@@ -88,7 +88,7 @@ class Workers:
         result: Counter[str] = Counter()
         staying: Counter[tuple[str, str]] = Counter()
         for pod in self.pods:
-            if pod.holds_slice and pod.node in self.alive and not pod.device_unhealthy:
+            if pod.holds_slice and pod.node in self.alive:
                 result[pod.zone] += pod.terminating
                 staying[pod.revision, pod.zone] += not pod.terminating
         asked = {(item.revision, item.zone): item.replicas for item in self.deployments}

@@ -120,6 +120,7 @@ def test_a_dead_worker_is_replaced_on_another_device() -> None:
 def test_a_worker_that_answers_on_an_unhealthy_device_goes_after_its_replacement_serves() -> None:
     run = Simulation(make_pool(replicas=3))
     run.settle()
+    run.nodes["node-a2"] = make_node("node-a2", "a", 1)
     victim = next(pod for pod in run.pods.values() if pod.zone == "a")
     run.report_unhealthy(victim, dead=False)
     run.operate()
@@ -128,6 +129,30 @@ def test_a_worker_that_answers_on_an_unhealthy_device_goes_after_its_replacement
     run.settle()
     assert victim.name not in run.pods
     assert run.ready() == {"a": 1, "b": 1, "c": 1}
+
+
+@pytest.mark.parametrize("withdrawn_late", [False, True])
+@pytest.mark.parametrize("floor", [0, 1])
+def test_the_other_slice_of_its_node_is_free_only_once_the_worker_on_the_unhealthy_device_is_gone(
+    floor: int, withdrawn_late: bool
+) -> None:
+    run = Simulation(make_pool(replicas=3, zones={"minAvailable": floor}))
+    run.settle()
+    victim = next(pod for pod in run.pods.values() if pod.zone == "a")
+    offer = run.nodes[str(victim.node)]
+    run.report_unhealthy(victim, dead=False)
+    if withdrawn_late:  # the operator asks for a surge, and the scheduler comes too late for it
+        withdrawn, run.nodes[offer.name] = run.nodes[offer.name], offer
+        run.operate()
+        assert run.deployments[f"chat-a-{victim.revision}"].replicas == 2
+        run.nodes[offer.name] = withdrawn
+    assert live(run, 40) >= 2
+    run.settle()
+    assert run.ready() == {"a": 1, "b": 1, "c": 1}
+    assert (victim.name in run.pods) == (floor == 1)
+    assert [pod.name for pod in run.pods.values() if pod.node is None] == []
+    assert run.condition("CapacityAvailable")["status"] == "True"
+    assert ("counts against the slices" in run.condition("Degraded")["message"]) == (floor == 1)
 
 
 @pytest.mark.parametrize("floor", [None, 1, 2])

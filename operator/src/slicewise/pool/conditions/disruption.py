@@ -52,6 +52,7 @@ def find_unhealthy_devices(facts: Facts) -> ConditionResult | None:
     where = ", ".join(sorted({pod.zone or repr("") for pod in waiting}))
     message = (
         f"the device under {names} is reported unhealthy, and the worker still answers: it goes once another serves, "
-        f"never below the floor. Without a free slice in zone {where} it stays: add one, or check whether the report is right"
+        f"never below the floor. Without a free slice in zone {where} it stays, and it counts against the slices that its node "
+        "still offers. Check whether the report is right; if so, add a slice there, lower spec.zones.minAvailable, or delete the pod"
     )
     return ConditionResult("True", Reason.DEVICE_UNHEALTHY, message)

@@ -13,7 +13,7 @@ from rig.worker import StartWorkers
 
 from slicewise.clients.gateways import HttpGateways
 from slicewise.envoy import GatewayModel
-from slicewise.envoy.measurement import Reading
+from slicewise.envoy.measurement import Counts, Reading
 
 ONE = GatewayModel("chat", (route(STABLE),))
 LIMIT = 0.5
@@ -80,10 +80,15 @@ async def test_what_the_cache_answers_is_no_part_of_what_a_rollout_is_judged_by(
             for _ in range(5):
                 await pod.ask(seed=number)
         gateways = HttpGateways(pod.rig.session, stats_port=pod.rig.model.ports.stats)
-        await gateways.counters("127.0.0.1", LIMIT)
-        found = await gateways.counters("127.0.0.1", LIMIT)
-        assert isinstance(found, Reading)
-        assert set(found.revisions) == {STABLE}
-        counts = found.revisions[STABLE]
-        assert (counts.requests, counts.failed, counts.timed) == (workers[0].requests, 0, workers[0].requests)
+        asked = workers[0].requests
+
+        async def is_counted() -> bool:
+            found = await gateways.counters("127.0.0.1", LIMIT)
+            assert isinstance(found, Reading)
+            assert set(found.revisions) == {STABLE}
+            counts = found.revisions[STABLE]
+            assert isinstance(counts, Counts)
+            return (counts.requests, counts.failed, counts.timed) == (asked, 0, asked)
+
+        await until(is_counted, what="Envoy has counted what the worker was asked, some a moment after its answer")
         assert workers[0].requests < 10

@@ -105,9 +105,12 @@ async def test_a_good_canary_is_promoted_by_what_the_gateway_counts(cluster: Clu
         after = cluster.pool()["status"]["revisions"]["stable"]
         assert after != before
         await eventually(lambda: gateway.weights == {after: 100}, "all requests go to the new revision")
-        told = events(cluster)
-        assert "good enough: " in told["RolloutPromoting"]
+        told = await eventually(lambda: events(cluster).get("RolloutPromoting"), "Events go out behind the passes")
+        assert "good enough: " in told
+        await eventually(operator.resting, "no pass waits")
         reads = gateway.reads
+        cluster.edit("chat", {"gateway": {"limits": {"requestTimeout": "90s"}}})
+        await eventually(cluster.seen, operator.words())
         await eventually(operator.resting, "no pass waits")
         assert gateway.reads == reads, "nobody is judged any more"
 
@@ -125,8 +128,9 @@ async def test_a_failing_canary_loses_its_requests_and_the_status_and_the_event_
         assert now["verdict"]["verdict"] == "Fail"
         assert now["verdict"]["canary"]["failed"] > 0
         assert now["verdict"]["evidence"]["failedAbove"] >= 200
-        assert gateway.weights.get(bad, 0) == 0
-        assert "maxErrors 1%" in events(cluster)["RolloutRollingBack"]
+        await eventually(lambda: gateway.weights.get(bad, 0) == 0, "it gets no request")
+        told = await eventually(lambda: events(cluster).get("RolloutRollingBack"), "Events go out behind the passes")
+        assert "maxErrors 1%" in told
         assert cluster.condition("Degraded")["reason"] == "RolledBack"
 
 

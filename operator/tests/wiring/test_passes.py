@@ -114,6 +114,7 @@ async def test_an_idle_pool_asks_nothing_of_the_api_server(cluster: Cluster, rep
     async with gateway_at(cluster, "127.78.0.1") as gateway:
         gateway.make_pod()
         await eventually(lambda: cluster.condition("Ready").get("status") == "True", "a pool of no workers is ready")
+        await eventually(operator.resting, "the pass that wrote it has ended")
         passes = 'slicewise_reconcile_total{result="unchanged"}'
         before, mark, asked = operator.metric(passes), cluster.server.audit_mark(), gateway.asked
         await eventually(lambda: operator.metric(passes) >= before + 6, "six resyncs")

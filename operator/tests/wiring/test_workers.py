@@ -118,7 +118,8 @@ async def test_a_pod_left_behind_as_failed_is_removed(cluster: Cluster, replicas
     await eventually(
         lambda: pod["metadata"]["uid"] not in [p["metadata"]["uid"] for p in kubelet.pods()], operator.words()
     )
-    assert operator.metric('slicewise_pods_removed_total{reason="FailedLeftOver"}') == 1
+    removed = 'slicewise_pods_removed_total{reason="FailedLeftOver"}'  # counted after the pod has gone
+    await eventually(lambda: operator.metric(removed) == 1, operator.words())
 
 
 OURS = {"app.kubernetes.io/managed-by": "slicewise"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicewise_worker.engine.schedule import Waiting, Work, plan_step
+from slicewise_worker.engine.schedule import Waiting, Work, deal_inputs, plan_step
 
 
 def test_every_decoding_sequence_gets_one_token_and_prompts_share_the_chunk() -> None:
@@ -47,3 +47,30 @@ def test_a_step_is_bounded_and_wastes_nothing(decoding: int, prompts: list[int],
         assert counts.get(prompt.slot, 0) <= prompt.left
     assert all(item.last == (item.slot < 100 or item.count == prompts[item.slot - 100]) for item in work)
     assert all(item.count > 0 for item in work)
+
+
+def test_requests_get_one_input_in_turn() -> None:
+    assert deal_inputs([[1] * 50, [1], [1] * 2], tokens=100, most=7) == [4, 1, 2]
+
+
+def test_an_input_goes_into_a_step_whole_and_in_its_order_or_not_at_all() -> None:
+    assert deal_inputs([[6, 5, 1], [4]], tokens=10, most=16) == [1, 1], "5 tokens have no room, and 1 comes after them"
+
+
+def test_no_more_inputs_go_into_a_step_than_it_has_sequences_for() -> None:
+    assert deal_inputs([[1], [1], [1]], tokens=100, most=2) == [1, 1, 0]
+
+
+def test_where_nobody_has_inputs_left_nothing_is_dealt() -> None:
+    assert deal_inputs([], tokens=8, most=4) == []
+    assert deal_inputs([[], []], tokens=8, most=4) == [0, 0]
+
+
+@given(st.lists(st.lists(st.integers(1, 32), max_size=6), max_size=6), st.integers(32, 64), st.integers(1, 8))
+def test_a_step_of_inputs_is_bounded_and_moves_on(left: list[list[int]], tokens: int, most: int) -> None:
+    taken = deal_inputs(left, tokens, most)
+    assert all(0 <= count <= len(sizes) for count, sizes in zip(taken, left, strict=True))
+    assert sum(taken) <= most
+    assert sum(sum(sizes[:count]) for count, sizes in zip(taken, left, strict=True)) <= tokens
+    if left and left[0]:
+        assert taken[0], "the first input of the first request always fits"

@@ -5,13 +5,11 @@ Called by the HTTP side through `submit` and `close` from any thread; everything
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from math import ceil
 from typing import Final
 
 import numpy as np
@@ -20,16 +18,16 @@ from numpy.typing import NDArray
 
 from slicewise_worker.engine.llama import ContextShape, Model
 from slicewise_worker.engine.pooled import ABORTED, PooledContext
-from slicewise_worker.engine.report import Observer, Progress, Step
-from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Limits, QueueFullError, StoppedError
+from slicewise_worker.engine.report import Progress, Step
+from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Limits
 from slicewise_worker.engine.schedule import deal_inputs
+from slicewise_worker.engine.step_thread import StepThread
 
 log = structlog.get_logger(__name__)
 
 VECTOR_BYTES: Final = 64 << 20
 """What the vectors of all requests may take until they are sent: 2,048 of 8,192 numbers."""
 NUMBER_BYTES: Final = 4
-_FAILURES_IN_A_ROW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,50 +69,32 @@ class Job:
 NotifyVectors = Callable[[list[tuple[Job, VectorEvent]]], None]
 
 
-class Embedder:
+class Embedder(StepThread[Job]):
     """Makes vectors of texts, or marks where the model is a reranker."""
 
     def __init__(self, model: Model, shape: ContextShape, limits: Limits, notify: NotifyVectors) -> None:
         """Allocate the context; raises `LlamaError`. Of `limits`, `sequences` are the requests that are worked on at a time."""
+        super().__init__(limits)
         self.model = model
-        self.limits = limits
-        self.observer: Observer | None = None
-        """Set once what the engine does counts; the vector that proves it at the start does not."""
         self._context = PooledContext(model, shape, self._go_on)
         self.width = self._context.width
         self._notify = notify
-        self._changed = threading.Condition()
-        self._waiting: deque[Job] = deque()
         self._running: deque[Job] = deque()
         self._open: set[Job] = set()
         self._events: list[tuple[Job, VectorEvent]] = []
         self._inside: list[Job] = []
         """Those whose inputs are in the step."""
-        self._steps = 0
-        self._failures = 0
-        self._since = time.monotonic()
-        self._mean_seconds = 1.0
-        self._stopping = False
-        self._failed: str | None = None
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def _load(self) -> int:
+        return len(self._waiting) + len(self._running)
+
+    def _close(self) -> None:
+        self._context.close()
 
     @property
     def most_bytes(self) -> int:
         """What the inputs and vectors of all requests may hold."""
         return self.limits.prompt_tokens * TOKEN_BYTES + VECTOR_BYTES
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread, in the middle of a step too; what still runs ends with `Broken`. Frees the context."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._context.close()
 
     def submit(
         self,
@@ -132,13 +112,12 @@ class Embedder:
         rows = np.empty((len(inputs), self.width), np.float32)
         job = Job(inputs, on_event, now, deadline, rows, sum(map(len, inputs)), kept)
         with self._changed:
-            if self._stopping or self._failed:
-                raise StoppedError(self._failed or "the worker is shutting down")
-            load = len(self._waiting) + len(self._running)
+            self._check_taking()
+            load = self._load()
             if load >= self.limits.sequences + self.limits.max_queue:
-                raise QueueFullError(f"{len(self._waiting)} requests are waiting", self._retry_after())
+                raise self._full(f"{len(self._waiting)} requests are waiting")
             if (held := sum(one.size for one in self._open)) + job.size > self.most_bytes:
-                raise QueueFullError(f"the inputs and vectors of other requests hold {held} bytes", self._retry_after())
+                raise self._full(f"the inputs and vectors of other requests hold {held} bytes")
             if not load:
                 self._since = now
             self._open.add(job)
@@ -159,30 +138,10 @@ class Embedder:
             running, waiting = len(self._running), len(self._waiting)
             return Progress(self._steps, bool(running or waiting), self._since, self._failed, running, waiting, 0)
 
-    def _retry_after(self) -> int:
-        rounds = (len(self._waiting) + 1) / self.limits.sequences
-        return max(1, min(60, ceil(rounds * self._mean_seconds)))
-
     def _go_on(self) -> bool:
         """Whether a client wants the step that is being computed. llama.cpp asks between the parts of a network: a sign of life."""
         self._since = now = time.monotonic()
         return not self._stopping and not all(job.over(now) for job in self._inside)
-
-    def _run(self) -> None:
-        try:
-            while self._await_work():
-                self._turn()
-        except Exception as error:
-            log.exception("engine failed")
-            with self._changed:
-                self._failed = f"the engine failed: {error}"
-        self._break_all()
-
-    def _await_work(self) -> bool:
-        with self._changed:
-            while not (self._stopping or self._waiting or self._running):
-                self._changed.wait()
-            return not self._stopping
 
     def _turn(self) -> None:
         """Carry out one step. Who has all its vectors hears of it before the next step begins."""
@@ -230,8 +189,7 @@ class Embedder:
         if result:
             self._give_up(result)
             return
-        self._failures = 0
-        self._steps += 1
+        self._stepped()
         self._take(jobs, counts)
         if self.observer:
             tokens = sum(map(len, inputs))
@@ -256,23 +214,17 @@ class Embedder:
             message = f"llama.cpp could not evaluate the step (code {result})"
             self._events.append((job, Broken("engine_failed", message)))
             self._leave(job, "error")
-        self._failures += 1
-        if result < -1 or self._failures >= _FAILURES_IN_A_ROW:
-            raise RuntimeError(f"llama_decode returned {result} ({self._failures} failures in a row)")
+        self._step_failed(result)
 
     def _leave(self, job: Job, outcome: str) -> None:
         seconds = time.monotonic() - job.submitted
         with self._changed:
             self._running.remove(job)
-            self._mean_seconds += (seconds - self._mean_seconds) / 8
+            self._took(seconds)
         if self.observer:
             self.observer.ended(outcome, seconds, None)
 
-    def _break_all(self) -> None:
-        """Tell everybody who still waits that nothing more comes."""
-        broken = Broken(
-            "engine_failed" if self._failed else "shutting_down", self._failed or "the worker is shutting down"
-        )
+    def _break_all(self, broken: Broken) -> None:
         with self._changed:
             jobs = [*self._running, *self._waiting]
             self._running.clear()

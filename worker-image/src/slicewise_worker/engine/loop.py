@@ -7,17 +7,16 @@ over. Called by the HTTP side through `submit` and `cancel` from any thread; eve
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain
-from math import ceil, inf
+from math import inf
 
 import structlog
 
 from slicewise_worker.engine.llama import Batch, Context, Model
-from slicewise_worker.engine.report import Observer, Progress, Step
+from slicewise_worker.engine.report import Progress, Step
 from slicewise_worker.engine.request import (
     Broken,
     BrokenCode,
@@ -26,61 +25,41 @@ from slicewise_worker.engine.request import (
     Finished,
     Generation,
     Limits,
-    QueueFullError,
-    StoppedError,
 )
 from slicewise_worker.engine.sampler import Sampler
 from slicewise_worker.engine.schedule import Waiting, Work, plan_step
 from slicewise_worker.engine.sequence import Running, Ticket
+from slicewise_worker.engine.step_thread import StepThread
 
 log = structlog.get_logger(__name__)
 
 Notify = Callable[[list[tuple[Ticket, Event]]], None]
 """Gets the events of a step, in the engine thread; it hands them to each ticket's `on_event` where that may run."""
 
-_FAILURES_IN_A_ROW = 3
 _RANDOM_SEED = 0xFFFFFFFF
 """llama.cpp draws a seed of its own for this one."""
 
 
-class Engine:
+class Engine(StepThread[Ticket]):
     """Generates many sequences at once over one context."""
 
     def __init__(self, model: Model, context: Context, limits: Limits, notify: Notify) -> None:
+        super().__init__(limits)
         self.model = model
-        self.limits = limits
-        self.observer: Observer | None = None
-        """Set once what the engine does counts; the token that proves it at the start does not."""
         self._context = context
         self._notify = notify
         self._batch = Batch(context.shape.batch)
-        self._changed = threading.Condition()
-        self._waiting: deque[Ticket] = deque()
         self._running: dict[int, Running[Sampler]] = {}
         self._events: list[tuple[Ticket, Event]] = []
         self._free = list(range(limits.sequences - 1, -1, -1))
-        self._steps = 0
-        self._failures = 0
-        self._since = time.monotonic()
-        self._mean_seconds = 1.0
         self._given_up = False
         self._next_deadline = inf
         """The first deadline of those who wait, or one that is over."""
-        self._stopping = False
-        self._failed: str | None = None
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+    def _load(self) -> int:
+        return len(self._waiting) + len(self._running)
 
-    def stop(self) -> None:
-        """End the thread after the current step; what still runs ends with `Broken`. Frees the context."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join()
+    def _close(self) -> None:
         self._context.close()
 
     def submit(
@@ -96,14 +75,13 @@ class Engine:
         pairs = zip(generations, on_event, strict=True)
         tickets = [Ticket(*pair, submitted=now, deadline=deadline) for pair in pairs]
         with self._changed:
-            if self._stopping or self._failed:
-                raise StoppedError(self._failed or "the worker is shutting down")
-            load = len(self._waiting) + len(self._running)
+            self._check_taking()
+            load = self._load()
             if load + len(tickets) > self.limits.sequences + self.limits.max_queue:
-                raise QueueFullError(f"{len(self._waiting)} requests are waiting", self._retry_after())
+                raise self._full(f"{len(self._waiting)} requests are waiting")
             if self._prompt_tokens(tickets) > self.limits.prompt_tokens:
                 held = self._prompt_tokens(())
-                raise QueueFullError(f"the prompts of other requests hold {held} tokens", self._retry_after())
+                raise self._full(f"the prompts of other requests hold {held} tokens")
             if not load:
                 self._since = now
             self._waiting.extend(tickets)
@@ -138,26 +116,6 @@ class Engine:
         running = (sequence.ticket for sequence in self._running.values())
         prompts = {id(one.generation.prompt): one.generation.prompt for one in chain(running, self._waiting, more)}
         return sum(map(len, prompts.values()))
-
-    def _retry_after(self) -> int:
-        rounds = (len(self._waiting) + 1) / self.limits.sequences
-        return max(1, min(60, ceil(rounds * self._mean_seconds)))
-
-    def _run(self) -> None:
-        try:
-            while self._await_work():
-                self._turn()
-        except Exception as error:
-            log.exception("engine failed")
-            with self._changed:
-                self._failed = f"the engine failed: {error}"
-        self._break_all()
-
-    def _await_work(self) -> bool:
-        with self._changed:
-            while not (self._stopping or self._waiting or self._running):
-                self._changed.wait()
-            return not self._stopping
 
     def _turn(self) -> None:
         """Carry out one step. An event that is ready goes out before the next step begins."""
@@ -226,8 +184,7 @@ class Engine:
         if result:
             self._give_up(work, result)
             return
-        self._failures = 0
-        self._steps += 1
+        self._stepped()
         for item in work:
             self._running[item.slot].advance(item.count)
         for sequence, index in sampled:
@@ -261,9 +218,7 @@ class Engine:
         message = f"generation broke off: llama.cpp could not evaluate the step (code {result})"
         for item in work:
             self._break(self._running[item.slot], "engine_failed", message)
-        self._failures += 1
-        if result < -1 or self._failures >= _FAILURES_IN_A_ROW:
-            raise RuntimeError(f"llama_decode returned {result} ({self._failures} failures in a row)")
+        self._step_failed(result)
 
     def _break(self, sequence: Running[Sampler], code: BrokenCode, message: str) -> None:
         self._events.append((sequence.ticket, Broken(code, message)))
@@ -277,7 +232,7 @@ class Engine:
         with self._changed:
             del self._running[sequence.slot]
             self._free.append(sequence.slot)
-            self._mean_seconds += (seconds - self._mean_seconds) / 8
+            self._took(seconds)
         self._context.forget(sequence.slot)
         sequence.sampler.close()
         if self.observer:
@@ -288,10 +243,7 @@ class Engine:
             events, self._events = self._events, []
             self._notify(events)
 
-    def _break_all(self) -> None:
-        """Tell everybody who still waits that nothing more comes."""
-        message = self._failed or "the worker is shutting down"
-        broken = Broken("engine_failed" if self._failed else "shutting_down", message)
+    def _break_all(self, broken: Broken) -> None:
         with self._changed:
             tickets = [sequence.ticket for sequence in self._running.values()] + list(self._waiting)
             self._running.clear()

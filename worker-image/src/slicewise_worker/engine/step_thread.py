@@ -1,0 +1,111 @@
+"""A thread that carries out one step after the other for those who wait, and what it says of itself: what all engines have in common."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from math import ceil
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+from slicewise_worker.engine.report import Observer
+from slicewise_worker.engine.request import Broken, Limits, QueueFullError, StoppedError
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_FAILURES_IN_A_ROW: Final = 3
+
+
+class StepThread(ABC, Generic[T]):
+    """Runs `_turn` while there is work; a failure of it ends the engine for good. `T` is what waits for its turn."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.observer: Observer | None = None
+        """Set once what the engine does counts; the work that proves it at the start does not."""
+        self._changed = threading.Condition()
+        """Held by whoever reads or writes what several threads see."""
+        self._waiting: deque[T] = deque()
+        self._steps = 0
+        self._failures = 0
+        self._since = time.monotonic()
+        self._mean_seconds = 1.0
+        self._stopping = False
+        self._failed: str | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    @abstractmethod
+    def _load(self) -> int:
+        """Return how many wait or run."""
+
+    @abstractmethod
+    def _turn(self) -> None:
+        """Carry out one step."""
+
+    @abstractmethod
+    def _break_all(self, broken: Broken) -> None:
+        """Tell everybody who still waits that nothing more comes."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Free what the thread used, after its end."""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread as soon as it can; what still runs ends with `Broken`. Frees the context."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._close()
+
+    def _check_taking(self) -> None:
+        """Raise `StoppedError` when no more work is taken."""
+        if self._stopping or self._failed:
+            raise StoppedError(self._failed or "the worker is shutting down")
+
+    def _full(self, what: str) -> QueueFullError:
+        """Return the refusal because of `what`, with the time after which there may be room."""
+        rounds = (len(self._waiting) + 1) / self.limits.sequences
+        return QueueFullError(what, max(1, min(60, ceil(rounds * self._mean_seconds))))
+
+    def _took(self, seconds: float) -> None:
+        """Note how long one that has ended was here."""
+        self._mean_seconds += (seconds - self._mean_seconds) / 8
+
+    def _stepped(self) -> None:
+        """Note a step that went well."""
+        self._failures = 0
+        self._steps += 1
+
+    def _step_failed(self, result: int) -> None:
+        """Note a step that llama.cpp could not evaluate; raises when the next one could not be better."""
+        self._failures += 1
+        if result < -1 or self._failures >= _FAILURES_IN_A_ROW:
+            raise RuntimeError(f"llama_decode returned {result} ({self._failures} failures in a row)")
+
+    def _run(self) -> None:
+        try:
+            while self._await_work():
+                self._turn()
+        except Exception as error:
+            log.exception("engine failed")
+            with self._changed:
+                self._failed = f"the engine failed: {error}"
+        message = self._failed or "the worker is shutting down"
+        self._break_all(Broken("engine_failed" if self._failed else "shutting_down", message))
+
+    def _await_work(self) -> bool:
+        with self._changed:
+            while not (self._stopping or self._load()):
+                self._changed.wait()
+            return not self._stopping

@@ -13,6 +13,7 @@ from report import Figure, Report, ratio_of_medians
 
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
 from slicewise_worker.engine.loop import Engine
+from slicewise_worker.engine.report import Step
 from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits, Sampling
 from slicewise_worker.engine.sequence import Ticket
 
@@ -88,8 +89,27 @@ def _deliver(events: list[tuple[Ticket, Event]]) -> None:
         ticket.on_event(event)
 
 
+class _Steps:
+    """Gathers what the engine says of its steps in which every stream gets a token and no prompt is read."""
+
+    def __init__(self, streams: int) -> None:
+        self._streams = streams
+        self.seconds: list[float] = []
+
+    def stepped(self, step: Step) -> None:
+        """Keep the time of a step."""
+        if step.batch_tokens == step.generated_tokens == self._streams and not step.prompt_tokens:
+            self.seconds.append(step.seconds)
+
+    def first_token(self, seconds: float) -> None:
+        """Of no interest."""
+
+    def ended(self, outcome: str, seconds: float, token_seconds: float | None) -> None:
+        """Of no interest."""
+
+
 def _seconds_a_step(engine: Engine, sizes: Sizes, *, schema: bool) -> float:
-    """Return the seconds of a step in which every stream gets a token, from the first token of the last stream on."""
+    """Return the seconds of a step in which every stream gets a token, the median."""
     grammars = engine.model.grammars
     constraint = grammars.json_schema(SCHEMA) if schema else None
     prompt = engine.model.tokenize("Hello")
@@ -102,19 +122,17 @@ def _seconds_a_step(engine: Engine, sizes: Sizes, *, schema: bool) -> float:
         for number in range(sizes.streams)
     ]
     open_streams = threading.Semaphore(0)
-    steps: list[float] = []
     ends: list[Finished | Broken] = []
 
     def on_event(event: Event) -> None:
-        steps.append(time.perf_counter())
         if isinstance(event, Finished | Broken):
             ends.append(event)
             open_streams.release()
 
-    began = engine.progress().steps
+    engine.observer = steps = _Steps(sizes.streams)
     engine.submit(generations, [on_event] * sizes.streams, inf)
     for _ in generations:
         open_streams.acquire()
     if broken := [end.message for end in ends if isinstance(end, Broken)]:
         raise RuntimeError(broken[0])
-    return (steps[-1] - steps[0]) / max(1, engine.progress().steps - began - 1)
+    return statistics.median(steps.seconds)

@@ -13,7 +13,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import numpy.typing as npt
-from vocabulary import ASSISTANT, CONTROL, END, Vocabulary, paragraphs, train, write
+from vocabulary import ASSISTANT, CONTROL, END, Vocabulary, made_words, paragraphs, train, write
 
 Rows = npt.NDArray[np.float16]
 
@@ -208,7 +208,9 @@ def write_shaped(path: Path, seed: int = 3) -> None:
         return blocks.reshape(rows, -1)
 
     writer = _writer(path, "shaped", shape, gguf.LlamaFileType.MOSTLY_Q8_0)
-    write(writer, train(2048), (), shape.vocabulary)
+    trained = train(2048)
+    words = made_words(shape.vocabulary - len(trained.tokens), frozenset(trained.tokens))
+    write(writer, trained, words, shape.vocabulary)
     quantised = gguf.GGMLQuantizationType.Q8_0
     writer.add_tensor("token_embd.weight", noise(shape.vocabulary, shape.width), raw_dtype=quantised)
     _add_norms(writer, shape)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import islice, product
 from pathlib import Path
 
 import gguf
@@ -64,6 +65,19 @@ def train(size: int) -> Vocabulary:
     ordered = sorted(state["vocab"].items(), key=lambda item: item[1])
     merges = (" ".join(pair) if isinstance(pair, list) else pair for pair in state["merges"])
     return Vocabulary(tuple(text for text, _ in ordered), tuple(merges), tokenizer)
+
+
+def made_words(count: int, known: frozenset[str]) -> tuple[str, ...]:
+    """Return `count` tokens that are not `known`: words of syllables, half of them after a blank, so that a search of the vocabulary
+    takes as long as in that of a trained model."""
+    syllables = ["".join(parts) for parts in product(("", *"bcdfglmnprstvw"), "aeiou", ("", *"lnrst"))]
+    spelled = (
+        before + "".join(parts)
+        for length in (2, 3)
+        for parts in product(syllables, repeat=length)
+        for before in ("", "Ġ")
+    )
+    return tuple(islice((word for word in dict.fromkeys(islice(spelled, 4 * count)) if word not in known), count))
 
 
 def write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from slicewise_worker.engine.constraint import GrammarConstraint, GrammarError, Grammars
-from slicewise_worker.engine.llama import Model, start_backend
+from slicewise_worker.engine.llama import Batch, Context, Model, start_backend
 from slicewise_worker.engine.request import Broken, ConstraintError, Finished, Generation, Sampling
 
 ENDLESS = 100_000
@@ -29,7 +30,7 @@ PERSON = {
 }
 
 
-def answer(engine: Any, constraint: GrammarConstraint, **given: Any) -> tuple[Any, Finished | Broken]:
+def answer(engine: Any, constraint: Any, **given: Any) -> tuple[Any, Finished | Broken]:
     given = {"max_tokens": ENDLESS, "sampling": Sampling(seed=1)} | given
     collector, _ = engine.submit(Generation(engine.tokens("Hello"), constraint=constraint, **given))
     end = collector.end()
@@ -108,11 +109,73 @@ def test_a_grammar_may_name_special_tokens_and_embed_schemas(engine: Any, gramma
     assert json.loads(text.removeprefix("call ")) == {"zone": "a"}
 
 
+class Late:
+    """A constraint that finds out what may come next when a token is chosen, and not before."""
+
+    def __init__(self, constraint: GrammarConstraint) -> None:
+        self.accept, self.apply = constraint.accept, constraint.apply
+        self._constraint = constraint
+
+    @property
+    def done(self) -> bool:
+        return self._constraint.done
+
+    def prepare(self) -> None:
+        """Leave it to `apply`."""
+
+
+def test_answers_are_the_same_whether_masks_are_made_ahead_or_not(tiny: Path, grammars: Grammars, bench: Any) -> None:
+    engine = bench(tiny, sequences=16, context_tokens=256)
+    person, either = grammars.json_schema(PERSON), grammars.lark('start: /[a-z]{3,20}/ | "<" /[0-9]{1,30}/ ">"')
+    samplings = [Sampling(temperature=0), Sampling(seed=7), Sampling(seed=8, top_p=0.6), Sampling(seed=9, top_k=5)]
+    asked = [(sampling, constraint) for sampling in samplings for constraint in (person, either, None, person)]
+
+    def texts(late: bool) -> list[str]:
+        made = [(sampling, one and (Late(one.copy()) if late else one.copy())) for sampling, one in asked]
+        prompt = engine.tokens("Hello")
+        given = [Generation(prompt, 60, sampling, constraint=one, logprobs=1) for sampling, one in made]
+        collectors = engine.submit_together(given)
+        ends = [collector.end() for collector in collectors]
+        assert all(isinstance(end, Finished) for end in ends)
+        return [collector.text for collector in collectors]
+
+    assert texts(late=False) == texts(late=True)
+
+
+class Meeting(Context):
+    """A context that evaluates a step once somebody prepares what comes after it."""
+
+    prepares, evaluates = threading.Event(), threading.Event()
+
+    def decode(self, batch: Batch) -> int:
+        self.evaluates.set()
+        assert self.prepares.wait(60), "nothing was prepared beside the step"
+        return super().decode(batch)
+
+
+class PreparesBeside(Late):
+    def prepare(self) -> None:
+        Meeting.prepares.set()
+        assert Meeting.evaluates.wait(60)
+
+
+def test_what_may_come_next_is_found_out_while_the_step_is_evaluated(
+    tiny: Path, grammars: Grammars, bench: Any
+) -> None:
+    engine = bench(tiny, context_type=Meeting)
+    text, end = answer(engine, PreparesBeside(grammars.json_schema({"const": "met"})))
+    assert isinstance(end, Finished)
+    assert text == '"met"'
+
+
 class FailsAtThree:
     """A constraint that fails in the middle of an answer."""
 
     done = False
     accepted = 0
+
+    def prepare(self) -> None:
+        """It needs nothing beforehand."""
 
     def apply(self, logits: NDArray[np.float32]) -> None:
         logits[:10] = -np.inf

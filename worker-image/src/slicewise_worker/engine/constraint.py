@@ -1,7 +1,7 @@
 """Grammars that an answer must keep to: which tokens may come next, by llguidance.
 
 Compiled in the threads that prepare prompts (llguidance lets go of Python's lock meanwhile), once they have compiled in a process of
-their own (`grammar_trial.py`); then used by the engine's thread alone, through `request.Constraint`. All of it is bounded: the size of
+their own (`grammar_trial.py`); then used by the engine alone, through `request.Constraint`. All of it is bounded: the size of
 what is compiled, the work and the memory of compiling, and the work for each token. What goes over a bound is a `GrammarError`, or a
 `ConstraintError` once tokens come.
 """
@@ -46,14 +46,22 @@ class GrammarConstraint:
         self._matcher = matcher
         self._mask = np.zeros((size + 31) // 32, np.int32)
         self._size = size
+        self._prepared = False
+        """Whether the mask is that of this place."""
 
     def copy(self) -> GrammarConstraint:
         """Return another one at the same place, for another sequence."""
         return GrammarConstraint(self._matcher.deep_copy(), self._size)
 
+    def prepare(self) -> None:
+        """Compute the mask of this place, where it is not there yet. An error stays with the matcher, and `apply` raises it."""
+        if not self._prepared:
+            self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
+            self._prepared = True
+
     def apply(self, logits: NDArray[np.float32]) -> None:
         """Make tokens that may not come next impossible; raises `ConstraintError`."""
-        self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
+        self.prepare()
         if self._matcher.is_error():
             raise self._broken()
         if self.done:
@@ -65,6 +73,7 @@ class GrammarConstraint:
 
     def accept(self, token: int) -> None:
         """Take the token that came; raises `ConstraintError`."""
+        self._prepared = False
         if not self._matcher.consume_token(token):
             raise self._broken()
 

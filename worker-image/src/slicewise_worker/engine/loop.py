@@ -15,6 +15,7 @@ from math import inf
 
 import structlog
 
+from slicewise_worker.engine.ahead import Ahead
 from slicewise_worker.engine.llama import Batch, Context, Model
 from slicewise_worker.engine.report import Progress, Step
 from slicewise_worker.engine.request import (
@@ -36,6 +37,7 @@ log = structlog.get_logger(__name__)
 Notify = Callable[[list[tuple[Ticket, Event]]], None]
 """Gets the events of a step, in the engine thread; it hands them to each ticket's `on_event` where that may run."""
 
+_MOST_MASK_THREADS = 4
 _RANDOM_SEED = 0xFFFFFFFF
 """llama.cpp draws a seed of its own for this one."""
 
@@ -49,6 +51,7 @@ class Engine(StepThread[Ticket]):
         self._context = context
         self._notify = notify
         self._batch = Batch(context.shape.batch)
+        self._ahead = Ahead(min(context.shape.threads, _MOST_MASK_THREADS))
         self._running: dict[int, Running[Sampler]] = {}
         self._events: list[tuple[Ticket, Event]] = []
         self._free = list(range(limits.sequences - 1, -1, -1))
@@ -60,6 +63,7 @@ class Engine(StepThread[Ticket]):
         return len(self._waiting) + len(self._running)
 
     def _close(self) -> None:
+        self._ahead.close()
         self._context.close()
 
     def submit(
@@ -178,7 +182,9 @@ class Engine(StepThread[Ticket]):
             index = self._batch.add(item.slot, sequence.take(item.count), sequence.evaluated, output=item.last)
             if item.last:
                 sampled.append((sequence, index))
-        result = self._context.decode(self._batch)
+        constraints = [one for sequence, _ in sampled if (one := sequence.ticket.generation.constraint) is not None]
+        with self._ahead.preparing(constraints):
+            result = self._context.decode(self._batch)
         if self.model.step_delay:
             time.sleep(self.model.step_delay)
         if result:

@@ -45,7 +45,10 @@ class ConstraintError(Exception):
 
 
 class Constraint(Protocol):
-    """What an answer must keep to, for one sequence. Built while a request is prepared, then used by the engine's thread alone."""
+    """What an answer must keep to, for one sequence. Built while a request is prepared, then the engine's: of one thread at a time."""
+
+    def prepare(self) -> None:
+        """Find out what may come next; `apply` does so too, where it has not been done. Called in a thread beside the engine's."""
 
     def apply(self, logits: NDArray[np.float32]) -> None:
         """Make tokens that may not come next impossible; raises `ConstraintError`."""

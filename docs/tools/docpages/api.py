@@ -48,6 +48,7 @@ NO_EFFECT: Final = frozenset(
         "reasoning",
         "include",
         "context_management",
+        "diagnostics",
         "eager_input_streaming",
         "effort",
         "budget_tokens",

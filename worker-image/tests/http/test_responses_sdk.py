@@ -99,5 +99,5 @@ def test_what_a_worker_cannot_read_is_refused_by_its_place(client: openai.OpenAI
         client.responses.create(model="chat", input=[image])  # type: ignore[list-item] # shortened
     assert refused.value.param == "input[0].content[0]"
     with pytest.raises(openai.BadRequestError) as refused:
-        client.responses.create(model="chat", input="Hi", tools=[{"type": "web_search"}])
+        client.responses.create(model="chat", input="Hi", tools=[{"type": "file_search", "vector_store_ids": ["vs_1"]}])
     assert refused.value.param == "tools[0]"

@@ -111,24 +111,30 @@ _ANTHROPIC_TYPES = {
     504: "timeout_error",
 }
 
+_ANTHROPIC_DETAILS = {"thread": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}}
+"""What the SDK reads of a refused field: it then goes on without it, and sends the whole conversation each time."""
+
 
 def is_anthropic(path: str) -> bool:
     """Whether the clients of a path read Anthropic's shape."""
     return path == _ANTHROPIC_PATH or path.startswith(f"{_ANTHROPIC_PATH}/")
 
 
-def anthropic_error(status: int, message: str, request_id: str | None = None) -> dict[str, Any]:
-    """Return the JSON body of an error in Anthropic's shape."""
+def anthropic_error(
+    status: int, message: str, request_id: str | None = None, param: str | None = None
+) -> dict[str, Any]:
+    """Return the JSON body of an error in Anthropic's shape; `param` names the field that is wrong."""
     kind = _ANTHROPIC_TYPES.get(status, "invalid_request_error")
     named = {} if request_id is None else {"request_id": request_id}
-    return {"type": "error", "error": {"type": kind, "message": message}, **named}
+    details = {"details": _ANTHROPIC_DETAILS[param]} if param in _ANTHROPIC_DETAILS else {}
+    return {"type": "error", "error": {"type": kind, "message": message, **details}, **named}
 
 
 def respond(request: Request, error: ApiError) -> JSONResponse:
     """Return the response for `error`."""
     body = error.body()
     if is_anthropic(request.url.path):
-        body = anthropic_error(error.status, error.message, request.scope.get(REQUEST_ID))
+        body = anthropic_error(error.status, error.message, request.scope.get(REQUEST_ID), error.param)
     return JSONResponse(body, error.status, headers=error.headers)
 
 

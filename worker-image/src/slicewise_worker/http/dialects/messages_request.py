@@ -173,6 +173,12 @@ class ContextManagement(Closed):
     edits: Annotated[list[Edit], FailFast(), Field(max_length=MAX_EDITS)] = Field(default_factory=list)
 
 
+class Diagnostics(Closed):
+    """Which message to compare with in Anthropic's cache of prompts: there is no such cache here."""
+
+    previous_message_id: str | None = None
+
+
 class _Conversation(Closed):
     """Fields that both endpoints share."""
 
@@ -213,6 +219,8 @@ class MessagesRequest(_Conversation):
     inference_geo: str | None = None
     speed: Literal["standard"] | None = None
     container: Unsupported = None
+    thread: Unsupported = None
+    diagnostics: Diagnostics | None = None
 
 
 class CountRequest(_Conversation):

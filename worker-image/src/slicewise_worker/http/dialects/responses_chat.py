@@ -30,7 +30,7 @@ def to_chat(body: ResponseRequest) -> Json:
         "stream": body.stream,
         "stream_options": {"include_usage": True} if body.stream else None,
         "response_format": _response_format(form) if form else None,
-        "tools": [_tool(tool) for tool in body.tools] if body.tools else None,
+        "tools": [_tool(tool) for tool in body.tools or () if tool is not None] or None,
         "tool_choice": _tool_choice(body.tool_choice),
         "parallel_tool_calls": body.parallel_tool_calls,
     }

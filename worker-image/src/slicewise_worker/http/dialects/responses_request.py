@@ -107,6 +107,21 @@ class Function(Typed):
     defer_loading: Literal[False] | None = None
 
 
+_LEFT_OUT: Final = ("web_search", "image_generation")
+
+
+def _left_out(tool: Any) -> Any:
+    """Return None for a tool that OpenAI runs itself and that coding agents offer with every request."""
+    if tool is None:
+        raise PydanticCustomError("tool", "must be a tool")
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    return None if isinstance(kind, str) and kind.startswith(_LEFT_OUT) else tool
+
+
+Offered = Annotated[Function | None, BeforeValidator(_left_out)]
+"""A tool; None for one that the model does not hear of. It is an offer that no model has to take."""
+
+
 class FunctionChoice(Closed):
     """The one tool to call."""
 
@@ -169,7 +184,7 @@ class ResponseRequest(Closed):
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
     text: TextConfig | None = None
-    tools: list[Function] | None = None
+    tools: list[Offered] | None = None
     tool_choice: Literal["none", "auto", "required"] | FunctionChoice | None = None
     parallel_tool_calls: bool | None = None
     reasoning: Reasoning | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from slicewise_worker.http.body import BodyLimits, BodyReader, ValueCount
 from slicewise_worker.http.errors import ApiError
@@ -76,6 +76,20 @@ async def test_a_body_that_does_not_come_is_given_up() -> None:
     reader = BodyReader(BodyLimits(most=1000, together=1500, values=50, seconds=0.05))
     error = await refused(reader, b"{", ends=False)
     assert (error.status, error.code) == (408, "body_too_slow")
+
+
+async def test_a_client_that_vanishes_between_two_chunks_of_its_body_leaves_no_byte_behind() -> None:
+    reader = BodyReader(LIMITS)
+    messages = [{"type": "http.request", "body": b"x" * 900, "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    with reader.holding() as body, pytest.raises(ClientDisconnect):
+        await reader.read(Request({"type": "http", "method": "POST", "headers": []}, receive), body)
+    with reader.holding() as one, reader.holding() as other:
+        await reader.read(request([b"x" * 1000]), one)
+        await reader.read(request([b"x" * 500]), other)
 
 
 def values(parsed: Any) -> int:

@@ -6,15 +6,18 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import Event, Generation, Limits, Piece, Sampling
 from slicewise_worker.engine.sequence import Ticket
 from slicewise_worker.http.answer import Answer, deliver_into
+from slicewise_worker.http.response import AnswerStream
 
 STEPS = 2_000
 """Far more wake-ups than the socket holds by which asyncio is woken."""
@@ -65,3 +68,38 @@ async def test_what_a_late_client_has_not_read_comes_as_one_event_a_choice_and_w
     counts = {"prompt_tokens": 3, "completion_tokens": 100, "total_tokens": 103}
     assert answer.usage() == counts | {"prompt_tokens_details": {"cached_tokens": 0}}
     assert events[1][1].text == read
+
+
+async def test_a_client_that_reads_nothing_holds_one_event_and_no_longer_than_its_request_may_take(tiny: Path) -> None:
+    start_backend()
+    model = Model(tiny, gpu=False)
+    context = Context(model, ContextShape(tokens=32_000, batch=32, sequences=1, kv_type="f16", threads=1))
+    limits = Limits(32_000, sequences=1, prompt_chunk_tokens=16, max_queue=4)
+    engine = Engine(model, context, limits, deliver_into(asyncio.get_running_loop()))
+    engine.start()
+    answer = Answer(engine, [Generation((1, 2, 3), 30_000, Sampling(temperature=0))], 3, inf)
+    held: list[int] = []
+
+    async def events() -> AsyncIterator[bytes]:
+        while (item := await answer.next()) is not None:
+            yield item[1].text.encode()
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                held.append(len(answer._pending))
+
+    try:
+        stream = AnswerStream(answer, asyncio.get_running_loop().time() + 0.3, events())
+        await asyncio.wait_for(stream({"type": "http", "asgi": {"spec_version": "2.4"}}, receive, send), 60)
+        async with asyncio.timeout(60):
+            while engine.progress().running + engine.progress().waiting:  # noqa: ASYNC110 - the engine tells no one
+                await asyncio.sleep(0.01)
+    finally:
+        await asyncio.to_thread(engine.stop)
+    assert all(count <= 1 for count in held)

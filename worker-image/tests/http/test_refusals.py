@@ -81,6 +81,7 @@ WRONG_FIELDS = [
     ({"stop": 5}, "stop", "string or a list"),
     ({"stop": [""]}, "stop", "1 to 256 characters"),
     ({"stop": ["a"] * 17}, "stop", "at most 16"),
+    ({"stop": [f"stop {number}" for number in range(1000)]}, "stop", "at most 16"),
     ({"stream": "yes"}, "stream", "boolean"),
     ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage", "boolean"),
     ({"messages": []}, "messages", "at least 1 item"),

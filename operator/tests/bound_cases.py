@@ -20,6 +20,7 @@ FULL: tuple[dict[str, Any], ...] = (
             "source": HUB,
             "digest": DIGEST,
             "credentialsSecretRef": {"name": "hf"},
+            "adapters": [{"name": "law", "source": HUB, "digest": DIGEST, "credentialsSecretRef": {"name": "law"}}],
         },
         "engine": {
             "contextTokens": 8192,

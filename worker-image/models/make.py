@@ -20,6 +20,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from adapters import write_tiny_adapter, write_wordy_adapter
 from networks import write_scripted, write_shaped, write_tiny, write_wordy
 from scripts import CALLER, THINKER
 
@@ -32,6 +33,9 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "caller": lambda path: write_scripted(path, "caller", CALLER),
     "thinker": lambda path: write_scripted(path, "thinker", THINKER),
     "shaped": write_shaped,
+    "tiny-lora-1": lambda path: write_tiny_adapter(path, "tiny-lora-1", seed=4),
+    "tiny-lora-2": lambda path: write_tiny_adapter(path, "tiny-lora-2", seed=5),
+    "wordy-lora": write_wordy_adapter,
 }
 
 
@@ -43,7 +47,7 @@ def cache_folder() -> Path:
 
 def _sources_key() -> str:
     digest = hashlib.sha256(f"{version('gguf')} {version('tokenizers')} {version('numpy')}".encode())
-    for name in ("make.py", "networks.py", "scripts.py", "vocabulary.py", "prose.txt"):
+    for name in ("make.py", "adapters.py", "networks.py", "scripts.py", "vocabulary.py", "prose.txt"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()[:12]
 

@@ -1,4 +1,5 @@
-"""The weights of the made models: `tiny`, `tiny-slow`, `wordy`, `wordy-v2`, `wordy-slow`, `caller`, `thinker` and `shaped`.
+"""The weights of the made models: `tiny`, `tiny-slow`, `wordy`, `wordy-v2`, `wordy-slow`, `caller`, `thinker` and `shaped`, and of
+adapters for `tiny`.
 
 Only integers and powers of two go into the weights, no BLAS and no transcendental function, so that every machine makes
 the same bytes and the digest of a model is a constant. Called by `make.py`.
@@ -72,14 +73,15 @@ def _writer(path: Path, name: str, shape: Shape, kind: gguf.LlamaFileType, *, de
     return writer
 
 
-def _finish(writer: gguf.GGUFWriter) -> None:
+def finish(writer: gguf.GGUFWriter) -> None:
+    """Write the file."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-def _matrices(shape: Shape) -> dict[str, tuple[int, int]]:
+def matrices(shape: Shape) -> dict[str, tuple[int, int]]:
     """Return the matrices of one block as (rows, columns)."""
     return {
         "attn_q": (shape.heads * shape.head, shape.width),
@@ -120,9 +122,9 @@ def write_tiny(path: Path, seed: int = 1, delay_ms: int = 0) -> None:
     writer.add_tensor("output.weight", output)
     _add_norms(writer, shape)
     for layer in range(shape.layers):
-        for name, (rows, columns) in _matrices(shape).items():
+        for name, (rows, columns) in matrices(shape).items():
             writer.add_tensor(f"blk.{layer}.{name}.weight", noise(rows, columns))
-    _finish(writer)
+    finish(writer)
 
 
 def _follows(vocabulary: Vocabulary, opener: int, size: int) -> npt.NDArray[np.int64]:
@@ -160,9 +162,9 @@ def write_wordy(path: Path, name: str, opener: str, seed: int, *, delay_ms: int 
     writer.add_tensor("output.weight", np.ascontiguousarray(scores.T / root).astype(np.float16))
     _add_norms(writer, shape)
     for layer in range(shape.layers):
-        for tensor, size in _matrices(shape).items():
+        for tensor, size in matrices(shape).items():
             writer.add_tensor(f"blk.{layer}.{tensor}.weight", np.zeros(size, np.float16))
-    _finish(writer)
+    finish(writer)
 
 
 def write_scripted(path: Path, name: str, script: Script) -> None:
@@ -186,9 +188,9 @@ def write_scripted(path: Path, name: str, script: Script) -> None:
     writer.add_tensor("output.weight", np.ascontiguousarray(scores.T / root).astype(np.float16))
     _add_norms(writer, shape)
     for layer in range(shape.layers):
-        for tensor, size in _matrices(shape).items():
+        for tensor, size in matrices(shape).items():
             writer.add_tensor(f"blk.{layer}.{tensor}.weight", np.zeros(size, np.float16))
-    _finish(writer)
+    finish(writer)
 
 
 def _printable(text: str) -> str:
@@ -215,6 +217,6 @@ def write_shaped(path: Path, seed: int = 3) -> None:
     writer.add_tensor("token_embd.weight", noise(shape.vocabulary, shape.width), raw_dtype=quantised)
     _add_norms(writer, shape)
     for layer in range(shape.layers):
-        for name, (rows, columns) in _matrices(shape).items():
+        for name, (rows, columns) in matrices(shape).items():
             writer.add_tensor(f"blk.{layer}.{name}.weight", noise(rows, columns), raw_dtype=quantised)
-    _finish(writer)
+    finish(writer)

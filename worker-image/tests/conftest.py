@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -70,17 +73,36 @@ def thinker() -> Path:
     return make("thinker")
 
 
-def write_result(folder: Path, model: Path, digest: str | None = None) -> Path:
-    digest = digest or f"sha256:{hashlib.sha256(model.read_bytes()).hexdigest()}"
+@pytest.fixture(scope="session")
+def tiny_adapters() -> dict[str, Path]:
+    """Two adapters (LoRA) for tiny, by the names that clients send; each changes every matrix of every layer."""
+    return {"one": make("tiny-lora-1"), "team/two": make("tiny-lora-2")}
+
+
+@pytest.fixture(scope="session")
+def wordy_adapter() -> Path:
+    """An adapter for wordy, which is of tiny's architecture and of other sizes."""
+    return make("wordy-lora")
+
+
+def _fetched(file: Path, digest: str | None = None) -> dict[str, Any]:
+    digest = digest or f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+    return {"path": str(file), "digest": digest, "bytes": file.stat().st_size}
+
+
+def write_result(
+    folder: Path, model: Path, digest: str | None = None, adapters: Mapping[str, Path] = MappingProxyType({})
+) -> Path:
     path = folder / "weights.json"
-    path.write_text(json.dumps({"path": str(model), "digest": digest, "bytes": model.stat().st_size}))
+    files = [{"name": name, **_fetched(file)} for name, file in adapters.items()]
+    path.write_text(json.dumps({**_fetched(model, digest), "adapters": files}))
     return path
 
 
 @pytest.fixture
 def weights_file(tmp_path: Path) -> Callable[..., Path]:
-    """Write the result file of a fetch for a model; `digest` pretends another one."""
-    return lambda model, digest=None: write_result(tmp_path, model, digest)
+    """Write the result file of a fetch for a model; `digest` pretends another one. `adapters`: name to file."""
+    return partial(write_result, tmp_path)
 
 
 @dataclass
@@ -133,14 +155,15 @@ class RunningWorker:
 
 
 def launch(folder: Path, model: Path, *, before: str = "", **settings: object) -> RunningWorker:
-    """Start a worker on `model`; `settings` are named as the environment names them, in lower case.
+    """Start a worker on `model`; `settings` are named as the environment names them, in lower case. `adapters`: name to file.
 
     `before` is Python that runs in the worker's process first, to break a part of it.
     """
     port = free_port()
+    adapters = cast("Mapping[str, Path]", settings.pop("adapters", {}))
     values = {
         "model_name": "chat",
-        "weights_file": settings.pop("weights_file", None) or write_result(folder, model),
+        "weights_file": settings.pop("weights_file", None) or write_result(folder, model, adapters=adapters),
         "host": "127.0.0.1",
         "port": port,
         "threads": 1,

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from adapter_cases import ADAPTER_CASES
 from bound_cases import FULL, BoundCase, bound_cases
 from builders import pool_object
 from cors_cases import CORS_CASES
 from pool_cases import CASES as POOL_CASES
-from pool_cases import Case
+from pool_cases import HUB, Case
 from servers.control_plane import ApiServer
 from worker_cases import SHAPE_CASES
 
@@ -23,7 +24,7 @@ from slicewise.api.v1alpha1 import PoolSpec
 pytestmark = pytest.mark.apiserver
 
 POOLS = "/apis/slicewise.dev/v1alpha1/namespaces/default/inferencepools"
-CASES = (*POOL_CASES, *CORS_CASES, *SHAPE_CASES)
+CASES = (*POOL_CASES, *ADAPTER_CASES, *CORS_CASES, *SHAPE_CASES)
 BOUNDS = tuple(bound_cases(structural_schema(PoolSpec)))
 
 
@@ -79,6 +80,13 @@ def test_a_zone_is_named_once(api_server: ApiServer) -> None:
     code, answer = create(api_server, pool_object(zones={"names": ["a", "b", "a"]}))
     assert code == 422
     assert 'spec.zones.names[2]: Duplicate value: "a"' in answer["message"]
+
+
+def test_an_adapter_is_named_once(api_server: ApiServer) -> None:
+    adapter = {"name": "law", "source": HUB}
+    code, answer = create(api_server, pool_object(model={"source": HUB, "adapters": [adapter, adapter]}))
+    assert code == 422
+    assert 'spec.model.adapters[1]: Duplicate value: {"name":"law"}' in answer["message"]
 
 
 def test_a_line_break_in_a_value_does_not_hide_what_is_expected(api_server: ApiServer) -> None:

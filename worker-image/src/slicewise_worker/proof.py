@@ -30,7 +30,12 @@ class StartError(Exception):
 
 
 def prove(engine: Engine | Embedder) -> None:
-    """Let `engine`, which has been started, answer once; raises `StartError`."""
+    """Let `engine`, which has been started, answer once, and once with each adapter; raises `StartError`."""
+    for adapter in (None, *engine.model.adapters):
+        _prove(engine, adapter)
+
+
+def _prove(engine: Engine | Embedder, adapter: str | None) -> None:
     ended = threading.Event()
     last: list[Event | VectorEvent] = []
 
@@ -41,9 +46,9 @@ def prove(engine: Engine | Embedder) -> None:
 
     prompt = engine.model.tokenize("Hello") or (0,)
     deadline = time.monotonic() + _SECONDS
-    what = "no token"
+    what = "no token" if adapter is None else f"no token with adapter {adapter!r}"
     if isinstance(engine, Engine):
-        engine.submit([Generation(prompt, 1, Sampling(temperature=0))], [on_event], deadline)
+        engine.submit([Generation(prompt, 1, Sampling(temperature=0), adapter=adapter)], [on_event], deadline)
         close = partial(engine.cancel, [])
     else:
         what = "no vector"

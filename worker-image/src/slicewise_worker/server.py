@@ -30,9 +30,9 @@ from slicewise_worker.http.answer import deliver_into
 from slicewise_worker.http.app import Worker, build_app
 from slicewise_worker.http.body import BodyLimits
 from slicewise_worker.http.chat_template import ChatTemplate
-from slicewise_worker.http.completions import Served
 from slicewise_worker.http.deadline import Patience
 from slicewise_worker.http.intake import Intake, IntakeLimits
+from slicewise_worker.http.served import Served
 from slicewise_worker.http.trailer import TrailerProtocol
 from slicewise_worker.http.vectors import ServedVectors
 from slicewise_worker.proof import StartError
@@ -145,7 +145,9 @@ def _served(started: Started, settings: WorkerSettings) -> Served | ServedVector
     intake = Intake(intake_limits(settings))
     if isinstance(started.engine, Embedder):
         return ServedVectors(name, names, started.engine, intake, started.role, Pairs(started.engine.model))
-    return Served(name, names, started.engine, ChatTemplate(started.chat, name), intake)
+    adapters = tuple(started.engine.model.adapters)
+    template = ChatTemplate(started.chat, name)
+    return Served(name, names.union(adapters), started.engine, template, intake, adapters)
 
 
 def intake_limits(settings: WorkerSettings) -> IntakeLimits:

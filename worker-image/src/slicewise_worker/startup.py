@@ -6,11 +6,12 @@ Every way to fail is a `StartError` with a reason for the operator and a sentenc
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import structlog
 
+from slicewise_worker.adapters import load_adapters, naming, try_adapters
 from slicewise_worker.chat.prove import Chat, start_chat
 from slicewise_worker.chat.renderer import RENDERER_BYTES, TemplateBrokenError
 from slicewise_worker.engine.cgroup import default_threads, memory_limit, resident_bytes
@@ -86,8 +87,11 @@ def bring_up(
     """
     try:
         weights = read_result(settings.weights_file)
-        _hold(weights)
-        _verify(weights, state, stopping)
+        for file in (weights, *weights.adapters):
+            with naming(file):
+                _hold(file)
+                _verify(file, state, stopping)
+        state.digest = weights.digest
         kind = inspect(weights.path)
         _check_step(settings, kind)
         start_backend()
@@ -95,8 +99,11 @@ def bring_up(
         if state.device.reason:
             log.warning("device is not the one asked for", device=state.device.name, reason=state.device.reason)
         shape = context_shape(settings, kind.pooling)
-        _check_fit(weights, shape, settings, state)
+        on_gpu = bool(state.device and state.device.on_gpu)
+        adapter_bytes = try_adapters(weights, kind, shape, gpu=on_gpu)
+        _check_fit(weights, shape, settings, state, adapter_bytes)
         model = _load(weights, state, stopping)
+        load_adapters(model, weights)
         engine = _engine(model, shape, settings, notify)
         chat = _start_chat(model, settings) if kind.role is Role.TEXT else None
     except WeightsError as error:
@@ -168,15 +175,16 @@ def _verify(weights: WeightsFile, state: WorkerState, stopping: threading.Event)
         return not stopping.is_set()
 
     verify(weights, progress)
-    state.digest = weights.digest
     log.info("digest verified", path=str(weights.path), digest=weights.digest)
 
 
-def _check_fit(weights: WeightsFile, shape: ContextShape, settings: WorkerSettings, state: WorkerState) -> None:
+def _check_fit(
+    weights: WeightsFile, shape: ContextShape, settings: WorkerSettings, state: WorkerState, adapter_bytes: int
+) -> None:
     state.phase, state.done = Phase.FITTING, 0.0
     device = state.device or Device("CPU", on_gpu=False, reason="")
     try:
-        needs = measure(weights.path, shape, gpu=device.on_gpu)
+        needs = replace(measure(weights.path, shape, gpu=device.on_gpu), adapters=adapter_bytes)
     except UnusableError as error:
         raise StartError(EndReason.MODEL_UNUSABLE, f"{weights.path}: {error}") from error
     if needs.trained_context <= 0:

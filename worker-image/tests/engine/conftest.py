@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -84,7 +85,14 @@ def bench() -> Iterator[Callable[..., Bench]]:
     start_backend()
     built: list[Engine] = []
 
-    def build(path: Path, *, context_type: type[Context] = Context, kv_type: str = "f16", **given: float) -> Bench:
+    def build(
+        path: Path,
+        *,
+        context_type: type[Context] = Context,
+        kv_type: str = "f16",
+        adapters: Mapping[str, Path] = MappingProxyType({}),
+        **given: float,
+    ) -> Bench:
         limits = Limits(
             **{
                 "context_tokens": 512,
@@ -102,6 +110,8 @@ def bench() -> Iterator[Callable[..., Bench]]:
             threads=1,
         )
         model = Model(path, gpu=False)
+        for name, file in adapters.items():
+            model.load_adapter(name, file)
         engine = Engine(model, context_type(model, shape), limits, deliver)
         built.append(engine)
         engine.start()

@@ -23,8 +23,8 @@ from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.http.answer import deliver_into
 from slicewise_worker.http.app import Worker, build_app
 from slicewise_worker.http.chat_template import ChatTemplate
-from slicewise_worker.http.completions import Served
 from slicewise_worker.http.intake import Intake
+from slicewise_worker.http.served import Served
 from slicewise_worker.server import intake_limits
 from slicewise_worker.settings import WorkerSettings
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from slicewise.api.labels import GROUP, KIND, PLURAL, VERSION, ZONE_KEY
 from slicewise.api.rules import Rule, Transition, matches
 from slicewise.api.schema import structural_schema
+from slicewise.api.v1alpha1.inferencepool import ADAPTER_NAME_RULE
 from slicewise.api.v1alpha1.parse import NAME_LENGTH, NAME_MESSAGE, NAME_PATTERN
 from slicewise.api.v1alpha1.spec import PoolSpec
 from slicewise.api.v1alpha1.status import PoolStatus
@@ -111,5 +112,5 @@ def _schema() -> dict[str, Any]:
             "spec": structural_schema(PoolSpec),
             "status": status,
         },
-        "x-kubernetes-validations": [_NAME_RULE.schema(), _TOPOLOGY_RULE.schema()],
+        "x-kubernetes-validations": [rule.schema() for rule in (_NAME_RULE, ADAPTER_NAME_RULE, _TOPOLOGY_RULE)],
     }

@@ -14,7 +14,7 @@ from slicewise.clients.clock import Clock
 from slicewise.clients.kube import ApiError, KubeApi, Object, OversizedError
 from slicewise.clients.resources import CLAIMS, EVENTS
 from slicewise.cluster.records import PENDING, PoolEntry, claim_phase
-from slicewise.manifests.pod_volumes import cache_claim, source_claim
+from slicewise.manifests.pod_volumes import cache_claim, source_mounts
 from slicewise.objects.events import read_claim_events, read_mount_events
 from slicewise.objects.pods import PodRecord
 from slicewise.pool.facts import FAILED_MOUNT
@@ -130,5 +130,5 @@ def _claim_waits(entry: PoolEntry) -> bool:
 def named_claims(pool: InferencePool) -> tuple[str, ...]:
     """Return the claims that a spec names; one that the operator makes is not among them."""
     persistent = pool.spec.cache.persistent_volume_claim
-    claims = (persistent.claim_name if persistent else None, source_claim(pool))
+    claims = (persistent.claim_name if persistent else None, *(mount.claim for mount in source_mounts(pool)))
     return tuple(dict.fromkeys(name for name in claims if name))

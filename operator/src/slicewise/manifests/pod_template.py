@@ -18,7 +18,7 @@ from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.container import environment, from_field, http_probe, locked_down, pod_security
 from slicewise.manifests.installation import Installation
 from slicewise.manifests.metadata import revision_labels, worker_account_name
-from slicewise.manifests.pod_volumes import pod_volumes, weights_path_mounts
+from slicewise.manifests.pod_volumes import adapter_sources, pod_volumes, weights_path_mounts
 from slicewise.manifests.settings_names import FETCH_PREFIX, WORKER_PREFIX, unset
 from slicewise.manifests.shape import merge, placed, plain, spread_over
 
@@ -112,6 +112,7 @@ def _fetch_container(pool: InferencePool, image: str, installation: Installation
             "RESULT_FILE": "/run/slicewise/weights.json",
             "LIVE_FILE": "/etc/slicewise/live/live.json" if claim is not None else None,
             "CREDENTIALS_DIR": "/etc/slicewise/credentials" if model.credentials_secret_ref else None,
+            "ADAPTERS": json.dumps(adapter_sources(pool)) if model.adapters else None,
             "POOL": f"{pool.metadata.namespace}/{pool.metadata.name}",
             "ALLOW_PRIVATE": str(installation.allow_private_sources).lower(),
             "PORT": FETCH_PORT,

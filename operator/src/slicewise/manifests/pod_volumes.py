@@ -2,16 +2,84 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import weights_name
 
 
-def source_claim(pool: InferencePool) -> str | None:
-    """Return the claim that a `pvc://claim/path` source names; None for other sources."""
-    source = pool.spec.model.source
+@dataclass(frozen=True, slots=True)
+class SourceMount:
+    """A claim that holds weights, and the field that names it first."""
+
+    claim: str
+    field: str
+    volume: str
+    path: str
+
+
+def source_mounts(pool: InferencePool) -> tuple[SourceMount, ...]:
+    """Return the claims that `pvc://claim/path` sources name, each once: no two volumes of a pod may be of the same claim."""
+    found: dict[str, SourceMount] = {}
+    if claim := _claim_of(pool.spec.model.source):
+        found[claim] = SourceMount(claim, "spec.model.source", "source", "/source")
+    for index, adapter in enumerate(pool.spec.model.adapters or ()):
+        if (claim := _claim_of(adapter.source)) and claim not in found:
+            volume = f"adapter-source-{index}"
+            field = f"spec.model.adapters[{index}].source"
+            found[claim] = SourceMount(claim, field, volume, f"/source-{index}")
+    return tuple(found.values())
+
+
+def _claim_of(source: str) -> str | None:
     return source.removeprefix("pvc://").split("/", 1)[0] if source.startswith("pvc://") else None
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsMount:
+    """A Secret of the fetcher, and the field that names it."""
+
+    secret: str
+    field: str
+    volume: str
+    path: str
+
+
+def credentials_mounts(pool: InferencePool) -> tuple[CredentialsMount, ...]:
+    """Return the Secrets for the sources of the model and of each adapter."""
+    model, found = pool.spec.model, []
+    if model.credentials_secret_ref is not None:
+        name, field = model.credentials_secret_ref.name, "spec.model.credentialsSecretRef"
+        found.append(CredentialsMount(name, field, "credentials", "/etc/slicewise/credentials"))
+    for index, adapter in enumerate(model.adapters or ()):
+        if adapter.credentials_secret_ref is not None:
+            volume = adapter_credentials(index)
+            field = f"spec.model.adapters[{index}].credentialsSecretRef"
+            path = f"/etc/slicewise/{volume}"
+            found.append(CredentialsMount(adapter.credentials_secret_ref.name, field, volume, path))
+    return tuple(found)
+
+
+def adapter_sources(pool: InferencePool) -> list[dict[str, Any]]:
+    """Return the adapters as the fetcher's settings take them."""
+    paths = {mount.claim: mount.path for mount in source_mounts(pool)}
+    sources = []
+    for index, adapter in enumerate(pool.spec.model.adapters or ()):
+        item: dict[str, Any] = {"name": adapter.name, "source": adapter.source}
+        if adapter.digest:
+            item["digest"] = adapter.digest
+        if adapter.credentials_secret_ref is not None:
+            item["credentials_dir"] = f"/etc/slicewise/{adapter_credentials(index)}"
+        if claim := _claim_of(adapter.source):
+            item["claim_dir"] = paths[claim]
+        sources.append(item)
+    return sources
+
+
+def adapter_credentials(index: int) -> str:
+    """Return the volume with the Secret for the adapter at `index`."""
+    return f"adapter-credentials-{index}"
 
 
 def cache_claim(pool: InferencePool) -> str | None:
@@ -27,12 +95,14 @@ def pod_volumes(pool: InferencePool) -> list[dict[str, Any]]:
     if pool.spec.cache.persistent_volume_claim is not None:
         live = {"name": weights_name(pool.metadata.name), "optional": True}
         volumes.append({"name": "live", "configMap": live})
-    reference = pool.spec.model.credentials_secret_ref
-    if reference is not None:
-        volumes.append({"name": "credentials", "secret": {"secretName": reference.name, "defaultMode": 0o440}})
-    claim = source_claim(pool)
-    if claim is not None:
-        volumes.append({"name": "source", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
+    volumes += [
+        {"name": mount.volume, "secret": {"secretName": mount.secret, "defaultMode": 0o440}}
+        for mount in credentials_mounts(pool)
+    ]
+    volumes += [
+        {"name": mount.volume, "persistentVolumeClaim": {"claimName": mount.claim, "readOnly": True}}
+        for mount in source_mounts(pool)
+    ]
     return volumes
 
 
@@ -53,10 +123,13 @@ def weights_path_mounts(pool: InferencePool, *, fetching: bool) -> list[dict[str
         {"name": "run", "mountPath": "/run/slicewise", **read_only},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
     ]
-    if source_claim(pool) is not None:
-        mounts.append({"name": "source", "mountPath": "/source", "readOnly": True})
+    mounts += [_read_only(mount) for mount in source_mounts(pool)]
     if fetching and pool.spec.cache.persistent_volume_claim is not None:
         mounts.append({"name": "live", "mountPath": "/etc/slicewise/live", "readOnly": True})
-    if fetching and pool.spec.model.credentials_secret_ref is not None:
-        mounts.append({"name": "credentials", "mountPath": "/etc/slicewise/credentials", "readOnly": True})
+    if fetching:
+        mounts += [_read_only(mount) for mount in credentials_mounts(pool)]
     return mounts
+
+
+def _read_only(mount: SourceMount | CredentialsMount) -> dict[str, Any]:
+    return {"name": mount.volume, "mountPath": mount.path, "readOnly": True}

@@ -26,6 +26,7 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "CREDENTIALS_DIR",
             "CLAIM_DIR",
             "TERMINATION_LOG",
+            "ADAPTERS",
             "POOL",
             "HTTPS_PROXY",
             "HTTP_PROXY",

@@ -36,7 +36,8 @@ def build_live_list(pool: InferencePool, live: Iterable[Mapping[str, Any]]) -> d
     """
     if pool.spec.cache.persistent_volume_claim is None:
         return None
-    entries = [_weights(data["inputs"]["model"]) for data in live]
+    models = [data["inputs"]["model"] for data in live]
+    entries = [_weights(one) for model in models for one in (model, *model.get("adapters", ()))]
     entries.sort(key=lambda entry: json.dumps(entry, sort_keys=True))
     return {
         "apiVersion": "v1",

@@ -17,7 +17,11 @@ from slicewise.pool.observed import ObservedRevision
 
 HASH_LENGTH = 8
 
-_LATER: Final[tuple[tuple[str, str, object], ...]] = (("model", "chat", True), ("model", "aliases", []))
+_LATER: Final[tuple[tuple[str, str, object], ...]] = (
+    ("model", "chat", True),
+    ("model", "aliases", []),
+    ("model", "adapters", []),
+)
 """Fields that came after the first release, with the value that means what was before them. Left out, so that a new version of the
 operator finds the revisions of the old one."""
 

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import pytest
+from adapter_cases import ADAPTER_CASES
 from bound_cases import FULL, BoundCase, bound_cases
 from builders import make_pool, pool_object
 from cors_cases import CORS_CASES
@@ -20,7 +21,7 @@ from slicewise.api.rules import VALIDATIONS
 from slicewise.api.schema import structural_schema
 from slicewise.api.v1alpha1 import AccessMode, InferencePool, PoolSpec, parse_pool
 
-CASES = (*POOL_CASES, *CORS_CASES, *SHAPE_CASES)
+CASES = (*POOL_CASES, *ADAPTER_CASES, *CORS_CASES, *SHAPE_CASES)
 BOUNDS = tuple(bound_cases(structural_schema(PoolSpec)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from builders import MIG, make_node, make_observed, make_pool
 from shape_cases import FULL_PLACEMENT, FULL_WORKER
 
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.api.v1alpha1.injected import OWN_PATHS, OWN_VOLUMES
+from slicewise.api.v1alpha1.injected import ADAPTER_VOLUMES, OWN_PATHS, OWN_VOLUMES
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.installation import GatewayInstallation
@@ -187,12 +188,17 @@ def test_names_and_paths_that_are_refused_are_all_that_a_worker_has() -> None:
     """A volume or a mount of ours that the rules do not know would let a pool write over it."""
     model = make_pool().spec.model.model_dump(by_alias=True, exclude_none=True)
     model |= {"source": "pvc://claim/model.gguf", "credentialsSecretRef": {"name": "k"}}
+    adapter = model | {"name": "law", "source": "pvc://other/law.gguf"}
     template = {"accessModes": ["ReadWriteMany"], "size": "20Gi"}
+    model |= {"adapters": [adapter]}
     pool = make_pool(model=model, cache={"persistentVolumeClaim": {"template": template}}, replicas=3)
     spec = pods(pool)["chat-a"]["spec"]
-    assert {volume["name"] for volume in spec["volumes"]} == set(OWN_VOLUMES)
+    names = {volume["name"] for volume in spec["volumes"]}
+    assert {name for name in names if not re.fullmatch(ADAPTER_VOLUMES, name)} == set(OWN_VOLUMES)
+    assert names - set(OWN_VOLUMES) == {"adapter-credentials-0", "adapter-source-0"}
     mounts = {item["mountPath"] for c in (*spec["initContainers"], *spec["containers"]) for item in c["volumeMounts"]}
-    assert [path for path in mounts if not f"{path}/".startswith(OWN_PATHS)] == []
+    # A pool's own mounts have two parts at least.
+    assert [path for path in mounts if not f"{path}/".startswith(OWN_PATHS)] == ["/source-0"]
 
 
 @pytest.mark.parametrize("field", sorted({*FULL_WORKER} - {"labels", "annotations"}))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from builders import make_pool
+from builders import DIGEST, make_pool
 
 from slicewise.pool.revision import revision_hash, revision_inputs
+
+LAW = {"name": "law", "source": "https://models.example.com/law.gguf", "digest": DIGEST}
 
 
 def of(**model: object) -> str:
@@ -17,11 +19,11 @@ def test_a_new_version_of_the_operator_finds_the_revision_of_a_pool_of_the_first
     assert of() == "87b0efaa"
 
 
-@pytest.mark.parametrize("same", [{"chat": True}, {"aliases": []}])
+@pytest.mark.parametrize("same", [{"chat": True}, {"aliases": []}, {"adapters": []}])
 def test_a_field_that_says_what_was_so_before_it_makes_no_revision(same: dict[str, object]) -> None:
     assert of(**same) == of()
 
 
-@pytest.mark.parametrize("other", [{"chat": False}, {"aliases": ["old"]}, {"name": "new"}])
-def test_another_name_another_alias_and_another_chat_make_one(other: dict[str, object]) -> None:
+@pytest.mark.parametrize("other", [{"chat": False}, {"aliases": ["old"]}, {"name": "new"}, {"adapters": [LAW]}])
+def test_another_name_alias_chat_or_adapter_makes_one(other: dict[str, object]) -> None:
     assert of(**other) != of()

@@ -11,9 +11,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, Model, recent_log, start_backend
 from slicewise_worker.engine.probe import PROBES
@@ -26,18 +28,20 @@ _TIMEOUT_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Memory of a model in bytes: the weights, the KV cache of all sequences, the buffers of a step."""
+    """Memory of a model in bytes: the weights, the KV cache of all sequences, the buffers of a step, adapters."""
 
     weights: int
     cache: int
     compute: int
     trained_context: int
     """Tokens that the model was trained for."""
+    adapters: int = 0
+    """Adapters and what the largest adds to the buffers of a step."""
 
     @property
     def total(self) -> int:
-        """All three together."""
-        return self.weights + self.cache + self.compute
+        """All of them together."""
+        return self.weights + self.cache + self.compute + self.adapters
 
 
 class UnusableError(Exception):
@@ -45,11 +49,20 @@ class UnusableError(Exception):
 
 
 def measure(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
-    """Return what `path` needs in the form `shape`; raises `UnusableError`."""
-    question = json.dumps({"path": str(path), "gpu": gpu, "shape": asdict(shape)})
+    """Return what `path` needs in the form `shape`; raises `UnusableError`. What adapters need is left at 0."""
+    return Needs(**_ask({"path": str(path), "gpu": gpu, "shape": asdict(shape)}))
+
+
+def try_adapter(path: Path, adapter: Path, *, gpu: bool) -> None:
+    """Find out whether `adapter` can be loaded beside the model at `path`; raises `UnusableError`."""
+    _ask({"path": str(path), "gpu": gpu, "adapter": str(adapter)})
+
+
+def _ask(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a child says to `question`; raises `UnusableError`."""
     try:
         child = subprocess.run(
-            [sys.executable, "-m", "slicewise_worker.engine.fit", question],
+            [sys.executable, "-m", "slicewise_worker.engine.fit", json.dumps(question)],
             # Without it a crash starts a debugger for a trace of the stack, which takes seconds and tells users nothing.
             env={**os.environ, "GGML_NO_BACKTRACE": "1"},
             capture_output=True,
@@ -64,12 +77,12 @@ def measure(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
             f"llama.cpp crashed (signal {-child.returncode}) on the file's header or tokenizer: {_last_words(child.stderr)}"
         )
     try:
-        answer = json.loads(child.stdout)
+        answer: dict[str, Any] = json.loads(child.stdout)
     except ValueError as error:
         raise UnusableError(f"the dry run failed: {child.stderr.strip()[-500:]}") from error
     if "error" in answer:
         raise UnusableError(answer["error"])
-    return Needs(**answer)
+    return answer
 
 
 def _last_words(errors: str) -> str:
@@ -96,6 +109,17 @@ def _dry_run(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
     return Needs(weights, _sum_mib(_CACHES), _sum_mib(_BUFFERS), trained)
 
 
+def _answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    path, gpu = Path(question["path"]), question["gpu"]
+    if "adapter" not in question:
+        return asdict(_dry_run(path, ContextShape(**question["shape"]), gpu=gpu))
+    start_backend()
+    model = Model(path, gpu=gpu, dry=True)
+    model.load_adapter("tried", Path(question["adapter"]))
+    model.close()
+    return {}
+
+
 def main() -> None:
     """Answer the question in the first argument on standard output."""
     with suppress(OSError):
@@ -103,7 +127,7 @@ def main() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     question = json.loads(sys.argv[1])
     try:
-        answer = asdict(_dry_run(Path(question["path"]), ContextShape(**question["shape"]), gpu=question["gpu"]))
+        answer = _answer(question)
     except LlamaError as error:
         answer = {"error": str(error)}
     sys.stdout.write(json.dumps(answer))

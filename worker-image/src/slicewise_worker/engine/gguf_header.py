@@ -60,6 +60,10 @@ class Header:
     lists: Mapping[str, int]
     """Key → elements, of the values that are lists or too long to keep."""
     tensors: int
+    widest: int = 0
+    """The largest dimension of a tensor."""
+    tensor_types: frozenset[int] = frozenset()
+    """Types of the tensors' numbers (`ggml_type`)."""
 
     def text(self, key: str) -> str:
         """Return a text, empty if it is missing."""
@@ -111,8 +115,7 @@ class _Reader:
                 values[key] = value
             else:
                 lists[key] = 1
-        self._tensors(tensors)
-        return Header(values, lists, tensors)
+        return Header(values, lists, tensors, *self._tensors(tensors))
 
     def _value(self, key: str, kind: int) -> Value | None:
         """Return a value; None for a text that is too long to keep."""
@@ -142,18 +145,22 @@ class _Reader:
             raise HeaderError(f"{_short(key)} is a list of type {kind}, which GGUF does not have")
         return count
 
-    def _tensors(self, count: int) -> None:
-        """Go through the list of tensors: where each begins must lie within the file."""
-        furthest = 0
+    def _tensors(self, count: int) -> tuple[int, frozenset[int]]:
+        """Go through the list of tensors, where each begins must lie within the file; return the widest dimension and the types."""
+        furthest = widest = 0
+        types = set()
         for index in range(count):
             name = _short(self._text(f"the name of tensor {index}", _LONGEST_KEY))
             dimensions = self._number(_U32, f"the dimensions of {name}")
             if dimensions > _MOST_DIMENSIONS:
                 raise HeaderError(f"tensor {name} has {dimensions} dimensions, and {_MOST_DIMENSIONS} is the most")
-            self._skip(8 * dimensions + 4, f"the shape of {name}")
+            for _ in range(dimensions):
+                widest = max(widest, self._number(_U64, f"the shape of {name}"))
+            types.add(self._number(_U32, f"the type of {name}"))
             furthest = max(furthest, self._number(_U64, f"the offset of {name}"))
         if count and self._at + furthest >= self._size:
             raise HeaderError(f"it ends before its last tensor: it has {self._size} bytes and is cut short")
+        return widest, frozenset(types)
 
     def _text(self, what: str, most: int) -> str:
         size = self._number(_U64, f"the length of {what}")

@@ -14,7 +14,7 @@ import logging
 import re
 from array import array
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,9 +74,9 @@ def recent_log() -> list[str]:
     return list(_recent)
 
 
-def _reason() -> str:
+def _reason(last: int = 2) -> str:
     errors = [line.removeprefix("error: ") for line in _recent if line.startswith("error: ")]
-    return "; ".join(errors[-2:]) or "llama.cpp gave no reason"
+    return "; ".join(errors[-last:]) or "llama.cpp gave no reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,7 @@ class Model:
         self.step_delay = self._step_delay()
         """Seconds that each step takes at least: slowness of test models that is the same on every machine."""
         self.bos, self.eos = self.tokenizer.bos, self.tokenizer.eos
+        self._adapters: dict[str, Any] = {}
 
     def _step_delay(self) -> float:
         """Return what the file says, at most 0.1 s: a file may always be slower by its size, by this it may not be much."""
@@ -143,6 +144,18 @@ class Model:
         count = api.llama_model_meta_val_str(self._model, STEP_DELAY_KEY, buffer, len(buffer))
         milliseconds = buffer.value.decode("ascii", "replace") if count > 0 else ""
         return min(int(milliseconds), MAX_STEP_DELAY_MS) / 1000 if re.fullmatch("[0-9]{1,15}", milliseconds) else 0.0
+
+    def load_adapter(self, name: str, path: Path) -> None:
+        """Load a LoRA, for `Context.use`, before the context is made; raises `LlamaError` for one of another model."""
+        adapter = api.llama_adapter_lora_init(self._model, str(path).encode())
+        if not adapter:
+            raise LlamaError(_reason(last=1))
+        self._adapters[name] = adapter
+
+    @property
+    def adapters(self) -> Mapping[str, Any]:
+        """The handles of what was loaded, by name; they are freed with the model."""
+        return self._adapters
 
     def close(self) -> None:
         """Free the weights; no context of this model may be alive."""
@@ -229,7 +242,16 @@ class Context:
             raise LlamaError(_reason())
         self._memory: Any = api.llama_get_memory(self._context)
         self._vocabulary = model.vocabulary
+        self._adapters = model.adapters
         self.shape = shape
+
+    def use(self, adapter: str | None) -> None:
+        """Compute with the adapter of that name from now on, None: with the model alone. What is in the cache stays as it is."""
+        if adapter is None:
+            api.llama_set_adapters_lora(self._context, None, 0, None)
+            return
+        one = (api.llama_adapter_lora_p_ctypes * 1)(self._adapters[adapter])
+        api.llama_set_adapters_lora(self._context, one, 1, (ctypes.c_float * 1)(1.0))
 
     def decode(self, batch: Batch) -> int:
         """Evaluate `batch`: 0 is success, 1 no room in the cache; less than -1 leaves the context unsafe."""

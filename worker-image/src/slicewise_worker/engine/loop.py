@@ -6,7 +6,6 @@ over. Called by the HTTP side through `submit` and `cancel` from any thread; eve
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -28,7 +27,7 @@ from slicewise_worker.engine.request import (
     Limits,
 )
 from slicewise_worker.engine.sampler import Sampler
-from slicewise_worker.engine.schedule import Waiting, Work, plan_step
+from slicewise_worker.engine.schedule import Turns, Waiting, Work, plan_step
 from slicewise_worker.engine.sequence import Running, Ticket
 from slicewise_worker.engine.step_thread import StepThread
 
@@ -38,8 +37,6 @@ Notify = Callable[[list[tuple[Ticket, Event]]], None]
 """Gets the events of a step, in the engine thread; it hands them to each ticket's `on_event` where that may run."""
 
 _MOST_MASK_THREADS = 4
-_RANDOM_SEED = 0xFFFFFFFF
-"""llama.cpp draws a seed of its own for this one."""
 
 
 class Engine(StepThread[Ticket]):
@@ -55,6 +52,7 @@ class Engine(StepThread[Ticket]):
         self._running: dict[int, Running[Sampler]] = {}
         self._events: list[tuple[Ticket, Event]] = []
         self._free = list(range(limits.sequences - 1, -1, -1))
+        self._turns = Turns()
         self._given_up = False
         self._next_deadline = inf
         """The first deadline of those who wait, or one that is over."""
@@ -127,9 +125,8 @@ class Engine(StepThread[Ticket]):
         with self._changed:
             self._drop_ended(started)
             self._admit()
-        work = self._plan()
-        if work:
-            self._evaluate(work, started)
+        if self._running:
+            self._evaluate(self._plan(), started)
         with self._changed:
             self._since = time.monotonic()
         self._hand_over()
@@ -161,13 +158,16 @@ class Engine(StepThread[Ticket]):
         while self._free and self._waiting:
             ticket, slot = self._waiting.popleft(), self._free.pop()
             generation = ticket.generation
-            seed = secrets.randbits(32) if generation.sampling.seed is None else generation.sampling.seed
-            sampler = Sampler(self.model, generation, seed % _RANDOM_SEED, window=self.limits.context_tokens)
+            sampler = Sampler(self.model, generation, window=self.limits.context_tokens)
             room = self.limits.context_tokens - len(generation.prompt)
             self._running[slot] = Running(ticket, slot, min(generation.max_tokens, room), sampler)
 
     def _plan(self) -> list[Work]:
+        """Return what is in the next step, and let the context compute it with the adapter whose turn it is."""
         ordered = sorted(self._running.values(), key=lambda sequence: sequence.ticket.submitted)
+        adapter = self._turns.next([sequence.adapter for sequence in ordered])
+        self._context.use(adapter)
+        ordered = [sequence for sequence in ordered if sequence.adapter == adapter]
         decoding = [sequence.slot for sequence in ordered if not sequence.prompt_left]
         waiting = [Waiting(sequence.slot, sequence.prompt_left) for sequence in ordered if sequence.prompt_left]
         return plan_step(decoding, waiting, self.limits.prompt_chunk_tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -28,7 +28,7 @@ _ARCHITECTURES: Final[Mapping[str, str]] = {
     "imatrix": "an importance matrix, which is made for quantising another model",
 }
 _TYPES: Final[Mapping[str, str]] = {
-    "adapter": "an adapter (LoRA), which only changes another model: merge it into that one with llama-export-lora",
+    "adapter": "an adapter (LoRA), which only changes another model: name it in spec.model.adapters beside that one",
     "mmproj": _PROJECTOR,
     "imatrix": _ARCHITECTURES["imatrix"],
     "vocab": "a vocabulary without weights",
@@ -67,10 +67,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a model is for, and how it makes one vector of the vectors of all tokens; None for text."""
+    """What a model is for, how it makes one vector of the vectors of all tokens (None for text), and what adapters for it name."""
 
     role: Role
     pooling: int | None = None
+    architecture: str = field(default="", compare=False)
 
 
 def kind_of(header: Header) -> Kind:
@@ -78,12 +79,12 @@ def kind_of(header: Header) -> Kind:
     architecture = header.text("general.architecture")
     pooling = header.number(f"{architecture}.pooling_type")
     if pooling == RANK:
-        return Kind(Role.RERANK, RANK)
+        return Kind(Role.RERANK, RANK, architecture)
     if pooling in _POOLINGS:
-        return Kind(Role.EMBEDDING, pooling)
+        return Kind(Role.EMBEDDING, pooling, architecture)
     if architecture in _ENCODERS or header.number(f"{architecture}.attention.causal") == 0:
-        return Kind(Role.EMBEDDING, MEAN)
-    return Kind(Role.TEXT)
+        return Kind(Role.EMBEDDING, MEAN, architecture)
+    return Kind(Role.TEXT, architecture=architecture)
 
 
 def unsupported(header: Header) -> str | None:

@@ -76,6 +76,8 @@ class Generation:
     """How many of the likeliest tokens to name at each place; None: no probabilities."""
     shown: frozenset[int] = frozenset()
     """Control tokens whose text is part of the answer, which others leave no text in."""
+    adapter: str | None = None
+    """Name of the adapter that is computed with; None: the model alone."""
 
 
 @dataclass(frozen=True, slots=True)

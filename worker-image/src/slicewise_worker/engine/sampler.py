@@ -6,6 +6,7 @@ Traps of 0.3.36: penalties over "-1 tokens" are penalties over none.
 from __future__ import annotations
 
 import math
+import secrets
 from array import array
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from slicewise_worker.engine.request import Chances, Generation, Sampling
 
 _COLDEST: Final = 1e-5
 """Below this temperature nothing but the most likely token has a chance, and logits divided by it may overflow."""
+
+_RANDOM_SEED: Final = 0xFFFFFFFF
+"""llama.cpp draws a seed of its own for this one."""
 
 LEAST_LOGPROB: Final = -9999.0
 """For a token without any chance, as OpenAI writes it."""
@@ -48,13 +52,14 @@ class Likeliest:
 class Sampler:
     """The chain that picks the next token of one sequence; it remembers the tokens it picked."""
 
-    def __init__(self, model: Model, generation: Generation, seed: int, window: int) -> None:
+    def __init__(self, model: Model, generation: Generation, window: int) -> None:
         """Build the chain; penalties look at the last `window` generated tokens."""
         self._model = model
         self._constraint = generation.constraint
         self._logprobs = generation.logprobs
         self._chain: Any = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-        for part in self._parts(model, generation.sampling, seed, window):
+        seed = secrets.randbits(32) if generation.sampling.seed is None else generation.sampling.seed
+        for part in self._parts(model, generation.sampling, seed % _RANDOM_SEED, window):
             api.llama_sampler_chain_add(self._chain, part)
 
     @staticmethod

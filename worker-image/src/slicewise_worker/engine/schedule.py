@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+TURN_STEPS: Final = 4
+"""Steps with one adapter before another one's turn: llama.cpp plans its buffers again at each change, which takes a part of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,29 @@ def deal_inputs(left: Sequence[Sequence[int]], tokens: int, most: int) -> list[i
                 still.append(index)
         wants, most = still, most - len(still)
     return taken
+
+
+class Turns:
+    """Whose turn it is: a step computes with one adapter, so only sequences of the same adapter share it.
+
+    The adapter whose last turn is longest ago is next, so each waits for at most one turn of every other.
+    """
+
+    def __init__(self) -> None:
+        self._now: str | None = None
+        self._left = 0
+        self._count = 0
+        self._last: dict[str | None, int] = {}
+
+    def next(self, adapters: Sequence[str | None]) -> str | None:
+        """Return the adapter of the next step; `adapters` holds that of each running sequence, the oldest first, and is not empty."""
+        if not self._left or self._now not in adapters:
+            self._now = min(adapters, key=lambda adapter: self._last.get(adapter, 0))
+            self._left = TURN_STEPS
+            self._count += 1
+            self._last[self._now] = self._count
+        self._left -= 1
+        return self._now
 
 
 def _deal(waiting: Sequence[Waiting], chunk: int) -> list[int]:

@@ -63,6 +63,11 @@ class Running(Generic[S]):
         self.text = TextStream(self.ticket.generation.stop)
 
     @property
+    def adapter(self) -> str | None:
+        """The adapter that all of it is computed with."""
+        return self.ticket.generation.adapter
+
+    @property
     def prompt_left(self) -> int:
         """Prompt tokens that are not evaluated yet."""
         return 0 if self.next_token is not None else len(self.ticket.generation.prompt) - self.evaluated

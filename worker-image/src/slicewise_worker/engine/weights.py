@@ -15,8 +15,9 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from slicewise_worker.engine.adapter_kind import step_bytes, unfit
 from slicewise_worker.engine.ends import EndReason
-from slicewise_worker.engine.gguf_header import HeaderError, read_header
+from slicewise_worker.engine.gguf_header import Header, HeaderError, read_header
 from slicewise_worker.engine.model_kind import Kind, kind_of, unsupported
 
 GGUF_MAGIC: Final = b"GGUF"
@@ -24,13 +25,25 @@ _CHUNK: Final = 4 << 20
 
 
 class WeightsFile(BaseModel):
-    """The result file of the fetch."""
+    """A file that was fetched."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     path: Path
     digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
     bytes: Annotated[int, Field(ge=0)]
+
+
+class AdapterFile(WeightsFile):
+    """An adapter in the result file, by the name that clients send."""
+
+    name: Annotated[str, Field(min_length=1)]
+
+
+class FetchedFiles(WeightsFile):
+    """The result file of the fetch: the model and its adapters."""
+
+    adapters: tuple[AdapterFile, ...] = ()
 
 
 class WeightsError(Exception):
@@ -41,10 +54,10 @@ class WeightsError(Exception):
         self.reason = reason
 
 
-def read_result(path: Path) -> WeightsFile:
+def read_result(path: Path) -> FetchedFiles:
     """Return what the result file at `path` says; raises `WeightsError` in words for the operator's status."""
     try:
-        return WeightsFile.model_validate(json.loads(path.read_bytes()))
+        return FetchedFiles.model_validate(json.loads(path.read_bytes()))
     except OSError as error:
         message = f"no result of the fetch at {path} ({error.strerror}): did the init container run?"
         raise WeightsError(EndReason.WEIGHTS_MISSING, message) from error
@@ -82,13 +95,25 @@ def verify(weights: WeightsFile, progress: Callable[[int], bool]) -> None:
 
 def inspect(path: Path) -> Kind:
     """Return what the file at `path` is a model for; raises `WeightsError` if its header says that it cannot be served."""
+    header = _header(path)
+    if (trouble := unsupported(header)) is not None:
+        raise WeightsError(EndReason.MODEL_UNSUPPORTED, f"the model file cannot be served: {trouble}")
+    return kind_of(header)
+
+
+def inspect_adapter(path: Path, model: Kind, tokens: int) -> int:
+    """Return what an adapter adds to the buffers of a step of `tokens` tokens, in bytes; raises `WeightsError` for one of another model."""
+    header = _header(path)
+    if (trouble := unfit(header, model)) is not None:
+        raise WeightsError(EndReason.MODEL_UNSUPPORTED, f"{path} cannot be served beside the model: {trouble}")
+    return step_bytes(header, tokens)
+
+
+def _header(path: Path) -> Header:
     try:
-        header = read_header(path)
+        return read_header(path)
     except HeaderError as error:
         message = f"{path} is no whole GGUF file: {error}"
         raise WeightsError(EndReason.MODEL_CORRUPT, message) from error
     except (OSError, ValueError) as error:
         raise WeightsError(EndReason.WEIGHTS_MISSING, f"cannot read {path}: {error}") from error
-    if (trouble := unsupported(header)) is not None:
-        raise WeightsError(EndReason.MODEL_UNSUPPORTED, f"the model file cannot be served: {trouble}")
-    return kind_of(header)

@@ -38,7 +38,10 @@ class Shape:
 def breakdown(needs: Needs, own: int) -> str:
     """Return all parts with their sizes; `own`: bytes of the worker itself and of what requests may take, 0 where they do not count."""
     itself = f", the worker itself {_mib(-(-own // _STEP) * _STEP)}" if own else ""
-    return f"weights {_mib(needs.weights)}, KV cache {_mib(needs.cache)}, buffers {_mib(needs.compute)}{itself}"
+    adapters = f", adapters {_mib(needs.adapters)}" if needs.adapters else ""
+    return (
+        f"weights {_mib(needs.weights)}, KV cache {_mib(needs.cache)}, buffers {_mib(needs.compute)}{adapters}{itself}"
+    )
 
 
 def no_room(needs: Needs, shape: Shape, device: Device, own: int, limit: int | None) -> str | None:
@@ -67,6 +70,8 @@ def _largest(needs: Needs, shape: Shape, own: int, *, on_gpu: bool) -> str:
     """The buffers count with the cache: what makes them large is the room for the same tokens, or the chunk of prompts."""
     more = "take a larger slice" if on_gpu else "give the worker more memory"
     context = needs.cache + needs.compute
+    if needs.adapters > max(needs.weights, context, own):
+        return f"The largest part is the adapters with {_mib(needs.adapters)}: remove some from spec.model.adapters, or {more}"
     if own >= max(needs.weights, context):
         return f"The largest part is the worker itself, with what requests may take, {_mib(own)}: {more}"
     if needs.weights >= context:

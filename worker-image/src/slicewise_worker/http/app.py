@@ -22,12 +22,13 @@ from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Verdict, WorkerState, livez, readyz, startupz
 from slicewise_worker.http.answer import ClientGoneError
-from slicewise_worker.http.completions import Served, chat, completion
+from slicewise_worker.http.completions import chat, completion
 from slicewise_worker.http.dialects.handlers import count_tokens, messages, responses
 from slicewise_worker.http.embeddings import embeddings
 from slicewise_worker.http.errors import ApiError, not_started, on_api_error, on_http_exception, on_surprise, shown
 from slicewise_worker.http.request_id import RequestIds
 from slicewise_worker.http.rerank import rerank
+from slicewise_worker.http.served import Served
 from slicewise_worker.http.vectors import ServedVectors
 from slicewise_worker.settings import WorkerSettings
 
@@ -54,6 +55,7 @@ class Worker:
         return {
             "model": self.settings.model_name,
             "aliases": list(self.settings.model_aliases),
+            "adapters": list(self.adapters()),
             "chat": self.settings.chat and not isinstance(self.served, ServedVectors),
             "capabilities": self.capabilities(),
             "digest": self.state.digest,
@@ -68,6 +70,10 @@ class Worker:
             "phase": self.state.phase.name.lower(),
             "draining": self.state.draining,
         }
+
+    def adapters(self) -> tuple[str, ...]:
+        """Return the adapters that clients may ask for by name, none before they are loaded."""
+        return () if self.served is None else self.served.adapters
 
     def capabilities(self) -> list[str]:
         """Return what the model can be asked for, nothing before it is loaded."""
@@ -164,18 +170,23 @@ def build_app(worker: Worker) -> Starlette:
 
 def _facts(worker: Worker) -> list[Route]:
     """Return the routes that only tell: models, the worker, metrics."""
-    names = (worker.settings.model_name, *worker.settings.model_aliases)
+    own = (worker.settings.model_name, *worker.settings.model_aliases)
+
+    def names() -> tuple[str, ...]:
+        return (*own, *worker.adapters())
 
     def described(name: str) -> dict[str, Any]:
         known = {"max_model_len": worker.settings.context_tokens, "capabilities": worker.capabilities()}
-        return {"id": name, "object": "model", "created": worker.created, "owned_by": "slicewise", **known}
+        # As vLLM has it: what an adapter changes.
+        parent = {"parent": own[0]} if name in worker.adapters() else {}
+        return {"id": name, "object": "model", "created": worker.created, "owned_by": "slicewise", **parent, **known}
 
     async def models(_request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [described(name) for name in names]})
+        return JSONResponse({"object": "list", "data": [described(name) for name in names()]})
 
     async def model(request: Request) -> Response:
         asked = request.path_params["name"]
-        if asked not in names:
+        if asked not in names():
             raise ApiError(
                 404, f"The model '{shown(asked)}' does not exist here.", code="model_not_found", param="model"
             )

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from slicewise_worker.engine.loop import Engine
-from slicewise_worker.engine.model_kind import Role
 from slicewise_worker.engine.request import Generation
 from slicewise_worker.engine.tokenizer import TooLongError
-from slicewise_worker.http.chat_template import ChatTemplate
-from slicewise_worker.http.errors import ApiError, from_validation, shown
-from slicewise_worker.http.intake import Intake, Wanted
+from slicewise_worker.http.errors import ApiError, from_validation
+from slicewise_worker.http.intake import Wanted
 from slicewise_worker.http.response import Asked, respond
 from slicewise_worker.http.response_format import constraint_for
 from slicewise_worker.http.schema import ChatRequest, CompletionRequest
+from slicewise_worker.http.served import Served, check_model
 from slicewise_worker.http.shape import CompletionShape, Shape
 from slicewise_worker.http.spoken import read_for_calls
 from slicewise_worker.http.tools import ToolUse, reading_for, tool_use
@@ -31,40 +30,6 @@ DEFAULT_COMPLETION_TOKENS = 16
 """OpenAI's default for `/v1/completions`."""
 _COUNTED_CONTEXTS = 4
 """How many times the context a conversation may have whose tokens are only counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What the endpoints serve: one model on one engine."""
-
-    model_name: str
-    """The name in answers."""
-    names: frozenset[str]
-    """What clients may send as `model`: the name and its aliases."""
-    engine: Engine
-    template: ChatTemplate
-    intake: Intake
-
-    @property
-    def role(self) -> Role:
-        """What the model is asked for."""
-        return Role.TEXT
-
-    def close(self) -> None:
-        """End what is left once the engine has stopped."""
-        self.template.close()
-
-
-class Named(Protocol):
-    """Whatever serves a model by its names."""
-
-    @property
-    def model_name(self) -> str:
-        """The name in answers."""
-
-    @property
-    def names(self) -> frozenset[str]:
-        """What clients may send as `model`."""
 
 
 def parse(data: bytes, kind: type[Body]) -> Body:
@@ -103,7 +68,7 @@ async def chat(request: Request, served: Served, read: ReadChat = read_chat) -> 
 
     deadline = served.intake.deadline(request)
     asked, shape = await served.intake.prepare(request, deadline.answer, prepare)
-    return await respond(request, served.engine, asked, deadline, shape, served.model_name)
+    return await respond(request, served.engine, asked, deadline, shape, served.name(asked))
 
 
 async def count_prompt(request: Request, served: Served, read: ReadChat) -> int:
@@ -154,19 +119,12 @@ async def completion(request: Request, served: Served) -> Response:
     deadline = served.intake.deadline(request)
     asked = await served.intake.prepare(request, deadline.answer, prepare)
     shape = CompletionShape(asked.echoes)
-    return await respond(request, served.engine, asked, deadline, shape, served.model_name)
+    return await respond(request, served.engine, asked, deadline, shape, served.name(asked))
 
 
 def _limit(asked: int | None, default: int, served: Served) -> int:
     """Return the tokens to generate at most; -1 asks for as many as the context has room for."""
     return served.engine.limits.context_tokens if asked == -1 else asked or default
-
-
-def check_model(name: str, served: Named) -> None:
-    """Raise `ApiError` if `name` is no name of the model that is served."""
-    if name not in served.names:
-        message = f"The model '{shown(name)}' does not exist here; this worker serves '{served.model_name}'."
-        raise ApiError(404, message, code="model_not_found", param="model")
 
 
 def _check_count(body: ChatRequest | CompletionRequest, prompts: int, engine: Engine) -> None:
@@ -250,6 +208,7 @@ def _asked(body: ChatRequest | CompletionRequest, prompts: Sequence[array[int]],
             constraint and constraint.copy(),
             # What is likeliest can only be told with probabilities.
             0 if logprobs is None and best else logprobs,
+            adapter=served.adapter(body.model),
         )
         for prompt in prompts
         for choice in range(tries)

@@ -38,6 +38,11 @@ class ServedVectors:
     role: Role
     pairs: Pairs
 
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """None: adapters are for models that generate text."""
+        return ()
+
     def close(self) -> None:
         """Nothing is left once the engine has stopped."""
 

@@ -15,11 +15,11 @@ import structlog
 from pydantic import ValidationError
 
 from slicewise_worker import logs
+from slicewise_worker.weights.all_files import fetch_all
 from slicewise_worker.weights.errors import FetchError, Reason
-from slicewise_worker.weights.fetch import fetch
 from slicewise_worker.weights.progress import Progress, keep_logging, serve
 from slicewise_worker.weights.report import Result, write_result, write_termination
-from slicewise_worker.weights.settings import FetchSettings, read_credentials
+from slicewise_worker.weights.settings import FetchSettings
 
 log = structlog.get_logger("slicewise-fetch")
 
@@ -69,6 +69,8 @@ def _outcome(task: asyncio.Task[Result], settings: FetchSettings) -> int:
         write_termination(settings.termination_log, error)
         log.error("fetch failed", reason=error.reason, message=error.message)  # noqa: TRY400 - the cause, not a trace
         return 1
+    for adapter in result.adapters:
+        log.info("adapter verified", name=adapter.name, path=adapter.path, digest=adapter.digest, bytes=adapter.bytes)
     log.info("weights verified", path=result.path, digest=result.digest, bytes=result.bytes)
     return 0
 
@@ -76,7 +78,7 @@ def _outcome(task: asyncio.Task[Result], settings: FetchSettings) -> int:
 async def _fetch_and_report(settings: FetchSettings, progress: Progress) -> Result:
     """Fetch, and write the result file. Trouble with the volumes becomes a `FetchError` too."""
     try:
-        result = await fetch(settings, read_credentials(settings.credentials_dir), progress)
+        result = await fetch_all(settings, progress)
         await asyncio.to_thread(write_result, settings.result_file, result)
     except OSError as error:
         what = error.filename or settings.cache_dir

@@ -18,8 +18,10 @@ from slicewise_worker.weights.source import ClaimSource
 _READ_BYTES = 4 * 1024**2
 
 
-def verify_on_claim(source: ClaimSource, mounted: Path, digest: str, progress: Progress) -> Result:
-    """Hash the file and compare. Blocking; call it in a thread.
+def verify_on_claim(
+    source: ClaimSource, mounted: Path, digest: str, progress: Progress, field: str = "spec.model"
+) -> Result:
+    """Hash the file and compare. Blocking; call it in a thread. `field`: of the pool, that names the file.
 
     Raises `FetchError`: SourceNotFound, Unsupported (path leaves the claim, no GGUF), DigestMismatch.
     """
@@ -40,7 +42,7 @@ def verify_on_claim(source: ClaimSource, mounted: Path, digest: str, progress: P
     if found != digest:
         raise FetchError(
             Reason.DIGEST_MISMATCH,
-            f"{name}: has {found}, spec.model.digest says {digest}; correct the file or the digest",
+            f"{name}: has {found}, {field}.digest says {digest}; correct the file or the digest",
         )
     return Result(str(path), digest, after.st_size)
 

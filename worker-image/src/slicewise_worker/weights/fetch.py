@@ -33,12 +33,21 @@ _LOOK_AGAIN_SECONDS = 0.5
 P = ParamSpec("P")
 
 
-async def fetch(settings: FetchSettings, credentials: Credentials, progress: Progress) -> Result:
-    """Bring the weights and verify them. Raises `FetchError`."""
+async def fetch(
+    settings: FetchSettings,
+    credentials: Credentials,
+    progress: Progress,
+    beside: LiveSet = LiveSet(),  # noqa: B008 - frozen
+    field: str = "spec.model",
+) -> Result:
+    """Bring the weights and verify them. Raises `FetchError`.
+
+    `beside`: what the same worker needs too, and must not be evicted. `field`: of the pool, that names the file.
+    """
     source = parse_source(settings.source, allow_private=settings.allow_private)
     if isinstance(source, ClaimSource):
-        digest = settings.digest or _no_digest(label(settings.source))
-        return await asyncio.to_thread(verify_on_claim, source, settings.claim_dir, digest, progress)
+        digest = settings.digest or _no_digest(settings.source, field)
+        return await asyncio.to_thread(verify_on_claim, source, settings.claim_dir, digest, progress, field)
     async with Transport(
         allow_private=settings.allow_private,
         stall_seconds=settings.stall_seconds,
@@ -47,8 +56,8 @@ async def fetch(settings: FetchSettings, credentials: Credentials, progress: Pro
     ) as transport:
         origin = origin_for(source, transport, credentials)
         patience = Patience(settings.patience_seconds, settings.max_backoff_seconds)
-        digest = await _digest(settings, source, origin, patience, progress)
-        live = await asyncio.to_thread(_live_set, settings, digest)
+        digest = await _digest(settings, source, origin, patience, progress) or _no_digest(settings.source, field)
+        live = await asyncio.to_thread(_live_set, settings, digest, beside)
         await _noted("pin of this pool", record_pin, settings.cache_dir, settings.pool, live)
         return await _Fetch(settings, origin, transport, patience, progress, digest, live).run()
 
@@ -61,13 +70,13 @@ async def _noted(what: str, write: Callable[P, None], *args: P.args, **names: P.
         log.warning("note in the cache not written", note=what, error=str(error))
 
 
-def _no_digest(source: str) -> str:
-    raise FetchError(Reason.UNSUPPORTED, f"{source}: has no digest of its own; set spec.model.digest to sha256:…")
+def _no_digest(source: str, field: str) -> str:
+    raise FetchError(Reason.UNSUPPORTED, f"{label(source)}: has no digest of its own; set {field}.digest to sha256:…")
 
 
 async def _digest(
     settings: FetchSettings, source: Source, origin: Origin, patience: Patience, progress: Progress
-) -> str:
+) -> str | None:
     """The digest to fetch: the one set, else the one verified before for a pinned source, else what the source says."""
     if settings.digest:
         return settings.digest
@@ -76,12 +85,13 @@ async def _digest(
     ):
         return known
     location = await persist(origin.locate, patience, progress, label(settings.source))
-    return location.digest or _no_digest(label(settings.source))
+    return location.digest
 
 
-def _live_set(settings: FetchSettings, digest: str) -> LiveSet:
+def _live_set(settings: FetchSettings, digest: str, beside: LiveSet) -> LiveSet:
     live = read_live(settings.live_file)
-    return LiveSet(live.digests | {digest}, live.sources | {label(settings.source)}, live.unreadable)
+    digests = live.digests | beside.digests | {digest}
+    return LiveSet(digests, live.sources | beside.sources | {label(settings.source)}, live.unreadable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,18 +18,29 @@ _TERMINATION_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """Verified weights: where they are, `sha256:<hex>`, size in bytes."""
+class AdapterResult:
+    """An adapter of a verified file, as `Result` has it, by its name."""
 
+    name: str
     path: str
     digest: str
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Verified weights: where they are, `sha256:<hex>`, size in bytes; and those of the adapters."""
+
+    path: str
+    digest: str
+    bytes: int
+    adapters: tuple[AdapterResult, ...] = ()
+
+
 def write_result(path: Path, result: Result) -> None:
     """Write the result file that the worker reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(asdict(result)))
+    write_atomically(path, json.dumps({name: value for name, value in asdict(result).items() if value != ()}))
 
 
 def write_termination(path: Path, error: FetchError) -> None:

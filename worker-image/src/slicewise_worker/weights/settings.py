@@ -10,15 +10,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from slicewise_worker.environment import CapitalSettings
 from slicewise_worker.weights.errors import FetchError, Reason
 from slicewise_worker.weights.proxy import Proxies, parse_exempt, parse_proxy
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 _MAX_CREDENTIAL = 8192
+
+
+MOST_ADAPTERS = 8
+"""As many as a pool's `spec.model.adapters` may have."""
+
+
+class AdapterSource(BaseModel):
+    """Where an adapter is, as the settings of the same names say it of the model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    source: str
+    digest: Annotated[str | None, Field(pattern=_DIGEST.pattern)] = None
+    credentials_dir: Path | None = None
+    claim_dir: Path | None = None
 
 
 class FetchSettings(CapitalSettings):
@@ -37,6 +53,8 @@ class FetchSettings(CapitalSettings):
     credentials_dir: Path = Path("/etc/slicewise/credentials")
     claim_dir: Path = Path("/source")
     termination_log: Path = Path("/dev/termination-log")
+    adapters: Annotated[tuple[AdapterSource, ...], Field(max_length=MOST_ADAPTERS)] = ()
+    """What is fetched beside the model; a JSON list."""
     pool: str | None = None
     """`<namespace>/<pool>`: whose live set to record in a cache that several pools share."""
 
@@ -95,11 +113,14 @@ class Credentials:
     """PEM certificates to trust beside the public ones (key `ca.crt`)."""
 
 
-def read_credentials(folder: Path) -> Credentials:
+def read_credentials(folder: Path | None) -> Credentials:
     """Read the mounted Secret; a folder or key that is not there is no credential. Surrounding white space is dropped.
 
     Raises `FetchError` (CredentialsRejected) for a key that cannot be a credential; the message never shows it.
     """
+
+    if folder is None:
+        return Credentials()
 
     def key(name: str) -> str | None:
         path = folder / name

@@ -10,7 +10,7 @@ from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec, ResponseC
 from slicewise.api.v1alpha1.health import HealthSpec
 from slicewise.api.v1alpha1.help import HELP, Help
 from slicewise.api.v1alpha1.inferencepool import InferencePool, Metadata
-from slicewise.api.v1alpha1.model import ModelSpec
+from slicewise.api.v1alpha1.model import AdapterSpec, ModelSpec
 from slicewise.api.v1alpha1.parse import parse_pool
 from slicewise.api.v1alpha1.reasons import Reason
 from slicewise.api.v1alpha1.rollout import CanarySpec, CanaryStep, GateRule, OnUndecided, RolloutSpec
@@ -22,6 +22,7 @@ __all__ = [
     "CONDITIONS",
     "HELP",
     "AccessMode",
+    "AdapterSpec",
     "AutoscalingSpec",
     "CacheSpec",
     "CanarySpec",

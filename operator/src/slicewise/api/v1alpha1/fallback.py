@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from slicewise.api.v1alpha1.base import ApiModel
-from slicewise.api.v1alpha1.model import ModelSpec
+from slicewise.api.v1alpha1.model import PlainModelSpec
 from slicewise.api.v1alpha1.scalars import Cpu, Memory, WholeNumber
 
 
@@ -20,7 +20,7 @@ class CpuFallback(ApiModel):
     """CPU of one worker, as a quantity."""
     memory: Memory
     """Memory of one worker, as a quantity."""
-    model: ModelSpec | None = None
+    model: PlainModelSpec | None = None
     """A smaller model. Default: the pool's."""
 
 

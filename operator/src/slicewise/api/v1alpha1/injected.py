@@ -6,11 +6,13 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from slicewise.api.rules import Rule, cel_matches, matches
+from slicewise.api.rules import Older, Rule, cel_matches, matches
 from slicewise.api.v1alpha1.base import ApiModel, exactly_one
 from slicewise.api.v1alpha1.scalars import Flag, ObjectName, text_rule
 
 OWN_VOLUMES: Final = ("weights", "run", "tmp", "live", "credentials", "source")
+ADAPTER_VOLUMES: Final = "^adapter-(credentials|source)-[0-9]+$"
+"""Volumes of the operator's for `spec.model.adapters`."""
 OWN_PATHS: Final = (
     "/weights/",
     "/run/",
@@ -150,6 +152,9 @@ class ConfigMapVolume(ApiModel):
     optional: Flag | None = None
 
 
+_is_for_adapters = matches(ADAPTER_VOLUMES)
+
+
 class Volume(ApiModel):
     """A Secret or ConfigMap of the pool's namespace as files: exactly one of the forms."""
 
@@ -162,6 +167,13 @@ class Volume(ApiModel):
             holds=lambda name: name not in OWN_VOLUMES,
             message="volume '{value}' is the operator's: write another name",
             expects=f"none of {', '.join(OWN_VOLUMES)}",
+        ),
+        Rule(
+            cel=f"!{cel_matches(ADAPTER_VOLUMES)}",
+            holds=lambda name: not _is_for_adapters(name),
+            message="volume '{value}' is the operator's: write another name",
+            expects="no volume of adapters",
+            older=Older(_is_for_adapters, "it works on while no adapter needs a volume of that name"),
         ),
     ]
     secret: SecretVolume | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
@@ -87,8 +87,70 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class ModelSpec(ApiModel):
-    """The model that the pool serves. A change starts a new revision."""
+MAP_BY_NAME: Final[dict[str, Any]] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+
+
+def _adapters_once(adapters: tuple[AdapterSpec, ...]) -> tuple[AdapterSpec, ...]:
+    """The API server does this by the list's type."""
+    _once(tuple(adapter.name for adapter in adapters))
+    return adapters
+
+
+Source = Annotated[str, Field(max_length=2048), _NO_BLANK, _FORM]
+Digest = Annotated[
+    str,
+    Field(max_length=80),
+    text_rule(
+        "^sha256:[0-9a-f]{64}$",
+        "a digest",
+        "sha256: and the 64 small hexadecimal digits that sha256sum prints",
+    ),
+]
+
+SOURCE_RULES: Final = (
+    Rule(
+        cel=f"has(self.digest) || {cel_matches(CONTENT_ADDRESSED, 'self.source')}",
+        holds=lambda model: model.digest is not None or _is_content_addressed(model.source),
+        message="digest is required because '{source}' can change: write digest: sha256:<what sha256sum prints>, or name "
+        "the source by its content, hf://org/repo@<commit of 40 digits>/file.gguf or oci://host/repo@sha256:…",
+        expects="digest, or a source that is addressed by its content",
+        values={"source": ("self.source", lambda model: model.source)},
+        field="digest",
+    ),
+    Rule(
+        cel=f"!{cel_matches(f'^{SPLIT}$', 'self.source')}",
+        holds=lambda model: not _is_split(model.source),
+        message="'{source}' is one part of a split model, and split files are not supported yet: merge them with "
+        "llama-gguf-split --merge FIRST-PART MERGED, and name the merged file",
+        expects="one whole file: merge split files with llama-gguf-split --merge",
+        values={"source": ("self.source", lambda model: model.source)},
+        field="source",
+        older=Older(lambda _model: True, _AS_IT_WAS),
+    ),
+)
+"""Of every object with `source` and `digest`."""
+
+
+MOST_ADAPTERS: Final = 8
+
+
+class AdapterSpec(ApiModel):
+    """A LoRA that changes the model, for requests with its name."""
+
+    name: ModelName
+    """What clients send as `model`."""
+    source: Source
+    """As `source` of the model: one GGUF file."""
+    digest: Digest | None = None
+    """As `digest` of the model."""
+    credentials_secret_ref: LocalObjectReference | None = None
+    """As `credentialsSecretRef` of the model, which is not used for it."""
+
+    rules = SOURCE_RULES
+
+
+class PlainModelSpec(ApiModel):
+    """A model without adapters."""
 
     name: ModelName | None = None
     """What clients send as `model`. Default: the pool's name."""
@@ -104,27 +166,11 @@ class ModelSpec(ApiModel):
     chat: Flag = True
     """Whether `/v1/chat/completions` is served. The model file then needs a chat template that works. `false` is for models meant for
     completions only."""
-    source: Annotated[
-        str,
-        Field(max_length=2048),
-        _NO_BLANK,
-        _FORM,
-    ]
+    source: Source
     """Where the weights are: `hf://org/repo@revision/file.gguf`, `https://host/file.gguf`, `s3://bucket/key`,
     `oci://host/repo@sha256:…` or `pvc://claim/path`. Blanks and special characters are percent-encoded in all of them, as in
     `pvc://models/My%20Model.gguf`."""
-    digest: (
-        Annotated[
-            str,
-            Field(max_length=80),
-            text_rule(
-                "^sha256:[0-9a-f]{64}$",
-                "a digest",
-                "sha256: and the 64 small hexadecimal digits that sha256sum prints",
-            ),
-        ]
-        | None
-    ) = None
+    digest: Digest | None = None
     """SHA-256 of the file: `sha256:` and 64 hexadecimal digits. Required unless the source is addressed by its
     content: `hf://` with a commit of 40 digits, or `oci://`."""
     credentials_secret_ref: LocalObjectReference | None = None
@@ -132,24 +178,18 @@ class ModelSpec(ApiModel):
     (https, oci); `accessKeyId`, `secretAccessKey`, `sessionToken`, `region` (s3); `endpoint` (s3, hf,
     oci); `tokenHost` (oci), where the token server is not the registry; `ca.crt`, an authority to trust besides the public ones."""
 
-    rules = (
-        Rule(
-            cel=f"has(self.digest) || {cel_matches(CONTENT_ADDRESSED, 'self.source')}",
-            holds=lambda model: model.digest is not None or _is_content_addressed(model.source),
-            message="digest is required because '{source}' can change: write digest: sha256:<what sha256sum prints>, or name "
-            "the source by its content, hf://org/repo@<commit of 40 digits>/file.gguf or oci://host/repo@sha256:…",
-            expects="digest, or a source that is addressed by its content",
-            values={"source": ("self.source", lambda model: model.source)},
-            field="digest",
-        ),
-        Rule(
-            cel=f"!{cel_matches(f'^{SPLIT}$', 'self.source')}",
-            holds=lambda model: not _is_split(model.source),
-            message="'{source}' is one part of a split model, and split files are not supported yet: merge them with "
-            "llama-gguf-split --merge FIRST-PART MERGED, and name the merged file",
-            expects="one whole file: merge split files with llama-gguf-split --merge",
-            values={"source": ("self.source", lambda model: model.source)},
-            field="source",
-            older=Older(lambda _model: True, _AS_IT_WAS),
-        ),
-    )
+    rules = SOURCE_RULES
+
+
+class ModelSpec(PlainModelSpec):
+    """The model that the pool serves. A change starts a new revision."""
+
+    adapters: (
+        Annotated[
+            tuple[AdapterSpec, ...],
+            Field(max_length=MOST_ADAPTERS, json_schema_extra=MAP_BY_NAME),
+            AfterValidator(_adapters_once),
+        ]
+        | None
+    ) = None
+    """LoRA adapters, fetched and loaded beside the model. Names differ from `name` and `aliases`."""

@@ -72,7 +72,7 @@ def _messages(detail: ErrorDetails) -> list[str]:
     path = _path(detail["loc"])
     limits = detail.get("ctx", {})
     if detail["type"] == "rule":
-        return [f"{f'{path}.{member}' if member else path}: {text}" for member, text in limits["findings"]]
+        return [f"{'.'.join(filter(None, (path, member)))}: {text}" for member, text in limits["findings"]]
     if detail["type"] == "too_short" and detail["input"]:
         # pydantic counts the entries that are valid; the others have messages of their own.
         return []

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from slicewise.api.v1alpha1 import Help, Reason
-from slicewise.manifests.pod_volumes import cache_claim
+from slicewise.manifests.pod_volumes import cache_claim, source_mounts
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.facts import Facts
 
@@ -24,7 +24,8 @@ def find_pending_claim(facts: Facts) -> ConditionResult | None:
     if pending is None:
         return None
     is_cache = pending.name == cache_claim(facts.pool)
-    field = "spec.cache.persistentVolumeClaim" if is_cache else "spec.model.source"
+    fields = {mount.claim: mount.field for mount in source_mounts(facts.pool)}
+    field = "spec.cache.persistentVolumeClaim" if is_cache else fields.get(pending.name, "spec.model.source")
     step = (
         f"Make its storage class provide what {field}.template asks for, or recreate the pool with another template: a claim cannot be "
         "changed"

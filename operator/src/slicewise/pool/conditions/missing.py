@@ -14,6 +14,7 @@ from typing import Final
 
 from slicewise.api.v1alpha1 import Help, Reason
 from slicewise.api.v1alpha1.worker import WorkerSpec
+from slicewise.manifests.pod_volumes import credentials_mounts
 from slicewise.manifests.shape import merge
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.facts import CANNOT_START, Facts
@@ -89,9 +90,8 @@ def _is_same(lacks: Missing, known: Missing) -> bool:
 
 def _fields(facts: Facts) -> Iterator[tuple[Missing, str]]:
     """Every Secret and ConfigMap that workers are started with, and the field that names it."""
-    credentials = facts.pool.spec.model.credentials_secret_ref
-    if credentials is not None:
-        yield Missing("Secret", credentials.name, volume="credentials"), "spec.model.credentialsSecretRef"
+    for mount in credentials_mounts(facts.pool):
+        yield Missing("Secret", mount.secret, volume=mount.volume), mount.field
     own, given = facts.pool.spec.worker, facts.observed.installation.worker_defaults
     if own is not None:
         yield from _shape_fields(own, "spec.worker")

@@ -157,7 +157,9 @@ def find_weights(facts: Facts) -> ConditionResult | None:
         return ConditionResult("False", Reason.DOWNLOADING, _progress(loading))
     if any(pod.fetch is not None and pod.fetch.done for pod in pods) or any(pod.serving for pod in pods):
         what = f"what revision {wanted} serves" if given_up else spec.model.source
-        return ConditionResult("True", Reason.CACHED, f"{what} is cached, digest verified")
+        count = len(spec.model.adapters or ())
+        beside = f" with {count} adapter{'s' if count > 1 else ''}" if count and not given_up else ""
+        return ConditionResult("True", Reason.CACHED, f"{what}{beside} is cached, digest verified")
     return ConditionResult("False", Reason.PENDING, _not_begun(facts, wanted))
 
 

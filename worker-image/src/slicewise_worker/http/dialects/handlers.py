@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from slicewise_worker.http.completions import Served, chat, count_prompt, parse
+from slicewise_worker.http.completions import chat, count_prompt, parse
 from slicewise_worker.http.dialects import messages_answer, messages_chat, responses_answer, responses_chat
 from slicewise_worker.http.dialects.messages_answer import Events, Json, MessageEvents
 from slicewise_worker.http.dialects.messages_request import CountRequest, MessagesRequest
@@ -19,6 +19,7 @@ from slicewise_worker.http.dialects.responses_request import ResponseRequest
 from slicewise_worker.http.errors import anthropic_error, from_validation
 from slicewise_worker.http.response import AnswerStream
 from slicewise_worker.http.schema import ChatRequest
+from slicewise_worker.http.served import Served
 
 _DATA: Final = b"data: "
 

@@ -5,6 +5,7 @@
 ```yaml of SOMETHING        a part of an object that this API server does not know
 ```bash run                 runs on an API server without nodes, and succeeds
 ```bash needs SOMETHING     needs more than that; it only has to be valid shell
+```python client            runs in the clients' environment, against a worker (worker-image/tests/http/test_clients.py)
 ```text, ```                what a program prints
 """
 

@@ -298,12 +298,3 @@ def test_any_stream_opens_and_closes_what_it_writes(deltas: list[dict[str, Any]]
     other = ResponseEvents(Echo.of(parse(json.dumps(RESPONSE).encode(), ResponseRequest)))
     found = [event for each in stream for event in other.chunk(each)]
     assert found[-1][1]["response"]["output"] == [data["item"] for name, data in found if name.endswith("item.done")]
-
-
-def test_tools_that_openai_runs_are_left_out_where_agents_always_offer_them() -> None:
-    offered = [{"type": "web_search", "external_web_access": False}, {"type": "function", "name": "add"}]
-    assert [tool["function"]["name"] for tool in response(tools=offered)["tools"]] == ["add"]
-    assert "tools" not in response(tools=offered[:1])
-    for bad in (None, {"type": "file_search"}, {"type": 7}):
-        with pytest.raises(ApiError, match=r"tools\[1\]"):
-            response(tools=[offered[0], bad])

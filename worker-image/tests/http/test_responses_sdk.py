@@ -101,3 +101,18 @@ def test_what_a_worker_cannot_read_is_refused_by_its_place(client: openai.OpenAI
     with pytest.raises(openai.BadRequestError) as refused:
         client.responses.create(model="chat", input="Hi", tools=[{"type": "file_search", "vector_store_ids": ["vs_1"]}])
     assert refused.value.param == "tools[0]"
+
+
+def test_tools_that_openai_runs_are_left_out_where_agents_always_offer_them(client: openai.OpenAI) -> None:
+    def count(*tools: object) -> int:
+        answer = client.responses.create(model="chat", input="Hi", max_output_tokens=1, tools=list(tools))  # type: ignore[arg-type] # some are wrong
+        assert answer.usage
+        return answer.usage.input_tokens
+
+    search = {"type": "web_search", "external_web_access": False}
+    function = {"type": "function", "name": "add", "parameters": {"type": "object"}}
+    assert count(search, function) == count(function) > count(search) == count()
+    for bad in (None, {"type": "file_search"}, {"type": 7}):
+        with pytest.raises(openai.BadRequestError) as refused:
+            count(search, bad)
+        assert (refused.value.param or "").startswith("tools[1]")

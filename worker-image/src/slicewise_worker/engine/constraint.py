@@ -19,11 +19,11 @@ from llguidance import LLMatcher, LLTokenizer
 from numpy.typing import NDArray
 
 from slicewise_worker.engine.binding import api
-from slicewise_worker.engine.grammar_trial import GrammarError, Trials, limits
+from slicewise_worker.engine.grammar_trial import GrammarError, Trials, UntriedError, limits
 from slicewise_worker.engine.request import ConstraintError
 from slicewise_worker.engine.tokenizer import Tokenizer
 
-__all__ = ["MOST_GRAMMAR", "GrammarConstraint", "GrammarError", "Grammars"]
+__all__ = ["MOST_GRAMMAR", "GrammarConstraint", "GrammarError", "Grammars", "UntriedError"]
 
 MOST_GRAMMAR: Final = 64 << 10
 """Characters of a grammar or a schema as JSON; OpenAI's own limit for all names and values of a schema is 120,000."""
@@ -96,12 +96,15 @@ class Grammars:
         self._lock = threading.Lock()
         self._made: LLTokenizer | None = None
 
-    def json_object(self) -> GrammarConstraint:
+    def json_object(self, *, wait: bool = True) -> GrammarConstraint:
         """Return the constraint to any JSON object."""
-        return self.json_schema({"type": "object"})
+        return self.json_schema({"type": "object"}, wait=wait)
 
-    def json_schema(self, schema: dict[str, Any]) -> GrammarConstraint:
-        """Return the constraint to JSON texts of `schema`; raises `GrammarError`, for what cannot be enforced too."""
+    def json_schema(self, schema: dict[str, Any], *, wait: bool = True) -> GrammarConstraint:
+        """Return the constraint to JSON texts of `schema`; raises `GrammarError`, for what cannot be enforced too.
+
+        Without `wait` it raises `UntriedError` for one that was not tried yet, here and in `lark`.
+        """
         if "x-guidance" in schema:
             raise GrammarError("the keyword 'x-guidance' is not supported")
         try:
@@ -113,20 +116,20 @@ class Grammars:
             grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": _SPACE})
         except ValueError as error:
             raise GrammarError(_first_words(str(error))) from error
-        return self._compile(grammar)
+        return self._compile(grammar, grammar, wait=wait)
 
-    def lark(self, grammar: str) -> GrammarConstraint:
+    def lark(self, grammar: str, *, wait: bool = True) -> GrammarConstraint:
         """Return the constraint to texts of a grammar in llguidance's dialect of Lark; raises `GrammarError`.
 
         `%json {…}` embeds a schema, `<|name|>` is a special token of the vocabulary, and `<[7]>` its token 7.
         """
         _check_size(grammar)
         # A trial does not have this vocabulary. In a schema the same text may be replaced, with as much work.
-        return self._compile(grammar, _NUMBERED.sub("<|numbered|>", grammar))
+        return self._compile(grammar, _NUMBERED.sub("<|numbered|>", grammar), wait=wait)
 
-    def _compile(self, grammar: str, trial: str | None = None) -> GrammarConstraint:
+    def _compile(self, grammar: str, trial: str, *, wait: bool) -> GrammarConstraint:
         try:
-            self._trials.passed(trial or grammar)
+            self._trials.passed(trial, wait=wait)
         except GrammarError as error:
             raise GrammarError(_first_words(str(error))) from error
         matcher = LLMatcher(self._vocabulary(), grammar, log_level=0, limits=limits())

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Final
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
@@ -37,6 +38,10 @@ class GrammarError(Exception):
     """The grammar or schema is wrong, cannot be enforced, or goes over a bound; the message says which."""
 
 
+class NoTimeError(GrammarError):
+    """The trial got too little processor time."""
+
+
 def limits() -> LLParserLimits:
     """Return the bounds of compiling a grammar and of using it."""
     return LLParserLimits(
@@ -56,25 +61,64 @@ def limits() -> LLParserLimits:
     )
 
 
+class UntriedError(Exception):
+    """A trial has to come first: call `run`, which blocks, and ask again."""
+
+    def __init__(self, trials: Trials, grammar: str) -> None:
+        super().__init__("the grammar has not been tried yet")
+        self._trials = trials
+        self._grammar = grammar
+
+    def run(self) -> None:
+        """Try the grammar, so that what came of it is known."""
+        with suppress(GrammarError):
+            self._trials.passed(self._grammar)
+
+
 class Trials:
-    """Tries grammars, each once. From any thread; each trial blocks its caller."""
+    """Tries grammars, each once, one after the other. From any thread; what came of the last ones is remembered, refusals too."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._passed: OrderedDict[bytes, None] = OrderedDict()
+        self._trying = threading.Lock()
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+        """Digest → why it was refused, empty where it compiles."""
 
-    def passed(self, grammar: str) -> None:
-        """Return when `grammar` compiles within bounds; raises `GrammarError`."""
+    def passed(self, grammar: str, *, wait: bool = True) -> None:
+        """Return when `grammar` compiles within bounds; raises `GrammarError`, and `UntriedError` instead of waiting."""
         digest = hashlib.sha256(grammar.encode("utf-8", "replace")).digest()
+        refused = self._recall(digest)
+        if refused is None:
+            if not wait:
+                raise UntriedError(self, grammar)
+            with self._trying:
+                # Another thread may have tried the same one meanwhile.
+                refused = self._recall(digest)
+                if refused is None:
+                    refused = self._tried(digest, grammar)
+        if refused:
+            raise GrammarError(refused)
+
+    def _recall(self, digest: bytes) -> str | None:
         with self._lock:
-            if digest in self._passed:
-                self._passed.move_to_end(digest)
-                return
-        _try(grammar)
+            if digest in self._known:
+                self._known.move_to_end(digest)
+            return self._known.get(digest)
+
+    def _tried(self, digest: bytes, grammar: str) -> str:
+        refused = ""
+        try:
+            _try(grammar)
+        except NoTimeError:
+            # Says more about the machine than about the grammar: not remembered.
+            raise
+        except GrammarError as error:
+            refused = str(error) or "it does not compile"
         with self._lock:
-            self._passed[digest] = None
-            if len(self._passed) > _REMEMBERED:
-                self._passed.popitem(last=False)
+            self._known[digest] = refused
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return refused
 
 
 def _environment() -> dict[str, str]:
@@ -92,7 +136,7 @@ def _try(grammar: str) -> None:
             command, input=data, capture_output=True, env=_environment(), timeout=_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise GrammarError(f"it did not compile in {_SECONDS:.0f} s") from error
+        raise NoTimeError(f"it did not compile in {_SECONDS:.0f} s") from error
     match done.returncode:
         case 0:
             return

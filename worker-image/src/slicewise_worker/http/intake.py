@@ -14,10 +14,11 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from traceback import clear_frames
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from slicewise_worker.engine.constraint import UntriedError
 from slicewise_worker.engine.threads import prompt_threads
 from slicewise_worker.http.answer import unless_gone
 from slicewise_worker.http.body import BodyLimits, BodyReader
@@ -30,6 +31,8 @@ Wanted = Callable[[], bool]
 
 _LARGE_BYTES = 256 << 10
 _THREADS = 2
+_ROUNDS = 4
+"""How often one request is prepared: it has two grammars at most, and each is tried before what it is part of goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Intake:
         self._taken = 0
         self._small = _Threads(_THREADS, "prompt")
         self._large = _Threads(1, "long-prompt")
+        self._trials = _Threads(1, "trial")
+        """Grammars are tried one after the other, and hold up no request that has none."""
 
     def deadline(self, request: Request) -> Deadline:
         """Return when the time of `request`, which has just come, is over; raises `ApiError`."""
@@ -141,11 +146,18 @@ class Intake:
         """Return what `work` makes of `body`. A thread that goes on after its client has left keeps `place` until it ends."""
         gone = threading.Event()
         threads = self._large if len(body) > _LARGE_BYTES else self._small
-        begun: list[Future[T]] = []
+        begun: list[Future[Any]] = []
 
         async def turn() -> T:
-            begun.append(await threads.start(lambda: work(bytes(body), lambda: not gone.is_set())))
-            return await asyncio.wrap_future(begun[0])
+            for _ in range(_ROUNDS):
+                begun.append(await threads.start(lambda: work(bytes(body), lambda: not gone.is_set())))
+                try:
+                    return await asyncio.wrap_future(begun[-1])
+                except UntriedError as untried:
+                    run = untried.run
+                begun.append(await self._trials.start(run))
+                await asyncio.wrap_future(begun[-1])
+            raise not_started("other schemas are tried; try again in 1 s", "queue_full")
 
         try:
             return await unless_gone(request, turn())

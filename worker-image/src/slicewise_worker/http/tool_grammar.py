@@ -21,11 +21,12 @@ _SPACE: Final = r"[\x20\x0A\x0D\x09]{1,40}"
 
 
 def call_constraint(use: ToolUse, form: Format, model: Model) -> GrammarConstraint | None:
-    """Return the constraint to calls, None where none is required; raises `ApiError`. For the threads that prepare prompts."""
+    """Return the constraint to calls, None where none is required; raises `ApiError`, and `UntriedError`, which `Intake` sees to."""
     if not use.required:
         return None
     try:
-        return model.grammars.lark(lark(use.functions, form, model.tokenizer.special, several=use.parallel))
+        grammar = lark(use.functions, form, model.tokenizer.special, several=use.parallel)
+        return model.grammars.lark(grammar, wait=False)
     except GrammarError as error:
         message = f"Invalid 'tools': their parameters cannot be enforced, as 'tool_choice' asks for: {error}."
         raise ApiError(400, message, code="invalid_value", param="tools") from error

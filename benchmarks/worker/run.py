@@ -1,7 +1,7 @@
-"""make bench-worker: what a JSON schema costs a token, beside the same streams without one, in the same run.
+"""make bench-worker: what a JSON schema costs a token, what requests of 1 MiB hold up, and how soon arguments of calls arrive.
 
 Sizes come from the environment: BENCH_MODEL (shaped; a made model), BENCH_STREAMS (16), BENCH_TOKENS (24, of each stream), BENCH_ROUNDS
-(5) and BENCH_THREADS (1).
+(5), BENCH_THREADS (1), and BENCH_ONLY (constrained,large,arguments).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from constrained import Sizes, constrained
+from large import arguments, large
 from report import Report
 
 MAKE = Path(__file__).parents[2] / "worker-image" / "models" / "make.py"
@@ -22,15 +23,25 @@ def main() -> None:
     """Measure and print."""
     report, started = Report("worker"), time.monotonic()
     name = os.environ.get("BENCH_MODEL", "shaped")
-    made = subprocess.run([sys.executable, str(MAKE), name], check=True, capture_output=True, text=True)
     sizes = Sizes(
         streams=int(os.environ.get("BENCH_STREAMS", "16")),
         tokens=int(os.environ.get("BENCH_TOKENS", "24")),
         rounds=int(os.environ.get("BENCH_ROUNDS", "5")),
         threads=int(os.environ.get("BENCH_THREADS", "1")),
     )
-    constrained(report, Path(made.stdout.strip()), sizes)
+    only = os.environ.get("BENCH_ONLY", "constrained,large,arguments").split(",")
+    if "constrained" in only:
+        constrained(report, _made(name), sizes)
+    if "large" in only:
+        large(report, _made("tiny"), sizes.rounds)
+    if "arguments" in only:
+        arguments(report, _made("caller"), sizes.rounds)
     print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")
+
+
+def _made(name: str) -> Path:
+    made = subprocess.run([sys.executable, str(MAKE), name], check=True, capture_output=True, text=True)
+    return Path(made.stdout.strip())
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def large(report: Report, path: Path, rounds: int) -> None:
         stop.set()
         stream.join()
         note = f"{rounds} rounds of {', '.join(_LARGE)}, beside a stream"
-        for name, kind in (("event_loop_stall", "late"), ("engine_step", "step")):
+        for name, kind in (("event_loop_stall", "late"), ("event_loop_own_stall", "busy"), ("engine_step", "step")):
             ours, peers = watched.seconds(kind, began, loaded), watched.seconds(kind, loaded, quiet)
             for what, percent in (("longest", 100.0), ("p99", 99.0)):
                 value, peer = (percentile(values or [0.0], percent) * 1000 for values in (ours, peers))

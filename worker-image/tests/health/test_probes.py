@@ -64,3 +64,8 @@ def test_a_worker_that_could_not_start_says_why_everywhere() -> None:
     failed = WorkerState(phase=Phase.FAILED, message="the model does not fit")
     for verdict in (startupz(failed), readyz(failed, None, 0, STALL), livez(failed, None, 0, STALL)):
         assert verdict == type(verdict)(False, "failed: the model does not fit")
+
+
+def test_what_probes_say_fits_models_that_generate_no_tokens() -> None:
+    assert "token" not in startupz(WorkerState(phase=Phase.WARMING)).message
+    assert "token" not in readyz(SERVING, progress(), 0, STALL).message

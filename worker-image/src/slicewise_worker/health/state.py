@@ -19,7 +19,7 @@ class Phase(StrEnum):
     VERIFYING = "verifying the digest"
     FITTING = "measuring the memory needed"
     LOADING = "loading the model"
-    WARMING = "generating the first token"
+    WARMING = "answering a first request of its own"
     SERVING = "serving"
     FAILED = "failed"
 
@@ -66,7 +66,7 @@ def readyz(state: WorkerState, progress: Progress | None, now: float, stall_afte
         return Verdict(False, "no engine")
     if not (alive := livez(state, progress, now, stall_after)).ok:
         return alive
-    return Verdict(True, "ready: digest verified, tokens come")
+    return Verdict(True, "ready: digest verified, a first request was answered")
 
 
 def livez(state: WorkerState, progress: Progress | None, now: float, stall_after: float) -> Verdict:

@@ -32,6 +32,10 @@ def _login(name: str) -> dict[str, Any]:
     return _law(credentialsSecretRef={"name": name})
 
 
+def _volume(name: str) -> dict[str, Any]:
+    return {"name": name, "configMap": {"name": "ca"}}
+
+
 _BUCKET = "s3://bucket/a.gguf"
 
 ADAPTER_CASES = (
@@ -65,4 +69,11 @@ ADAPTER_CASES = (
     _adapter("name of the pool", _law(), _law("chat"), "", f"'chat' {_TAKEN}"),
     _adapter("name of the model", _law("chat"), _law(), "", f"'law' {_TAKEN}", name="law"),
     _adapter("alias", _law(), _law("old"), "", f"'old' {_TAKEN}", aliases=["old"]),
+    Case(
+        "volume of adapters",
+        {"worker": {"volumes": [_volume("adapter-source")]}},
+        {"worker": {"volumes": [_volume("adapter-source-0")]}},
+        "spec.worker.volumes[0].name",
+        "volume 'adapter-source-0' is the operator's: write another name",
+    ),
 )

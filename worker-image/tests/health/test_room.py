@@ -33,6 +33,12 @@ def test_what_fits_passes() -> None:
     assert no_room(NEEDS, SHAPE, gpu(762 * MIB), 500 * MIB, 1) is None
 
 
+def test_adapters_count_and_are_named_where_they_are_the_largest_part() -> None:
+    assert "buffers 66Mi, adapters 40Mi" in words(replace(NEEDS, adapters=40 * MIB), limit=762 * MIB)
+    text = words(replace(NEEDS, adapters=700 * MIB), limit=800 * MIB)
+    assert "The largest part is the adapters with 700Mi: remove some from spec.model.adapters, or give" in text
+
+
 def test_all_numbers_are_told() -> None:
     text = words(NEEDS, own=100 * MIB, limit=800 * MIB)
     for part in (

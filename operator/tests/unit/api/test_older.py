@@ -47,6 +47,13 @@ def test_a_body_above_the_maximum_is_served_up_to_the_maximum_and_said() -> None
     )
 
 
+def test_a_volume_with_the_name_of_an_adapters_goes_on() -> None:
+    volumes = [{"name": "adapter-source-0", "configMap": {"name": "ca"}}]
+    found = accepted(stored(worker={"volumes": volumes}))
+    assert (found["status"], found["reason"]) == ("True", "AcceptedInPart")
+    assert found["message"].endswith("it works on while no adapter needs a volume of that name")
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_source_of_an_older_form_is_read_as_before_and_said(source: str) -> None:
     model = {"source": source, "digest": DIGEST}

@@ -46,6 +46,7 @@ NO_EFFECT: Final = frozenset(
         "status",
         "annotations",
         "reasoning",
+        "reasoning_effort",
         "include",
         "context_management",
         "diagnostics",

@@ -16,7 +16,7 @@ TOOL: Any = openai.pydantic_function_tool(Weather, name="get_weather")
 assert listed.id == MODEL
 assert client.models.retrieve(MODEL).id == MODEL
 
-whole = client.chat.completions.create(model=MODEL, messages=MESSAGES, temperature=0)
+whole = client.chat.completions.create(model=MODEL, messages=MESSAGES, temperature=0, reasoning_effort="low")
 assert whole.choices[0].message.content.startswith(SAID), whole
 parts = client.chat.completions.create(
     model=MODEL, messages=MESSAGES, temperature=0, stream=True, stream_options={"include_usage": True}

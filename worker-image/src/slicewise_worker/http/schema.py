@@ -278,6 +278,8 @@ class ChatRequest(_Generate):
     function_call: Literal["none", "auto"] | None = None
     chat_template_kwargs: Annotated[dict[str, Any] | None, BeforeValidator(template_variables)] = None
     reasoning_format: Literal["auto", "deepseek", "none"] | None = None
+    reasoning_effort: str | None = None
+    verbosity: Literal["medium"] | None = None
     """`none` leaves what the model thought in the text."""
 
 

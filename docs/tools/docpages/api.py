@@ -12,17 +12,11 @@ from typing import Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from slicewise_worker.http import schema, schema_vectors
-from slicewise_worker.http.dialects.messages_request import MessagesRequest
-from slicewise_worker.http.dialects.responses_request import ResponseRequest
+from slicewise_worker.http import openapi, schema
+from slicewise_worker.http.dialects.messages_request import CountRequest
 
 BODIES: Final[dict[str, type[BaseModel]]] = {
-    "POST /v1/chat/completions": schema.ChatRequest,
-    "POST /v1/completions": schema.CompletionRequest,
-    "POST /v1/responses": ResponseRequest,
-    "POST /v1/messages": MessagesRequest,
-    "POST /v1/embeddings": schema_vectors.EmbeddingRequest,
-    "POST /v1/rerank": schema_vectors.RerankRequest,
+    f"POST {path}": model for path, model in openapi.BODIES.items() if model is not CountRequest
 }
 """Heading of a table in the page → the model of the body."""
 

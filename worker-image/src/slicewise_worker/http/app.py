@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from slicewise_worker.http.completions import chat, completion
 from slicewise_worker.http.dialects.handlers import count_tokens, messages, responses
 from slicewise_worker.http.embeddings import embeddings
 from slicewise_worker.http.errors import ApiError, not_started, on_api_error, on_http_exception, on_surprise, shown
+from slicewise_worker.http.openapi import written
 from slicewise_worker.http.request_id import RequestIds
 from slicewise_worker.http.rerank import rerank
 from slicewise_worker.http.served import Served
@@ -195,12 +197,16 @@ def _facts(worker: Worker) -> list[Route]:
     async def facts(_request: Request) -> Response:
         return JSONResponse(worker.facts())
 
+    async def openapi(_request: Request) -> Response:
+        return Response(await asyncio.to_thread(written), media_type="application/json")
+
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(worker.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return [
         Route("/v1/models", models),
         Route("/v1/models/{name:path}", model),
+        Route("/openapi.json", openapi),
         Route("/v1/worker", facts),
         Route("/metrics", metrics),
     ]

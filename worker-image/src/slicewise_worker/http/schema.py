@@ -25,9 +25,11 @@ from pydantic_core import PydanticCustomError
 
 from slicewise_worker.engine.request import Sampling
 from slicewise_worker.http.closed import Closed
+from slicewise_worker.http.schema_inputs import MAX_STOP_CHARACTERS, MAX_STOPS, PromptInput, StopInput, TextPart
 from slicewise_worker.http.tool_fields import (
     MOST_TOOLS,
     CallBefore,
+    ChoiceInput,
     Tool,
     ToolChoice,
     as_tool_choice,
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 else:
     TokenArray = array  # has no subscript at run time
 
-MAX_STOPS = 16
-MAX_STOP_CHARACTERS = 256
 MAX_ENTRIES = 16
 MAX_NAME = 64
 MAX_BIASES = 300
@@ -158,7 +158,7 @@ class Message(Closed):
     """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Annotated[str, BeforeValidator(_content)]
+    content: Annotated[str, BeforeValidator(_content, json_schema_input_type=str | list[TextPart] | None)]
     name: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
@@ -233,7 +233,7 @@ class _Generate(Closed):
     seed: Annotated[Whole, Field(ge=-(2**63), lt=2**63)] | None = None
     max_tokens: Tokens | None = None
     n: Annotated[Whole, Field(ge=1, le=128)] | None = None
-    stop: Annotated[tuple[str, ...], BeforeValidator(stops)] = ()
+    stop: Annotated[tuple[str, ...], BeforeValidator(stops, json_schema_input_type=StopInput)] = ()
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     repeat_penalty: Neutral | None = None
@@ -272,7 +272,9 @@ class ChatRequest(_Generate):
     logprobs: bool | None = None
     top_logprobs: Annotated[Whole, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     tools: Annotated[list[Tool] | None, FailFast(), Field(max_length=MOST_TOOLS)] = None
-    tool_choice: Annotated[InstanceOf[ToolChoice] | None, BeforeValidator(as_tool_choice)] = None
+    tool_choice: Annotated[
+        InstanceOf[ToolChoice] | None, BeforeValidator(as_tool_choice, json_schema_input_type=ChoiceInput)
+    ] = None
     parallel_tool_calls: bool | None = None
     functions: Annotated[None, BeforeValidator(_old_functions)] = None
     function_call: Literal["none", "auto"] | None = None
@@ -286,7 +288,9 @@ class ChatRequest(_Generate):
 class CompletionRequest(_Generate):
     """Body of `POST /v1/completions`."""
 
-    prompt: Annotated[tuple[str | InstanceOf[TokenArray], ...], BeforeValidator(_prompts)]
+    prompt: Annotated[
+        tuple[str | InstanceOf[TokenArray], ...], BeforeValidator(_prompts, json_schema_input_type=PromptInput)
+    ]
     best_of: Annotated[Whole, Field(ge=1, le=128)] | None = None
     echo: bool | None = None
     suffix: str | None = None

@@ -49,11 +49,26 @@ def _documents(value: Any) -> Any:
     return tuple(texts)
 
 
+class Document(Closed):
+    """A document as an object, for the OpenAPI document."""
+
+    text: str
+
+
+Inputs = (
+    str
+    | Annotated[list[str], Field(min_length=1, max_length=MOST_INPUTS)]
+    | Annotated[list[int], Field(min_length=1)]
+    | Annotated[list[list[int]], Field(min_length=1, max_length=MOST_INPUTS)]
+)
+Documents = Annotated[list[str | Document], Field(min_length=1, max_length=MOST_INPUTS)]
+
+
 class EmbeddingRequest(Closed):
     """Body of `POST /v1/embeddings`."""
 
     model: str
-    input: Annotated[tuple[str | InstanceOf[TokenArray], ...], BeforeValidator(_inputs)]
+    input: Annotated[tuple[str | InstanceOf[TokenArray], ...], BeforeValidator(_inputs, json_schema_input_type=Inputs)]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
     user: str | None = None
@@ -64,7 +79,7 @@ class RerankRequest(Closed):
 
     model: str
     query: str
-    documents: Annotated[tuple[str, ...], BeforeValidator(_documents)]
+    documents: Annotated[tuple[str, ...], BeforeValidator(_documents, json_schema_input_type=Documents)]
     top_n: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
     return_documents: bool | None = None
     user: str | None = None

@@ -99,6 +99,22 @@ class ToolChoice:
     name: str = ""
 
 
+class NamedFunction(Closed):
+    """The function that the model has to call, for the OpenAPI document."""
+
+    name: str
+
+
+class NamedTool(Closed):
+    """The tool that the model has to call, for the OpenAPI document."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+ChoiceInput = Literal["none", "auto", "required"] | NamedTool | None
+
+
 def as_tool_choice(value: Any) -> Any:
     """Accept a word, or an object that names a function."""
     if value is None or value in ("none", "auto", "required"):

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from slicewise_worker.http.closed import Closed
 from slicewise_worker.http.dialects.typed import Typed
 from slicewise_worker.http.schema import Unsupported, Whole, stops
+from slicewise_worker.http.schema_inputs import StopInput
 
 MAX_MESSAGES: Final = 10_000
 MAX_EDITS: Final = 16
@@ -60,7 +61,9 @@ class Block(Typed):
     input: dict[str, Any] | None = None
     caller: dict[str, Any] | None = None
     tool_use_id: str | None = None
-    content: Annotated[list[Block], FailFast(), BeforeValidator(_blocks)] = Field(default_factory=list)
+    content: Annotated[
+        list[Block], FailFast(), BeforeValidator(_blocks, json_schema_input_type="str | list[Block] | None")
+    ] = Field(default_factory=list)
     is_error: bool | None = None
     thinking: str | None = None
     """Templates leave it out of a conversation that goes on, or keep it: that is the model's own way."""
@@ -77,7 +80,7 @@ class Block(Typed):
         return self
 
 
-Text = Annotated[list[Block], FailFast(), BeforeValidator(_blocks)]
+Text = Annotated[list[Block], FailFast(), BeforeValidator(_blocks, json_schema_input_type=str | list[Block] | None)]
 
 
 class AnthropicMessage(Closed):
@@ -212,7 +215,7 @@ class MessagesRequest(_Conversation):
     temperature: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[Whole, Field(ge=0, le=1_000_000)] | None = None
-    stop_sequences: Annotated[tuple[str, ...], BeforeValidator(stops)] = ()
+    stop_sequences: Annotated[tuple[str, ...], BeforeValidator(stops, json_schema_input_type=StopInput)] = ()
     stream: bool | None = None
     metadata: Metadata | None = None
     service_tier: str | None = None

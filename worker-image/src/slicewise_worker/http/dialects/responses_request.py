@@ -61,7 +61,7 @@ class Part(Typed):
         return self
 
 
-Parts = Annotated[list[Part], FailFast(), BeforeValidator(_parts)]
+Parts = Annotated[list[Part], FailFast(), BeforeValidator(_parts, json_schema_input_type=str | list[Part] | None)]
 
 
 class Item(Typed):
@@ -93,6 +93,9 @@ class Item(Typed):
         if missing := next((name for name in _NEEDS[self.kind] if name not in given), None):
             raise PydanticCustomError("item", f"an item of the type '{self.kind}' needs '{missing}'")
         return self
+
+
+ItemsInput = str | Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS)]
 
 
 class Function(Typed):
@@ -176,7 +179,12 @@ class ResponseRequest(Closed):
     """Body of `POST /v1/responses`."""
 
     model: str
-    input: Annotated[list[Item], FailFast(), BeforeValidator(_items), Field(min_length=1, max_length=MAX_ITEMS)]
+    input: Annotated[
+        list[Item],
+        FailFast(),
+        Field(min_length=1, max_length=MAX_ITEMS),
+        BeforeValidator(_items, json_schema_input_type=ItemsInput),
+    ]
     instructions: str | None = None
     max_output_tokens: Tokens | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from adapters import write_tiny_adapter, write_wordy_adapter
 from networks import write_scripted, write_shaped, write_tiny, write_wordy
-from scripts import CALLER, THINKER
+from scripts import CALLER, CHANNELER, CODER, THINKER
 
 MODELS: dict[str, Callable[[Path], None]] = {
     "tiny": write_tiny,
@@ -32,6 +32,8 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "wordy-slow": lambda path: write_wordy(path, "wordy-slow", "Wordy slow:", seed=1, delay_ms=80),
     "caller": lambda path: write_scripted(path, "caller", CALLER),
     "thinker": lambda path: write_scripted(path, "thinker", THINKER),
+    "coder": lambda path: write_scripted(path, "coder", CODER),
+    "channeler": lambda path: write_scripted(path, "channeler", CHANNELER),
     "shaped": write_shaped,
     "tiny-lora-1": lambda path: write_tiny_adapter(path, "tiny-lora-1", seed=4),
     "tiny-lora-2": lambda path: write_tiny_adapter(path, "tiny-lora-2", seed=5),

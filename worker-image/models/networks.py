@@ -1,5 +1,5 @@
-"""The weights of the made models: `tiny`, `tiny-slow`, `wordy`, `wordy-v2`, `wordy-slow`, `caller`, `thinker` and `shaped`, and of
-adapters for `tiny`.
+"""The weights of the made models: `tiny`, `tiny-slow`, `wordy`, `wordy-v2`, `wordy-slow`, `shaped`, those with a script
+(`scripts.py`), and of adapters for `tiny`.
 
 Only integers and powers of two go into the weights, no BLAS and no transcendental function, so that every machine makes
 the same bytes and the digest of a model is a constant. Called by `make.py`.

@@ -55,3 +55,69 @@ THINKER = Script(
     control=("<think>", "</think>", "<tool_call>", "</tool_call>"),
 )
 """A model of the family of Qwen, whose marks are control tokens."""
+
+_TURNS = """
+{%- for message in messages -%}
+{{ '<|' + message.role + '|>' if message.role != 'tool' else '<|user|>' }}{{ message.content }}
+{%- for call in message.tool_calls or [] -%}
+CALLS
+{%- endfor -%}<|end|>
+{%- endfor -%}
+{%- if add_generation_prompt %}<|assistant|>{% endif -%}
+""".strip()
+
+_CODER_CALLS = """
+{{- '<tool_call>\\n<function=' + call.function.name + '>\\n' }}
+{%- for name, value in call.function.arguments.items() -%}
+{{ '<parameter=' + name + '>\\n' + value | string + '\\n</parameter>\\n' }}
+{%- endfor -%}
+{{ '</function>\\n</tool_call>' }}
+""".strip()
+
+CODER = Script(
+    (
+        "Let me see.\n",
+        "<tool_call>",
+        "\n<func",
+        "tion=get_weather>\n",
+        "<parameter=city>\n",
+        "Ber",
+        "gen\n</para",
+        "meter>\n<parameter=days>\n",
+        "3\n</parameter>\n",
+        "</function>\n",
+        "</tool_call>",
+        "\n<tool_c",
+        "all>\n<function=get_time>\n",
+        "</function>\n</tool_call>",
+    ),
+    "{% if tools %}<|system|>{{ tools | tojson }}<|end|>{% endif %}" + _TURNS.replace("CALLS", _CODER_CALLS),
+    control=("<tool_call>", "</tool_call>"),
+)
+"""A model of the family of Qwen3-Coder, which writes arguments in tags."""
+
+_CHANNEL_CALLS = """
+{{- '<|channel|>commentary to=functions.' + call.function.name + ' <|constrain|>json<|message|>' }}
+{{- call.function.arguments | tojson + '<|call|>' }}
+""".strip()
+
+CHANNELER = Script(
+    (
+        "<|channel|>",
+        "analysis",
+        "<|message|>",
+        "The wea",
+        "ther, then.",
+        "<|en",
+        "d|><|start|>assistant",
+        "<|channel|>commentary to=functions.get_weather ",
+        "<|constrain|>",
+        'json<|message|>{"ci',
+        'ty": "Os',
+        'lo"}',
+    ),
+    "{% set begin = '<|start|>' %}{% if tools %}<|system|>{{ tools | tojson }}<|end|>{% endif %}"
+    + _TURNS.replace("CALLS", _CHANNEL_CALLS),
+    control=("<|channel|>", "<|message|>", "<|constrain|>"),
+)
+"""A model of the family of gpt-oss, all of whose answers are in channels."""

@@ -74,6 +74,18 @@ def thinker() -> Path:
 
 
 @pytest.fixture(scope="session")
+def coder() -> Path:
+    """Always says "Let me see.", then calls `get_weather` and `get_time`, with arguments in tags."""
+    return make("coder")
+
+
+@pytest.fixture(scope="session")
+def channeler() -> Path:
+    """Always thinks and calls `get_weather`, in channels."""
+    return make("channeler")
+
+
+@pytest.fixture(scope="session")
 def tiny_adapters() -> dict[str, Path]:
     """Two adapters (LoRA) for tiny, by the names that clients send; each changes every matrix of every layer."""
     return {"one": make("tiny-lora-1"), "team/two": make("tiny-lora-2")}

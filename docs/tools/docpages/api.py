@@ -52,7 +52,6 @@ NO_EFFECT: Final = frozenset(
 """Names of fields that change no answer, wherever they are, with all below them."""
 NO_EFFECT_THERE: Final = frozenset(
     {
-        "tools[].function.strict",
         "messages[].tool_calls[].index",
         "response_format.json_schema.name",
         "response_format.json_schema.description",

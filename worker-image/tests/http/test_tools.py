@@ -19,7 +19,7 @@ WEATHER: dict[str, Any] = {
 }
 TOOLS: list[Any] = [
     {"type": "function", "function": {"name": "get_weather", "description": "Now.", "parameters": WEATHER}},
-    {"type": "function", "function": {"name": "get_time", "strict": True}},
+    {"type": "function", "function": {"name": "get_time"}},
 ]
 ASK: list[Any] = [{"role": "user", "content": "Weather?"}]
 PARIS = '{"city": "Paris"}'
@@ -126,8 +126,12 @@ def test_thoughts_and_calls_of_a_family_whose_marks_are_control_tokens(serve: Cl
     assert (made["content"], made["reasoning_content"]) == ("One moment.", "The weather, then.")
     assert [(call["name"], call["arguments"]) for _, call in sorted(made["calls"].items())] == called
 
-    one = ask(client, tools=TOOLS, parallel_tool_calls=False).choices[0]
+    # The answer ends with its first call: nothing is generated after it.
+    usage = ask(client, tools=TOOLS).usage
+    first = ask(client, tools=TOOLS, parallel_tool_calls=False)
+    one = first.choices[0]
     assert [call.function.name for call in one.message.tool_calls] == ["get_weather"]
+    assert (one.finish_reason, first.usage.completion_tokens) == ("tool_calls", usage.completion_tokens - 4)
     made, _ = streamed(client, tools=TOOLS, parallel_tool_calls=False)
     assert (list(made["calls"]), made["reason"]) == ([0], "tool_calls")
 
@@ -143,7 +147,84 @@ def test_thoughts_and_calls_of_a_family_whose_marks_are_control_tokens(serve: Cl
     assert off.content.strip().startswith("One moment.")
 
 
-@pytest.mark.parametrize("model", ["wordy", "thinker"])
+DAYS: dict[str, Any] = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+    "required": ["city"],
+}
+FORECAST: list[Any] = [{"type": "function", "function": {"name": "get_weather", "parameters": DAYS}}, TOOLS[1]]
+
+
+def test_arguments_in_tags_become_json_of_the_kinds_that_the_schema_says(serve: Client, coder: Any) -> None:
+    client = serve(coder)
+    called = [("get_weather", '{"city": "Bergen", "days": 3}'), ("get_time", "{}")]
+    choice = ask(client, tools=FORECAST).choices[0]
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", "Let me see.")
+    assert [(call.function.name, call.function.arguments) for call in choice.message.tool_calls] == called
+    made, _ = streamed(client, tools=FORECAST)
+    assert [(call["name"], call["arguments"]) for _, call in sorted(made["calls"].items())] == called
+    results = [{"role": "tool", "tool_call_id": call.id, "content": "9"} for call in choice.message.tool_calls]
+    history = [*ASK, choice.message, *results]
+    assert ask(client, tools=FORECAST, messages=history).choices[0].message.tool_calls
+    for tokens in range(3, 11):
+        whole = ask(client, tools=FORECAST, max_tokens=tokens).choices[0]
+        made, _ = streamed(client, tools=FORECAST, max_tokens=tokens)
+        assert (whole.finish_reason, made["reason"]) == ("length", "length")
+        text = "".join(call["arguments"] for call in made["calls"].values())
+        assert called[0][1].startswith(text)
+        assert bool(whole.message.tool_calls) == (text == called[0][1]) == (tokens >= 10)
+
+
+def test_channels_are_thoughts_and_calls(serve: Client, channeler: Any) -> None:
+    client = serve(channeler)
+    choice = ask(client, tools=TOOLS).choices[0]
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", None)
+    assert choice.message.to_dict()["reasoning_content"] == "The weather, then."
+    (call,) = choice.message.tool_calls
+    assert (call.function.name, call.function.arguments) == ("get_weather", '{"city": "Oslo"}')
+    made, _ = streamed(client, tools=TOOLS)
+    assert (made["content"], made["reasoning_content"], made["reason"]) == ("", "The weather, then.", "tool_calls")
+    assert made["calls"][0]["arguments"] == '{"city": "Oslo"}'
+    history = [*ASK, choice.message, {"role": "tool", "tool_call_id": call.id, "content": "9 C"}]
+    assert ask(client, tools=TOOLS, messages=history).choices[0].message.tool_calls
+    # Without tools too, thoughts are kept apart; what goes to a function that nobody gave is text.
+    plain = ask(client).choices[0].message
+    assert plain.to_dict()["reasoning_content"] == "The weather, then."
+    assert "to=functions.get_weather" in plain.content
+    made, _ = streamed(client, tools=TOOLS, max_tokens=11)
+    assert (made["reason"], made["calls"][0]["arguments"]) == ("length", '{"city": "Os')
+
+
+def test_strict_arguments_keep_to_the_schema_though_no_call_is_required(serve: Client, request: Any) -> None:
+    for model, before in (("caller", "Let me look."), ("thinker", "One moment."), ("coder", "Let me see.")):
+        client = serve(request.getfixturevalue(model))
+        tool = {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER, "strict": True}}
+        for parallel in (True, False):
+            choice = ask(client, tools=[tool], parallel_tool_calls=parallel, max_tokens=600).choices[0]
+            assert choice.message.content.startswith(before)
+            Weather.model_validate_json(choice.message.tool_calls[0].function.arguments)
+            if not parallel:
+                assert (choice.finish_reason, len(choice.message.tool_calls)) == ("tool_calls", 1)
+    # Text that begins no call is free.
+    client = serve(request.getfixturevalue("wordy"))
+    strict = [{"type": "function", "function": {"name": "get_time", "strict": True}}]
+    free = ask(client, tools=strict).choices[0]
+    assert free.message.content.startswith("Wordy one:")
+
+
+def test_what_tags_cannot_keep_is_refused_by_name(serve: Client, coder: Any) -> None:
+    client = serve(coder)
+    for schema, word in (
+        ({"properties": {"a": {"type": "string", "pattern": "x"}}}, "'pattern' of 'a'"),
+        ({"properties": {"a <": {}}}, "'a <'"),
+        ({"minProperties": 1}, "'minProperties'"),
+    ):
+        tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", **schema}}}
+        with pytest.raises(openai.BadRequestError, match=word):
+            ask(client, tools=[tool], tool_choice="required")
+
+
+@pytest.mark.parametrize("model", ["wordy", "thinker", "coder", "channeler"])
 def test_any_model_calls_what_it_has_to_call(serve: Client, request: pytest.FixtureRequest, model: str) -> None:
     client = serve(request.getfixturevalue(model))
     named = {"type": "function", "function": {"name": "get_weather"}}

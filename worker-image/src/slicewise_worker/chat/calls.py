@@ -10,21 +10,32 @@ told ends as a call that is not whole (`Ended.whole`).
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from typing import Any
 
-from slicewise_worker.chat.call_reader import CallReader
+from slicewise_worker.chat.channels import ChannelParser
 from slicewise_worker.chat.formats import Format, Thinking
 from slicewise_worker.chat.reading import BLANK, END, Event, Loop, Thought, WrongError
+from slicewise_worker.chat.tag_reader import TagReader
+
+Schemas = Mapping[str, Mapping[str, Any]]
+"""The parameters of functions, by their names."""
 
 
-class AnswerParser(CallReader):
+class AnswerParser(TagReader):
     """One answer."""
 
     def __init__(
-        self, form: Format | None, names: frozenset[str], thinking: Thinking | None = None, *, opened: bool = False
+        self,
+        form: Format | None,
+        names: frozenset[str],
+        thinking: Thinking | None = None,
+        *,
+        opened: bool = False,
+        schemas: Schemas | None = None,
     ) -> None:
         """Look for calls of the tools `names` in the form `form`, and for thoughts; `opened`: the prompt began them."""
-        super().__init__(names)
+        super().__init__(names, schemas)
         self._form = form if names else None
         self._thinking = thinking
         self._opened = opened
@@ -143,7 +154,9 @@ class AnswerParser(CallReader):
         """Take the calls that `opened` begins, blanks in front of it included, and what follows them up to content or another opener."""
         self._raw = [opened]
         try:
-            if self._form is not None and self._form.header is not None:
+            if self._form is not None and self._form.writing.tags is not None:
+                yield from self._tagged(self._form.writing, self._form.writing.tags)
+            elif self._form is not None and self._form.header is not None:
                 yield from self._named(self._form.header)
             else:
                 yield from self._objects()
@@ -190,3 +203,21 @@ class AnswerParser(CallReader):
                 self._fail(wrong)
                 return
             separators = ";"
+
+
+Parser = AnswerParser | ChannelParser
+
+
+def parser_for(
+    form: Format,
+    names: frozenset[str],
+    thinking: Thinking | None = None,
+    *,
+    opened: bool = False,
+    apart: bool = True,
+    schemas: Schemas | None = None,
+) -> Parser:
+    """Return a parser for an answer in the form `form`; `apart`: thoughts are not left in the text."""
+    if form.channels:
+        return ChannelParser(names, apart=apart)
+    return AnswerParser(form, names, thinking if apart else None, opened=opened, schemas=schemas)

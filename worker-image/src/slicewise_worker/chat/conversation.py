@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from slicewise_worker.chat.formats import GENERIC, Format, Writing
+from slicewise_worker.chat.formats import GENERIC, Format
+from slicewise_worker.chat.writing import Writing
 
 _SHORT_ID: Final = re.compile("[A-Za-z0-9]{9}")
 
@@ -63,8 +64,8 @@ class Manner:
     """Arguments of calls as JSON text, not as objects."""
     null_content: bool = False
     """A message with calls and no text has null."""
-    thoughts: bool = False
-    """Whether it takes `reasoning_content` of earlier answers."""
+    thoughts: str = ""
+    """The name under which it takes the thoughts of earlier answers; empty where it takes none."""
 
 
 def messages_for(turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]], manner: Manner) -> list[dict[str, Any]]:
@@ -150,8 +151,10 @@ def _message(turn: Turn, manner: Manner) -> dict[str, Any]:
         message["tool_call_id"] = _id(turn.call_id, manner)
     if turn.role == "tool" and turn.name:
         message["name"] = turn.name
-    if turn.thoughts and manner.thoughts:
-        message["reasoning_content"] = turn.thoughts
+    # Templates of gpt-oss take a text beside calls for the thoughts, and refuse both.
+    twice = manner.form.channels and turn.calls and turn.text
+    if turn.thoughts and manner.thoughts and not twice:
+        message[manner.thoughts] = turn.thoughts
     return message
 
 

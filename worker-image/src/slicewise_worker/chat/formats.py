@@ -7,31 +7,10 @@ tools, gets `GENERIC`: the tools are described in the system message, and calls 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """The text of calls, for the grammar of a call that is required: `begin`, calls with `between` them, `end`.
-
-    A call is `before`, the name, `middle`, the arguments as JSON, `after`.
-    """
-
-    before: str
-    middle: str
-    after: str
-    begin: str = ""
-    between: str = "\n"
-    end: str = ""
-
-    def text(self, calls: Sequence[tuple[str, str]]) -> str:
-        """Return (name, arguments) pairs as the model writes them; nothing for no calls."""
-        if not calls:
-            return ""
-        texts = [f"{self.before}{name}{self.middle}{arguments}{self.after}" for name, arguments in calls]
-        return self.begin + self.between.join(texts) + self.end
+from slicewise_worker.chat.writing import Tags, Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +33,8 @@ class Format:
     """Whether the family writes several calls in one answer."""
     short_ids: bool = False
     """Whether its templates take only ids of nine letters and digits."""
+    channels: bool = False
+    """Whether all of an answer is in channels, thoughts too (`channels.py`)."""
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -165,6 +146,40 @@ NEMOTRON: Final = Format(
     "nemotron", _listed("<TOOLCALL>", "</TOOLCALL>"), openers=("<TOOLCALL>",), skipped=("</TOOLCALL>",)
 )
 
+QWEN_CODER: Final = Format(
+    "qwen3-coder",
+    Writing(
+        "<tool_call>\n<function=",
+        ">\n",
+        "</function>\n</tool_call>",
+        tags=Tags("<parameter=", ">\n", "\n</parameter>\n", ends_name=">"),
+    ),
+    # Such models leave out what is around it at times.
+    openers=("<function=",),
+    skipped=("<tool_call>", "</tool_call>", "</function>"),
+    within=("</parameter>",),
+)
+GLM: Final = Format(
+    "glm-4.5",
+    Writing(
+        "<tool_call>",
+        "\n",
+        "</tool_call>",
+        tags=Tags("<arg_key>", "</arg_key>\n<arg_value>", "</arg_value>\n", ends_name="\n<"),
+    ),
+    openers=("<tool_call>",),
+    skipped=("</tool_call>",),
+    within=("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"),
+)
+HARMONY: Final = Format(
+    "gpt-oss",
+    Writing("<|channel|>commentary to=functions.", " <|constrain|>json<|message|>", "<|call|>", between=""),
+    openers=(),
+    within=("<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>", "<|call|>", "<|return|>"),
+    parallel=False,
+    channels=True,
+)
+
 FORMATS: Final = (
     HERMES,
     MISTRAL,
@@ -178,16 +193,20 @@ FORMATS: Final = (
     GRANITE,
     PHI,
     NEMOTRON,
+    QWEN_CODER,
+    GLM,
+    HARMONY,
     GENERIC,
 )
 
 
 def detect(source: str) -> Format | None:
     """Return the form of calls that the chat template `source` tells its model; None for an unknown form."""
-    if "<parameter=" in source or "<arg_key>" in source:
-        # Arguments as XML (Qwen3-Coder, GLM 4.5): their types can be told only by the schema.
-        return None
+    if "<|channel|>" in source and "<|start|>" in source:
+        return HARMONY
     for mark, found in (
+        ("<arg_key>", GLM),
+        ("<parameter=", QWEN_CODER),
         ("<｜tool▁calls▁begin｜>", DEEPSEEK_V3 if "```json" in source else DEEPSEEK_V3_1),
         ("[TOOL_CALLS]", MISTRAL_ARGS if "[ARGS]" in source else MISTRAL),
         ("<|START_ACTION|>", COMMAND_R),

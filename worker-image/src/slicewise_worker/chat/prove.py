@@ -73,7 +73,7 @@ def _abilities(chat: Chat) -> Chat:
     """Return what the template can do beside a plain conversation: tried, because no template says so."""
     source = chat.renderer.source
     system = _SYSTEM in _tried(chat, [Turn("system", _SYSTEM), Turn("user", _ASKED)])
-    manner = replace(chat.manner, system=system, thoughts="reasoning_content" in source)
+    manner = replace(chat.manner, system=system, thoughts=_takes_thoughts(source))
     chat = replace(chat, manner=manner, thinking=detect_thinking(source))
     form = detect(source)
     if form is None:
@@ -86,8 +86,15 @@ def _abilities(chat: Chat) -> Chat:
         able = replace(chat, manner=other)
         if shows_calls(_tried(able, PROBE_TURNS, given)):
             return able
-    # Without one of the two the model does not learn from the template how it writes calls.
-    return replace(chat, manner=manner) if tools else chat
+    # Without one of the two the model does not learn from the template how it writes calls; in channels it answers all the same.
+    return replace(chat, manner=manner) if tools or form.channels else chat
+
+
+def _takes_thoughts(source: str) -> str:
+    """Return the name under which the template takes thoughts of earlier answers."""
+    if "reasoning_content" in source:
+        return "reasoning_content"
+    return "thinking" if "message.thinking" in source else ""
 
 
 def _tried(chat: Chat, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]] = ()) -> str:

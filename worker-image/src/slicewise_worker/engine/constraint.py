@@ -30,7 +30,7 @@ MOST_GRAMMAR: Final = 64 << 10
 _SPACE: Final = r"[\x20\x0A\x0D\x09]{1,40}"
 """Between two parts of a JSON text: without a bound a small model may write blanks until its tokens are used up."""
 _LONGEST_WORDS: Final = 300
-_NUMBERED: Final = re.compile(r"<\[[0-9]+\]>")
+_NUMBERED: Final = re.compile(r"<\[[0-9,-]+\]>")
 
 
 def _first_words(text: str) -> str:
@@ -121,7 +121,7 @@ class Grammars:
     def lark(self, grammar: str, *, wait: bool = True) -> GrammarConstraint:
         """Return the constraint to texts of a grammar in llguidance's dialect of Lark; raises `GrammarError`.
 
-        `%json {…}` embeds a schema, `<|name|>` is a special token of the vocabulary, and `<[7]>` its token 7.
+        `%json {…}` embeds a schema, `<|name|>` is a special token of the vocabulary, and `<[7]>` or `<[2,5-9]>` are tokens by number.
         """
         _check_size(grammar)
         # A trial does not have this vocabulary. In a schema the same text may be replaced, with as much work.

@@ -131,6 +131,16 @@ class Tokenizer:
         """Return the special token that is written as `text`, None for any other text."""
         return self._special.get(text)
 
+    def mark(self, text: str) -> int | None:
+        """Return the special token that is written as `text` where a grammar does not take it for text."""
+        token = self._special.get(text)
+        return token if token is not None and self._llguidance(token).startswith(b"\xff") else None
+
+    def marks(self) -> list[int]:
+        """Return all tokens that a grammar does not take for text, but for those that end a generation."""
+        found = (token for token in self._special.values() if self._llguidance(token).startswith(b"\xff"))
+        return sorted(token for token in found if not self.ends(token))
+
     def ends(self, token: int) -> bool:
         """Whether `token` ends a generation."""
         return bool(api.llama_vocab_is_eog(self._vocab, token))

@@ -9,7 +9,10 @@ from typing import Any
 
 from slicewise_worker.chat.assemble import Said, assemble
 from slicewise_worker.chat.reading import Arguments, Begun, Content, Ended, Event, Thought
+from slicewise_worker.engine.constraint import GrammarConstraint
 from slicewise_worker.engine.llama import Model
+from slicewise_worker.engine.request import Constraint
+from slicewise_worker.http.one_call import OneCall
 from slicewise_worker.http.response import Asked
 from slicewise_worker.http.shape import ChatShape, Logprobs, Shape
 from slicewise_worker.http.tool_grammar import call_constraint
@@ -20,11 +23,25 @@ def read_for_calls(asked: Asked, reading: Reading, model: Model) -> tuple[Asked,
     """Return what is asked for, and the shape of answers that are read for calls and thoughts; raises `ApiError`."""
     shown = frozenset(token for mark in reading.marks if (token := model.tokenizer.special(mark)) is not None)
     constraint = call_constraint(reading.use, reading.template.form, model)
-    generations = [replace(generation, shown=shown) for generation in asked.generations]
-    if constraint is not None:
-        generations = [replace(generation, constraint=constraint.copy()) for generation in generations]
+    generations = [
+        replace(
+            generation, shown=shown, constraint=generation.constraint or _constraint(constraint, reading, model, shown)
+        )
+        for generation in asked.generations
+    ]
     asked = replace(asked, generations=generations)
     return asked, ChatShape() if reading.plain else SpokenShape(reading, len(generations))
+
+
+def _constraint(
+    grammar: GrammarConstraint | None, reading: Reading, model: Model, shown: frozenset[int]
+) -> Constraint | None:
+    """Return what one answer is kept to."""
+    if grammar is not None:
+        return grammar.copy()
+    if reading.use.functions and not reading.use.parallel:
+        return OneCall(reading.parser(), lambda token: model.tokenizer.piece(token, shown))
+    return None
 
 
 class SpokenShape(ChatShape):

@@ -63,7 +63,7 @@ class Function(Closed):
     parameters: Annotated[dict[str, Any], AfterValidator(_parameters)] | None = None
     """A JSON schema; None: it takes no arguments."""
     strict: bool | None = None
-    """Arguments of a call that is required keep to the schema in any case."""
+    """Whether the arguments of calls keep to the schema that nothing demands; those of calls that are required do in any case."""
 
 
 class Tool(Closed):

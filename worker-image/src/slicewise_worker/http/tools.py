@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from slicewise_worker.chat.calls import AnswerParser
+from slicewise_worker.chat.calls import Parser, parser_for
 from slicewise_worker.http.chat_template import ChatTemplate
 from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.schema import ChatRequest
@@ -21,6 +21,11 @@ class ToolUse:
     """Whether the answer has to call one of them."""
     parallel: bool = True
     """Whether it may have more than one call."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether arguments that the model writes by itself have to keep to a schema."""
+        return any(function.strict for function in self.functions)
 
     @property
     def names(self) -> frozenset[str]:
@@ -84,26 +89,30 @@ class Reading:
     @property
     def plain(self) -> bool:
         """Whether an answer is its text."""
-        return not self.use.functions and self._thinking is None
+        form, thinking = self.template.form, self.template.thinking if self.apart else None
+        return not self.use.functions and thinking is None and not form.channels
 
     @property
     def marks(self) -> tuple[str, ...]:
         """Return the texts of the special tokens that are looked for."""
-        thinking = self.template.thinking
-        return (self.template.form.marks if self.use.functions else ()) + (thinking.marks if thinking else ())
+        form, thinking = self.template.form, self.template.thinking
+        return (form.marks if self.use.functions or form.channels else ()) + (thinking.marks if thinking else ())
 
     @property
     def short_ids(self) -> bool:
         """Whether ids of calls have to fit templates that take only nine letters and digits."""
         return self.template.form.short_ids
 
-    def parser(self) -> AnswerParser:
+    def parser(self) -> Parser:
         """Return a parser for one choice."""
-        return AnswerParser(self.template.form, self.use.names, self._thinking, opened=self.opened)
-
-    @property
-    def _thinking(self) -> Any:
-        return self.template.thinking if self.apart else None
+        return parser_for(
+            self.template.form,
+            self.use.names,
+            self.template.thinking,
+            opened=self.opened,
+            apart=self.apart,
+            schemas={function.name: function.parameters or {} for function in self.use.functions},
+        )
 
 
 def reading_for(body: ChatRequest, use: ToolUse, template: ChatTemplate, prompt: str) -> Reading:

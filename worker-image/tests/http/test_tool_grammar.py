@@ -1,0 +1,81 @@
+"""The grammars of calls in each family's form: what they take is what the family writes, and nothing that its schema refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from slicewise_worker.chat.formats import FORMATS, HARMONY, Format
+from slicewise_worker.engine.constraint import GrammarError
+from slicewise_worker.engine.llama import Model
+from slicewise_worker.engine.request import ConstraintError
+from slicewise_worker.http.tool_fields import Function
+from slicewise_worker.http.tool_grammar import Calls
+from slicewise_worker.http.tools import ToolUse
+
+NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+FUNCTIONS = (Function(name="put", parameters=NUMBER, strict=True), Function(name="any"))
+PROSE = "Well, <b>, then.\n"
+
+
+@pytest.fixture(scope="module")
+def models(tiny: Path, thinker: Path, channeler: Path) -> Iterator[dict[str, Model]]:
+    """One model without marks of any family, and two with some."""
+    paths = {"tiny": tiny, "thinker": thinker, "channeler": channeler}
+    made = {name: Model(path, gpu=False) for name, path in paths.items()}
+    yield made
+    for model in made.values():
+        model.close()
+
+
+Takes = Callable[[str], bool]
+
+
+def taker(model: Model, form: Format, use: ToolUse) -> Takes:
+    grammar = Calls(use, form, model.tokenizer)
+    constraint = model.grammars.lark(grammar.required() if use.required else grammar.optional())
+
+    def takes(text: str) -> bool:
+        one = constraint.copy()
+        try:
+            for token in model.tokenizer.tokenize(text):
+                if not model.tokenizer.ends(token):
+                    one.accept(token)
+        except ConstraintError:
+            return False
+        return True
+
+    return takes
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if not form.channels], ids=lambda form: form.name)
+def test_a_call_that_the_model_begins_keeps_to_a_strict_schema(models: dict[str, Model], form: Format) -> None:
+    takes = taker(models["tiny"], form, ToolUse(FUNCTIONS))
+    good, bad = form.writing.text([("put", '{"n": 7}')]), form.writing.text([("put", '{"n": "x"}')])
+    before = "" if form.bare else PROSE
+    assert takes(PROSE)
+    assert takes(before + good + ("" if form.bare else PROSE))
+    assert not takes(before + bad)
+    assert not takes(before + form.writing.text([("nope", "{}")]))
+    assert takes(before + form.writing.text([("any", '{"n": "x"}')]))
+
+
+def test_marks_that_are_control_tokens_open_a_call_as_text_does(models: dict[str, Model]) -> None:
+    form = FORMATS[0]
+    takes = taker(models["thinker"], form, ToolUse(FUNCTIONS, parallel=False))
+    good, bad = form.writing.text([("put", '{"n": 7}')]), form.writing.text([("put", '{"n": "x"}')])
+    assert takes(f"<think>{PROSE}</think>{good}")
+    assert not takes(f"<think>{PROSE}</think>{bad}")
+    assert not takes(good + PROSE)  # Nothing comes after the only call.
+
+
+def test_channels_are_kept_to(models: dict[str, Model]) -> None:
+    takes = taker(models["channeler"], HARMONY, ToolUse(FUNCTIONS))
+    assert takes(f"<|channel|>final<|message|>{PROSE}")
+    assert takes(HARMONY.writing.text([("put", '{"n": 7}')]))
+    assert not takes(HARMONY.writing.text([("put", '{"n": "x"}')]))
+    assert not takes(PROSE)
+    with pytest.raises(GrammarError, match="no tokens for channels"):
+        taker(models["tiny"], HARMONY, ToolUse(FUNCTIONS))

@@ -12,7 +12,7 @@ from importlib.metadata import version
 import structlog
 
 from slicewise_worker.adapters import load_adapters, naming, try_adapters
-from slicewise_worker.chat.prove import Chat, start_chat
+from slicewise_worker.chat.prove import Chat, joined, start_chat
 from slicewise_worker.chat.renderer import RENDERER_BYTES, TemplateBrokenError
 from slicewise_worker.engine.cgroup import default_threads, memory_limit, resident_bytes
 from slicewise_worker.engine.embedder import VECTOR_BYTES, Embedder
@@ -150,9 +150,8 @@ def _start_chat(model: Model, settings: WorkerSettings) -> Chat | None:
     if not model.chat_template:
         raise StartError(EndReason.CHAT_TEMPLATE_MISSING, f"the model file has no chat template: {otherwise}")
     try:
-        return start_chat(
-            model.chat_template, {"bos_token": model.bos, "eos_token": model.eos}, model.tokenizer.plain.value
-        )
+        source = joined(model.chat_template, model.chat_template_for_tools)
+        return start_chat(source, {"bos_token": model.bos, "eos_token": model.eos}, model.tokenizer.plain.value)
     except TemplateBrokenError as error:
         raise StartError(EndReason.CHAT_TEMPLATE_BROKEN, f"the chat template {error}; {otherwise}") from error
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from retell import retell
 
-from slicewise_worker.chat.prove import start_chat
+from slicewise_worker.chat.prove import joined, start_chat
+from slicewise_worker.engine.llama import Model
 from slicewise_worker.http.chat_template import ChatTemplate
 from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.schema import Message
@@ -68,3 +71,30 @@ def test_a_model_for_completions_only_says_so_and_where_to_go() -> None:
         ChatTemplate(None, "base").render(MESSAGES)
     assert (error.value.status, error.value.code) == (400, "chat_not_supported")
     assert "'base' is for completions only (spec.model.chat is false): use /v1/completions" in error.value.message
+
+
+FOR_TOOLS = (
+    "  {% for m in messages %}<{{ m.role }}>{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}{% endfor %}\n"
+    "{% endfor %}{{ tools | tojson }}\n"
+)
+TOOL = {"type": "function", "function": {"name": "f", "description": "", "parameters": {}}}
+
+
+def test_a_template_of_its_own_for_tools_is_taken_where_there_are_tools() -> None:
+    usual = "\n" + ALL + "  \n"
+    with template(joined(usual, FOR_TOOLS)) as both, template(usual) as one, template(FOR_TOOLS) as other:
+        assert both.render(MESSAGES) == one.render(MESSAGES)
+        assert both.render(MESSAGES, [TOOL]) == other.render(MESSAGES, [TOOL])
+        assert both.form.name == "hermes"
+    assert joined(usual, None) == usual
+
+
+def test_a_file_may_have_both(wordy: Path, tmp_path: Path) -> None:
+    model = Model(retell(wordy, tmp_path / "m.gguf", tokenizer__chat_template__tool_use=FOR_TOOLS), gpu=False)
+    try:
+        assert model.chat_template_for_tools == FOR_TOOLS
+        assert model.chat_template
+        assert model.chat_template != FOR_TOOLS
+    finally:
+        model.close()

@@ -105,6 +105,15 @@ def _tried(chat: Chat, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]]
         return ""
 
 
+def joined(source: str, for_tools: str | None) -> str:
+    """Return one template of the usual one and of the one for conversations with tools, where a model has both."""
+    if not for_tools:
+        return source
+    # Jinja leaves out the line break at the end of a template, and the one behind a tag: each begins a line, as it does alone.
+    usual, other = source.removesuffix("\n"), for_tools.removesuffix("\n")
+    return f"{{% if tools %}}\n{other}{{%+ else %}}\n{usual}{{%+ endif %}}"
+
+
 def start_chat(source: str, known: Mapping[str, Any], plain: Callable[[Any], Any] = as_it_is) -> Chat:
     """Return the template of a model, proved; raises `TemplateBrokenError`. `plain`: as for `Renderer`."""
     try:

@@ -131,12 +131,17 @@ class Model:
         self.vocabulary = self.tokenizer.size
         self.trained_context: int = api.llama_model_n_ctx_train(self._model)
         self.bytes: int = api.llama_model_size(self._model)
-        template = api.llama_model_chat_template(self._model, None)
-        self.chat_template: str | None = template.decode("utf-8", "replace") if template else None
+        self.chat_template = self._template(None)
+        self.chat_template_for_tools = self._template(b"tool_use")
+        """Beside the usual one, for conversations with tools; few files have one."""
         self.step_delay = self._step_delay()
         """Seconds that each step takes at least: slowness of test models that is the same on every machine."""
         self.bos, self.eos = self.tokenizer.bos, self.tokenizer.eos
         self._adapters: dict[str, Any] = {}
+
+    def _template(self, name: bytes | None) -> str | None:
+        template = api.llama_model_chat_template(self._model, name)
+        return template.decode("utf-8", "replace") if template else None
 
     def _step_delay(self) -> float:
         """Return what the file says, at most 0.1 s: a file may always be slower by its size, by this it may not be much."""

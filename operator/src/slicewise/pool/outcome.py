@@ -19,7 +19,7 @@ class PodDeletion:
 
     name: str
     uid: str
-    reason: Literal["FailedLeftOver", "DeviceUnhealthy", "WeightsDamaged", "Replaced"]
+    reason: Literal["FailedLeftOver", "DeviceUnhealthy", "WeightsDamaged"]
 
 
 @dataclass(frozen=True, slots=True)

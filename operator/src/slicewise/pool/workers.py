@@ -138,17 +138,13 @@ class Workers:
         *,
         exchangeable: bool,
         closed: Collection[str] = (),
-        cordoned: Collection[str] = (),
     ) -> Mapping[str, ZoneWorkers]:
         """Return zone → what replacing `old` by `new` looks at. `slices`: those of the new revision's profile.
 
         `closed`: nodes that the new revision may not use. Where a worker of the old one stands on such a node, none is removed: it is
-        unknown which of them the Deployment would remove. `cordoned`: nodes that take no worker for now. Where all of the old one's stand
-        on such nodes, none is removed either: its slice would serve no other.
+        unknown which of them the Deployment would remove.
         """
-        here = {(pod.zone, pod.node) for pod in self.pods if pod.revision == old and pod.node and not pod.terminating}
-        apart = {zone for zone, node in here if node in closed}
-        apart |= {zone for zone, _ in here} - {zone for zone, node in here if node not in cordoned}
+        apart = {pod.zone for pod in self.pods if pod.revision == old and pod.node in closed and not pod.terminating}
         counted = {entry.zone: entry for entry in slices}
         old_asked, new_asked = self.asked(old), self.asked(new)
         old_up, new_up, waiting = self.serving(old), self.serving(new), self.unplaced(new)

@@ -66,6 +66,17 @@ def test_a_template_that_fails_at_a_conversation_is_a_500_with_its_words() -> No
     assert "has no attribute" in error.message
 
 
+def test_a_prompt_for_content_ends_thoughts_that_it_begins_and_opens_the_channel() -> None:
+    with template(ALL + "{# </think> #}{% if add_generation_prompt %}<think>\n{% endif %}") as made:
+        assert made.for_content(made.render(MESSAGES)).endswith("Hi</s><think>\n\n</think>\n\n")
+    channels = (
+        ALL + "<|start|>assistant{# <|channel|> <|message|> #}{% if tools %}<|channel|>commentary<|message|>{% endif %}"
+    )
+    with template(channels) as made:
+        assert made.form.channels, "the template is not of that family"
+        assert made.for_content(made.render(MESSAGES)).endswith("<|start|>assistant<|channel|>final<|message|>")
+
+
 def test_a_model_for_completions_only_says_so_and_where_to_go() -> None:
     with pytest.raises(ApiError) as error:
         ChatTemplate(None, "base").render(MESSAGES)

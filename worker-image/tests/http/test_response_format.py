@@ -73,3 +73,20 @@ def test_a_schema_that_explodes_is_refused_and_the_worker_goes_on(chat_worker: A
     assert error["param"] == "response_format.json_schema.schema"
     assert "characters" in error["message"]
     assert httpx2.get(f"{chat_worker.url}/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("family", ["thinker", "channeler"])
+def test_an_answer_in_a_form_is_content_whatever_the_model_does_before_it_answers(
+    shared_worker: Any, request: pytest.FixtureRequest, family: str
+) -> None:
+    worker = shared_worker(request.getfixturevalue(family), context_tokens=2048, parallel_sequences=2)
+    schema = {"type": "object", "properties": {"zone": {"enum": ["<think>a</think>"]}}, "required": ["zone"]}
+    asked = {
+        "type": "json_schema",
+        "json_schema": {"name": "zone", "schema": {**schema, "additionalProperties": False}},
+    }
+    message = worker.post(
+        "/v1/chat/completions", {"model": "chat", "messages": HI, "response_format": asked, "temperature": 0}
+    ).json()["choices"][0]["message"]
+    assert json.loads(message["content"]) == {"zone": "<think>a</think>"}
+    assert not message.get("reasoning_content")

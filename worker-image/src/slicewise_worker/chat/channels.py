@@ -12,6 +12,8 @@ from slicewise_worker.chat.call_reader import CallReader
 from slicewise_worker.chat.reading import END, Content, Event, Loop, Part, Thought
 
 MESSAGE: Final = "<|message|>"
+CONTENT_HEADER: Final = f"<|channel|>final{MESSAGE}"
+"""What an answer begins with that has no thoughts."""
 _ENDS: Final = ("<|end|>", "<|return|>", "<|call|>")
 _BEGINS: Final = ("<|start|>", "<|channel|>")
 _OUTSIDE: Final = (*_BEGINS, *_ENDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from slicewise_worker.chat.channels import CONTENT_HEADER
 from slicewise_worker.chat.conversation import CalledBefore, Turn
 from slicewise_worker.chat.formats import GENERIC, Format, Thinking
 from slicewise_worker.chat.prove import Chat
@@ -51,6 +52,11 @@ class ChatTemplate:
         if self.thinking is None or not self.thinking.opened_by(prompt):
             return prompt
         return f"{prompt.rstrip()}\n\n{self.thinking.close}\n\n"
+
+    def for_content(self, prompt: str) -> str:
+        """Return `prompt` for an answer that is content from its first token: without thoughts, and in the channel for content."""
+        text = self.without_thoughts(prompt)
+        return f"{text}{CONTENT_HEADER}" if self.form.channels else text
 
     def close(self) -> None:
         """End the process that renders."""

@@ -22,7 +22,7 @@ from slicewise_worker.http.schema import ChatRequest, CompletionRequest
 from slicewise_worker.http.served import Served, check_model
 from slicewise_worker.http.shape import CompletionShape, Shape
 from slicewise_worker.http.spoken import read_for_calls
-from slicewise_worker.http.tools import ToolUse, reading_for, tool_use
+from slicewise_worker.http.tools import ToolUse, in_form, reading_for, tool_use
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -93,6 +93,8 @@ def _render(body: ChatRequest, use: ToolUse, served: Served, most: int) -> str:
     if (size := sum(len(message.content) for message in body.messages)) > most * longest:
         raise _too_long(-(-size // longest), served.engine, "messages")
     text = served.template.render(body.messages, use.described(), body.chat_template_kwargs)
+    if in_form(body, use):
+        return served.template.for_content(text)
     return served.template.without_thoughts(text) if use.required else text
 
 

@@ -85,10 +85,14 @@ class Reading:
     """Whether thoughts are kept apart."""
     opened: bool
     """Whether the prompt begins them."""
+    in_form: bool = False
+    """Whether `response_format` says what the answer is, from its first token on."""
 
     @property
     def plain(self) -> bool:
         """Whether an answer is its text."""
+        if self.in_form:
+            return True
         form, thinking = self.template.form, self.template.thinking if self.apart else None
         return not self.use.functions and thinking is None and not form.channels
 
@@ -118,4 +122,9 @@ class Reading:
 def reading_for(body: ChatRequest, use: ToolUse, template: ChatTemplate, prompt: str) -> Reading:
     """Return how answers to `prompt` are read."""
     opened = template.thinking is not None and template.thinking.opened_by(prompt)
-    return Reading(use, template, body.reasoning_format != "none", opened)
+    return Reading(use, template, body.reasoning_format != "none", opened, in_form(body, use))
+
+
+def in_form(body: ChatRequest, use: ToolUse) -> bool:
+    """Return whether an answer keeps to a `response_format` from its first token on, so that neither thoughts nor calls are in it."""
+    return body.response_format is not None and body.response_format.type != "text" and not use.functions

@@ -18,6 +18,7 @@ from slicewise_gateway.edge.errors import _ANTHROPIC_TYPES as OF_EDGE
 ONE = GatewayModel("chat", (route(STABLE),), max_body_bytes=1000)
 ACME = "key-of-acme-1"
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
+GET_PATHS = ("/v1/models", "/v1/models/chat", "/openapi.json")
 PATHS = (CHAT, "/v1/completions", "/v1/embeddings", "/v1/rerank", "/v1/responses", MESSAGES, COUNT)
 
 
@@ -32,14 +33,25 @@ async def test_every_path_of_the_api_reaches_a_worker_and_no_other(tmp_path: Pat
     async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
         for path in PATHS:
             assert (await rig.ask(path))[0] == 200, path
-        for path in ("/v1/responses/resp_1", "/v1/embeddings/", "/v1/files", "/v1", "/v1/messagesx", "/livez"):
+        for path in GET_PATHS:
+            async with rig.session.get(rig.url + path) as answer:
+                assert (answer.status, answer.headers["x-slicewise-revision"]) == (200, STABLE), path
+        for path in (
+            "/v1/responses/resp_1",
+            "/v1/embeddings/",
+            "/v1/files",
+            "/v1",
+            "/v1/messagesx",
+            "/livez",
+            "/openapi.jsonx",
+        ):
             status, body, _ = await rig.ask(path)
             assert (status, body["error"]["code"]) == (404, "not_found"), path
-            assert all(known in body["error"]["message"] for known in (*PATHS, "/v1/models"))
+            assert all(known in body["error"]["message"] for known in (*PATHS, "/v1/models", "/openapi.json"))
         for path in (f"{MESSAGES}/batches", f"{MESSAGES}/", f"{COUNT}/x?a=b"):
             status, body, _ = await rig.ask(path)
             assert (status, is_anthropic(body, "not_found_error")) == (404, True), path
-        assert workers[0].requests == len(PATHS)
+        assert workers[0].requests == len(PATHS) + len(GET_PATHS)
 
 
 async def test_errors_on_anthropics_paths_have_anthropics_shape(tmp_path: Path, start_workers: StartWorkers) -> None:
@@ -49,6 +61,9 @@ async def test_errors_on_anthropics_paths_have_anthropics_shape(tmp_path: Path, 
         for path in (MESSAGES, COUNT, f"{MESSAGES}?beta=true"):
             status, body, _ = await rig.ask(path)
             assert (status, is_anthropic(body, "authentication_error")) == (401, True), path
+        for path in GET_PATHS:
+            async with rig.session.get(rig.url + path) as answer:
+                assert (answer.status, (await answer.json())["error"]["code"]) == (401, "invalid_api_key"), path
         key = {"x-api-key": ACME, "anthropic-version": "2023-06-01"}
         assert (await rig.ask(f"{MESSAGES}?beta=true", **key))[0] == 200
         assert workers[0].headers["anthropic-version"] == "2023-06-01"

@@ -258,7 +258,7 @@ def test_unknown_paths_answer_in_the_same_shape(chat_worker, method: str, path: 
 
 def test_an_unknown_path_is_told_all_that_there_are(chat_worker) -> None:
     message = error_of(httpx2.get(f"{chat_worker.url}/v1/nothing"))["message"]
-    for path in ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/models/{name}"):
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/models/{name}", "/openapi.json"):
         assert path in message
 
 

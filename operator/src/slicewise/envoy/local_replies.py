@@ -9,7 +9,7 @@ from typing import Final
 
 from slicewise.envoy.discovery import Json
 from slicewise.envoy.overload import is_overload
-from slicewise.envoy.paths import ANTHROPIC_PATHS, POST_PATHS
+from slicewise.envoy.paths import ANTHROPIC_PATHS, GET_PATHS, POST_PATHS
 
 _INVALID: Final = "invalid_request_error"
 _SERVER: Final = "server_error"
@@ -24,7 +24,7 @@ _REPLIES: Final[dict[int, tuple[str, str, str]]] = {
     404: (
         _INVALID,
         "not_found",
-        f"There is no such path. This gateway serves {', '.join(POST_PATHS)} and /v1/models.",
+        f"There is no such path. This gateway serves {', '.join((*POST_PATHS, *GET_PATHS))} and /v1/models/NAME.",
     ),
     408: (_INVALID, "request_timeout", "The request did not arrive in time."),
     413: (_INVALID, "request_too_large", "The request's body is larger than this pool allows."),

@@ -20,7 +20,7 @@ from slicewise.envoy.model import (
     RevisionRoute,
     cluster_name,
 )
-from slicewise.envoy.paths import CACHED_PATHS, OTHER_PATHS, POST_PATHS
+from slicewise.envoy.paths import CACHED_PATHS, GET_PATHS, OTHER_PATHS, POST_PATHS
 
 ROUTE_NAME: Final = "pool"
 INTERNAL_ROUTE_NAME: Final = "internal"
@@ -45,7 +45,7 @@ _NO_BODY: Final = {BODY_FILTER: {"@type": _BODY_OF_ROUTE, "disabled": True}}
 def build_rds(model: GatewayModel) -> Json:
     """Return the routes. What is not listed is unknown to clients: `/metrics` and similar paths of workers stay inside."""
     routes = [_not_ascii(), *_skip_cache(model), *_answers(model)]
-    routes.append({"match": {"path": "/v1/models"}, **_to_workers(model)})
+    routes += [{"match": {"path": path}, **_to_workers(model)} for path in GET_PATHS]
     routes.append({"match": {"prefix": "/v1/models/"}, **_to_workers(model)})
     found = _routes(model, ROUTE_NAME, routes, {"include_request_attempt_count": True, **cors_policy(model.cors)})
     # What a client sends under this name is gone by now.

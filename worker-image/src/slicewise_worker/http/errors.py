@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 PATHS = (
     "POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, POST /v1/rerank, POST /v1/responses, POST /v1/messages, "
-    "POST /v1/messages/count_tokens, GET /v1/models and GET /v1/models/{name}"
+    "POST /v1/messages/count_tokens, GET /v1/models, GET /v1/models/{name} and GET /openapi.json"
 )
 """What clients may ask for. Probes, metrics and `/v1/worker` are for the cluster."""
 

@@ -54,6 +54,18 @@ async def test_every_path_of_the_api_reaches_a_worker_and_no_other(tmp_path: Pat
         assert workers[0].requests == len(PATHS) + len(GET_PATHS)
 
 
+async def test_a_header_with_an_underscore_is_dropped_and_its_request_answered(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        # Codex sends the first two. The last would be another name of a header that the gateway sets.
+        given = {"session_id": "0199a213", "conversation_id": "0199a213", "x_slicewise_tenant": "acme"}
+        async with rig.session.post(f"{rig.url}/v1/responses", data=b"{}", headers=given) as answer:
+            assert answer.status == 200
+        assert not [name for name in workers[0].headers if "_" in name]
+
+
 async def test_errors_on_anthropics_paths_have_anthropics_shape(tmp_path: Path, start_workers: StartWorkers) -> None:
     workers = await start_workers(1)
     model = replace(ONE, tenant_keys=TenantKeys("keys"), requests_per_minute=4)

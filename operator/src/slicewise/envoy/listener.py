@@ -87,7 +87,8 @@ def _clients(model: GatewayModel) -> Json:
         **_request_ids(),
         "common_http_protocol_options": {
             "idle_timeout": "600s",
-            "headers_with_underscores_action": "REJECT_REQUEST",
+            # Agents send some (`session_id`). No worker sees them: `x_slicewise_tenant` could pass for a header of ours.
+            "headers_with_underscores_action": "DROP_HEADER",
             "max_headers_count": 100,
         },
         "max_request_headers_kb": 32,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Serves the made model files inside the cluster: http://models.slicewise-e2e.svc/<name>.gguf (tiny and its adapters, wordy, wordy-v2, wordy-slow), with
-# Range requests; /slow/<bytes per second>/<name>.gguf serves them slowly. Repeatable: a changed file ends in a new pod.
+# Serves the made model files inside the cluster: http://models.slicewise-e2e.svc/<name>.gguf (tiny and its adapters, wordy, wordy-v2, wordy-slow,
+# caller, encoder, reranker), with Range requests; /slow/<bytes per second>/<name>.gguf serves them slowly. Repeatable: a changed file ends in a new pod.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../cluster/settings.sh"
@@ -8,7 +8,7 @@ image=slicewise-models:e2e
 w=$(mktemp -d); trap 'rm -rf "$w"' EXIT
 
 mkdir "$w/models"
-[ $# -gt 0 ] || set -- tiny tiny-lora-1 tiny-lora-2 wordy wordy-v2 wordy-slow
+[ $# -gt 0 ] || set -- tiny tiny-lora-1 tiny-lora-2 wordy wordy-v2 wordy-slow caller encoder reranker
 for n; do
   cp "$("$here/../../.venv/bin/python" "$here/../../worker-image/models/make.py" "$n")" "$w/models/$n.gguf"
 done

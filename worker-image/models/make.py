@@ -21,10 +21,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from adapters import write_tiny_adapter, write_wordy_adapter
+from encoders import write_bert
 from networks import write_scripted, write_shaped, write_tiny, write_wordy
 from scripts import CALLER, CHANNELER, CODER, THINKER
 
-MODELS: dict[str, Callable[[Path], None]] = {
+MODELS: dict[str, Callable[[Path], object]] = {
     "tiny": write_tiny,
     "tiny-slow": lambda path: write_tiny(path, delay_ms=50),
     "wordy": lambda path: write_wordy(path, "wordy", "Wordy one:", seed=1),
@@ -35,6 +36,8 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "coder": lambda path: write_scripted(path, "coder", CODER),
     "channeler": lambda path: write_scripted(path, "channeler", CHANNELER),
     "shaped": write_shaped,
+    "encoder": lambda path: write_bert(path, pooling=1),
+    "reranker": lambda path: write_bert(path, pooling=4),
     "tiny-lora-1": lambda path: write_tiny_adapter(path, "tiny-lora-1", seed=4),
     "tiny-lora-2": lambda path: write_tiny_adapter(path, "tiny-lora-2", seed=5),
     "wordy-lora": write_wordy_adapter,
@@ -49,7 +52,7 @@ def cache_folder() -> Path:
 
 def _sources_key() -> str:
     digest = hashlib.sha256(f"{version('gguf')} {version('tokenizers')} {version('numpy')}".encode())
-    for name in ("make.py", "adapters.py", "networks.py", "scripts.py", "vocabulary.py", "prose.txt"):
+    for name in ("make.py", "adapters.py", "encoders.py", "networks.py", "scripts.py", "vocabulary.py", "prose.txt"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()[:12]
 

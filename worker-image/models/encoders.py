@@ -19,6 +19,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def weights(seed: int, *, ranks: bool) -> Weights:
+    """Return every weight of the network; `ranks`: also those of a reranker's head."""
     dice = np.random.Generator(np.random.PCG64(seed))
 
     def noise(*shape: int) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from rig.edge import EdgeRig, edge_pod
-from rig.envoy import CANARY, STABLE, route, until
+from rig.envoy import CANARY, CHAT, STABLE, route, until
 from rig.worker import StartWorkers, Worker
 
 from slicewise.clients.gateways import HttpGateways
@@ -72,6 +72,19 @@ async def test_who_has_waited_long_enough_is_told_to_come_again(tmp_path: Path, 
             assert float(answer.headers["x-slicewise-held"]) >= 0.3
         await pod.counted('held_total{outcome="expired"}', 8)
         assert workers[0].requests == 0
+
+
+async def test_who_asks_for_the_models_is_told_to_come_again(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    nobody(workers)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=False) as pod:
+        for path in ("/v1/models", "/v1/models/chat", "/openapi.json"):
+            async with pod.rig.session.get(pod.rig.url + path) as answer:
+                assert (answer.status, (await answer.json())["error"]["code"]) == (503, "no_worker"), path
+                assert answer.headers["Retry-After"] == "5"
+        async with pod.rig.session.get(pod.rig.url + CHAT) as answer:
+            assert answer.status == 405, await answer.text()
+            assert answer.headers["Allow"] == "POST"
 
 
 async def test_who_finds_no_place_is_told_at_once(tmp_path: Path, start_workers: StartWorkers) -> None:

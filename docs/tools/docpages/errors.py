@@ -23,7 +23,7 @@ _COMPUTED: Final[dict[str, dict[str, int]]] = {
 """Function that computes the code of an error → code → status. A computed code of another function is an error of this page."""
 
 GATEWAY: Final = {
-    "bad_request": "The request is not valid HTTP, for example because path or query have characters outside ASCII.",
+    "bad_request": "The request is not valid HTTP: path or query outside ASCII, for example. 405: the path does not take this method.",
     "invalid_header": "`x-slicewise-cache` has another value than `use` and `bypass`.",
     "invalid_json": "The body is not a JSON object (of a request that waited for a worker or passed the response cache).",
     "invalid_api_key": "The pool asks for keys, and the request has no valid one.",

@@ -11,11 +11,15 @@ from prometheus_client import generate_latest
 
 from slicewise_gateway.edge.errors import error_response
 from slicewise_gateway.edge.metrics import EdgeMetrics
+from slicewise_gateway.edge.request import HELD_HEADER
 
 log = structlog.get_logger(__name__)
 
 _SHOWN_CHARACTERS: Final = 200
 """What the log repeats of a path that a client sent."""
+
+_TOLD_BY_WORKERS: Final = ("/v1/models", "/openapi.json")
+"""Where clients may send GET. Such a request comes here only while its revision has no worker, and it does not wait."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,6 +56,14 @@ async def _in_a_clients_shape(request: web.Request, handler: Handler) -> web.Str
     except web.HTTPRequestEntityTooLarge:
         message = "The request's body is larger than this pool allows."
         return error_response(413, "request_too_large", message, request=request)
+    except web.HTTPMethodNotAllowed as error:
+        if request.method == "GET" and request.path.startswith(_TOLD_BY_WORKERS):
+            message = "No worker can answer now; try again later."
+            # Three errors without `HELD_HEADER`, and Envoy would leave the edge out.
+            headers = {HELD_HEADER: "0", "Retry-After": "5"}
+            return error_response(503, "no_worker", message, headers, request=request)
+        message = f"{request.method} {request.path}: {error.reason}"
+        return error_response(405, "bad_request", message, {"Allow": "POST"}, request=request)
     except web.HTTPException as error:
         message = f"{request.method} {request.path}: {error.reason}"
         return error_response(error.status, "bad_request", message, request=request)

@@ -23,7 +23,8 @@ _COMPUTED: Final[dict[str, dict[str, int]]] = {
 """Function that computes the code of an error → code → status. A computed code of another function is an error of this page."""
 
 GATEWAY: Final = {
-    "bad_request": "The request is not valid HTTP: path or query outside ASCII, for example. 405: the path does not take this method.",
+    "bad_request": "The request is not valid HTTP: path or query outside ASCII, for example.",
+    "method_not_allowed": "The path does not take this method; `Allow` names the one that it takes.",
     "invalid_header": "`x-slicewise-cache` has another value than `use` and `bypass`.",
     "invalid_json": "The body is not a JSON object (of a request that waited for a worker or passed the response cache).",
     "invalid_api_key": "The pool asks for keys, and the request has no valid one.",
@@ -61,7 +62,7 @@ WORKER: Final = {
     "engine_failed": "The engine failed; the worker's log says why.",
     "timeout": "The answer was not complete in the time that the worker has for it, 95 % of `requestTimeout` less the wait.",
     "not_found": "There is no such path.",
-    "method_not_allowed": "The path does not take this method.",
+    "method_not_allowed": "The path does not take this method; `Allow` names the one that it takes.",
     "internal_error": "The worker failed to handle the request; its log says why.",
 }
 _HEAD: Final = """# Error codes

@@ -255,6 +255,7 @@ def test_unknown_paths_answer_in_the_same_shape(chat_worker, method: str, path: 
     assert response.status_code == status
     assert path in error_of(response)["message"]
     assert response.headers.get("Allow") == ("POST" if status == 405 else None)
+    assert ("The path takes POST." in error_of(response)["message"]) == (status == 405)
 
 
 def test_an_unknown_path_is_told_all_that_there_are(chat_worker) -> None:

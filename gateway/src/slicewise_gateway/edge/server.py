@@ -62,8 +62,8 @@ async def _in_a_clients_shape(request: web.Request, handler: Handler) -> web.Str
             # Three errors without `HELD_HEADER`, and Envoy would leave the edge out.
             headers = {HELD_HEADER: "0", "Retry-After": "5"}
             return error_response(503, "no_worker", message, headers, request=request)
-        message = f"{request.method} {request.path}: {error.reason}"
-        return error_response(405, "bad_request", message, {"Allow": "POST"}, request=request)
+        message = f"{request.method} {request.path}: {error.reason}. The path takes POST."
+        return error_response(405, "method_not_allowed", message, {"Allow": "POST"}, request=request)
     except web.HTTPException as error:
         message = f"{request.method} {request.path}: {error.reason}"
         return error_response(error.status, "bad_request", message, request=request)

@@ -153,8 +153,9 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
     message = f"{request.method} {shown(request.url.path)}: {error.detail}"
     if error.status_code == 404:
         message += f". This worker answers at {PATHS}."
+    if allowed := (error.headers or {}).get("Allow"):
+        message += f". The path takes {allowed}."
     refused = ApiError(error.status_code, message, code=code)
-    # Of a 405: `Allow`.
     refused.headers.update(error.headers or {})
     return respond(request, refused)
 

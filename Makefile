@@ -7,7 +7,7 @@ export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
 export UV_SYSTEM_CERTS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images load ready \
-  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-cli test-argocd e2e soak demo bench clean
+  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-cli test-argocd fuzz e2e soak demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -70,6 +70,11 @@ test-cli: sync tools ## kubectl slicewise on a real API server, through kubectl
 test-argocd: sync tools ## health, buttons and self-heal in a real Argo CD beside an API server (it is built the first time: 7 minutes)
 	@e2e/argocd/build.sh
 	@pytest argocd/tests $(PYTEST_ARGS)
+
+FUZZ ?= 10000
+fuzz: sync models ## the tests on random inputs with 10,000 each (FUZZ=): API, schemas, templates, tool calls, streams; hours
+	@images/clients.sh schemathesis >/dev/null
+	@SLICEWISE_FUZZ=$(FUZZ) pytest worker-image/tests -m fuzz --timeout $(or $(FUZZ_SECONDS),7200) $(PYTEST_ARGS)
 
 e2e: ready ## the stories, on the cluster
 	@pytest e2e $(PYTEST_ARGS)

@@ -7,3 +7,4 @@ step "Debian packages" debian binutils:objdump
 step "programs from Go modules (the first time: 5 minutes)" "$root/e2e/cluster/build.sh" host
 step "servers for the tests of the weights" "$root/e2e/servers/build.sh"
 step "clients for the tests of the API" "$root/images/clients.sh"
+step "what makes requests from the OpenAPI document" "$root/images/clients.sh" schemathesis

@@ -19,11 +19,20 @@ from typing import Any, cast
 import httpx2
 import pytest
 from encoders import CONTEXT, write_bert
+from fuzzing import (  # noqa: F401 - hooks and a fixture
+    INPUTS,
+    fuzz_batch,
+    pytest_generate_tests,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
 from prometheus_client.parser import text_string_to_metric_families
 from servers.processes import free_port
 
 MAKE = Path(__file__).parents[1] / "models" / "make.py"
 DEADLINE = 180.0
+# It has no few: schemathesis alone takes seconds to prepare its requests to each path.
+collect_ignore = [] if INPUTS else ["http/test_any_request.py"]
 
 
 def make(name: str) -> Path:

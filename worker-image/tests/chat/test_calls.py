@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from fuzzing import fuzzed
 from hypothesis import strategies as st
 
 from slicewise_worker.chat.assemble import Call, Said, assemble
@@ -236,14 +236,22 @@ PARTS = [
 TEXTS = st.lists(st.sampled_from(PARTS) | st.text(max_size=3), max_size=25).map("".join)
 
 
-@settings(deadline=None, max_examples=300)
-@given(st.sampled_from(FORMATS), TEXTS, st.lists(st.integers(0, 200), max_size=12), st.booleans())
-def test_any_text_is_read_alike_however_it_is_cut(form: Format, text: str, cuts: list[int], opened: bool) -> None:
-    whole = events(form, [text], opened=opened)
+@fuzzed(
+    300,
+    st.sampled_from(FORMATS),
+    TEXTS,
+    st.lists(st.integers(0, 200), max_size=12),
+    st.booleans(),
+    st.sampled_from([None, {"get": TYPED}]),
+)
+def test_any_text_is_read_alike_however_it_is_cut(
+    form: Format, text: str, cuts: list[int], opened: bool, schemas: Schemas | None
+) -> None:
+    whole = events(form, [text], opened=opened, schemas=schemas)
     places = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
     pieces = [text[start:end] for start, end in pairwise(places)]
-    assert events(form, pieces, opened=opened) == whole
-    assert events(form, list(text), opened=opened) == whole
+    assert events(form, pieces, opened=opened, schemas=schemas) == whole
+    assert events(form, list(text), opened=opened, schemas=schemas) == whole
     for call in assemble(whole).calls:
         assert call.name in NAMES
         assert isinstance(json.loads(call.arguments), dict)

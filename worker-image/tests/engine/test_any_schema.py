@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from any_schema import SCHEMAS, Schema
-from hypothesis import HealthCheck, given, settings
+from fuzzing import fuzzed
 
 from slicewise_worker.engine.constraint import GrammarError, Grammars
 from slicewise_worker.engine.llama import Model, start_backend
@@ -54,8 +54,7 @@ def written(model: Model, grammars: Grammars, schema: Schema) -> str | None:
     return None
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
-@given(SCHEMAS)
+@fuzzed(15, SCHEMAS)
 def test_any_schema(model: Model, schema: Schema) -> None:
     if (text := written(model, model.grammars, schema)) is not None:
         json.loads(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from fuzzing import fuzzed
 from hypothesis import strategies as st
 
 from slicewise_worker.engine.text import TextStream
@@ -54,7 +54,7 @@ def test_nothing_follows_a_stop(stop: str) -> None:
     assert stream.push(b"more") == stream.flush() == ""
 
 
-@given(st.text(max_size=60), st.lists(st.text(min_size=1, max_size=4), max_size=3), st.data())
+@fuzzed(100, st.text(max_size=60), st.lists(st.text(min_size=1, max_size=4), max_size=3), st.data())
 def test_however_the_bytes_are_cut_the_text_is_the_same(text: str, stops: list[str], data: st.DataObject) -> None:
     raw = text.encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))

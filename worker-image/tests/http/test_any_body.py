@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from fuzzing import fuzzed
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -34,14 +34,12 @@ def check(kind: type[BaseModel], body: dict[str, Any]) -> None:
         assert len(refused.message) < 1000
 
 
-@settings(deadline=None)
-@given(bodies(ChatRequest, {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}))
+@fuzzed(100, bodies(ChatRequest, {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}))
 def test_any_conversation(body: dict[str, Any]) -> None:
     check(ChatRequest, body)
 
 
-@settings(deadline=None)
-@given(bodies(CompletionRequest, {"model": "chat", "prompt": "Hi"}))
+@fuzzed(100, bodies(CompletionRequest, {"model": "chat", "prompt": "Hi"}))
 def test_any_prompt(body: dict[str, Any]) -> None:
     check(CompletionRequest, body)
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from fuzzing import fuzzed
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -261,20 +261,17 @@ def any_body(model: type[BaseModel], valid: dict[str, Any]) -> st.SearchStrategy
         (ResponseRequest, RESPONSE, responses_chat.to_chat),
     ],
 )
+@fuzzed(60, st.data())
 def test_any_body_is_translated_or_refused_in_words(
-    model: type[BaseModel], valid: dict[str, Any], translate: Any
+    model: type[BaseModel], valid: dict[str, Any], translate: Any, data: st.DataObject
 ) -> None:
-    @settings(deadline=None, max_examples=60)
-    @given(any_body(model, valid))
-    def check(body: dict[str, Any]) -> None:
-        error: ApiError | None = None
-        try:
-            json.dumps(translate(parse(json.dumps(body).encode(), model)))
-        except ApiError as refused:
-            error = refused
-        assert error is None or (error.status == 400 and 0 < len(error.message) < 1000)
-
-    check()
+    body = data.draw(any_body(model, valid))
+    error: ApiError | None = None
+    try:
+        json.dumps(translate(parse(json.dumps(body).encode(), model)))
+    except ApiError as refused:
+        error = refused
+    assert error is None or (error.status == 400 and 0 < len(error.message) < 1000)
 
 
 TEXTS = st.text(max_size=5)
@@ -286,8 +283,7 @@ DELTAS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.lists(DELTAS, max_size=8), st.sampled_from(["stop", "length", "tool_calls"]), st.booleans())
+@fuzzed(60, st.lists(DELTAS, max_size=8), st.sampled_from(["stop", "length", "tool_calls"]), st.booleans())
 def test_any_stream_opens_and_closes_what_it_writes(deltas: list[dict[str, Any]], reason: str, thinking: bool) -> None:
     stream = [chunk({"role": "assistant"}), *map(chunk, deltas), chunk({}, reason), {**STREAM[-1]}]
     state = MessageEvents(7, thinking=thinking)

@@ -43,7 +43,6 @@ WRONG_FIELDS = [
     ({"max_tokens": -2}, "max_tokens", "-1 for as many"),
     ({"max_tokens": True}, "max_tokens", "integer"),
     ({"max_completion_tokens": 1.5}, "max_completion_tokens", "integer"),
-    ({"reasoning_effort": "high"}, "reasoning_effort", "remove it"),
     (
         {"messages": [{"role": "assistant", "tool_calls": [{"id": "x"}], "content": ""}]},
         "messages[0].tool_calls[0].function",

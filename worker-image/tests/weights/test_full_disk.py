@@ -40,11 +40,12 @@ def in_namespace(script: str, **names: object) -> tuple[str, ...]:
 
 async def test_a_model_larger_than_the_free_space_is_refused_before_it_is_read(fetcher: Fetcher) -> None:
     fetcher.cache.mkdir()
-    async with WebServer(gguf(8 * MIB)).serving() as server:
+    async with WebServer(gguf(64 * MIB)).serving() as server:
         prefix = in_namespace(_MOUNTED, size="2m", cache=fetcher.cache)
         ended = await fetcher.ended(await fetcher.start(server.url, digest=server.digest, prefix=prefix))
-        _says_disk_full(ended, f"needs 8.0 MiB ({8 * MIB} bytes), there is room for 1.8 MiB")
-        assert server.body_bytes < 4 * MIB
+        _says_disk_full(ended, f"needs 64.0 MiB ({64 * MIB} bytes), there is room for 1.8 MiB")
+        # What the kernel takes before the client closes counts as sent: some MiB.
+        assert server.body_bytes < 32 * MIB
 
 
 async def test_a_node_s_disk_keeps_a_tenth_free_where_no_limit_is_set(fetcher: Fetcher) -> None:

@@ -27,6 +27,17 @@ def ticket(heard: list[Event]) -> Ticket:
     return Ticket(Generation((1,), 1), heard.append, submitted=0, deadline=inf)
 
 
+def started(path: Path, context_tokens: int, sequences: int) -> Engine:
+    """Start an engine that tells the running loop."""
+    start_backend()
+    model = Model(path, gpu=False)
+    shape = ContextShape(tokens=context_tokens * sequences, batch=32, sequences=sequences, kv_type="f16", threads=1)
+    limits = Limits(context_tokens, sequences=sequences, prompt_chunk_tokens=16, max_queue=4)
+    engine = Engine(model, Context(model, shape), limits, deliver_into(asyncio.get_running_loop()))
+    engine.start()
+    return engine
+
+
 async def test_a_signal_is_heard_though_the_loop_was_late_by_thousands_of_steps() -> None:
     loop, told, heard = asyncio.get_running_loop(), asyncio.Event(), []
     loop.add_signal_handler(signal.SIGUSR1, told.set)
@@ -43,12 +54,7 @@ async def test_a_signal_is_heard_though_the_loop_was_late_by_thousands_of_steps(
 
 
 async def test_what_a_late_client_has_not_read_comes_as_one_event_a_choice_and_whole(tiny: Path) -> None:
-    start_backend()
-    model = Model(tiny, gpu=False)
-    context = Context(model, ContextShape(tokens=512, batch=32, sequences=2, kv_type="f16", threads=1))
-    limits = Limits(256, sequences=2, prompt_chunk_tokens=16, max_queue=4)
-    engine = Engine(model, context, limits, deliver_into(asyncio.get_running_loop()))
-    engine.start()
+    engine = started(tiny, context_tokens=256, sequences=2)
     asked = [Generation((1, 2, 3), count, Sampling(temperature=0)) for count in (40, 60)]
     try:
         answer = Answer(engine, asked, 3, inf)
@@ -71,12 +77,7 @@ async def test_what_a_late_client_has_not_read_comes_as_one_event_a_choice_and_w
 
 
 async def test_a_client_that_reads_nothing_holds_one_event_and_no_longer_than_its_request_may_take(tiny: Path) -> None:
-    start_backend()
-    model = Model(tiny, gpu=False)
-    context = Context(model, ContextShape(tokens=32_000, batch=32, sequences=1, kv_type="f16", threads=1))
-    limits = Limits(32_000, sequences=1, prompt_chunk_tokens=16, max_queue=4)
-    engine = Engine(model, context, limits, deliver_into(asyncio.get_running_loop()))
-    engine.start()
+    engine = started(tiny, context_tokens=32_000, sequences=1)
     answer = Answer(engine, [Generation((1, 2, 3), 30_000, Sampling(temperature=0))], 3, inf)
     held: list[int] = []
 

@@ -46,8 +46,7 @@ class AnswerParser(TagReader):
         """Whether the next character is content, unless it begins a mark."""
         starts = "".join({mark[0] for mark in self._marks})
         self._stops = re.compile(f"[\\s{re.escape(starts)}]") if self._marks else None
-        self._machine = self._answer()
-        next(self._machine)
+        self._start(self._answer())
 
     def feed(self, text: str) -> list[Event]:
         """Return what is known by more text."""
@@ -63,14 +62,6 @@ class AnswerParser(TagReader):
             self._machine.send(text[at])
             at += 1
         return self._taken()
-
-    def finish(self) -> list[Event]:
-        """Return what the end of the text decides."""
-        try:
-            self._machine.send(END)
-        except StopIteration:
-            return self._taken()
-        raise AssertionError("the end of the text is the end of the answer")
 
     def _answer(self) -> Loop:
         if self._thinking is not None:

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from slicewise_worker.chat.call_reader import CallReader
-from slicewise_worker.chat.reading import END, Content, Event, Loop, Part, Thought
+from slicewise_worker.chat.reading import END, Content, Loop, Part, Thought
 
 MESSAGE: Final = "<|message|>"
 CONTENT_HEADER: Final = f"<|channel|>final{MESSAGE}"
@@ -33,22 +33,7 @@ class ChannelParser(CallReader):
         """Look for calls of `names`; without `apart` thoughts stay in the text, as the model wrote them."""
         super().__init__(names)
         self._apart = apart
-        self._machine = self._answer()
-        next(self._machine)
-
-    def feed(self, text: str) -> list[Event]:
-        """Return what is known by more text."""
-        for char in text:
-            self._machine.send(char)
-        return self._taken()
-
-    def finish(self) -> list[Event]:
-        """Return what the end of the text decides."""
-        try:
-            self._machine.send(END)
-        except StopIteration:
-            return self._taken()
-        raise AssertionError("the end of the text is the end of the answer")
+        self._start(self._answer())
 
     def _answer(self) -> Loop:
         while not self._over:

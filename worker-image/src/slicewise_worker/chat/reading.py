@@ -82,6 +82,26 @@ class Reader:
         """Comes before what comes next."""
         self._ended = False
         self._calls = 0
+        self._machine: Loop
+
+    def _start(self, answer: Loop) -> None:
+        """Begin to read an answer by the coroutine `answer`, which ends with the text."""
+        self._machine = answer
+        next(answer)
+
+    def feed(self, text: str) -> list[Event]:
+        """Return what is known by more text."""
+        for char in text:
+            self._machine.send(char)
+        return self._taken()
+
+    def finish(self) -> list[Event]:
+        """Return what the end of the text decides."""
+        try:
+            self._machine.send(END)
+        except StopIteration:
+            return self._taken()
+        raise AssertionError("the end of the text is the end of the answer")
 
     def _taken(self) -> list[Event]:
         self._flush()

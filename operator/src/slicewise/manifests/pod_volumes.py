@@ -54,32 +54,32 @@ def credentials_mounts(pool: InferencePool) -> tuple[CredentialsMount, ...]:
         found.append(CredentialsMount(name, field, "credentials", "/etc/slicewise/credentials"))
     for index, adapter in enumerate(model.adapters or ()):
         if adapter.credentials_secret_ref is not None:
-            volume = adapter_credentials(index)
-            field = f"spec.model.adapters[{index}].credentialsSecretRef"
-            path = f"/etc/slicewise/{volume}"
-            found.append(CredentialsMount(adapter.credentials_secret_ref.name, field, volume, path))
+            volume, field = f"adapter-credentials-{index}", _credentials_field(index)
+            found.append(
+                CredentialsMount(adapter.credentials_secret_ref.name, field, volume, f"/etc/slicewise/{volume}")
+            )
     return tuple(found)
 
 
 def adapter_sources(pool: InferencePool) -> list[dict[str, Any]]:
     """Return the adapters as the fetcher's settings take them."""
-    paths = {mount.claim: mount.path for mount in source_mounts(pool)}
+    claims = {mount.claim: mount.path for mount in source_mounts(pool)}
+    secrets = {mount.field: mount.path for mount in credentials_mounts(pool)}
     sources = []
     for index, adapter in enumerate(pool.spec.model.adapters or ()):
         item: dict[str, Any] = {"name": adapter.name, "source": adapter.source}
         if adapter.digest:
             item["digest"] = adapter.digest
-        if adapter.credentials_secret_ref is not None:
-            item["credentials_dir"] = f"/etc/slicewise/{adapter_credentials(index)}"
+        if path := secrets.get(_credentials_field(index)):
+            item["credentials_dir"] = path
         if claim := _claim_of(adapter.source):
-            item["claim_dir"] = paths[claim]
+            item["claim_dir"] = claims[claim]
         sources.append(item)
     return sources
 
 
-def adapter_credentials(index: int) -> str:
-    """Return the volume with the Secret for the adapter at `index`."""
-    return f"adapter-credentials-{index}"
+def _credentials_field(index: int) -> str:
+    return f"spec.model.adapters[{index}].credentialsSecretRef"
 
 
 def cache_claim(pool: InferencePool) -> str | None:

@@ -12,6 +12,11 @@ from slicewise.api.rules import VALIDATIONS, Rule, broken
 from slicewise.api.v1alpha1.scalars import ObjectName
 
 
+def map_by(key: str) -> dict[str, Any]:
+    """Return what makes a list a map of its items by `key`: of no two the same, and merged item by item."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
 class ApiModel(BaseModel):
     """A frozen part of the resource: snake_case here, camelCase on the wire.
 

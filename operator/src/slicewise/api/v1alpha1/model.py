@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
 from slicewise.api.rules import Older, Rule, broken, cel_matches, matches
-from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
+from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference, map_by
 from slicewise.api.v1alpha1.scalars import Flag, text_rule
 
 _HOST: Final = r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
@@ -85,9 +85,6 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
     if twice:
         raise broken([("", f"'{twice[0]}' is there twice: write each name once")])
     return names
-
-
-MAP_BY_NAME: Final[dict[str, Any]] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
 def _adapters_once(adapters: tuple[AdapterSpec, ...]) -> tuple[AdapterSpec, ...]:
@@ -187,7 +184,7 @@ class ModelSpec(PlainModelSpec):
     adapters: (
         Annotated[
             tuple[AdapterSpec, ...],
-            Field(max_length=MOST_ADAPTERS, json_schema_extra=MAP_BY_NAME),
+            Field(max_length=MOST_ADAPTERS, json_schema_extra=map_by("name")),
             AfterValidator(_adapters_once),
         ]
         | None

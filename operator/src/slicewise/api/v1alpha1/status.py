@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from slicewise.api.v1alpha1.base import ApiModel
+from slicewise.api.v1alpha1.base import ApiModel, map_by
 from slicewise.api.v1alpha1.lenient import understand
 
 _TIME: dict[str, Any] = {"format": "date-time"}
@@ -218,10 +218,7 @@ class PoolStatus(StatusModel):
     conditions: (
         Annotated[
             tuple[ConditionStatus, ...],
-            Field(
-                max_length=32,
-                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-            ),
+            Field(max_length=32, json_schema_extra=map_by("type")),
         ]
         | None
     ) = None
@@ -243,10 +240,7 @@ class PoolStatus(StatusModel):
     zones: (
         Annotated[
             tuple[ZoneStatus, ...],
-            Field(
-                max_length=256,
-                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-            ),
+            Field(max_length=256, json_schema_extra=map_by("name")),
         ]
         | None
     ) = None

@@ -8,17 +8,13 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field
 
 from slicewise.api.rules import Rule, broken
-from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
+from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference, map_by
 from slicewise.api.v1alpha1.injected import EnvFrom, EnvVar, Volume, VolumeMount
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.scalars import Flag, ObjectName, WholeNumber
 
 MAX_GRACE_SECONDS: Final = 7200
 Id = Annotated[WholeNumber, Field(ge=1, le=2_147_483_647)]
-
-
-def _map_by(key: str) -> dict[str, Any]:
-    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
 def _once(attribute: str, key: str) -> AfterValidator:
@@ -80,28 +76,28 @@ class WorkerSpec(PodPlacement):
     image_pull_secrets: (
         Annotated[
             tuple[LocalObjectReference, ...],
-            Field(max_length=8, json_schema_extra=_map_by("name")),
+            Field(max_length=8, json_schema_extra=map_by("name")),
             _once("name", "name"),
         ]
         | None
     ) = None
     """Pull secrets, besides the installation's."""
     env: (
-        Annotated[tuple[EnvVar, ...], Field(max_length=32, json_schema_extra=_map_by("name")), _once("name", "name")]
+        Annotated[tuple[EnvVar, ...], Field(max_length=32, json_schema_extra=map_by("name")), _once("name", "name")]
         | None
     ) = None
     """Variables of both containers, that which fetches the weights and that which serves."""
     env_from: Annotated[tuple[EnvFrom, ...], Field(max_length=8)] | None = None
     """Secrets and ConfigMaps of which each entry becomes a variable; variables of the operator and of `env` win."""
     volumes: (
-        Annotated[tuple[Volume, ...], Field(max_length=8, json_schema_extra=_map_by("name")), _once("name", "name")]
+        Annotated[tuple[Volume, ...], Field(max_length=8, json_schema_extra=map_by("name")), _once("name", "name")]
         | None
     ) = None
     """Secrets and ConfigMaps of the pool's namespace as files."""
     volume_mounts: (
         Annotated[
             tuple[VolumeMount, ...],
-            Field(max_length=16, json_schema_extra=_map_by("mountPath")),
+            Field(max_length=16, json_schema_extra=map_by("mountPath")),
             _once("mount_path", "mountPath"),
         ]
         | None

@@ -39,13 +39,10 @@ NO_EFFECT: Final = frozenset(
         "phase",
         "status",
         "annotations",
-        "reasoning",
-        "reasoning_effort",
         "include",
         "context_management",
         "diagnostics",
         "eager_input_streaming",
-        "effort",
         "budget_tokens",
     ]
 )
@@ -57,6 +54,8 @@ NO_EFFECT_THERE: Final = frozenset(
         "response_format.json_schema.description",
         "response_format.json_schema.strict",
         "messages[].refusal",
+        "reasoning.summary",
+        "reasoning.generate_summary",
         "input[].id",
         "input[].content[].logprobs",
     }

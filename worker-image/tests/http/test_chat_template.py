@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from retell import retell
 
+from slicewise_worker.chat.effort import Effort
 from slicewise_worker.chat.prove import joined, start_chat
 from slicewise_worker.engine.llama import Model
 from slicewise_worker.http.chat_template import ChatTemplate
 from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.schema import Message
+from slicewise_worker.http.template_fields import RESERVED
 
 MESSAGES = [Message(role="developer", content="Be brief."), Message(role="user", content="Hi")]
 TWO = [MESSAGES[1], MESSAGES[1]]
@@ -38,6 +42,44 @@ def refusal(source: str, messages: Sequence[Message] = MESSAGES) -> ApiError:
 def test_the_template_sees_messages_and_tokens() -> None:
     with template("{{ bos_token }}" + ALL + "{% if add_generation_prompt %}>{% endif %}") as made:
         assert made.render(MESSAGES) == "<s>[system]Be brief.</s>[user]Hi</s>>"
+
+
+VARIABLES = "{{ [reasoning_effort, enable_thinking, thinking] | map('default', '-') | join(' ') }}" + ALL
+
+
+def test_an_effort_becomes_the_variables_that_templates_know_and_what_the_client_names_goes_first() -> None:
+    with template(VARIABLES) as made:
+
+        def start(*given: Any) -> str:
+            return made.render(MESSAGES[1:], (), *given).partition("[user]")[0]
+
+        assert start() == start({}) == "- - -"
+        assert start(None, "high") == "high True True"
+        assert start(None, "none") == "none False False"
+        assert start({"enable_thinking": True, "reasoning_effort": "deep"}, "none") == "deep True False"
+    channels = "{% set marks = '<|start|><|channel|>' %}"
+    with template(channels + VARIABLES) as made:
+        words = {effort: made.render(MESSAGES[1:], (), None, effort).split()[0] for effort in get_args(Effort)}
+        assert words == {"none": "low", "minimal": "low", "low": "low", "medium": "medium"} | dict.fromkeys(
+            ("high", "xhigh", "max"), "high"
+        )
+
+
+def test_without_an_effort_of_the_template_thoughts_that_its_prompt_begins_are_ended() -> None:
+    with template(ALL + "<think>{# </think> #}") as made:
+        assert made.render(MESSAGES[1:]).endswith("<think>")
+        assert made.render(MESSAGES[1:], (), None, "low").endswith("<think>")
+        assert made.render(MESSAGES[1:], (), None, "none").endswith("<think>\n\n</think>\n\n")
+
+
+def test_what_a_client_sets_replaces_nothing_of_the_template_and_what_fails_by_it_is_its_own() -> None:
+    source = "{{ extra.needle[0] + 1 if extra is defined }}{{ bos_token }}" + ALL
+    with template(source) as made:
+        assert made.render(MESSAGES[1:], (), {"extra": {"needle": [7]}, "bos_token": "x"}).startswith("8<s>[user]")
+        with pytest.raises(ApiError) as error:
+            made.render(MESSAGES[1:], (), {"extra": 5})
+    assert (error.value.status, error.value.param) == (400, "chat_template_kwargs")
+    assert set(ImmutableSandboxedEnvironment().globals) < RESERVED
 
 
 def test_a_system_message_that_the_template_refuses_or_loses_goes_in_front_of_the_users() -> None:

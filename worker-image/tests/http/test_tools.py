@@ -142,9 +142,14 @@ def test_thoughts_and_calls_of_a_family_whose_marks_are_control_tokens(serve: Cl
     inside = ask(client, extra_body={"reasoning_format": "none"}).choices[0].message
     assert "reasoning_content" not in inside.to_dict()
     assert inside.content.startswith("<think>\nThe weather, then.\n</think>")
-    off = ask(client, extra_body={"chat_template_kwargs": {"enable_thinking": False}}).choices[0].message
-    assert "reasoning_content" not in off.to_dict()
-    assert off.content.strip().startswith("One moment.")
+    for fields in ({"extra_body": {"chat_template_kwargs": {"enable_thinking": False}}}, {"reasoning_effort": "none"}):
+        off = ask(client, **fields).choices[0].message
+        assert "reasoning_content" not in off.to_dict()
+        assert off.content.strip().startswith("One moment.")
+    answered = client.responses.create(model="chat", input="Weather?", reasoning={"effort": "none"}, temperature=0)
+    assert [item.type for item in answered.output] == ["message"]
+    assert answered.reasoning
+    assert answered.reasoning.effort == "none"
 
 
 DAYS: dict[str, Any] = {

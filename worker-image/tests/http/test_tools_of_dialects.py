@@ -8,6 +8,9 @@ import anthropic
 import openai
 import pytest
 
+from slicewise_worker.http.dialects.messages_chat import to_chat
+from slicewise_worker.http.dialects.messages_request import CountRequest
+
 DAYS: dict[str, Any] = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
@@ -82,3 +85,21 @@ def test_responses_whole_streamed_and_with_results_given_back(worker: Any) -> No
         assert again.usage.input_tokens > answer.usage.input_tokens
         one = client.responses.create(input=question, **ask, parallel_tool_calls=False)
         assert [item.name for item in one.output if item.type == "function_call"] == ["get_weather"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({}, {}),
+        ({"output_config": {"effort": "max"}}, {"reasoning_effort": "max"}),
+        ({"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}}, {"reasoning_effort": "none"}),
+        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}, {"reasoning_effort": "low"}),
+        ({"thinking": {"type": "enabled"}}, {"chat_template_kwargs": {"enable_thinking": True, "thinking": True}}),
+    ],
+)
+def test_what_anthropics_clients_say_of_thoughts_reaches_the_template(
+    fields: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    body = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}], **fields}
+    chat = to_chat(CountRequest.model_validate(body))
+    assert {name: value for name, value in chat.items() if name not in body} == asked

@@ -7,6 +7,7 @@ from typing import Any
 
 from slicewise_worker.chat.channels import CONTENT_HEADER
 from slicewise_worker.chat.conversation import CalledBefore, Turn
+from slicewise_worker.chat.effort import Effort, variables_for
 from slicewise_worker.chat.formats import GENERIC, Format, Thinking
 from slicewise_worker.chat.prove import Chat
 from slicewise_worker.chat.renderer import TemplateBrokenError, TemplateLimitError, TemplateRefusedError
@@ -31,13 +32,19 @@ class ChatTemplate:
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] = (),
         variables: Mapping[str, Any] | None = None,
+        effort: Effort | None = None,
     ) -> str:
-        """Return the prompt for `messages`. Blocking. Raises `ApiError`, in the template's own words where it refuses them."""
+        """Return the prompt for `messages`. Blocking. Raises `ApiError`, in the template's own words where it refuses them.
+
+        `variables` are what the client sets of the template's, `effort` is how much the model is to think.
+        """
         if self._chat is None:
             message = f"The model '{self._model_name}' is for completions only (spec.model.chat is false): use /v1/completions."
             raise ApiError(400, message, code="chat_not_supported", param="model")
         try:
-            return self._chat.render([_turn(message) for message in messages], tools, variables)
+            text = self._chat.render(
+                [_turn(message) for message in messages], tools, variables_for(effort, variables or {}, self.form)
+            )
         except TemplateRefusedError as error:
             message = f"Invalid 'messages': the model's chat template refuses them: {error}"
             raise ApiError(400, message, code="invalid_value", param="messages") from error
@@ -45,7 +52,12 @@ class ChatTemplate:
             message = f"Invalid 'messages': the model's chat template {error}. Send fewer or shorter messages."
             raise ApiError(400, message, code="chat_template_limit", param="messages") from error
         except TemplateBrokenError as error:
+            if variables:
+                message = f"Invalid 'chat_template_kwargs': with them the model's chat template fails: {error}"
+                raise ApiError(400, message, code="invalid_value", param="chat_template_kwargs") from error
             raise of_request(500, f"The model's chat template failed: {error}", "bad_template") from error
+        # A template that does not know the effort begins thoughts all the same.
+        return self.without_thoughts(text) if effort == "none" else text
 
     def without_thoughts(self, prompt: str) -> str:
         """Return `prompt` with the thoughts that it begins ended, for an answer whose form leaves no room for them."""

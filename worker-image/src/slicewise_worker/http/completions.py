@@ -92,7 +92,7 @@ def _render(body: ChatRequest, use: ToolUse, served: Served, most: int) -> str:
     longest = served.engine.model.tokenizer.longest
     if (size := sum(len(message.content) for message in body.messages)) > most * longest:
         raise _too_long(-(-size // longest), served.engine, "messages")
-    text = served.template.render(body.messages, use.described(), body.chat_template_kwargs)
+    text = served.template.render(body.messages, use.described(), body.chat_template_kwargs, body.reasoning_effort)
     if in_form(body, use):
         return served.template.for_content(text)
     return served.template.without_thoughts(text) if use.required else text

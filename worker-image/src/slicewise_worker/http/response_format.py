@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slicewise_worker.engine.constraint import GrammarConstraint, GrammarError, Grammars
 from slicewise_worker.http.errors import ApiError
-from slicewise_worker.http.schema import ResponseFormat
+from slicewise_worker.http.format_fields import ResponseFormat
 
 _SCHEMA = "response_format.json_schema.schema"
 

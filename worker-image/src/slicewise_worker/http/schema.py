@@ -23,9 +23,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from slicewise_worker.chat.effort import Effort
 from slicewise_worker.engine.request import Sampling
 from slicewise_worker.http.closed import Closed
+from slicewise_worker.http.format_fields import ResponseFormat
 from slicewise_worker.http.schema_inputs import MAX_STOP_CHARACTERS, MAX_STOPS, PromptInput, StopInput, TextPart
+from slicewise_worker.http.template_fields import template_variables
 from slicewise_worker.http.tool_fields import (
     MOST_TOOLS,
     CallBefore,
@@ -33,7 +36,6 @@ from slicewise_worker.http.tool_fields import (
     Tool,
     ToolChoice,
     as_tool_choice,
-    template_variables,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +44,6 @@ else:
     TokenArray = array  # has no subscript at run time
 
 MAX_ENTRIES = 16
-MAX_NAME = 64
 MAX_BIASES = 300
 MAX_LOGPROBS = 20
 _TOKEN = re.compile(r"(0|[1-9][0-9]{0,8})")
@@ -193,31 +194,6 @@ class StreamOptions(Closed):
     include_obfuscation: Literal[False] | None = None
 
 
-class JsonSchema(Closed):
-    """A schema that the answer keeps to; `strict` changes nothing, because what cannot be enforced is refused in any case."""
-
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-    definition: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
-    """None, as OpenAI has it, asks for any JSON object."""
-    description: str | None = None
-    strict: bool | None = None
-
-
-class ResponseFormat(Closed):
-    """The form of the answer."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-    @model_validator(mode="after")
-    def _one_form(self) -> ResponseFormat:
-        if (self.type == "json_schema") != (self.json_schema is not None):
-            raise PydanticCustomError(
-                "response_format", "needs 'json_schema' with the type 'json_schema', and with no other"
-            )
-        return self
-
-
 class _Generate(Closed):
     """Fields that both endpoints share."""
 
@@ -280,9 +256,9 @@ class ChatRequest(_Generate):
     function_call: Literal["none", "auto"] | None = None
     chat_template_kwargs: Annotated[dict[str, Any] | None, BeforeValidator(template_variables)] = None
     reasoning_format: Literal["auto", "deepseek", "none"] | None = None
-    reasoning_effort: str | None = None
-    verbosity: Literal["medium"] | None = None
     """`none` leaves what the model thought in the text."""
+    reasoning_effort: Effort | None = None
+    verbosity: Literal["medium"] | None = None
 
 
 class CompletionRequest(_Generate):

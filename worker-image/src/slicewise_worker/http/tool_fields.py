@@ -1,10 +1,8 @@
-"""The fields of requests that are about tools and about what a chat template gets, each with its bounds."""
+"""The fields of requests that are about tools, each with its bounds."""
 
 from __future__ import annotations
 
 import json
-import math
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -17,16 +15,10 @@ MOST_TOOLS: Final = 128
 MOST_SCHEMA: Final = 64 << 10
 """Characters of a tool's parameters as JSON."""
 _DEEPEST: Final = 64
-_MOST_VARIABLES: Final = 16
-_MOST_VARIABLE: Final = 1024
-_VARIABLE: Final = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
-_RESERVED: Final = frozenset(
-    {"messages", "tools", "custom_tools", "documents", "add_generation_prompt", "bos_token", "eos_token"}
-)
 
 
-def _depth(value: Any) -> int:
-    """Return the levels of a JSON value, by a stack of its own."""
+def levels(value: Any) -> int:
+    """Return the levels of a JSON value, by a stack of its own; those beyond the most that anything may have are not counted."""
     deepest, stack = 0, [(value, 1)]
     while stack:
         item, level = stack.pop()
@@ -41,7 +33,7 @@ def _depth(value: Any) -> int:
 def _parameters(value: dict[str, Any]) -> dict[str, Any]:
     if value.get("type", "object") != "object":
         raise PydanticCustomError("parameters", 'must be the schema of an object, with "type": "object"')
-    if _depth(value) > _DEEPEST:
+    if levels(value) > _DEEPEST:
         raise PydanticCustomError("parameters", f"must have at most {_DEEPEST} levels")
     try:
         size = len(json.dumps(value, ensure_ascii=False, allow_nan=False))
@@ -125,22 +117,3 @@ def as_tool_choice(value: Any) -> Any:
             return ToolChoice("named", function["name"])
     words = '"none", "auto", "required" or {"type": "function", "function": {"name": "..."}}'
     raise PydanticCustomError("tool_choice", "must be {words}", {"words": words})
-
-
-def template_variables(value: Any) -> Any:
-    """Accept a few names with plain values."""
-    if value is None:
-        return None
-    if not isinstance(value, dict) or len(value) > _MOST_VARIABLES:
-        raise PydanticCustomError("variables", f"must be an object with at most {_MOST_VARIABLES} entries")
-    for name, given in value.items():
-        if not _VARIABLE.fullmatch(name) or name in _RESERVED:
-            raise PydanticCustomError(
-                "variables", "must have names of letters, digits and _ that the worker does not set"
-            )
-        plain = given is None or isinstance(given, bool | int | float | str)
-        if not plain or len(str(given)) > _MOST_VARIABLE or (isinstance(given, float) and not math.isfinite(given)):
-            raise PydanticCustomError(
-                "variables", f"must have texts, numbers and booleans of at most {_MOST_VARIABLE} characters"
-            )
-    return value

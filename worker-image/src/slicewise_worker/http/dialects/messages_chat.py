@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
+from slicewise_worker.chat.effort import THINKS
 from slicewise_worker.http.dialects.messages_request import (
     AnthropicMessage,
     Block,
@@ -29,6 +30,7 @@ def to_chat(body: MessagesRequest | CountRequest) -> Json:
         "tools": [_tool(tool) for tool in body.tools] if body.tools else None,
         "response_format": _response_format(form) if form else None,
         **(_tool_choice(body.tool_choice) if body.tool_choice else {}),
+        **_thinking(body),
         **(_answer(body) if isinstance(body, MessagesRequest) else {}),
     }
     return {name: value for name, value in chat.items() if value is not None}
@@ -44,6 +46,17 @@ def _answer(body: MessagesRequest) -> Json:
         "stream": body.stream,
         "stream_options": {"include_usage": True} if body.stream else None,
     }
+
+
+def _thinking(body: MessagesRequest | CountRequest) -> Json:
+    """Return how much the model is to think; what is not said is left to the template."""
+    effort = body.output_config.effort if body.output_config else None
+    if body.thinking is None:
+        return {"reasoning_effort": effort}
+    if body.thinking.type == "disabled":
+        return {"reasoning_effort": "none"}
+    # An effort says so itself.
+    return {"reasoning_effort": effort} if effort else {"chat_template_kwargs": dict.fromkeys(THINKS, True)}
 
 
 def _system(body: MessagesRequest | CountRequest) -> list[Json]:

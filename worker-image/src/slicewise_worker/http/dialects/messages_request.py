@@ -106,7 +106,7 @@ class Metadata(Closed):
 
 
 class Thinking(Closed):
-    """Whether the answer shows what the model thought, where the model marks it. Whether and how long it thinks is the model's choice."""
+    """Whether the model thinks, where its template knows that, and whether the answer shows it; how long is the model's choice."""
 
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: Annotated[Whole, Field(ge=1)] | None = None
@@ -158,7 +158,6 @@ class OutputConfig(Closed):
     """How the answer is to be."""
 
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    """A wish that no model here understands."""
     format: Format | None = None
 
 

@@ -33,7 +33,7 @@ class Echo:
                 "metadata": body.metadata or {},
                 "parallel_tool_calls": body.parallel_tool_calls is not False,
                 "previous_response_id": None,
-                "reasoning": {"effort": None, "summary": None},
+                "reasoning": {"effort": body.reasoning.effort if body.reasoning else None, "summary": None},
                 "service_tier": "default",
                 "store": False,
                 "temperature": 1.0 if body.temperature is None else body.temperature,

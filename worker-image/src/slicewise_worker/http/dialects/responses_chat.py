@@ -33,6 +33,7 @@ def to_chat(body: ResponseRequest) -> Json:
         "tools": [_tool(tool) for tool in body.tools or () if tool is not None] or None,
         "tool_choice": _tool_choice(body.tool_choice),
         "parallel_tool_calls": body.parallel_tool_calls,
+        "reasoning_effort": body.reasoning.effort if body.reasoning else None,
     }
     return {name: value for name, value in chat.items() if value is not None}
 

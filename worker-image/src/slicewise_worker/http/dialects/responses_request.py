@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import BeforeValidator, FailFast, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from slicewise_worker.chat.effort import Effort
 from slicewise_worker.http.closed import Closed
 from slicewise_worker.http.dialects.typed import Typed
 from slicewise_worker.http.schema import Tokens, Unsupported, few
@@ -158,9 +159,9 @@ class TextConfig(Closed):
 
 
 class Reasoning(Closed):
-    """Wishes about how the model thinks; whether and how long it does is the model's own way."""
+    """How much the model is to think. `summary` changes nothing: an answer has all that the model thought."""
 
-    effort: str | None = None
+    effort: Effort | None = None
     summary: str | None = None
     generate_summary: str | None = None
 

@@ -63,7 +63,7 @@ def _some(keywords: dict[str, st.SearchStrategy[Any]], most: int) -> st.SearchSt
 LEAVES = st.one_of(
     st.booleans(),
     st.fixed_dictionaries({"const": SCALARS}),
-    st.fixed_dictionaries({"enum": st.lists(SCALARS, max_size=5)}),
+    st.fixed_dictionaries({"enum": st.lists(SCALARS, max_size=5) | SCALARS}),
     st.fixed_dictionaries({"$ref": REFERENCES}),
     st.fixed_dictionaries(
         {"type": st.sampled_from(["string", "number", "integer", "boolean", "null", "array", "object", 7])}

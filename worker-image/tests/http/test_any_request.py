@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,16 @@ CHECKS = (
     "streams_are_whole",
     "refusals_say_why",
 )
-PATHS = 7
-"""That take bodies; schemathesis makes as many requests to each."""
+TEXT = ("chat/completions", "completions", "responses", "messages", "messages/count_tokens", "models", "models/{name}")
+WORKERS = {
+    "tiny": ("chat", TEXT),
+    "coder": ("chat", TEXT[:1]),
+    "bert": ("e", ("embeddings",)),
+    "reranker": ("r", ("rerank",)),
+}
+"""Fixture of a model or a worker → the name it serves, and the paths below /v1 that it is asked at. `coder` writes arguments in tags."""
+PATHS = sum(len(paths) for _, paths in WORKERS.values())
+"""Schemathesis makes as many requests to each."""
 PARTS = 4
 
 
@@ -41,14 +50,16 @@ def program() -> Path:
     return Path(made.stdout.strip()).with_name("schemathesis")
 
 
-def asked(program: Path, url: str, folder: Path, examples: int, seed: int) -> dict[str, int]:
-    """Make that many requests to each path; return what was answered, and how often."""
-    here = {"SCHEMATHESIS_HOOKS": str(HOOKS), "ANSWERED": str(folder / "answered.json")}
-    quiet = ["--no-color", "--warnings=off", "--suppress-health-check=all", "--generation-database=none"]
+def asked(program: Path, url: str, folder: Path, name: str, paths: Iterable[str], seed: int) -> dict[str, int]:
+    """Make as many requests to each path; return what was answered, and how often."""
+    here = {"SCHEMATHESIS_HOOKS": str(HOOKS), "ANSWERED": str(folder / "answered.json"), "MODEL": name}
+    examples = -(-INPUTS // PATHS // PARTS)
+    # A failure is told by its first request: making that smaller takes hundreds of others for each.
+    quiet = ["--no-color", "--warnings=off", "--suppress-health-check=all", "--generation-database=none", "--no-shrink"]
     limits = [f"--request-timeout={SECONDS}", f"--max-examples={examples}", f"--seed={seed}", "--continue-on-failure"]
     checks = ["--phases=fuzzing", f"--checks={','.join(CHECKS)}"]
     ran = subprocess.run(
-        [program, "run", f"{url}/openapi.json", *quiet, *limits, *checks],
+        [program, "run", f"{url}/openapi.json", *quiet, *limits, *checks, *(f"--include-path=/v1/{p}" for p in paths)],
         cwd=folder,
         env=os.environ | here,
         capture_output=True,
@@ -61,19 +72,22 @@ def asked(program: Path, url: str, folder: Path, examples: int, seed: int) -> di
 
 
 @pytest.mark.fuzz
+@pytest.mark.parametrize("fixture", WORKERS)
 def test_any_request_is_answered_as_the_document_says(
-    tiny: Path, program: Path, shared_worker: Any, tmp_path: Path
+    request: pytest.FixtureRequest, program: Path, shared_worker: Any, tmp_path: Path, fixture: str
 ) -> None:
-    worker = shared_worker(tiny, parallel_sequences=2)
-    figures = FOUND.setdefault("any request", Figures())
+    name, paths = WORKERS[fixture]
+    found = request.getfixturevalue(fixture)
+    worker = shared_worker(found, parallel_sequences=2) if isinstance(found, Path) else found
+    figures = FOUND.setdefault(f"any request to {fixture}", Figures())
     start = time.monotonic()
     for part in range(PARTS):
-        answered = asked(program, worker.url, tmp_path, -(-INPUTS // PATHS // PARTS), part)
+        answered = asked(program, worker.url, tmp_path, name, paths, part)
         figures.inputs += sum(answered.values())
         figures.memory.append(resident(worker.process.pid))
         figures.seconds = time.monotonic() - start
         print(answered)
     assert worker.process.poll() is None
-    assert worker.post("/v1/completions", {"model": "chat", "prompt": "Hi", "max_tokens": 2}).status_code == 200
+    assert worker.get("/readyz").status_code == 200
     grown = figures.memory[-1] - figures.warm
     assert grown <= SLACK, f"after {figures.inputs} requests the worker holds {grown / MIB:.0f} MiB more"

@@ -114,6 +114,7 @@ WRONG_FIELDS = [
     ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "less than or equal to 20"),
     ({"logit_bias": {"5": 101}}, "logit_bias.5", "less than or equal to 100"),
     ({"logit_bias": {"word": 1}}, "logit_bias", "not 'word'"),
+    ({"logit_bias": {"": 1}}, "logit_bias", "not ''"),
     ({"logit_bias": {str(token): 1 for token in range(301)}}, "logit_bias", "at most 300"),
     ({"logit_bias": {"9999999": 1}}, "logit_bias", "no token of this model"),
     ({"colour": "red"}, "colour", "remove it"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slicewise_worker.chat.formats import FORMATS, HARMONY, Format
+from slicewise_worker.chat.formats import FORMATS, HARMONY, QWEN_CODER, Format
 from slicewise_worker.engine.constraint import GrammarError
 from slicewise_worker.engine.llama import Model
 from slicewise_worker.engine.request import ConstraintError
@@ -79,3 +79,11 @@ def test_channels_are_kept_to(models: dict[str, Model]) -> None:
     assert not takes(PROSE)
     with pytest.raises(GrammarError, match="no tokens for channels"):
         taker(models["tiny"], HARMONY, ToolUse(FUNCTIONS))
+
+
+def test_an_argument_in_tags_that_is_only_required_keeps_to_the_schema_of_all_others(models: dict[str, Model]) -> None:
+    schema = {"type": "object", "required": ["n"], "additionalProperties": {"type": "integer"}}
+    use = ToolUse((Function(name="put", parameters=schema),), required=True)
+    takes = taker(models["tiny"], QWEN_CODER, use)
+    assert takes(QWEN_CODER.writing.text([("put", '{"n": 7}')]))
+    assert not takes(QWEN_CODER.writing.text([("put", '{"n": "x"}')]))

@@ -223,10 +223,24 @@ def test_what_tags_cannot_keep_is_refused_by_name(serve: Client, coder: Any) -> 
         ({"properties": {"a": {"type": "string", "pattern": "x"}}}, "'pattern' of 'a'"),
         ({"properties": {"a <": {}}}, "'a <'"),
         ({"minProperties": 1}, "'minProperties'"),
+        ({"": 1}, "keyword ''"),
+        ({"properties": {"a": {"enum": 5}}}, "'enum' of 'a'"),
+        ({"properties": {"a": {"type": "string", "minLength": "0}/"}}}, "'minLength' of 'a'"),
     ):
         tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", **schema}}}
         with pytest.raises(openai.BadRequestError, match=word):
             ask(client, tools=[tool], tool_choice="required")
+
+
+def test_arguments_that_broke_off_are_refused_where_the_template_takes_whole_ones_only(
+    serve: Client, coder: Any, thinker: Any
+) -> None:
+    function = {"name": "get_weather", "arguments": '{"city": "Os'}
+    call = {"id": "call_7", "type": "function", "function": function}
+    messages = [*ASK, {"role": "assistant", "content": "", "tool_calls": [call]}, *ASK]
+    with pytest.raises(openai.BadRequestError, match=r"'call_7' are no JSON object"):
+        ask(serve(coder), messages=messages, max_tokens=1)
+    assert ask(serve(thinker), messages=messages, max_tokens=1).choices
 
 
 @pytest.mark.parametrize("model", ["wordy", "thinker", "coder", "channeler"])

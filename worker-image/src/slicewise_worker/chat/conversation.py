@@ -121,7 +121,7 @@ def _described(turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]], manner
 
 def _json(arguments: str) -> str:
     """Return the arguments as JSON: those that broke off as a text."""
-    return (arguments or "{}") if isinstance(_object(arguments or "{}"), dict) else json.dumps(arguments)
+    return (arguments or "{}") if is_object(arguments) else json.dumps(arguments)
 
 
 def _without_system(turns: Sequence[Turn]) -> list[Turn]:
@@ -174,6 +174,11 @@ def _id(given: str, manner: Manner) -> str:
     if not manner.form.short_ids or _SHORT_ID.fullmatch(given):
         return given
     return hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:9]
+
+
+def is_object(arguments: str) -> bool:
+    """Whether the arguments of a call are a JSON object, or none."""
+    return isinstance(_object(arguments or "{}"), dict)
 
 
 def _object(text: str) -> Any:

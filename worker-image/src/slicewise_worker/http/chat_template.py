@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slicewise_worker.chat.channels import CONTENT_HEADER
-from slicewise_worker.chat.conversation import CalledBefore, Turn
+from slicewise_worker.chat.conversation import CalledBefore, Turn, is_object
 from slicewise_worker.chat.effort import Effort, variables_for
 from slicewise_worker.chat.formats import GENERIC, Format, Thinking
 from slicewise_worker.chat.prove import Chat
 from slicewise_worker.chat.renderer import TemplateBrokenError, TemplateLimitError, TemplateRefusedError
-from slicewise_worker.http.errors import ApiError, of_request
+from slicewise_worker.http.errors import ApiError, of_request, shown
 from slicewise_worker.http.schema import Message
+from slicewise_worker.http.tool_fields import CallBefore
 
 
 class ChatTemplate:
@@ -52,6 +53,12 @@ class ChatTemplate:
             message = f"Invalid 'messages': the model's chat template {error}. Send fewer or shorter messages."
             raise ApiError(400, message, code="chat_template_limit", param="messages") from error
         except TemplateBrokenError as error:
+            if (call := _broken_off(messages)) is not None:
+                message = (
+                    f"Invalid 'messages': the arguments of the call '{shown(call.id)}' are no JSON object, and the model's "
+                    "chat template takes nothing else. Send them whole, or leave the call and its result out."
+                )
+                raise ApiError(400, message, code="invalid_value", param="messages") from error
             if variables:
                 message = f"Invalid 'chat_template_kwargs': with them the model's chat template fails: {error}"
                 raise ApiError(400, message, code="invalid_value", param="chat_template_kwargs") from error
@@ -74,6 +81,12 @@ class ChatTemplate:
         """End the process that renders."""
         if self._chat is not None:
             self._chat.renderer.close()
+
+
+def _broken_off(messages: Sequence[Message]) -> CallBefore | None:
+    """Return the first call whose arguments are not whole, as those of an answer that reached its limit."""
+    calls = (call for message in messages for call in message.tool_calls or ())
+    return next((call for call in calls if not is_object(call.function.arguments)), None)
 
 
 def _turn(message: Message) -> Turn:

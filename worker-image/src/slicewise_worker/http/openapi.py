@@ -60,6 +60,8 @@ _NAMES: Final = {
 _BOUNDS: Final = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _OBJECT: Final = {"type": "object"}
 _TEXT: Final = {"type": "string"}
+_EVENT: Final = {"type": "object", "required": ["data"], "properties": {"event": _TEXT, "data": _TEXT}}
+"""Of a stream the schema is that of each event, as in OpenAI's own document: OpenAPI has a word for it from 3.2 on only."""
 _SCHEMAS: Final[dict[str, Any]] = {
     "Error": {
         "type": "object",
@@ -161,7 +163,7 @@ def _posted(path: str, reference: dict[str, Any]) -> dict[str, Any]:
     answer = {"type": "object", "required": list(_ANSWERS[path])}
     content: dict[str, Any] = {"application/json": {"schema": answer}}
     if "stream" in BODIES[path].model_fields:
-        content["text/event-stream"] = {"schema": _TEXT}
+        content["text/event-stream"] = {"schema": _EVENT}
     return {
         "operationId": _operation(path),
         "requestBody": {"required": True, "content": {"application/json": {"schema": reference}}},

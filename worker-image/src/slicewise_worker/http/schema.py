@@ -148,7 +148,7 @@ def _biases(value: Any) -> Any:
     if isinstance(value, dict):
         if len(value) > MAX_BIASES:
             raise PydanticCustomError("entries", f"must hold at most {MAX_BIASES} entries")
-        if wrong := next((key for key in value if not _TOKEN.fullmatch(key)), None):
+        if (wrong := next((key for key in value if not _TOKEN.fullmatch(key)), None)) is not None:
             raise PydanticCustomError(
                 "token", "must have numbers of tokens as keys, not {key}", {"key": repr(wrong[:20])}
             )

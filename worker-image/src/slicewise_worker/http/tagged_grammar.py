@@ -27,7 +27,7 @@ Literal = Callable[[str], str]
 
 def argument_rules(number: int, parameters: Mapping[str, Any], tags: Tags, literal: Literal) -> list[str]:
     """Return the rules of `arguments_<number>`; raises `GrammarError`."""
-    if odd := next((word for word in parameters if word not in _KNOWN), None):
+    if (odd := next((word for word in parameters if word not in _KNOWN), None)) is not None:
         raise GrammarError(f"the keyword '{odd[:64]}' is not supported, because this model writes arguments in tags")
     properties = parameters.get("properties")
     properties = properties if isinstance(properties, dict) else {}
@@ -57,28 +57,47 @@ def _value_rules(
     schema = _followed(parameters, name)
     if "enum" in schema or "const" in schema:
         values = schema.get("enum", [schema.get("const")])
+        if not isinstance(values, list) or not values:
+            raise GrammarError(f"'enum' of '{name}' is not a list of values")
         texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
         return [f"{rule}: {head} ({' | '.join(literal(text + tags.after) for text in texts)})"]
     kinds = kinds_of(parameters, name)
     if "string" in kinds:
-        if kinds != ALL and (odd := next((word for word in schema if word not in _OF_TEXT), None)):
+        if kinds != ALL and (odd := next((word for word in schema if word not in _OF_TEXT), None)) is not None:
             raise GrammarError(f"'{odd[:64]}' of '{name}' is not supported, because this model writes texts in tags")
-        least, most = schema.get("minLength", 0), schema.get("maxLength", "")
-        return [f"{rule}: {head} {rule}_text", *_text(f"{rule}_text", f"{{{least},{most}}}", tags, literal)]
+        least, most = _length(schema, "minLength", name) or 0, _length(schema, "maxLength", name)
+        count = f"{{{least},{'' if most is None else most}}}"
+        return [f"{rule}: {head} {rule}_text", *_text(f"{rule}_text", count, tags, literal)]
     definitions = {word: parameters[word] for word in ("$defs", "definitions") if word in parameters}
-    whole = {**definitions, **parameters["properties"][name], "x-guidance": {"whitespace_pattern": SPACE}}
+    whole = {**definitions, **_own(parameters, name), "x-guidance": {"whitespace_pattern": SPACE}}
     return [f"{rule}: {head} {rule}_json {literal(tags.after)}", f"{rule}_json: %json {json.dumps(whole)}"]
+
+
+def _own(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the schema of an argument; that of the others where it has none of its own, and nothing where it is no object."""
+    properties = parameters.get("properties")
+    schema = properties.get(name) if isinstance(properties, dict) else None
+    schema = parameters.get("additionalProperties") if schema is None else schema
+    return schema if isinstance(schema, dict) else {}
 
 
 def _followed(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return the schema of an argument, references followed a few times."""
-    properties = parameters.get("properties")
-    schema = properties.get(name) if isinstance(properties, dict) else None
+    schema: Any = _own(parameters, name)
     for _ in range(16):
         if not isinstance(schema, dict) or not isinstance(reference := schema.get("$ref"), str):
             break
         schema = resolved(parameters, reference)
     return schema if isinstance(schema, dict) else {}
+
+
+def _length(schema: Mapping[str, Any], word: str, name: str) -> int | None:
+    """Return a bound of a text's length, None where there is none."""
+    if (value := schema.get(word)) is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
+        raise GrammarError(f"'{word}' of '{name}' is not a whole number of characters")
+    return int(value)
 
 
 def _text(rule: str, count: str, tags: Tags, literal: Literal) -> list[str]:

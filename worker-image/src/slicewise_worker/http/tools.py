@@ -51,7 +51,7 @@ def tool_use(body: ChatRequest) -> ToolUse:
     """Return what `body` asks for; raises `ApiError` for fields that contradict each other."""
     functions = tuple(tool.function for tool in body.tools or ())
     names = [function.name for function in functions]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
         raise _wrong("tools", f"two of them have the name '{twice}'")
     mode = body.tool_choice.mode if body.tool_choice else "auto"
     if mode in {"required", "named"} and not functions:

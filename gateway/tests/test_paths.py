@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from documented import unlike_the_document
 from rig.edge import edge_pod
 from rig.envoy import CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers
@@ -71,25 +72,33 @@ async def test_errors_on_anthropics_paths_have_anthropics_shape(tmp_path: Path, 
     model = replace(ONE, tenant_keys=TenantKeys("keys"), requests_per_minute=4)
     async with running(tmp_path, model, {f"chat-{STABLE}": workers}, acme=ACME) as rig:
         for path in (MESSAGES, COUNT, f"{MESSAGES}?beta=true"):
-            status, body, _ = await rig.ask(path)
+            status, body, headers = await rig.ask(path)
             assert (status, is_anthropic(body, "authentication_error")) == (401, True), path
+            assert unlike_the_document(path.partition("?")[0], status, body, headers) == []
         for path in GET_PATHS:
             async with rig.session.get(rig.url + path) as answer:
                 assert (answer.status, (await answer.json())["error"]["code"]) == (401, "invalid_api_key"), path
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
         key = {"x-api-key": ACME, "anthropic-version": "2023-06-01"}
         assert (await rig.ask(f"{MESSAGES}?beta=true", **key))[0] == 200
         assert workers[0].headers["anthropic-version"] == "2023-06-01"
         assert (workers[0].headers["x-slicewise-tenant"], workers[0].headers.get("x-api-key")) == ("acme", None)
         status, body, _ = await rig.ask(MESSAGES, b"x" * 1001, **key)
         assert (status, is_anthropic(body, "request_too_large")) == (413, True)
+        assert unlike_the_document(MESSAGES, status, body) == []
         workers[0].ready = False
         await rig.healthy(STABLE, 0)
         status, body, headers = await rig.ask(MESSAGES, **key)
         assert (status, is_anthropic(body, "overloaded_error"), headers["Retry-After"]) == (503, True, "1")
         assert body["request_id"] == headers["x-request-id"]
-        assert (await rig.ask(CHAT, **key))[1]["error"]["code"] == "no_worker"
-        status, body, _ = await rig.ask(MESSAGES, **key)
+        assert unlike_the_document(MESSAGES, status, body, headers) == []
+        status, body, headers = await rig.ask(CHAT, **key)
+        assert (body["error"]["code"], unlike_the_document(CHAT, status, body, headers)) == ("no_worker", [])
+        status, body, headers = await rig.ask(MESSAGES, **key)
         assert (status, is_anthropic(body, "rate_limit_error")) == (429, True)
+        assert unlike_the_document(MESSAGES, status, body, headers) == []
+        status, body, headers = await rig.ask(CHAT, **key)
+        assert (status, unlike_the_document(CHAT, status, body, headers)) == (429, [])
 
 
 async def test_what_waits_for_a_worker_may_be_of_any_path(tmp_path: Path, start_workers: StartWorkers) -> None:
@@ -98,6 +107,7 @@ async def test_what_waits_for_a_worker_may_be_of_any_path(tmp_path: Path, start_
     async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, HOLD_SECONDS=0.2) as pod:
         answer = await pod.send(b"{}", path=MESSAGES)
         assert (answer.status, is_anthropic(json.loads(answer.body), "overloaded_error")) == (503, True)
+        assert unlike_the_document(MESSAGES, 503, json.loads(answer.body), answer.headers) == []
         answer = await pod.send(b"{", path=MESSAGES)
         assert (answer.status, is_anthropic(json.loads(answer.body), "invalid_request_error")) == (400, True)
         workers[0].ready = True

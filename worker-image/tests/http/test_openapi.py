@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from docpages.api import BODIES as OF_THE_PAGE
+from documented import unlike_the_document
 from openapi_spec_validator import validate
 from pydantic import ValidationError
 from starlette.routing import Route
@@ -62,8 +63,11 @@ def test_a_worker_serves_it_and_its_answers_are_as_it_says(chat_worker: Any) -> 
         for wrong, status in (({"nonsense": 1}, 400), ({"model": "other"}, 404)):
             refused = chat_worker.post(path, {"model": "chat", **text, **({limit: 1} if limit else {}), **wrong})
             assert refused.status_code == status, refused.text
-            schema = operation["responses"][str(status)]["content"]["application/json"]["schema"]["$ref"]
-            assert ("type" in refused.json()) == schema.endswith("/AnthropicError")
+            assert unlike_the_document(path, status, refused.json()) == []
+        wrong_method = chat_worker.get(path)
+        assert unlike_the_document(path, 405, wrong_method.json(), wrong_method.headers) == []
+    every = chat_worker.get("/v1/models")
+    assert unlike_the_document("/v1/models", 200, every.json()) == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 _SHOWN_CHARACTERS: Final = 200
 """What the log repeats of a path that a client sent."""
 
-_TOLD_BY_WORKERS: Final = ("/v1/models", "/openapi.json")
+TOLD_BY_WORKERS: Final = ("/v1/models", "/openapi.json")
 """Where clients may send GET. Such a request comes here only while its revision has no worker, and it does not wait."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -57,7 +57,7 @@ async def _in_a_clients_shape(request: web.Request, handler: Handler) -> web.Str
         message = "The request's body is larger than this pool allows."
         return error_response(413, "request_too_large", message, request=request)
     except web.HTTPMethodNotAllowed as error:
-        if request.method == "GET" and request.path.startswith(_TOLD_BY_WORKERS):
+        if request.method == "GET" and request.path.startswith(TOLD_BY_WORKERS):
             message = "No worker can answer now; try again later."
             # Three errors without `HELD_HEADER`, and Envoy would leave the edge out.
             headers = {HELD_HEADER: "0", "Retry-After": "5"}

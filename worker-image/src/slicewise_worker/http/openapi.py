@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from slicewise_worker.http.dialects.messages_request import CountRequest, MessagesRequest
 from slicewise_worker.http.dialects.responses_request import ResponseRequest
-from slicewise_worker.http.errors import is_anthropic
+from slicewise_worker.http.openapi_errors import REQUIREMENTS, SCHEMAS, SECURITY, error_components, errors_of
 from slicewise_worker.http.schema import ChatRequest, CompletionRequest
 from slicewise_worker.http.schema_vectors import EmbeddingRequest, RerankRequest
 
@@ -31,15 +31,6 @@ BODIES: Final[dict[str, type[BaseModel]]] = {
 }
 """Path → the model of the body that is sent to it by POST."""
 
-_ERRORS: Final = {
-    "400": "A field is wrong; the message names it, and what is allowed.",
-    "404": "The model that the body names is not served here.",
-    "408": "The body did not come in time.",
-    "413": "The body is larger than it may be.",
-    "500": "The worker or the model failed.",
-    "503": "The worker is not ready, or takes no more requests now; `Retry-After` says when to try again.",
-    "504": "The time allowed for the request was over.",
-}
 _ANSWERS: Final[dict[str, tuple[str, ...]]] = {
     "/v1/chat/completions": ("id", "object", "created", "model", "choices", "usage"),
     "/v1/completions": ("id", "object", "created", "model", "choices", "usage"),
@@ -63,35 +54,6 @@ _TEXT: Final = {"type": "string"}
 _EVENT: Final = {"type": "object", "required": ["data"], "properties": {"event": _TEXT, "data": _TEXT}}
 """Of a stream the schema is that of each event, as in OpenAI's own document: OpenAPI has a word for it from 3.2 on only."""
 _SCHEMAS: Final[dict[str, Any]] = {
-    "Error": {
-        "type": "object",
-        "required": ["error"],
-        "properties": {
-            "error": {
-                "type": "object",
-                "required": ["message", "type", "param", "code"],
-                "properties": {
-                    "message": _TEXT,
-                    "type": {"enum": ["invalid_request_error", "server_error"]},
-                    "param": {"type": ["string", "null"]},
-                    "code": {"type": ["string", "null"]},
-                },
-            }
-        },
-    },
-    "AnthropicError": {
-        "type": "object",
-        "required": ["type", "error"],
-        "properties": {
-            "type": {"const": "error"},
-            "error": {
-                "type": "object",
-                "required": ["type", "message"],
-                "properties": {"type": _TEXT, "message": _TEXT},
-            },
-            "request_id": _TEXT,
-        },
-    },
     "Model": {
         "type": "object",
         "required": ["id", "object", "created", "owned_by", "max_model_len", "capabilities"],
@@ -139,10 +101,15 @@ def document() -> dict[str, Any]:
         "paths": {
             **{path: {"post": _posted(path, reference)} for path, reference in found.items()},
             "/v1/models": {"get": _got("The names that clients may send as `model`", "Models")},
-            "/v1/models/{name}": {"get": _got("What is known of a model", "Model", "404") | {"parameters": [name]}},
+            "/v1/models/{name}": {"get": _got("What is known of a model", "Model") | {"parameters": [name]}},
             "/openapi.json": {"get": _got("This document", None)},
         },
-        "components": {"schemas": {**_renamed(made["$defs"]), **_SCHEMAS}},
+        "security": REQUIREMENTS,
+        "components": {
+            "securitySchemes": SECURITY,
+            "schemas": {**_renamed(made["$defs"]), **SCHEMAS, **_SCHEMAS},
+            "responses": error_components(),
+        },
     }
 
 
@@ -167,23 +134,14 @@ def _posted(path: str, reference: dict[str, Any]) -> dict[str, Any]:
     return {
         "operationId": _operation(path),
         "requestBody": {"required": True, "content": {"application/json": {"schema": reference}}},
-        "responses": {"200": {"description": "The answer", "content": content}, **_errors(path, *_ERRORS)},
+        "responses": {"200": {"description": "The answer", "content": content}, **errors_of(path)},
     }
 
 
-def _got(description: str, schema: str | None, *errors: str) -> dict[str, Any]:
+def _got(description: str, schema: str | None) -> dict[str, Any]:
     found = _OBJECT if schema is None else {"$ref": f"#/components/schemas/{schema}"}
     answer = {"description": description, "content": {"application/json": {"schema": found}}}
-    return {"responses": {"200": answer, **_errors("", *errors)}}
-
-
-def _errors(path: str, *statuses: str) -> dict[str, Any]:
-    shape = "AnthropicError" if is_anthropic(path) else "Error"
-    schema = {"$ref": f"#/components/schemas/{shape}"}
-    return {
-        status: {"description": _ERRORS[status], "content": {"application/json": {"schema": schema}}}
-        for status in statuses
-    }
+    return {"responses": {"200": answer, **errors_of("")}}
 
 
 def _operation(path: str) -> str:

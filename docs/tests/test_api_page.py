@@ -41,3 +41,12 @@ def test_a_new_field_gets_a_row_and_what_people_wrote_stays() -> None:
     assert sum(each.startswith("| `top_p` | yes |") for each in again) == page.count("| `top_p` | yes |")
     other = page.replace("| `seed` | yes |", "| `seed` | refused |")
     assert with_tables(other) == page
+
+
+def test_every_cell_says_what_others_do() -> None:
+    words = {"yes", "no", "no effect", "refused", "beta", "deprecated", "older"}
+    for heading in BODIES:
+        text = PAGE.read_text().partition(f"### {heading}\n")[2].partition("\n#")[0]
+        found = re.findall(r"(?m)^\| `([^`]+)` \| [^|]+ \| ([^|]*) \| ([^|]*) \| ([^|]*) \|", text)
+        assert {field for field, *_ in found} == rows(heading).keys()
+        assert {field: others for field, *others in found if not words.issuperset(others)} == {}

@@ -25,6 +25,14 @@ LIMITS = {
     "/v1/responses": ("max_output_tokens",),
     "/v1/messages": ("max_tokens",),
 }
+BLOCKS: dict[str, dict[str, Any]] = {
+    "text": {"text": "x"},
+    "thinking": {"thinking": "x"},
+    "redacted_thinking": {"data": "x"},
+    "tool_use": {"id": "call_1", "name": "f", "input": {}},
+    "tool_result": {"tool_use_id": "call_1"},
+}
+"""Kind of a block in Anthropic's messages → what it needs."""
 ANSWERED: Counter[str] = Counter()
 """Path and status → requests."""
 atexit.register(lambda: Path(os.environ["ANSWERED"]).write_text(json.dumps(ANSWERED)))
@@ -51,7 +59,7 @@ def map_body(context: Any, body: Any) -> Any:
             if name in NEEDED or zlib.crc32(repr((name, dice)).encode()) % 6 == 0
         }
     if dice % 4:
-        _mend(body.get("messages"))
+        _mend(body.get("messages"), anthropic="/v1/messages" in context.operation.path)
     names = LIMITS.get(context.operation.path, ())
     for name in names:
         if isinstance(body.get(name), int | float) and body[name] > MOST_TOKENS:
@@ -61,16 +69,24 @@ def map_body(context: Any, body: Any) -> Any:
     return body
 
 
-def _mend(messages: Any) -> None:
-    """Let messages of a chat have what belongs to their role: a schema cannot say it, and few get it by chance."""
-    for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict) and isinstance(role := message.get("role"), str):
-            if role == "tool":
-                message["tool_call_id"] = message.get("tool_call_id") or "call_1"
-            else:
-                message.pop("tool_call_id", None)
+def _mend(messages: Any, *, anthropic: bool) -> None:
+    """Let messages have what belongs to their role and kind: a schema cannot say it, and few get it by chance."""
+    found = [each for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
+    for message in found:
+        role = message.get("role")
+        if anthropic:
+            blocks = message.get("content")
+            for block in blocks if isinstance(blocks, list) else ():
+                if isinstance(block, dict) and isinstance(kind := block.get("type"), str):
+                    block |= {name: value for name, value in BLOCKS.get(kind, {}).items() if block.get(name) is None}
+        elif role == "tool":
+            message["tool_call_id"] = message.get("tool_call_id") or "call_1"
+        elif isinstance(role, str):
+            message.pop("tool_call_id", None)
             if role != "assistant":
                 message.pop("tool_calls", None)
+    if anthropic and found:
+        found[-1] |= {"role": "user", "content": "Hi"}
 
 
 @schemathesis.check

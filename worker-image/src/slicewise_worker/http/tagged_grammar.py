@@ -92,7 +92,7 @@ def _followed(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _length(schema: Mapping[str, Any], word: str, name: str) -> int | None:
-    """Return a bound of a text's length, None where there is none."""
+    """Return a bound of a text's length, None where the schema sets none."""
     if (value := schema.get(word)) is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):

@@ -194,6 +194,7 @@ class _Conversation(Closed):
     output_format: Format | None = None
     context_management: ContextManagement | None = None
     cache_control: CacheControl | None = None
+    speed: Literal["standard"] | None = None
     mcp_servers: Unsupported = None
 
     @model_validator(mode="after")
@@ -219,7 +220,6 @@ class MessagesRequest(_Conversation):
     metadata: Metadata | None = None
     service_tier: str | None = None
     inference_geo: str | None = None
-    speed: Literal["standard"] | None = None
     container: Unsupported = None
     thread: Unsupported = None
     diagnostics: Diagnostics | None = None

@@ -16,6 +16,7 @@ from cors_cases import CORS_CASES
 from pool_cases import CASES as POOL_CASES
 from pool_cases import HUB, Case
 from servers.control_plane import ApiServer
+from template_cases import TEMPLATE_CASES
 from worker_cases import SHAPE_CASES
 
 from slicewise.api.schema import structural_schema
@@ -24,7 +25,7 @@ from slicewise.api.v1alpha1 import PoolSpec
 pytestmark = pytest.mark.apiserver
 
 POOLS = "/apis/slicewise.dev/v1alpha1/namespaces/default/inferencepools"
-CASES = (*POOL_CASES, *ADAPTER_CASES, *CORS_CASES, *SHAPE_CASES)
+CASES = (*POOL_CASES, *ADAPTER_CASES, *TEMPLATE_CASES, *CORS_CASES, *SHAPE_CASES)
 BOUNDS = tuple(bound_cases(structural_schema(PoolSpec)))
 
 

@@ -36,6 +36,8 @@ class WorkerSettings(CapitalSettings):
     """Other names that clients may send; a JSON list."""
     chat: bool = True
     """Whether `/v1/chat/completions` is served, and so a chat template needed."""
+    chat_template: str = ""
+    """Taken instead of the model file's, in Jinja."""
     pool: str = ""
     revision: str = ""
     zone: str = ""

@@ -37,6 +37,10 @@ _TEXTS_IN_A_STEP = 64
 """Of a model for embeddings, if they are short enough."""
 _COPIES = 4
 """Of the largest body while it is made into a prompt, one at a time: its bytes, its text, the rendered text, that one's bytes."""
+_WITHOUT_TEMPLATE = (
+    "write one in spec.model.chatTemplate, take a file with a chat template that works, or set spec.model.chat: false to serve "
+    "completions only"
+)
 
 
 class StartInterruptedError(Exception):
@@ -94,6 +98,7 @@ def bring_up(
         state.digest = weights.digest
         kind = inspect(weights.path)
         _check_step(settings, kind)
+        _check_template(settings, kind)
         start_backend()
         state.device = choose_device(settings.device)
         if state.device.reason:
@@ -146,14 +151,24 @@ def _start_chat(model: Model, settings: WorkerSettings) -> Chat | None:
     """Return the model's chat template once it has rendered a plain conversation."""
     if not settings.chat:
         return None
-    otherwise = "take a file with a chat template that works, or set spec.model.chat: false to serve completions only"
-    if not model.chat_template:
-        raise StartError(EndReason.CHAT_TEMPLATE_MISSING, f"the model file has no chat template: {otherwise}")
+    own = model.chat_template and joined(model.chat_template, model.chat_template_for_tools)
+    if not (source := settings.chat_template or own):
+        raise StartError(EndReason.CHAT_TEMPLATE_MISSING, f"the model file has no chat template: {_WITHOUT_TEMPLATE}")
     try:
-        source = joined(model.chat_template, model.chat_template_for_tools)
         return start_chat(source, {"bos_token": model.bos, "eos_token": model.eos}, model.tokenizer.plain.value)
     except TemplateBrokenError as error:
-        raise StartError(EndReason.CHAT_TEMPLATE_BROKEN, f"the chat template {error}; {otherwise}") from error
+        where, otherwise = ("of the model file", _WITHOUT_TEMPLATE)
+        if settings.chat_template:
+            where, otherwise = "in spec.model.chatTemplate", "correct it, or leave it out to take the model file's"
+        raise StartError(EndReason.CHAT_TEMPLATE_BROKEN, f"the chat template {where} {error}; {otherwise}") from error
+
+
+def _check_template(settings: WorkerSettings, kind: Kind) -> None:
+    """Refuse a chat template for a model that answers no chats."""
+    if settings.chat_template and kind.role is not Role.TEXT:
+        what = "makes embeddings" if kind.role is Role.EMBEDDING else "reranks"
+        message = f"spec.model.chatTemplate is given, and the file is of a model that {what} and answers no chats: leave it out"
+        raise StartError(EndReason.MODEL_UNSUPPORTED, message)
 
 
 def _hold(weights: WeightsFile) -> None:

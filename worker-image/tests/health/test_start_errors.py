@@ -110,9 +110,46 @@ def test_a_chat_template_that_cannot_render_a_plain_conversation(
 
 
 def test_a_file_without_a_chat_template(start_worker, tiny, tmp_path: Path) -> None:
-    verdict = ended(start_worker(retell(tiny, tmp_path / "m.gguf", without=(TEMPLATE,)), ready=False))
+    model = retell(tiny, tmp_path / "m.gguf", without=(TEMPLATE,))
+    verdict = ended(start_worker(model, ready=False))
     assert verdict["reason"] == "ChatTemplateMissing"
+    assert "write one in spec.model.chatTemplate" in verdict["message"]
     assert "spec.model.chat: false" in verdict["message"]
+    given = start_worker(model, chat_template="{% for m in messages %}{{ m.content }}{% endfor %}")
+    ask = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+    assert given.post("/v1/chat/completions", ask).status_code == 200
+
+
+def test_a_chat_template_of_the_pool_goes_before_those_of_the_file(start_worker, tiny, tmp_path: Path) -> None:
+    model = retell(tiny, tmp_path / "m.gguf", **{f"{TEMPLATE}.tool_use": "the file's {{ messages }} {{ tools }}"})
+    refuses = "{% if 'No' in messages[-1].content %}{{ raise_exception('says the pool') }}{% endif %}{{ messages }}{{ tools }}"
+    worker = start_worker(model, chat_template=refuses)
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    ask = {"model": "chat", "messages": [{"role": "user", "content": "No"}]}
+    for more in ({}, {"tools": [tool]}):
+        assert "says the pool" in worker.post("/v1/chat/completions", ask | more).json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("\n{% if %}", "in spec.model.chatTemplate does not compile: line 2"),
+        ("{{ range(99999999) }}", "The sandbox blocks ranges"),
+        ("always the same", "makes a prompt without the text"),
+    ],
+)
+def test_a_chat_template_of_the_pool_that_does_not_work(start_worker, tiny, template: str, words: str) -> None:
+    verdict = ended(start_worker(tiny, ready=False, chat_template=template))
+    assert verdict["reason"] == "ChatTemplateBroken"
+    assert words in verdict["message"]
+    assert verdict["message"].endswith("; correct it, or leave it out to take the model file's")
+
+
+def test_a_chat_template_for_a_model_that_answers_no_chats(start_worker, tiny, tmp_path: Path) -> None:
+    model = retell(tiny, tmp_path / "m.gguf", llama__pooling_type=1)
+    verdict = ended(start_worker(model, ready=False, chat_template="{{ messages }}"))
+    assert verdict["reason"] == "ModelUnsupported"
+    assert "spec.model.chatTemplate is given" in verdict["message"]
 
 
 @pytest.mark.parametrize("template", [None, "{% if %}"])

@@ -64,9 +64,12 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
             "one GGUF file of a model that generates text, from a source that the reference page lists",
         ),
         Reason.CONTEXT_TOO_LONG: ("a lower spec.engine.contextTokens; the message has the maximum of the model",),
-        Reason.CHAT_TEMPLATE_MISSING: ("a file with a chat template, or spec.model.chat: false for completions only",),
+        Reason.CHAT_TEMPLATE_MISSING: (
+            "a chat template in spec.model.chatTemplate, or a file with one",
+            "spec.model.chat: false, for completions only",
+        ),
         Reason.CHAT_TEMPLATE_BROKEN: (
-            "a model file with a working chat template; the message says what fails",
+            "a working chat template in spec.model.chatTemplate, or in the model file; the message says what fails",
             "spec.model.chat: false, for completions only",
         ),
         Reason.BAD_SETTINGS: ("spec.engine.image of the operator's version, or no spec.engine.image",),

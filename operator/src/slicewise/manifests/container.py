@@ -35,7 +35,9 @@ def locked_down() -> dict[str, Any]:
 
 def environment(values: Mapping[str, object], prefix: str) -> list[dict[str, Any]]:
     """Return a program's settings as environment variables that begin with `prefix`; those that are None are left out."""
-    return [{"name": f"{prefix}{name}", "value": str(value)} for name, value in values.items() if value is not None]
+    given = {name: str(value) for name, value in values.items() if value is not None}
+    # The kubelet takes $(NAME) for the value of another variable, and $$ for one $.
+    return [{"name": f"{prefix}{name}", "value": value.replace("$", "$$")} for name, value in given.items()]
 
 
 def from_field(name: str, path: str) -> dict[str, Any]:

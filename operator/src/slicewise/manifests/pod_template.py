@@ -144,6 +144,7 @@ def _worker_container(
             "MODEL_NAME": pool.model_name,
             "MODEL_ALIASES": json.dumps(list(pool.spec.model.aliases)) if pool.spec.model.aliases else None,
             "CHAT": None if pool.spec.model.chat else "false",
+            "CHAT_TEMPLATE": pool.spec.model.chat_template,
             "POOL": f"{pool.metadata.namespace}/{pool.metadata.name}",
             "REVISION": revision,
             "WEIGHTS_FILE": "/run/slicewise/weights.json",

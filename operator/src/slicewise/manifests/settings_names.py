@@ -42,6 +42,7 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "MODEL_NAME",
             "MODEL_ALIASES",
             "CHAT",
+            "CHAT_TEMPLATE",
             "POOL",
             "REVISION",
             "ZONE",

@@ -68,6 +68,23 @@ def test_aliases_and_a_model_without_chat_reach_the_worker(monkeypatch: pytest.M
     assert unknown(worker, "SLICEWISE_WORKER_", WorkerSettings) == set()
 
 
+def test_a_chat_template_reaches_the_worker_to_the_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kubelet takes $(NAME) in a variable for the value of another one, and $$ for one $."""
+    model = make_pool().spec.model.model_dump(by_alias=True, exclude_none=True)
+    template = "{{ messages[0].content }}\n$(SLICEWISE_WORKER_POOL) costs $5, $$(HOME), $(nobody) 'ä' $\n"
+    container = pod_spec(replicas=3, model=model | {"chatTemplate": template})["containers"][0]
+    given = {item["name"]: item.get("value", "a") for item in container["env"]}
+    variable = "SLICEWISE_WORKER_CHAT_TEMPLATE"
+    assert "$(" not in given[variable].replace("$$", ""), "nothing in it is expanded"
+    monkeypatch.setenv("SLICEWISE_WORKER_MODEL_NAME", "chat")
+    monkeypatch.setenv(variable, given[variable].replace("$$", "$"))
+    assert WorkerSettings().chat_template == template  # type: ignore[call-arg]  # the environment gives the required ones
+    assert variable not in {item["name"] for item in pod_spec(replicas=3)["containers"][0]["env"]}
+    longest = pod_spec(replicas=3, model=model | {"chatTemplate": "\U0001f9ca" * 30_000})["containers"][0]
+    sizes = [len(f"{item['name']}={item.get('value')}".encode()) for item in longest["env"]]
+    assert max(sizes) < 128 << 10, "Linux takes no longer variable"
+
+
 def test_the_fetcher_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_pool().spec.model.model_dump(by_alias=True, exclude_none=True) | {
         "credentialsSecretRef": {"name": "k"}

@@ -24,6 +24,9 @@ def test_a_field_that_says_what_was_so_before_it_makes_no_revision(same: dict[st
     assert of(**same) == of()
 
 
-@pytest.mark.parametrize("other", [{"chat": False}, {"aliases": ["old"]}, {"name": "new"}, {"adapters": [LAW]}])
-def test_another_name_alias_chat_or_adapter_makes_one(other: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [{"chat": False}, {"aliases": ["old"]}, {"name": "new"}, {"adapters": [LAW]}, {"chatTemplate": "{{ messages }}"}],
+)
+def test_another_name_alias_chat_template_or_adapter_makes_one(other: dict[str, object]) -> None:
     assert of(**other) != of()

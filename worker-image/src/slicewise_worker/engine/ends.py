@@ -23,7 +23,7 @@ class EndReason(StrEnum):
     CONTEXT_TOO_LONG = "ContextTooLong"
     """More context than the model was trained for."""
     CHAT_TEMPLATE_MISSING = "ChatTemplateMissing"
-    """A model for chat whose file has no chat template."""
+    """A model for chat whose file has no chat template, in a pool that gives none."""
     CHAT_TEMPLATE_BROKEN = "ChatTemplateBroken"
     """A chat template that cannot render a plain conversation."""
     NO_TOKEN = "NoToken"  # noqa: S105 - not a password

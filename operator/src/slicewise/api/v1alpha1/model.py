@@ -128,6 +128,16 @@ SOURCE_RULES: Final = (
 """Of every object with `source` and `digest`."""
 
 
+MOST_TEMPLATE: Final = 30_000
+"""Characters of a chat template. In four bytes each they still fit one variable of a pod, of which Linux takes 128 KiB."""
+_NO_ZERO: Final = Rule(
+    cel=r"!self.contains('\x00')",
+    holds=lambda text: "\0" not in text,
+    message="the character behind the first {before} is U+0000, which cannot be given to a worker: remove it",
+    expects="no character U+0000",
+    values={"before": (r"self.indexOf('\x00')", lambda text: text.find("\0"))},
+)
+
 MOST_ADAPTERS: Final = 8
 
 
@@ -161,8 +171,10 @@ class PlainModelSpec(ApiModel):
     ) = None
     """Other names that clients may send as `model`; answers carry `name`. For a change of names without a failed request."""
     chat: Flag = True
-    """Whether `/v1/chat/completions` is served. The model file then needs a chat template that works. `false` is for models meant for
-    completions only."""
+    """Whether `/v1/chat/completions` is served. That needs a chat template that works. `false` is for models meant for completions
+    only."""
+    chat_template: Annotated[str, Field(min_length=1, max_length=MOST_TEMPLATE), _NO_ZERO] | None = None
+    """Chat template in Jinja, taken instead of the model file's."""
     source: Source
     """Where the weights are: `hf://org/repo@revision/file.gguf`, `https://host/file.gguf`, `s3://bucket/key`,
     `oci://host/repo@sha256:…` or `pvc://claim/path`. Blanks and special characters are percent-encoded in all of them, as in
@@ -175,7 +187,17 @@ class PlainModelSpec(ApiModel):
     (https, oci); `accessKeyId`, `secretAccessKey`, `sessionToken`, `region` (s3); `endpoint` (s3, hf,
     oci); `tokenHost` (oci), where the token server is not the registry; `ca.crt`, an authority to trust besides the public ones."""
 
-    rules = SOURCE_RULES
+    rules = (
+        *SOURCE_RULES,
+        Rule(
+            cel="!has(self.chatTemplate) || self.chat",
+            holds=lambda model: model.chat_template is None or model.chat,
+            message="chat is {chat}, so that no chat template is used: leave chatTemplate out, or write chat: true",
+            expects="no chatTemplate where chat is false",
+            values={"chat": ("string(self.chat)", lambda model: str(model.chat).lower())},
+            field="chatTemplate",
+        ),
+    )
 
 
 class ModelSpec(PlainModelSpec):

@@ -95,7 +95,7 @@ class Reason(StrEnum):
     CONTEXT_TOO_LONG = "ContextTooLong", "`spec.engine.contextTokens` is more than the model was trained for."
     CHAT_TEMPLATE_MISSING = (
         "ChatTemplateMissing",
-        "The model file has no chat template, and `spec.model.chat` is not false.",
+        "Neither the model file nor `spec.model.chatTemplate` has a chat template, and `spec.model.chat` is not false.",
     )
     CHAT_TEMPLATE_BROKEN = "ChatTemplateBroken", "The model's chat template cannot render a plain conversation."
 

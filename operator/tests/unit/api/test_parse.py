@@ -87,9 +87,14 @@ def _ruled(schema: dict[str, Any], path: str) -> list[str]:
     return found + (_ruled(schema["items"], path) if "items" in schema else [])
 
 
-def test_a_zone_is_named_once() -> None:
+def test_an_item_that_is_there_twice_is_named() -> None:
     refused = parse_pool(pool_object(zones={"names": ["a", "b", "a"]}))
-    assert refused == ["spec.zones.names: 'a' is there twice: write each zone once"]
+    assert refused == ["spec.zones.names: 'a' is there twice: write it once"]
+    mount = {"name": "v", "mountPath": "/etc/pool/ca"}
+    refused = parse_pool(
+        pool_object(worker={"volumeMounts": [mount, mount], "volumes": [{"name": "v", "secret": {"secretName": "ca"}}]})
+    )
+    assert refused == ["spec.worker.volumeMounts: mountPath '/etc/pool/ca' is there twice: write it once"]
 
 
 @pytest.mark.parametrize("name", ["2chat", "chat.small", "a" * 41, "chat\n"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationInfo, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationInfo, model_validator
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import CoreSchema
 
 from slicewise.api.rules import VALIDATIONS, Rule, broken
@@ -15,6 +15,19 @@ from slicewise.api.v1alpha1.scalars import ObjectName
 def map_by(key: str) -> dict[str, Any]:
     """Return what makes a list a map of its items by `key`: of no two the same, and merged item by item."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+def once(key: str | None = None) -> AfterValidator:
+    """Return the check that no two items of a list are the same, or have the same `key`, as the API server does by the list's type."""
+
+    def check(items: tuple[Any, ...]) -> tuple[Any, ...]:
+        names = [item if key is None else getattr(item, to_snake(key)) for item in items]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise broken([("", f"{f'{key} ' if key else ''}'{twice[0]}' is there twice: write it once")])
+        return items
+
+    return AfterValidator(check)
 
 
 class ApiModel(BaseModel):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from slicewise.api.rules import Older, Rule, broken, cel_matches, matches
-from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference, map_by
+from slicewise.api.rules import Older, Rule, cel_matches, matches
+from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference, map_by, once
 from slicewise.api.v1alpha1.scalars import Flag, text_rule
 
 _HOST: Final = r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
@@ -77,20 +77,6 @@ SPLIT: Final = ".*-[0-9]{5}-of-([1-9][0-9]{4}|0[1-9][0-9]{3}|00[1-9][0-9]{2}|000
 """Sources that name one part of a split model."""
 
 _is_split = matches(SPLIT)
-
-
-def _once(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The API server does this by the list's type."""
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise broken([("", f"'{twice[0]}' is there twice: write each name once")])
-    return names
-
-
-def _adapters_once(adapters: tuple[AdapterSpec, ...]) -> tuple[AdapterSpec, ...]:
-    """The API server does this by the list's type."""
-    _once(tuple(adapter.name for adapter in adapters))
-    return adapters
 
 
 Source = Annotated[str, Field(max_length=2048), _NO_BLANK, _FORM]
@@ -165,7 +151,7 @@ class PlainModelSpec(ApiModel):
         Annotated[
             tuple[ModelName, ...],
             Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
-            AfterValidator(_once),
+            once(),
         ]
         | None
     ) = None
@@ -207,7 +193,7 @@ class ModelSpec(PlainModelSpec):
         Annotated[
             tuple[AdapterSpec, ...],
             Field(max_length=MOST_ADAPTERS, json_schema_extra=map_by("name")),
-            AfterValidator(_adapters_once),
+            once("name"),
         ]
         | None
     ) = None

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from slicewise.api.rules import Rule, broken
-from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference, map_by
+from slicewise.api.rules import Rule
+from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference, map_by, once
 from slicewise.api.v1alpha1.injected import EnvFrom, EnvVar, Volume, VolumeMount
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.scalars import Flag, ObjectName, WholeNumber
 
 MAX_GRACE_SECONDS: Final = 7200
 Id = Annotated[WholeNumber, Field(ge=1, le=2_147_483_647)]
-
-
-def _once(attribute: str, key: str) -> AfterValidator:
-    """The API server does this by the list's type."""
-
-    def check(items: tuple[Any, ...]) -> tuple[Any, ...]:
-        names = [getattr(item, attribute) for item in items]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise broken([("", f"{key} '{twice[0]}' is there twice: write it once")])
-        return items
-
-    return AfterValidator(check)
 
 
 class FsGroupChangePolicy(StrEnum):
@@ -77,28 +64,26 @@ class WorkerSpec(PodPlacement):
         Annotated[
             tuple[LocalObjectReference, ...],
             Field(max_length=8, json_schema_extra=map_by("name")),
-            _once("name", "name"),
+            once("name"),
         ]
         | None
     ) = None
     """Pull secrets, besides the installation's."""
-    env: (
-        Annotated[tuple[EnvVar, ...], Field(max_length=32, json_schema_extra=map_by("name")), _once("name", "name")]
-        | None
-    ) = None
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=32, json_schema_extra=map_by("name")), once("name")] | None = (
+        None
+    )
     """Variables of both containers, that which fetches the weights and that which serves."""
     env_from: Annotated[tuple[EnvFrom, ...], Field(max_length=8)] | None = None
     """Secrets and ConfigMaps of which each entry becomes a variable; variables of the operator and of `env` win."""
     volumes: (
-        Annotated[tuple[Volume, ...], Field(max_length=8, json_schema_extra=map_by("name")), _once("name", "name")]
-        | None
+        Annotated[tuple[Volume, ...], Field(max_length=8, json_schema_extra=map_by("name")), once("name")] | None
     ) = None
     """Secrets and ConfigMaps of the pool's namespace as files."""
     volume_mounts: (
         Annotated[
             tuple[VolumeMount, ...],
             Field(max_length=16, json_schema_extra=map_by("mountPath")),
-            _once("mount_path", "mountPath"),
+            once("mountPath"),
         ]
         | None
     ) = None

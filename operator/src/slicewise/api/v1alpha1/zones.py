@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from slicewise.api.labels import ZONE_KEY
-from slicewise.api.rules import broken
-from slicewise.api.v1alpha1.base import ApiModel
+from slicewise.api.v1alpha1.base import ApiModel, once
 from slicewise.api.v1alpha1.scalars import LabelKey, WholeNumber, ZoneName
 
 _SET = {"x-kubernetes-list-type": "set"}
-
-
-def _once(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The API server does this by the list's type."""
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise broken([("", f"'{twice[0]}' is there twice: write each zone once")])
-    return names
 
 
 class ZonesSpec(ApiModel):
@@ -31,7 +22,7 @@ class ZonesSpec(ApiModel):
         Annotated[
             tuple[ZoneName, ...],
             Field(min_length=1, max_length=32, json_schema_extra=_SET),
-            AfterValidator(_once),
+            once(),
         ]
         | None
     ) = None

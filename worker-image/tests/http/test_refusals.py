@@ -17,8 +17,12 @@ for _ in range(40):
     DEEP = {"properties": {"x": DEEP}}
 
 
-def tool(name: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+def tool(name: str, parameters: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": parameters, **more}}
+
+
+def form(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
 
 
 def error_of(response: httpx2.Response) -> dict[str, Any]:
@@ -67,7 +71,17 @@ WRONG_FIELDS = [
     ({"tools": [tool("a")], "tool_choice": NAMED}, "tool_choice", "'b', which is not among"),
     ({"tools": [tool("a", {"not": {}})], "tool_choice": "required"}, "tools", "not"),
     ({"tools": [tool("a", {"x-guidance": {}})], "tool_choice": "required"}, "tools", "x-guidance"),
-    ({"tools": [tool("a")], "response_format": {"type": "json_object"}}, "response_format", "tool_choice"),
+    ({"tools": [tool("a")], "response_format": form({"not": {}})}, "response_format.json_schema.schema", "not"),
+    (
+        {"tools": [tool("a")], "response_format": form({"x-guidance": {}})},
+        "response_format.json_schema.schema",
+        "x-gui",
+    ),
+    (
+        {"tools": [tool("a", {"x-guidance": {}}, strict=True)], "response_format": form({})},
+        "response_format",
+        "together with 'tools'",
+    ),
     ({"functions": [{"name": "a"}]}, "functions", "use 'tools'"),
     ({"function_call": {"name": "a"}}, "function_call", "'none'"),
     ({"chat_template_kwargs": {"tools": []}}, "chat_template_kwargs", "does not set"),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from slicewise_worker.chat.assemble import Call, Said, assemble
+from slicewise_worker.chat.calls import AnswerParser
+from slicewise_worker.chat.channels import CONTENT_HEADER
 from slicewise_worker.chat.formats import FORMATS, HARMONY, QWEN_CODER, Format
 from slicewise_worker.engine.constraint import GrammarError
 from slicewise_worker.engine.llama import Model
@@ -33,9 +38,10 @@ def models(tiny: Path, thinker: Path, channeler: Path) -> Iterator[dict[str, Mod
 Takes = Callable[[str], bool]
 
 
-def taker(model: Model, form: Format, use: ToolUse) -> Takes:
+def taker(model: Model, form: Format, use: ToolUse, content: dict[str, Any] | None = None) -> Takes:
     grammar = Calls(use, form, model.tokenizer)
-    constraint = model.grammars.lark(grammar.required() if use.required else grammar.optional())
+    text = grammar.required() if use.required else grammar.optional() if content is None else grammar.either(content)
+    constraint = model.grammars.lark(text)
 
     def takes(text: str) -> bool:
         one = constraint.copy()
@@ -60,6 +66,32 @@ def test_a_call_that_the_model_begins_keeps_to_a_strict_schema(models: dict[str,
     assert not takes(before + bad)
     assert not takes(before + form.writing.text([("nope", "{}")]))
     assert takes(before + form.writing.text([("any", '{"n": "x"}')]))
+
+
+NEXT = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Text"}}, "required": ["next"]}
+CONTENT = {**NEXT, "additionalProperties": False, "$defs": {"Text": {"type": "string"}}}
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_an_answer_is_calls_or_content_that_keeps_to_a_schema(models: dict[str, Model], form: Format) -> None:
+    takes = taker(models["channeler" if form.channels else "tiny"], form, ToolUse(FUNCTIONS), CONTENT)
+    begin = CONTENT_HEADER if form.channels else ""
+    call = form.writing.text([("put", '{"n": 7}')])
+    inside = json.dumps({"next": PROSE if form.channels else f"{PROSE} {call}"}, ensure_ascii=False)
+    assert takes(call)
+    assert takes(form.writing.text([("any", '{"n": "x"}')]))
+    assert takes(begin + inside)
+    if form.parallel:
+        assert takes(form.writing.text([("put", '{"n": 7}'), ("any", "{}")]))
+    for wrong in (PROSE, '{"next": 7}', '{"name": "x"}', begin + inside + call):
+        assert not takes(begin + wrong)
+    assert not takes(form.writing.text([("put", '{"n": "x"}')]))
+    assert not takes(form.writing.text([("nope", "{}")]))
+    if not form.channels:
+        parser = AnswerParser(form, frozenset({"put", "any"}), either=True)
+        assert assemble([*parser.feed(inside), *parser.finish()]) == Said(inside, "", ())
+        parser = AnswerParser(form, frozenset({"put", "any"}), either=True, schemas={"put": NUMBER})
+        assert assemble([*parser.feed(call), *parser.finish()]) == Said("", "", (Call("put", '{"n": 7}'),))
 
 
 def test_marks_that_are_control_tokens_open_a_call_as_text_does(models: dict[str, Model]) -> None:

@@ -70,6 +70,7 @@ def streamed(client: openai.OpenAI, **fields: Any) -> tuple[dict[str, Any], list
 
 def test_a_model_without_a_form_of_its_own_is_told_one_and_its_calls_are_found(serve: Client, caller: Any) -> None:
     client = serve(caller)
+    assert client.models.retrieve("chat").to_dict()["capabilities"] == ["chat", "completions"]
     choice = ask(client, tools=TOOLS).choices[0]
     assert (choice.finish_reason, choice.message.content) == ("tool_calls", "Let me look.")
     (call,) = choice.message.tool_calls
@@ -116,6 +117,7 @@ def test_a_call_that_breaks_off_is_text_in_a_whole_answer_and_what_has_come_in_a
 
 def test_thoughts_and_calls_of_a_family_whose_marks_are_control_tokens(serve: Client, thinker: Any) -> None:
     client = serve(thinker)
+    assert client.models.retrieve("chat").to_dict()["capabilities"] == ["chat", "completions", "tools"]
     choice = ask(client, tools=TOOLS).choices[0]
     assert choice.message.to_dict()["reasoning_content"] == "The weather, then."
     assert (choice.finish_reason, choice.message.content) == ("tool_calls", "One moment.")

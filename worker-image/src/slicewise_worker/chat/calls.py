@@ -33,15 +33,21 @@ class AnswerParser(TagReader):
         *,
         opened: bool = False,
         schemas: Schemas | None = None,
+        either: bool = False,
     ) -> None:
-        """Look for calls of the tools `names` in the form `form`, and for thoughts; `opened`: the prompt began them."""
+        """Look for calls of the tools `names` in the form `form`, and for thoughts; `opened`: the prompt began them.
+
+        `either`: an answer is calls or content, so that none is looked for in content once it has begun.
+        """
         super().__init__(names, schemas)
         self._form = form if names else None
         self._thinking = thinking
         self._opened = opened
+        self._either = either
         self._openers = self._form.openers if self._form else ()
         self._skipped = self._form.skipped if self._form else ()
-        self._marks = self._openers + self._skipped
+        self._before = self._form.before if self._form else ()
+        self._marks = self._openers + self._before
         self._plain = False
         """Whether the next character is content, unless it begins a mark."""
         starts = "".join({mark[0] for mark in self._marks})
@@ -112,7 +118,7 @@ class AnswerParser(TagReader):
         return True
 
     def _content(self) -> Loop:
-        """Say what is for people, and take the calls in it. Blanks in front of a call belong to nothing."""
+        """Say what is for people, and take the calls in it. Blanks and marks in front of a call belong to nothing."""
         blanks: list[str] = []
         held = ""
         while True:
@@ -130,13 +136,22 @@ class AnswerParser(TagReader):
                 blanks, held, opened = [], "", "".join(blanks) + held
                 yield from self._from(opened)
                 continue
-            if held in self._skipped:
-                blanks, held = [], ""
+            if held in self._before:
+                # Content too, as blanks are, if no call follows.
+                blanks.append(held)
+                held = ""
                 continue
             if not self._could_be_mark(held):
                 # The first character is none of a mark, what follows it may be.
                 self._say("".join(blanks) + held[0])
                 blanks, held, self._again = [], "", held[1:] + self._again
+                self._begun()
+
+    def _begun(self) -> None:
+        """Look for no calls from here on, where content has none."""
+        if self._either and not self._calls:
+            self._marks = self._openers = self._before = ()
+            self._stops = None
 
     def _could_be_mark(self, text: str) -> bool:
         return any(mark.startswith(text) for mark in self._marks)
@@ -159,23 +174,24 @@ class AnswerParser(TagReader):
     def _fail(self, wrong: WrongError) -> None:
         self._say("".join(self._raw))
         self._again = wrong.unread + self._again
+        self._begun()
 
     def _skip_marks(self) -> Loop:
         """Take blanks and marks that say nothing after a call."""
-        held = ""
+        held, marks = "", self._openers + self._skipped
         while True:
             char = yield from self._char()
-            if char == END or not self._could_be_mark(held + char):
+            if char == END or not any(mark.startswith(held + char) for mark in marks):
                 if char != END and not held and char in BLANK:
                     continue
                 self._again = held + char + self._again
                 return
             held += char
-            if held in self._skipped:
-                held = ""
-            elif held in self._openers:
+            if held in self._openers or held in self._before:
                 self._again = held + self._again
                 return
+            if held in self._skipped:
+                held = ""
 
     def _bare(self, separators: str) -> Loop:
         """Take objects that are calls without a mark."""

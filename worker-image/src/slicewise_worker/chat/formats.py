@@ -41,6 +41,11 @@ class Format:
         """Return all marks; a token of this text is shown to the parser though the tokenizer hides it."""
         return self.openers + self.skipped + self.within
 
+    @property
+    def before(self) -> tuple[str, ...]:
+        """Return those of `skipped` that stand in front of calls; the others follow them."""
+        return tuple(mark for mark in self.skipped if mark in self.writing.begin + self.writing.before)
+
 
 _OBJECT: Final = ('{"name": "', '", "arguments": ', "}")
 

@@ -83,7 +83,9 @@ class Worker:
             return []
         if isinstance(self.served, ServedVectors):
             return ["rerank" if self.served.role is Role.RERANK else "embeddings"]
-        return ["chat", "completions"] if self.settings.chat else ["completions"]
+        if not self.settings.chat:
+            return ["completions"]
+        return ["chat", "completions", *(["tools"] if self.served.template.tools else [])]
 
 
 class _ClosingWhileDraining:

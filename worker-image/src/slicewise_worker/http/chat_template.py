@@ -25,6 +25,8 @@ class ChatTemplate:
         self._model_name = model_name
         self.form: Format = chat.manner.form if chat else GENERIC
         """How the model writes calls."""
+        self.tools: bool = chat is not None and chat.manner.tools
+        """Whether the template describes tools; where not, the system message does."""
         self.thinking: Thinking | None = chat.thinking if chat else None
         """The marks around what the model thinks before it answers."""
 

@@ -15,6 +15,7 @@ from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import Generation
 from slicewise_worker.engine.tokenizer import TooLongError
 from slicewise_worker.http.errors import ApiError, from_validation
+from slicewise_worker.http.format_fields import ResponseFormat
 from slicewise_worker.http.intake import Wanted
 from slicewise_worker.http.response import Asked, respond
 from slicewise_worker.http.response_format import constraint_for
@@ -22,7 +23,7 @@ from slicewise_worker.http.schema import ChatRequest, CompletionRequest
 from slicewise_worker.http.served import Served, check_model
 from slicewise_worker.http.shape import CompletionShape, Shape
 from slicewise_worker.http.spoken import read_for_calls
-from slicewise_worker.http.tools import ToolUse, in_form, reading_for, tool_use
+from slicewise_worker.http.tools import ToolUse, in_form, reading_for, tool_use, without_thoughts
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -63,7 +64,8 @@ async def chat(request: Request, served: Served, read: ReadChat = read_chat) -> 
         text = _render(body, use, served, served.engine.limits.context_tokens)
         prompt = _tokenize(text, served.engine, "messages", wanted)
         most_tokens = body.max_completion_tokens or body.max_tokens
-        asked = _asked(body, [prompt], _limit(most_tokens, served.engine.limits.context_tokens, served), served)
+        form = body.response_format if in_form(body, use) else None
+        asked = _asked(body, [prompt], _limit(most_tokens, served.engine.limits.context_tokens, served), served, form)
         return read_for_calls(asked, reading_for(body, use, served.template, text), served.engine.model)
 
     deadline = served.intake.deadline(request)
@@ -95,7 +97,7 @@ def _render(body: ChatRequest, use: ToolUse, served: Served, most: int) -> str:
     text = served.template.render(body.messages, use.described(), body.chat_template_kwargs, body.reasoning_effort)
     if in_form(body, use):
         return served.template.for_content(text)
-    return served.template.without_thoughts(text) if use.required else text
+    return served.template.without_thoughts(text) if without_thoughts(body, use) else text
 
 
 async def completion(request: Request, served: Served) -> Response:
@@ -115,7 +117,8 @@ async def completion(request: Request, served: Served) -> Response:
         ]
         for prompt in prompts:
             _check_prompt(prompt, served.engine, "prompt")
-        asked = _asked(body, prompts, _limit(body.max_tokens, DEFAULT_COMPLETION_TOKENS, served), served)
+        limit = _limit(body.max_tokens, DEFAULT_COMPLETION_TOKENS, served)
+        asked = _asked(body, prompts, limit, served, body.response_format)
         return replace(asked, echoes=_echoes(body, prompts, served.engine))
 
     deadline = served.intake.deadline(request)
@@ -197,10 +200,16 @@ def _check_bias(body: ChatRequest | CompletionRequest, engine: Engine) -> None:
         raise ApiError(400, message, code="invalid_value", param="logit_bias")
 
 
-def _asked(body: ChatRequest | CompletionRequest, prompts: Sequence[array[int]], limit: int, served: Served) -> Asked:
+def _asked(
+    body: ChatRequest | CompletionRequest,
+    prompts: Sequence[array[int]],
+    limit: int,
+    served: Served,
+    form: ResponseFormat | None,
+) -> Asked:
     logprobs = _logprobs(body)
     tries, best = _tries(body)
-    constraint = constraint_for(body.response_format, served.engine.model.grammars)
+    constraint = constraint_for(form, served.engine.model.grammars)
     generations = [
         Generation(
             prompt,

@@ -35,3 +35,11 @@ class ResponseFormat(Closed):
                 "response_format", "needs 'json_schema' with the type 'json_schema', and with no other"
             )
         return self
+
+    @property
+    def wanted(self) -> dict[str, Any] | None:
+        """Return the schema that the answer keeps to, None for any text."""
+        if self.type == "text":
+            return None
+        given = self.json_schema.definition if self.json_schema else None
+        return {"type": "object"} if given is None else given

@@ -63,7 +63,10 @@ _SCHEMAS: Final[dict[str, Any]] = {
             "created": {"type": "integer"},
             "owned_by": _TEXT,
             "max_model_len": {"type": "integer", "minimum": 1},
-            "capabilities": {"type": "array", "items": {"enum": ["chat", "completions", "embeddings", "rerank"]}},
+            "capabilities": {
+                "type": "array",
+                "items": {"enum": ["chat", "completions", "embeddings", "rerank", "tools"]},
+            },
         },
     },
     "Models": {

@@ -22,7 +22,7 @@ from slicewise_worker.http.tools import Reading
 def read_for_calls(asked: Asked, reading: Reading, model: Model) -> tuple[Asked, Shape]:
     """Return what is asked for, and the shape of answers that are read for calls and thoughts; raises `ApiError`."""
     shown = frozenset(token for mark in reading.marks if (token := model.tokenizer.special(mark)) is not None)
-    constraint = call_constraint(reading.use, reading.template.form, model)
+    constraint = call_constraint(reading.use, reading.template.form, model, reading.content)
     generations = [
         replace(
             generation, shown=shown, constraint=generation.constraint or _constraint(constraint, reading, model, shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from slicewise_worker.chat.formats import Format
@@ -12,6 +12,7 @@ from slicewise_worker.engine.constraint import GrammarConstraint, GrammarError
 from slicewise_worker.engine.llama import Model
 from slicewise_worker.engine.tokenizer import Tokenizer
 from slicewise_worker.http.errors import ApiError
+from slicewise_worker.http.response_format import schema_constraint
 from slicewise_worker.http.tagged_grammar import SPACE, any_argument_rules, argument_rules, regex
 from slicewise_worker.http.tool_fields import Function
 from slicewise_worker.http.tools import ToolUse
@@ -21,17 +22,31 @@ MOST_CALLS: Final = 16
 _NO_ARGUMENTS: Final[dict[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
-def call_constraint(use: ToolUse, form: Format, model: Model) -> GrammarConstraint | None:
-    """Return the constraint to calls, None where none is demanded; raises `ApiError`, and `UntriedError`, which `Intake` sees to."""
-    if not use.required and not use.strict:
+def call_constraint(
+    use: ToolUse, form: Format, model: Model, content: Mapping[str, Any] | None = None
+) -> GrammarConstraint | None:
+    """Return the constraint to calls, None where none is demanded; raises `ApiError`, and `UntriedError`, which `Intake` sees to.
+
+    `content` is the schema that an answer keeps to which is no call.
+    """
+    if not use.required and not use.strict and content is None:
         return None
     grammar = Calls(use, form, model.tokenizer)
     try:
-        return model.grammars.lark(grammar.required() if use.required else grammar.optional(), wait=False)
+        text = (
+            grammar.required() if use.required else grammar.optional() if content is None else grammar.either(content)
+        )
+        return model.grammars.lark(text, wait=False)
     except GrammarError as error:
+        if content is not None:
+            schema_constraint(content, model.grammars)
+            raise _refused("response_format", f"together with 'tools' it cannot be enforced: {error}") from error
         asks = "'tool_choice'" if use.required else "'strict'"
-        message = f"Invalid 'tools': their parameters cannot be enforced, as {asks} asks for: {error}."
-        raise ApiError(400, message, code="invalid_value", param="tools") from error
+        raise _refused("tools", f"their parameters cannot be enforced, as {asks} asks for: {error}") from error
+
+
+def _refused(param: str, words: str) -> ApiError:
+    return ApiError(400, f"Invalid '{param}': {words}.", code="invalid_value", param=param)
 
 
 class Calls:
@@ -46,14 +61,42 @@ class Calls:
 
     def required(self) -> str:
         """Return the grammar of an answer that is calls, in exactly the family's form."""
-        writing = self._writing
-        start = f"start: {self._literal(writing.begin)} call {self._more()} {self._literal(writing.end)}"
-        return "\n".join([start, *self._call(writing.before)])
+        return "\n".join([f"start: {self._whole()}", *self._call(self._writing.before)])
+
+    def either(self, content: Mapping[str, Any]) -> str:
+        """Return the grammar of an answer that is calls, or content by the schema `content`, from its first character on."""
+        if "x-guidance" in content:
+            raise GrammarError("the keyword 'x-guidance' is not supported")
+        kept = f"content: {_json(content)}"
+        if self._form.channels:
+            return "\n".join([*self._in_channels("content"), kept])
+        calls = self._as_json() if self._form.bare else self._call(self._writing.before)
+        opener = f"{self._literal(self._form.openers[0])}? " if self._form.bare else ""
+        return "\n".join([f"start: {opener}{self._whole()} | content", kept, *calls])
+
+    def _whole(self) -> str:
+        """Return all calls of an answer."""
+        return f"{self._literal(self._writing.begin)} call {self._more()} {self._literal(self._writing.end)}"
+
+    def _as_json(self) -> list[str]:
+        """Return the rules of a call that begins as content does: both are read as JSON until they differ."""
+        rules = ["call: " + " | ".join(f"call_{number}" for number in range(len(self._use.functions)))]
+        for number, function in enumerate(self._use.functions):
+            schema = _schema(function) if function.strict else {"type": "object"}
+            shared = {word: schema[word] for word in ("$defs", "definitions") if word in schema}
+            call = {
+                "type": "object",
+                "properties": {"name": {"const": function.name}, "parameters": schema},
+                "required": ["name", "parameters"],
+                "additionalProperties": False,
+            }
+            rules.append(f"call_{number}: {_json({**shared, **call})}")
+        return rules
 
     def optional(self) -> str:
         """Return the grammar of any answer whose calls are by the schemas: what opens a call in it begins one."""
         if self._form.channels:
-            return self._in_channels()
+            return "\n".join([*self._in_channels("TEXT?"), "TEXT: /(?s:.+)/"])
         if self._form.bare:
             return self._bare()
         opener, writing = self._form.openers[0], self._writing
@@ -83,19 +126,18 @@ class Calls:
         text = r"TEXT: /[ \n\r\t]*([^{ \n\r\t](?s:.*))?/"
         return "\n".join([f"start: TEXT | {opener}? call {self._more()}", text, *self._call(self._writing.before)])
 
-    def _in_channels(self) -> str:
+    def _in_channels(self, final: str) -> list[str]:
+        """Return the rules of an answer in channels, with the rule `final` for its content."""
         channel, message, end = map(self._literal, ("<|channel|>", "<|message|>", "<|end|><|start|>assistant"))
         if "<[" not in channel:
             raise GrammarError("the model's vocabulary has no tokens for channels")
-        return "\n".join(
-            [
-                "start: before* (call | final)",
-                f'before: {channel} ("analysis" | "commentary") {message} TEXT? {end}',
-                f'final: {channel} "final" {message} TEXT?',
-                "TEXT: /(?s:.+)/",
-                *self._call(self._writing.before),
-            ]
-        )
+        return [
+            "start: before* (call | final)",
+            f'before: {channel} ("analysis" | "commentary") {message} THOUGHT? {end}',
+            "THOUGHT: /(?s:.+)/",
+            f'final: {channel} "final" {message} {final}',
+            *self._call(self._writing.before),
+        ]
 
     def _more(self) -> str:
         return f"({self._literal(self._writing.between)} call){{0,{MOST_CALLS - 1}}}" if self._several else ""
@@ -117,11 +159,15 @@ class Calls:
             if kept:
                 return argument_rules(number, schema, tags, self._literal)
             return any_argument_rules(number, tags, self._literal)
-        whole = {**schema, "x-guidance": {"whitespace_pattern": SPACE}}
-        return [f"arguments_{number}: %json {json.dumps(whole, allow_nan=False)}"]
+        return [f"arguments_{number}: {_json(schema)}"]
 
     def _literal(self, text: str) -> str:
         return _literal(text, self._form.marks, self._tokenizer)
+
+
+def _json(schema: Mapping[str, Any]) -> str:
+    """Return the rule of JSON texts of `schema`."""
+    return f"%json {json.dumps({**schema, 'x-guidance': {'whitespace_pattern': SPACE}}, allow_nan=False)}"
 
 
 def _schema(function: Function) -> dict[str, Any]:

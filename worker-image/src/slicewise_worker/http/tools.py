@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slicewise_worker.chat.calls import Parser, parser_for
+from slicewise_worker.chat.calls import AnswerParser, Parser, parser_for
 from slicewise_worker.http.chat_template import ChatTemplate
 from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.schema import ChatRequest
@@ -65,9 +66,6 @@ def tool_use(body: ChatRequest) -> ToolUse:
         if not functions:
             raise _wrong("tool_choice", f"it names '{chosen[:64]}', which is not among 'tools'")
         return ToolUse(functions, required=True, parallel=False)
-    if body.response_format and body.response_format.type != "text":
-        message = "with 'tools' it needs 'tool_choice': \"none\", because a call has another form"
-        raise _wrong("response_format", message)
     return ToolUse(functions, mode == "required", parallel)
 
 
@@ -87,6 +85,8 @@ class Reading:
     """Whether the prompt begins them."""
     in_form: bool = False
     """Whether `response_format` says what the answer is, from its first token on."""
+    content: Mapping[str, Any] | None = None
+    """The schema of content, where an answer is either calls or content in a `response_format`."""
 
     @property
     def plain(self) -> bool:
@@ -109,22 +109,28 @@ class Reading:
 
     def parser(self) -> Parser:
         """Return a parser for one choice."""
+        form = self.template.form
+        schemas = {function.name: function.parameters or {} for function in self.use.functions}
+        if self.content is not None and not form.channels:
+            return AnswerParser(form, self.use.names, schemas=schemas, either=True)
         return parser_for(
-            self.template.form,
-            self.use.names,
-            self.template.thinking,
-            opened=self.opened,
-            apart=self.apart,
-            schemas={function.name: function.parameters or {} for function in self.use.functions},
+            form, self.use.names, self.template.thinking, opened=self.opened, apart=self.apart, schemas=schemas
         )
 
 
 def reading_for(body: ChatRequest, use: ToolUse, template: ChatTemplate, prompt: str) -> Reading:
     """Return how answers to `prompt` are read."""
     opened = template.thinking is not None and template.thinking.opened_by(prompt)
-    return Reading(use, template, body.reasoning_format != "none", opened, in_form(body, use))
+    apart, form = body.reasoning_format != "none", body.response_format
+    content = None if form is None or use.required or not use.functions else form.wanted
+    return Reading(use, template, apart, opened, in_form(body, use), content)
 
 
 def in_form(body: ChatRequest, use: ToolUse) -> bool:
     """Return whether an answer keeps to a `response_format` from its first token on, so that neither thoughts nor calls are in it."""
-    return body.response_format is not None and body.response_format.type != "text" and not use.functions
+    return body.response_format is not None and body.response_format.wanted is not None and not use.functions
+
+
+def without_thoughts(body: ChatRequest, use: ToolUse) -> bool:
+    """Return whether an answer has no room for thoughts: where it has to call, and where its content keeps to a `response_format`."""
+    return use.required or (body.response_format is not None and body.response_format.wanted is not None)

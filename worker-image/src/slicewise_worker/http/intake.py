@@ -24,6 +24,7 @@ from slicewise_worker.http.answer import unless_gone
 from slicewise_worker.http.body import BodyLimits, BodyReader
 from slicewise_worker.http.deadline import Deadline, Patience, deadline_of, timed_out
 from slicewise_worker.http.errors import not_started
+from slicewise_worker.http.turns import Turns, tenant_of
 
 T = TypeVar("T")
 Wanted = Callable[[], bool]
@@ -49,11 +50,11 @@ class _Threads:
 
     def __init__(self, count: int, name: str) -> None:
         self._pool = prompt_threads(count, name)
-        self._free = asyncio.Semaphore(count)
+        self._turns = Turns(count)
 
-    async def start(self, work: Callable[[], T]) -> Future[T]:
-        """Return the future of `work`, which a thread begins at once, when one is free for it."""
-        await self._free.acquire()
+    async def start(self, work: Callable[[], T], tenant: str) -> Future[T]:
+        """Return the future of `work`, which a thread begins at once, when it is the turn of `tenant`."""
+        await self._turns.acquire(tenant)
         running: Future[T] = Future()
         given = [running]
 
@@ -69,7 +70,7 @@ class _Threads:
             del future
 
         # The thread is free when it has taken the entry from its queue, also one that was given up in between.
-        _after(self._pool.submit(run), self._free.release)
+        _after(self._pool.submit(run), self._turns.release)
         return running
 
 
@@ -144,18 +145,18 @@ class Intake:
         self, request: Request, place: ExitStack, body: bytearray, work: Callable[[bytes, Wanted], T]
     ) -> T:
         """Return what `work` makes of `body`. A thread that goes on after its client has left keeps `place` until it ends."""
-        gone = threading.Event()
+        gone, tenant = threading.Event(), tenant_of(request)
         threads = self._large if len(body) > _LARGE_BYTES else self._small
         begun: list[Future[Any]] = []
 
         async def turn() -> T:
             for _ in range(_ROUNDS):
-                begun.append(await threads.start(lambda: work(bytes(body), lambda: not gone.is_set())))
+                begun.append(await threads.start(lambda: work(bytes(body), lambda: not gone.is_set()), tenant))
                 try:
                     return await asyncio.wrap_future(begun[-1])
                 except UntriedError as untried:
                     run = untried.run
-                begun.append(await self._trials.start(run))
+                begun.append(await self._trials.start(run, tenant))
                 await asyncio.wrap_future(begun[-1])
             raise not_started("other schemas are tried; try again in 1 s", "queue_full")
 

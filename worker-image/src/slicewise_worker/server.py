@@ -136,11 +136,13 @@ async def _start(worker: Worker, signals: _Signals) -> Engine | Embedder | None:
     except StartInterruptedError:
         log.info("asked to terminate before the model was loaded")
         return None
-    worker.served = _served(started, settings)
+    worker.settings = started.settings
+    worker.served = _served(started)
     return started.engine
 
 
-def _served(started: Started, settings: WorkerSettings) -> Served | ServedVectors:
+def _served(started: Started) -> Served | ServedVectors:
+    settings = started.settings
     name, names = settings.model_name, frozenset({settings.model_name, *settings.model_aliases})
     intake = Intake(intake_limits(settings))
     if isinstance(started.engine, Embedder):

@@ -53,7 +53,7 @@ class WorkerSettings(CapitalSettings):
     """Tokens that llama.cpp computes at a time. Default: a whole step."""
 
     context_tokens: Annotated[int, Field(ge=16)] = 4096
-    """Per sequence, prompt and answer together."""
+    """Per sequence, prompt and answer together. Where it is not set: 4096, or what the model was trained for if that is less."""
     parallel_sequences: Annotated[int, Field(ge=1, le=256)] = 4
     kv_cache_type: KvType = "f16"
     prompt_chunk_tokens: Annotated[int, Field(ge=1, le=8192)] = 64
@@ -79,6 +79,15 @@ class WorkerSettings(CapitalSettings):
     termination_log: Path = TERMINATION_LOG
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
+
+
+def lowered(settings: WorkerSettings, trained: int | None) -> WorkerSettings:
+    """Return `settings` with no more context than a model of `trained` tokens has, unless they say how much it has to be."""
+    least, most = 16, settings.context_tokens
+    if "context_tokens" in settings.model_fields_set or trained is None or not least <= trained < most:
+        return settings
+    chunk = min(settings.prompt_chunk_tokens, trained)
+    return settings.model_copy(update={"context_tokens": trained, "prompt_chunk_tokens": chunk})
 
 
 def termination_log() -> Path:

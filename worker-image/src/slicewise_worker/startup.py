@@ -28,7 +28,7 @@ from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.room import Shape, breakdown, no_room
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.proof import Deliver, StartError, prove
-from slicewise_worker.settings import WorkerSettings
+from slicewise_worker.settings import WorkerSettings, lowered
 from slicewise_worker.weights import hold
 
 log = structlog.get_logger(__name__)
@@ -49,11 +49,13 @@ class StartInterruptedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What serves: an engine that has answered, and the chat template, None for a model without chat."""
+    """What serves: an engine that has answered, the chat template (None for a model without chat), and by which settings."""
 
     engine: Engine | Embedder
     chat: Chat | None
     role: Role
+    settings: WorkerSettings
+    """As given, with the context that the model has."""
 
 
 def context_shape(settings: WorkerSettings, pooling: int | None = None) -> ContextShape:
@@ -97,6 +99,7 @@ def bring_up(
                 _verify(file, state, stopping)
         state.digest = weights.digest
         kind = inspect(weights.path)
+        settings = lowered(settings, kind.trained)
         _check_step(settings, kind)
         _check_template(settings, kind)
         start_backend()
@@ -125,8 +128,16 @@ def bring_up(
     state.phase = Phase.SERVING
     if model.step_delay:
         log.warning("model file delays each step, as models for tests do", seconds=model.step_delay)
-    log.info("serving", model=settings.model_name, role=kind.role, device=state.device.name, threads=shape.threads)
-    return Started(engine, chat, kind.role)
+    context = settings.context_tokens
+    log.info(
+        "serving",
+        model=settings.model_name,
+        role=kind.role,
+        context=context,
+        device=state.device.name,
+        threads=shape.threads,
+    )
+    return Started(engine, chat, kind.role, settings)
 
 
 def _check_step(settings: WorkerSettings, kind: Kind) -> None:

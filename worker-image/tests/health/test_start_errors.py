@@ -55,6 +55,18 @@ def test_a_context_longer_than_the_model_was_trained_for(start_worker, tiny) -> 
     assert "set contextTokens to 32768 or less" in verdict["message"]
 
 
+def test_the_default_context_is_lowered_to_what_the_model_was_trained_for(start_worker, tiny, tmp_path: Path) -> None:
+    model = retell(tiny, tmp_path / "m.gguf", llama__context_length=300)
+    worker = start_worker(model, context_tokens="", prompt_chunk_tokens=2048)
+    assert worker.get("/v1/models").json()["data"][0]["max_model_len"] == 300
+    ask = {"model": "chat", "prompt": list(range(20, 260)), "max_tokens": 5}
+    assert worker.post("/v1/completions", ask).status_code == 200
+    refused = worker.post("/v1/completions", ask | {"prompt": [20] * 300})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
+    verdict = ended(start_worker(model, ready=False, context_tokens=301))
+    assert "contextTokens is 301, and the model was trained for 300" in verdict["message"]
+
+
 def test_a_model_that_was_trained_for_no_context(start_worker, tiny, tmp_path: Path) -> None:
     model = retell(tiny, tmp_path / "m.gguf", llama__context_length=0)
     verdict = ended(start_worker(model, ready=False))

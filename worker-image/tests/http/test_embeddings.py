@@ -45,6 +45,13 @@ def test_vectors_are_what_the_network_makes_by_the_models_pooling(
     assert np.allclose(np.linalg.norm(found, axis=1), 1)
 
 
+def test_a_model_with_less_context_than_the_default_needs_no_setting(start_worker, tmp_path: Path) -> None:
+    worker = start_worker(write_bert(tmp_path / "m.gguf", 1), model_name="e", context_tokens="")
+    assert worker.get("/v1/models").json()["data"][0]["max_model_len"] == CONTEXT < 4096
+    assert str(CONTEXT) in refused(worker, {"input": "pool " * (CONTEXT + 1)})["message"]
+    assert vectors(worker, "pool " * (CONTEXT - 10)).shape == (1, WIDTH)
+
+
 def test_a_text_has_the_same_vector_alone_among_others_and_as_tokens(bert) -> None:
     together = vectors(bert, TEXTS * 40)
     assert together.shape == (160, WIDTH)

@@ -13,6 +13,7 @@ from slicewise.api.labels import common_labels, worker_selector
 from slicewise.api.ports import FETCH_PORT, WORKER_PORT
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.engine import DEFAULT_CONTEXT
 from slicewise.api.v1alpha1.scalars import LARGEST_BODY, LONGEST_REQUEST
 from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.container import environment, from_field, http_probe, locked_down, pod_security
@@ -149,7 +150,8 @@ def _worker_container(
             "REVISION": revision,
             "WEIGHTS_FILE": "/run/slicewise/weights.json",
             "PORT": WORKER_PORT,
-            "CONTEXT_TOKENS": engine.context_tokens,
+            # The default is left to the worker, which takes less where the model has less.
+            "CONTEXT_TOKENS": None if engine.context_tokens == DEFAULT_CONTEXT else engine.context_tokens,
             "PARALLEL_SEQUENCES": engine.parallel_sequences,
             "KV_CACHE_TYPE": engine.kv_cache_type.value,
             "PROMPT_CHUNK_TOKENS": engine.prompt_chunk_tokens,

@@ -9,11 +9,12 @@ import pytest
 from builders import make_observed, make_pool
 
 from slicewise.api.duration import duration_seconds
+from slicewise.api.v1alpha1.engine import DEFAULT_CONTEXT
 from slicewise.api.v1alpha1.gateway import GatewayLimits
 from slicewise.manifests.settings_names import FETCH_PREFIX, SETTINGS, WORKER_PREFIX
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import WorkerProxy
-from slicewise_worker.settings import WorkerSettings
+from slicewise_worker.settings import WorkerSettings, lowered
 from slicewise_worker.weights.settings import FetchSettings
 
 CLAIM = {"persistentVolumeClaim": {"template": {"accessModes": ["ReadWriteMany"], "size": "20Gi"}}}
@@ -182,6 +183,18 @@ def test_every_path_that_is_rendered_is_mounted() -> None:
     assert {
         item["name"] for c in (spec["containers"][0], spec["initContainers"][0]) for item in c["volumeMounts"]
     } <= volumes
+
+
+def test_the_default_context_is_left_to_the_worker_which_has_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for engine in ({}, {"contextTokens": DEFAULT_CONTEXT}):
+        with monkeypatch.context() as patch:
+            environment(pod_spec(replicas=3, engine=engine)["containers"][0], patch)
+            settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+            assert settings.context_tokens == DEFAULT_CONTEXT
+            assert lowered(settings, 512).context_tokens == 512
+    environment(pod_spec(replicas=3, engine={"contextTokens": 4095})["containers"][0], monkeypatch)
+    settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    assert lowered(settings, 512).context_tokens == 4095, "refused later, with both numbers"
 
 
 def test_the_worker_takes_the_longest_request_and_the_largest_body_that_a_pool_may_allow(

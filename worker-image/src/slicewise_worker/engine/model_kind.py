@@ -67,24 +67,29 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a model is for, how it makes one vector of the vectors of all tokens (None for text), and what adapters for it name."""
+    """What a model is for, how it makes one vector of the vectors of all tokens (None for text), and what adapters for it name.
+
+    `trained`: tokens of context that it was trained for, None where the header does not say.
+    """
 
     role: Role
     pooling: int | None = None
     architecture: str = field(default="", compare=False)
+    trained: int | None = field(default=None, compare=False)
 
 
 def kind_of(header: Header) -> Kind:
     """Return what the model is for; `unsupported` has nothing against it. A model for vectors that does not say how takes the mean."""
     architecture = header.text("general.architecture")
     pooling = header.number(f"{architecture}.pooling_type")
+    trained = header.number(f"{architecture}.context_length")
     if pooling == RANK:
-        return Kind(Role.RERANK, RANK, architecture)
+        return Kind(Role.RERANK, RANK, architecture, trained)
     if pooling in _POOLINGS:
-        return Kind(Role.EMBEDDING, pooling, architecture)
+        return Kind(Role.EMBEDDING, pooling, architecture, trained)
     if architecture in _ENCODERS or header.number(f"{architecture}.attention.causal") == 0:
-        return Kind(Role.EMBEDDING, MEAN, architecture)
-    return Kind(Role.TEXT, architecture=architecture)
+        return Kind(Role.EMBEDDING, MEAN, architecture, trained)
+    return Kind(Role.TEXT, None, architecture, trained)
 
 
 def unsupported(header: Header) -> str | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from slicewise.api.rules import Rule
 from slicewise.api.v1alpha1.base import ApiModel
 from slicewise.api.v1alpha1.scalars import ImageName, WholeNumber
+
+DEFAULT_CONTEXT: Final = 4096
+"""Of `contextTokens`. The API server writes it into each pool, so that it cannot be told from one that a user writes (ADR 34)."""
 
 
 class KVCacheType(StrEnum):
@@ -31,8 +34,9 @@ class FlashAttention(StrEnum):
 class EngineSpec(ApiModel):
     """How each worker runs the model. A change starts a new revision."""
 
-    context_tokens: Annotated[WholeNumber, Field(ge=64, le=1_048_576)] = 4096
-    """Tokens of prompt and answer together that one sequence can hold."""
+    context_tokens: Annotated[WholeNumber, Field(ge=64, le=1_048_576)] = DEFAULT_CONTEXT
+    """Tokens of prompt and answer together that one sequence can hold. Of 4096 a worker takes what the model was trained for, where that
+    is less; any other number that is more is refused."""
     parallel_sequences: Annotated[WholeNumber, Field(ge=1, le=256)] = 4
     """Sequences that are decoded together."""
     kv_cache_type: KVCacheType = KVCacheType.F16

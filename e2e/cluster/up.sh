@@ -39,8 +39,9 @@ create() {
   kind delete cluster --name "$CLUSTER"
   local network=true
   [ "$image" = "$NODE_IMAGE" ] || network=false   # kind's own image brings kind's own network
-  # The audit policy's path is relative. A copy is mounted: the cluster outlives the clone that it was made from.
+  # Their paths are relative. Copies are mounted: the cluster outlives the clone that it was made from.
   cp "$here/audit-policy.yaml" "$SLICEWISE_CACHE/audit-policy.yaml"
+  mkdir -p "$SLICEWISE_CACHE/patches"; cp "$here"/patches/*.yaml "$SLICEWISE_CACHE/patches/"
   cd "$SLICEWISE_CACHE"
   sed "s/disableDefaultCNI: true/disableDefaultCNI: $network/" "$here/cluster.yaml" | kind create cluster --name "$CLUSTER" --config - --image "$image"
   ready

@@ -15,11 +15,14 @@ import structlog
 from pydantic import ValidationError
 
 from slicewise_worker import logs
-from slicewise_worker.weights.all_files import fetch_all
-from slicewise_worker.weights.errors import FetchError, Reason
-from slicewise_worker.weights.progress import Progress, keep_logging, serve
-from slicewise_worker.weights.report import Result, write_result, write_termination
-from slicewise_worker.weights.settings import FetchSettings
+from slicewise_worker.weights.authorities import without_authorities
+
+with without_authorities():
+    from slicewise_worker.weights.all_files import fetch_all
+    from slicewise_worker.weights.errors import FetchError, Reason
+    from slicewise_worker.weights.progress import Progress, keep_logging, serve
+    from slicewise_worker.weights.report import Result, write_result, write_termination
+    from slicewise_worker.weights.settings import FetchSettings
 
 log = structlog.get_logger("slicewise-fetch")
 

@@ -45,9 +45,9 @@ class Owed:
     ready: int = 0
     """Ready workers after the last pass, or the last step of the cluster."""
 
-    def passed(self, desired: int, before: int, after: int, closed: int = 0) -> None:
-        """A pass of ours took the pool from `before` to `after` ready workers; `closed` of them stood on nodes that take no more."""
-        taken = max(0, min(before, desired) - after - closed)
+    def passed(self, desired: int, before: int, after: int) -> None:
+        """A pass of ours took the pool from `before` to `after` ready workers."""
+        taken = max(0, min(before, desired) - after)
         self.workers += taken
         self.lasts(desired, after)
         words = f"{before} → {after} of {desired} workers are ready"

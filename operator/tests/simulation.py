@@ -111,7 +111,6 @@ class Simulation(Mishaps):
         if self.untouched != self._touchable():
             self.owed = Owed()
         before, served = self.ready(), self.by_revision()
-        closed = self._on_closed_nodes()
         observed = self.observed()
         plan = plan_pool(self.pool, observed, self.now)
         if (plan.status, observed.pods) != self.judged:
@@ -123,7 +122,7 @@ class Simulation(Mishaps):
         self._apply(plan)
         plain = {zone: least for zone, least in self.budgets.items() if zone not in self.held}
         check_floor(self.status, plain, before, self.ready())
-        self.owed.passed(self._reachable(), before.total(), self.ready().total(), closed - self._on_closed_nodes())
+        self.owed.passed(self._reachable(), before.total(), self.ready().total())
         if self.gateway is not None:
             asking = {item.revision for item in self.deployments.values() if item.replicas}
             check_requests_first(self.gateway.weights, asking, served, self.by_revision())
@@ -132,11 +131,6 @@ class Simulation(Mishaps):
 
     def _reachable(self) -> int:
         return reachable(self.status, self.nodes.values(), self.others)
-
-    def _on_closed_nodes(self) -> int:
-        """How many workers serve on nodes where none could take their place."""
-        closed = {name for name, node in self.nodes.items() if not node.usable}
-        return sum(pod.serving and pod.node in closed for pod in self.pods.values()) if closed else 0
 
     def _touchable(self) -> tuple[object, ...]:
         """What only a test changes between two steps: nodes, what others hold, and workers."""

@@ -84,6 +84,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         Reason.NO_SLICE_TO_SPARE: (
             "a free slice in one of the pool's zones; `kubectl slicewise slices` shows which pods hold them",
             "a lower spec.zones.minAvailable, so that a worker may be removed; the only worker that serves never is",
+            "`kubectl uncordon` or `kubectl drain`, where the message names a cordoned node",
         ),
         Reason.PLACING: _NO_ACTION,
         Reason.WARMING: ("no manual action needed: wait; spec.rollout.progressDeadline limits the time",),

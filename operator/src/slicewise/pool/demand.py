@@ -49,6 +49,11 @@ class Demand:
     """The nodes as the placement of the stable revision sees them."""
 
     @property
+    def cordoned(self) -> frozenset[str]:
+        """Names of the cordoned nodes."""
+        return frozenset(node.name for node in self.nodes if node.cordoned)
+
+    @property
     def exchangeable(self) -> bool:
         """Whether a slice that a stable worker leaves fits the wanted revision, on a node that this one may use."""
         return self.profile.resource == self.stable_profile.resource

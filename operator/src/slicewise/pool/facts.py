@@ -105,6 +105,12 @@ class Facts:
         lacking = {target.zone: target.desired - room.get(target.zone, 0) for target in self.demand.targets}
         return {zone: count for zone, count in lacking.items() if count > 0}
 
+    @property
+    def blocked_by_cordon(self) -> bool:
+        """Whether a zone in which a rollout waits has a worker on a cordoned node, whose slice no new worker can use."""
+        cordoned = self.demand.cordoned if self.demand is not None else frozenset()
+        return any(pod.node in cordoned and pod.zone in self.blocked_zones for pod in self.workers)
+
     @cached_property
     def zones_short(self) -> tuple[str, ...]:
         """Zones in which fewer workers serve than are to."""

@@ -19,7 +19,7 @@ class PodDeletion:
 
     name: str
     uid: str
-    reason: Literal["FailedLeftOver", "DeviceUnhealthy", "WeightsDamaged"]
+    reason: Literal["FailedLeftOver", "DeviceUnhealthy", "WeightsDamaged", "Replaced"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,14 @@ from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.children import ChildrenInput, KeptRevision, build_children
 from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.pod_template import build_pod_template
+from slicewise.pool.choosing import ZonePlaces, choose_by_node
 from slicewise.pool.demand import Demand, read_demand
 from slicewise.pool.disruption import blocked_drains, deletions, drain_surge, suspects_to_replace
 from slicewise.pool.facts import Facts
 from slicewise.pool.gateway import desired_gateway, is_programmed
 from slicewise.pool.holding import LOOK_SECONDS, Holding, hold_budgets
 from slicewise.pool.observed import ObservedPool
-from slicewise.pool.outcome import PoolPlan
+from slicewise.pool.outcome import PodDeletion, PoolPlan
 from slicewise.pool.placement import closed_nodes
 from slicewise.pool.report import build_report, invalid_report
 from slicewise.pool.revision import find_revision, kept_revisions, next_number
@@ -34,7 +35,7 @@ from slicewise.pool.rollout.state import Phase, RolloutState, read_state, record
 from slicewise.pool.rollout.traffic import canary_weight, has_arrived, traffic
 from slicewise.pool.rollout.unplaced import UNPLACED_SECONDS, without_unfit
 from slicewise.pool.rollout.verdict_record import Measured
-from slicewise.pool.rollout.view import RolloutView
+from slicewise.pool.rollout.view import RevisionReplicas, RolloutView
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.zones import budget_floors, hold_back_shrinking
 
@@ -69,8 +70,9 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     floors = budget_floors(pool.spec, demand.targets, planned if replicas.moves else replicas.stable)
     stays = demand.workers.staying({state.stable: replicas.stable, state.canary: replicas.canary})
     suspects = suspects_to_replace(demand.targets, demand.stable_slices, demand.workers, planned, floors, stays)
+    asked, chosen = _chosen(replicas, suspects, demand, state)
     budgets = observed.with_budgets(floors)
-    holding = hold_budgets(replicas, suspects, (state.stable, state.canary), demand.workers, budgets, now)
+    holding = hold_budgets(asked, chosen, (state.stable, state.canary), demand.workers, budgets, now)
     after = advance(state, view, replicas, now)
     facts = Facts(
         pool,
@@ -115,14 +117,24 @@ def _view(
         stable=without_unfit(
             state,
             workers.replacing(
-                canary, state.stable, demand.stable_slices, exchangeable=ways, closed=closed_nodes(demand.stable_nodes)
+                canary,
+                state.stable,
+                demand.stable_slices,
+                exchangeable=ways,
+                closed=closed_nodes(demand.stable_nodes),
+                cordoned=demand.cordoned,
             ),
             now,
         ),
         canary=without_unfit(
             state,
             workers.replacing(
-                state.stable, canary, demand.slices, exchangeable=ways, closed=closed_nodes(demand.nodes)
+                state.stable,
+                canary,
+                demand.slices,
+                exchangeable=ways,
+                closed=closed_nodes(demand.nodes),
+                cordoned=demand.cordoned,
             ),
             now,
         ),
@@ -157,6 +169,17 @@ def _held_back(demand: Demand, state: RolloutState) -> dict[str, int]:
 def _with_surge(held: Mapping[str, int], demand: Demand, state: RolloutState, observed: ObservedPool) -> dict[str, int]:
     """Zone → replicas of the stable revision while no rollout moves workers, from those without a surge."""
     return drain_surge(held, demand.workers.asked(state.stable), demand.stable_slices, demand.workers, observed.nodes)
+
+
+def _chosen(
+    replicas: RevisionReplicas, suspects: tuple[PodDeletion, ...], demand: Demand, state: RolloutState
+) -> tuple[RevisionReplicas, tuple[PodDeletion, ...]]:
+    """Return what the Deployments are asked for, and the workers that serve and go by name: suspects, else those of `choose_by_node`."""
+    if suspects:
+        return replicas, suspects
+    free = {entry.zone: entry.free for entry in (demand.slices if replicas.moves else demand.stable_slices)}
+    places = {target.zone: ZonePlaces(target.desired, free.get(target.zone, 0)) for target in demand.targets}
+    return choose_by_node(replicas, (state.stable, state.canary), demand.workers, demand.cordoned, places)
 
 
 def _children_input(facts: Facts, state: RolloutState, holding: Holding, gateway: DesiredGateway) -> ChildrenInput:

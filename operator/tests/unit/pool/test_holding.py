@@ -115,7 +115,8 @@ def racing(replicas: int, slices: int, floor: int | None, seed: int, strangers: 
     zones = {} if floor is None else {"minAvailable": floor}
     run = Racing(make_pool(replicas=replicas, zones=zones), evicting=0.0, strangers=Counter(strangers or {}))
     run.random.seed(seed)
-    run.nodes = {f"node-{zone}": make_node(f"node-{zone}", zone, slices) for zone in "abc"}
+    sizes = {"0": 1, "1": slices - 1}
+    run.nodes = {f"node-{z}{n}": make_node(f"node-{z}{n}", z, count) for z in "abc" for n, count in sizes.items()}
     run.live(80)
     run.evicting = 0.3
     return run
@@ -129,14 +130,25 @@ def racing(replicas: int, slices: int, floor: int | None, seed: int, strangers: 
     floor=st.one_of(st.none(), st.integers(1, 2)),
     edits=st.lists(st.sampled_from(["model", "down", "up"]), min_size=1, max_size=3),
     strangers=st.dictionaries(st.sampled_from("abc"), st.integers(1, 2)),
+    cordoned=st.sets(st.sampled_from("abc")),
 )
-@example(seed=9, replicas=6, slices=2, floor=None, edits=["model"], strangers={})
-@example(seed=2, replicas=7, slices=2, floor=None, edits=["down"], strangers={})
-@example(seed=2, replicas=7, slices=2, floor=None, edits=["down"], strangers={"a": 1, "b": 1, "c": 1})
+@example(seed=9, replicas=6, slices=2, floor=None, edits=["model"], strangers={}, cordoned=set())
+@example(seed=2, replicas=7, slices=2, floor=None, edits=["down"], strangers={}, cordoned=set())
+@example(seed=2, replicas=7, slices=2, floor=None, edits=["down"], strangers={"a": 1, "b": 1, "c": 1}, cordoned=set())
+@example(seed=3, replicas=9, slices=3, floor=1, edits=["model", "down"], strangers={}, cordoned={"a", "b", "c"})
 def test_evictions_beside_our_own_scale_down_take_no_zone_below_its_floor(
-    seed: int, replicas: int, slices: int, floor: int | None, edits: list[str], strangers: dict[str, int]
+    *,
+    seed: int,
+    replicas: int,
+    slices: int,
+    floor: int | None,
+    edits: list[str],
+    strangers: dict[str, int],
+    cordoned: set[str],
 ) -> None:
     run = racing(replicas, slices, floor, seed, strangers)
+    for zone in cordoned:
+        run.nodes[f"node-{zone}0"] = replace(run.nodes[f"node-{zone}0"], cordoned=True)
     for edit in edits:
         count = run.pool.spec.replicas or 1
         match edit:

@@ -119,7 +119,8 @@ def _rollout_waits(facts: Facts) -> ConditionResult | None:
         if refused:
             text = f"{state.phase}: waits in zone {where}, where no worker can be spared; {refused}"
             return ConditionResult("False", Reason.NO_SLICE_TO_SPARE, text, helps=Help.EITHER)
-        text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker can be spared (floor, or the pool's last)"
+        why = "floor, a cordoned node" if facts.blocked_by_cordon else "floor"
+        text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker can be spared ({why}, or the pool's last)"
         return ConditionResult("False", Reason.NO_SLICE_TO_SPARE, text, helps=_spares_later(facts))
     return None
 

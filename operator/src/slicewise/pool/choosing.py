@@ -1,0 +1,82 @@
+"""Choosing: which of two workers goes where one stands on a cordoned node. Called by `plan_pool`; pure.
+
+A ReplicaSet that shrinks takes one of its ready pods and does not look at their nodes. But the slice of a worker on a cordoned node is of
+no use to the one that comes, and that worker is to leave its node anyway. So, in a zone with workers on both kinds of nodes:
+
+    a worker goes to make room      it is one whose node takes the one that comes
+    a worker goes as one too many   it is one on a cordoned node
+
+It is deleted by name, and the Deployment stays as it is. In a later pass the ReplicaSet has one that does not serve, so that is what it
+takes when the Deployment shrinks. The other way round the ReplicaSet could take a second one. ADR 35.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from slicewise.pool.observed import ObservedDeployment, ObservedPod
+from slicewise.pool.outcome import PodDeletion
+from slicewise.pool.rollout.view import RevisionReplicas
+from slicewise.pool.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePlaces:
+    """What a zone has for workers that come."""
+
+    desired: int
+    free: int
+    """Slices that a further worker can take."""
+
+
+def choose_by_node(
+    replicas: RevisionReplicas,
+    revisions: tuple[str | None, str | None],
+    workers: Workers,
+    cordoned: Collection[str],
+    places: Mapping[str, ZonePlaces],
+) -> tuple[RevisionReplicas, tuple[PodDeletion, ...]]:
+    """Return `replicas` without the steps that are done by name, and the workers to delete instead: at most one of a Deployment.
+
+    `revisions`: stable and canary. `cordoned`: names of nodes. `places`: zone → what it has.
+    """
+    if not cordoned:
+        return replicas, ()
+    stable, canary = dict(replicas.stable), dict(replicas.canary)
+    chosen = []
+    for revision, own, other in (
+        (revisions[0], stable, _coming(revisions[1], replicas.canary, workers)),
+        (revisions[1], canary, _coming(revisions[0], replicas.stable, workers)),
+    ):
+        for item in workers.deployments:
+            if revision is None or item.revision != revision or item.replicas - own.get(item.zone, 0) != 1:
+                continue
+            has = places.get(item.zone, ZonePlaces(0, 0))
+            total = stable.get(item.zone, 0) + canary.get(item.zone, 0)
+            room = other.get(item.zone, 0) > 0 or (total < has.desired and has.free == 0)
+            goes = _of_two_kinds(item, workers, cordoned, make_room=room)
+            if goes is not None:
+                own[item.zone] = item.replicas
+                chosen.append(PodDeletion(goes.name, goes.uid, "Replaced"))
+    return replace(replicas, stable=stable, canary=canary), tuple(chosen)
+
+
+def _coming(revision: str | None, planned: Mapping[str, int], workers: Workers) -> Mapping[str, int]:
+    """Return zone → workers of `revision` that are planned and have no node yet."""
+    placed = workers.placed(revision) if revision is not None else {}
+    return {zone: count - placed.get(zone, 0) for zone, count in planned.items()}
+
+
+def _of_two_kinds(
+    item: ObservedDeployment, workers: Workers, cordoned: Collection[str], *, make_room: bool
+) -> ObservedPod | None:
+    """Return the worker of a Deployment that is to go; None where the ReplicaSet takes one that does not serve, or all are of a kind."""
+    pods = [
+        pod for pod in workers.pods if (pod.revision, pod.zone) == (item.revision, item.zone) and not pod.terminating
+    ]
+    on_cordoned = [pod for pod in pods if pod.node in cordoned]
+    others = [pod for pod in pods if pod.node not in cordoned]
+    if len(pods) != item.replicas or not all(pod.serving for pod in pods) or not on_cordoned or not others:
+        return None
+    return min(others if make_room else on_cordoned, key=lambda pod: pod.name)

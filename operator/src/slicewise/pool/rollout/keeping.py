@@ -49,8 +49,9 @@ class ZoneWorkers:
     def can_serve(self, desired: int) -> int:
         """Return how many workers of `desired` serve here once all that is under way has come."""
         places = desired if self.room is None else min(desired, self.room)
-        idle = self.old - min(self.old_serving, self.old)
-        # One that holds a slice which the revision that comes cannot use is not replaced by what we do.
+        # One that holds a slice which the revision that comes cannot use is not replaced by what we do. One that holds none is, such as
+        # the successor of a worker that was deleted by name: its place is still to be filled, so no other zone gives a worker.
+        idle = min(self.old_idle, self.old - min(self.old_serving, self.old))
         return max(self.serving, places - (0 if self.exchangeable else idle))
 
 

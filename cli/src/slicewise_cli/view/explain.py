@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -10,13 +11,16 @@ from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.pool.rollout.state import Phase
 from slicewise_cli.view.lines import BLANK, Line, line
 from slicewise_cli.view.pool import Condition, Pool
-from slicewise_cli.view.remedies import REMEDIES
+from slicewise_cli.view.remedies import MODEL, OF_A_FILE, OF_AN_ADAPTER, REMEDIES
 from slicewise_cli.view.slices import NodeSlices, Quota
 
 _GOOD_WHEN_FALSE: Final = {ConditionType.STALLED, ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED}
 _QUIET: Final = {Reason.NOT_ACTED_ON, Reason.CPU_SLICES, Reason.NOT_NEEDED}
 """Reasons of conditions that look bad and need no action."""
 _SUMMARIES: Final = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.ROLLOUT_PROGRESSING}
+
+_ADAPTER: Final = re.compile(r"\badapter '([A-Za-z0-9._:/-]{1,128})': ")
+"""What workers write before their words about the file of an adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +105,23 @@ def _bad(entry: Condition) -> bool:
 
 def _point(pool: Pool, entry: Condition) -> Point:
     meaning = Reason(entry.reason).meaning if entry.reason in set(Reason) else ""
-    return Point(f"{entry.type}={entry.status} {entry.reason}", entry.message, meaning, _remedies(pool, entry.reason))
+    return Point(
+        f"{entry.type}={entry.status} {entry.reason}",
+        entry.message,
+        meaning,
+        _remedies(pool, entry.reason, entry.message),
+    )
 
 
-def _remedies(pool: Pool, reason: str) -> tuple[str, ...]:
+def _remedies(pool: Pool, reason: str, message: str = "") -> tuple[str, ...]:
     known = REMEDIES.get(Reason(reason), ()) if reason in set(Reason) else ()
-    return tuple(text.format(name=pool.name, namespace=pool.namespace) for text in known)
+    texts = tuple(text.format(name=pool.name, namespace=pool.namespace) for text in known)
+    named = _ADAPTER.search(message)
+    if named is None or reason not in OF_A_FILE:
+        return texts
+    # Of a stable revision, an adapter need not be in the spec any more.
+    place = f"[{pool.adapters.index(named[1])}]" if named[1] in pool.adapters else ""
+    return tuple(text.replace(MODEL, f"{MODEL}.adapters{place}") for text in OF_AN_ADAPTER.get(Reason(reason), texts))
 
 
 def _rollout(pool: Pool) -> Iterable[Point]:

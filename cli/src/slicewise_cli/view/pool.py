@@ -70,6 +70,8 @@ class Pool:
     """The model name that clients send now."""
     wanted_model: str
     """The model name in the spec if it differs; else empty."""
+    adapters: tuple[str, ...]
+    """Names of those in the spec, in its order."""
     endpoint: str
     slice: str
     """The resource that each worker takes."""
@@ -113,6 +115,7 @@ def read_pool(pool: Mapping[str, Any], pods: Iterable[Mapping[str, Any]] | None)
         namespace=metadata.get("namespace", ""),
         model=status.model or (spec.get("model") or {}).get("name") or name,
         wanted_model=status.wanted_model or "",
+        adapters=tuple(str(item.get("name")) for item in (spec.get("model") or {}).get("adapters") or ()),
         endpoint=status.endpoint or "",
         slice=(status.slice or SliceStatus()).resource or "",
         generation=int(metadata.get("generation") or 0),

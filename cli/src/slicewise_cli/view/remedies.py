@@ -113,3 +113,20 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """Reason → what would change it. Other reasons need no action, or their message says what to do."""
+
+MODEL: Final = "spec.model"
+OF_A_FILE: Final = frozenset(
+    {
+        Reason.DIGEST_MISMATCH,
+        Reason.SOURCE_UNREACHABLE,
+        Reason.SOURCE_NOT_FOUND,
+        Reason.CREDENTIALS_REJECTED,
+        Reason.PRIVATE_ADDRESS,
+        Reason.UNSUPPORTED,
+    }
+)
+"""Reasons that are about one file: of an adapter, the fields in the remedies are those of its entry in the spec."""
+OF_AN_ADAPTER: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
+    {Reason.UNSUPPORTED: ("the GGUF file of a LoRA of this model at spec.model.source, or one adapter less",)}
+)
+"""Where an adapter's file needs other words."""

@@ -67,8 +67,11 @@ class Reason(StrEnum):
     CACHED = "Cached", "The weights are in the cache and their digest is right."
     PENDING = "Pending", "No worker has started to fetch the weights yet."
     DOWNLOADING = "Downloading", "The weights are being downloaded; the message says how far."
-    DIGEST_MISMATCH = "DigestMismatch", "The file is not the one that `spec.model.digest` names; it is never loaded."
-    SOURCE_UNREACHABLE = "SourceUnreachable", "The host of `spec.model.source` does not answer."
+    DIGEST_MISMATCH = (
+        "DigestMismatch",
+        "The file of the model or of an adapter is not the one that `digest` names; it is never loaded.",
+    )
+    SOURCE_UNREACHABLE = "SourceUnreachable", "The host of the source does not answer; the message names it."
     SOURCE_NOT_FOUND = "SourceNotFound", "The host answers and has no such file."
     CREDENTIALS_REJECTED = "CredentialsRejected", "The host refuses the credentials, or asks for some."
     PRIVATE_ADDRESS = "PrivateAddress", "The source is on a private address, which this installation does not allow."

@@ -21,6 +21,13 @@ def tool(name: str, parameters: dict[str, Any] | None = None, **more: Any) -> di
     return {"type": "function", "function": {"name": name, "parameters": parameters, **more}}
 
 
+def custom(form: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "custom", "custom": {"name": "patch", "format": form}}
+
+
+LARK = {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: /a/"}}
+
+
 def form(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
 
@@ -49,15 +56,18 @@ WRONG_FIELDS = [
     ({"max_completion_tokens": 1.5}, "max_completion_tokens", "integer"),
     (
         {"messages": [{"role": "assistant", "tool_calls": [{"id": "x"}], "content": ""}]},
-        "messages[0].tool_calls[0].function",
-        "Missing",
+        "messages[0].tool_calls[0]",
+        "needs 'function'",
     ),
     ({"messages": [{"role": "tool", "content": "9"}]}, "messages[0]", "needs 'tool_call_id'"),
     ({"messages": [{"role": "user", "content": "9", "tool_call_id": "x"}]}, "messages[0]", "no other"),
     ({"messages": [{"role": "function", "name": "f", "content": "9"}]}, "messages[0].role", "'tool'"),
     ({"messages": [{"role": "user", "content": "9", "tool_calls": [CALL]}]}, "messages[0]", "'assistant' only"),
     ({"messages": [{"role": "assistant", "tool_calls": [CALL] * 129}]}, "messages[0].tool_calls", "at most 128"),
-    ({"tools": [{"type": "function"}]}, "tools[0].function", "Missing"),
+    ({"tools": [{"type": "function"}]}, "tools[0]", "needs 'function'"),
+    ({"tools": [{"type": "custom", "function": {"name": "a"}}]}, "tools[0]", "needs 'custom'"),
+    ({"tools": [custom({"type": "grammar"})]}, "tools[0].custom.format", "'grammar'"),
+    ({"tools": [custom(LARK)]}, "tools[0].custom.format.grammar.syntax", "'lark' is not supported"),
     ({"tools": [{"type": "web_search"}]}, "tools[0].type", "'function'"),
     ({"tools": [tool("get weather")]}, "tools[0].function.name", "pattern"),
     ({"tools": [tool("x" * 65)]}, "tools[0].function.name", "pattern"),

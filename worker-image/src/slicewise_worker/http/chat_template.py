@@ -88,13 +88,11 @@ class ChatTemplate:
 def _broken_off(messages: Sequence[Message]) -> CallBefore | None:
     """Return the first call whose arguments are not whole, as those of an answer that reached its limit."""
     calls = (call for message in messages for call in message.tool_calls or ())
-    return next((call for call in calls if not is_object(call.function.arguments)), None)
+    return next((call for call in calls if not is_object(call.called.arguments)), None)
 
 
 def _turn(message: Message) -> Turn:
-    calls = tuple(
-        CalledBefore(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ()
-    )
+    calls = tuple(CalledBefore(call.id, call.called.name, call.called.arguments) for call in message.tool_calls or ())
     role = "system" if message.role == "developer" else message.role
     return Turn(
         role, message.content, calls, message.tool_call_id or "", message.name or "", message.reasoning_content or ""

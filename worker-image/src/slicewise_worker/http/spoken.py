@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from slicewise_worker.chat.assemble import Said, assemble
+from slicewise_worker.chat.assemble import Call, Said, assemble
+from slicewise_worker.chat.input_text import InputText
 from slicewise_worker.chat.reading import Arguments, Begun, Content, Ended, Event, Thought
 from slicewise_worker.engine.constraint import GrammarConstraint
 from slicewise_worker.engine.llama import Model
@@ -52,7 +53,9 @@ class SpokenShape(ChatShape):
     def __init__(self, reading: Reading, choices: int) -> None:
         self._reading = reading
         self._parsers = [reading.parser() for _ in range(choices)]
-        self._called = [0] * choices
+        self._count = [0] * choices
+        self._inputs: list[InputText | None] = [None] * choices
+        """What reads the input of the custom tool that a choice calls now."""
 
     def choice(self, index: int, text: str, reason: str, logprobs: Logprobs) -> dict[str, Any]:
         """Return a choice of a whole answer."""
@@ -64,14 +67,15 @@ class SpokenShape(ChatShape):
     def deltas(self, index: int, text: str, reason: str | None, logprobs: Logprobs) -> list[dict[str, Any]]:
         """Return choices for what is known by the text, and one for the end."""
         events = self._events(index, text, last=reason is not None)
-        parts = [self._delta(index, delta, None, None) for event in events if (delta := self._part(event)) is not None]
+        told = [self._part(event, index) for event in events]
+        parts = [self._delta(index, delta, None, None) for delta in told if delta is not None]
         if logprobs and logprobs["content"]:
             # Of the tokens that came: what they say may be held back.
             parts = parts or [self._delta(index, {}, None, None)]
             parts[0]["logprobs"] = logprobs
         if reason is None:
             return parts
-        reason = "tool_calls" if self._called[index] and reason == "stop" else reason
+        reason = "tool_calls" if self._count[index] and reason == "stop" else reason
         return [*parts, self._delta(index, {}, reason, None)]
 
     def _beside(self, said: Said) -> dict[str, Any]:
@@ -80,33 +84,43 @@ class SpokenShape(ChatShape):
         if said.thoughts:
             fields["reasoning_content"] = said.thoughts
         if said.calls:
-            fields["tool_calls"] = [
-                {"id": self._id(), "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-                for call in said.calls
-            ]
+            fields["tool_calls"] = [{"id": self._id(), **self._called(call)} for call in said.calls]
             fields["content"] = said.content or None
         return fields
+
+    def _called(self, call: Call) -> dict[str, Any]:
+        if call.name in self._reading.use.custom:
+            return {"type": "custom", "custom": {"name": call.name, "input": InputText().feed(call.arguments)}}
+        return {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
     def _events(self, index: int, text: str, *, last: bool) -> Sequence[Event]:
         parser = self._parsers[index]
         events = parser.feed(text) + (parser.finish() if last else [])
         kept: list[Event] = []
         for event in events:
-            if self._called[index] and not self._reading.use.parallel:
+            if self._count[index] and not self._reading.use.parallel:
                 break
             kept.append(event)
-            self._called[index] += isinstance(event, Ended) and event.whole
+            self._count[index] += isinstance(event, Ended) and event.whole
         return kept
 
-    def _part(self, event: Event) -> dict[str, Any] | None:
+    def _part(self, event: Event, choice: int) -> dict[str, Any] | None:
         match event:
             case Content(text):
                 return {"content": text}
             case Thought(text):
                 return {"reasoning_content": text}
+            case Begun(call, name) if name in self._reading.use.custom:
+                self._inputs[choice] = InputText()
+                custom = {"name": name, "input": ""}
+                return {"tool_calls": [{"index": call, "id": self._id(), "type": "custom", "custom": custom}]}
             case Begun(call, name):
+                self._inputs[choice] = None
                 function = {"name": name, "arguments": ""}
                 return {"tool_calls": [{"index": call, "id": self._id(), "type": "function", "function": function}]}
+            case Arguments(call, text) if (reader := self._inputs[choice]) is not None:
+                more = reader.feed(text)
+                return {"tool_calls": [{"index": call, "custom": {"input": more}}]} if more else None
             case Arguments(call, text):
                 return {"tool_calls": [{"index": call, "function": {"arguments": text}}]}
             case _:

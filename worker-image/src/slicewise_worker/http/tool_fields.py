@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from slicewise_worker.http.closed import Closed
+from slicewise_worker.http.custom_fields import CalledCustom, Custom, ToolName
 
 MOST_TOOLS: Final = 128
 MOST_SCHEMA: Final = 64 << 10
@@ -44,9 +45,6 @@ def _parameters(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-
-
 class Function(Closed):
     """A function that the model may call."""
 
@@ -58,11 +56,40 @@ class Function(Closed):
     """Whether the arguments of calls keep to the schema that nothing demands; those of calls that are required do in any case."""
 
 
-class Tool(Closed):
-    """A tool; of OpenAI's kinds only functions, which the client runs."""
+Kinds = TypeVar("Kinds", "Tool", "CallBefore")
 
-    type: Literal["function"]
-    function: Function
+
+def one_kind(value: Kinds) -> Kinds:
+    """Return what has exactly the part that its type says."""
+    other = "function" if value.type == "custom" else "custom"
+    if getattr(value, value.type) is None or getattr(value, other) is not None:
+        words = "needs '{type}' with the type '{type}', and no '{other}'"
+        raise PydanticCustomError("kind", words, {"type": value.type, "other": other})
+    return value
+
+
+class Tool(Closed):
+    """A tool that the client runs."""
+
+    type: Literal["function", "custom"]
+    function: Function | None = None
+    custom: Custom | None = None
+
+    @model_validator(mode="after")
+    def _of_its_type(self) -> Tool:
+        return one_kind(self)
+
+    @property
+    def offered(self) -> Function:
+        """Return the function that it is to the model."""
+        if self.custom is None:
+            return self.function or Function(name="")
+        return Function(
+            name=self.custom.name,
+            description=self.custom.description,
+            parameters=self.custom.parameters,
+            strict=self.custom.pattern is not None,
+        )
 
 
 class CalledFunction(Closed):
@@ -77,10 +104,20 @@ class CallBefore(Closed):
     """A call that an earlier answer made."""
 
     id: Annotated[str, Field(min_length=1, max_length=256)]
-    type: Literal["function"] = "function"
-    function: CalledFunction
+    type: Literal["function", "custom"] = "function"
+    function: CalledFunction | None = None
+    custom: CalledCustom | None = None
     index: int | None = None
     """Of the chunks of a stream; clients that join them may leave it in."""
+
+    @model_validator(mode="after")
+    def _of_its_type(self) -> CallBefore:
+        return one_kind(self)
+
+    @property
+    def called(self) -> CalledFunction | CalledCustom:
+        """Return what was called, and with what."""
+        return self.custom or self.function or CalledFunction(name="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +141,24 @@ class NamedTool(Closed):
     function: NamedFunction
 
 
-ChoiceInput = Literal["none", "auto", "required"] | NamedTool | None
+class NamedCustom(Closed):
+    """The custom tool that the model has to call, for the OpenAPI document."""
+
+    type: Literal["custom"]
+    custom: NamedFunction
+
+
+ChoiceInput = Literal["none", "auto", "required"] | NamedTool | NamedCustom | None
 
 
 def as_tool_choice(value: Any) -> Any:
     """Accept a word, or an object that names a function."""
     if value is None or value in ("none", "auto", "required"):
         return None if value is None else ToolChoice(value)
-    if isinstance(value, dict) and value.get("type") == "function" and set(value) <= {"type", "function"}:
-        function = value.get("function")
-        if isinstance(function, dict) and set(function) == {"name"} and isinstance(function["name"], str):
-            return ToolChoice("named", function["name"])
+    kind = value.get("type") if isinstance(value, dict) else None
+    if isinstance(value, dict) and kind in ("function", "custom") and set(value) <= {"type", kind}:
+        named = value.get(kind)
+        if isinstance(named, dict) and set(named) == {"name"} and isinstance(named["name"], str):
+            return ToolChoice("named", named["name"])
     words = '"none", "auto", "required" or {"type": "function", "function": {"name": "..."}}'
     raise PydanticCustomError("tool_choice", "must be {words}", {"words": words})

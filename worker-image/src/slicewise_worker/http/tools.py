@@ -22,6 +22,8 @@ class ToolUse:
     """Whether the answer has to call one of them."""
     parallel: bool = True
     """Whether it may have more than one call."""
+    custom: frozenset[str] = frozenset()
+    """Names of those that are custom tools."""
 
     @property
     def strict(self) -> bool:
@@ -50,7 +52,8 @@ class ToolUse:
 
 def tool_use(body: ChatRequest) -> ToolUse:
     """Return what `body` asks for; raises `ApiError` for fields that contradict each other."""
-    functions = tuple(tool.function for tool in body.tools or ())
+    functions = tuple(tool.offered for tool in body.tools or ())
+    custom = frozenset(tool.custom.name for tool in body.tools or () if tool.custom)
     names = [function.name for function in functions]
     if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
         raise _wrong("tools", f"two of them have the name '{twice}'")
@@ -65,8 +68,8 @@ def tool_use(body: ChatRequest) -> ToolUse:
         functions = tuple(function for function in functions if function.name == chosen)
         if not functions:
             raise _wrong("tool_choice", f"it names '{chosen[:64]}', which is not among 'tools'")
-        return ToolUse(functions, required=True, parallel=False)
-    return ToolUse(functions, mode == "required", parallel)
+        return ToolUse(functions, required=True, parallel=False, custom=custom)
+    return ToolUse(functions, mode == "required", parallel, custom)
 
 
 def _wrong(param: str, words: str) -> ApiError:

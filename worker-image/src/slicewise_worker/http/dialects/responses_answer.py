@@ -24,7 +24,7 @@ class Echo:
         """Return what is repeated of `body`."""
         choice: Any = body.tool_choice or "auto"
         if isinstance(choice, FunctionChoice):
-            choice = {"type": "function", "name": choice.name}
+            choice = {"type": choice.type, "name": choice.name}
         return cls(
             {
                 "background": False,
@@ -59,7 +59,7 @@ def whole(chat: Json, echo: Echo) -> Json:
     if message.get("content") or not calls:
         output.append(_message(f"msg_{number}", message.get("content") or "", status))
     output += [
-        _call(f"fc_{number}_{index}", call, call["function"]["arguments"], status) for index, call in enumerate(calls)
+        _call(f"{_prefix(call)}_{number}_{index}", call, _given(call), status) for index, call in enumerate(calls)
     ]
     return _response(chat, echo, status, output, _usage(chat["usage"]))
 
@@ -108,7 +108,19 @@ def _reasoning(item_id: str, text: str | None, status: str) -> Json:
     return {"id": item_id, "type": "reasoning", "summary": [], "content": content, "status": status}
 
 
+def _prefix(call: Json) -> str:
+    return "ctc" if "custom" in call else "fc"
+
+
+def _given(call: Json) -> str:
+    """Return the arguments of a call, or more of them; of a custom tool its input."""
+    return (call["custom"].get("input") if "custom" in call else call["function"].get("arguments")) or ""
+
+
 def _call(item_id: str, call: Json, arguments: str, status: str) -> Json:
+    if "custom" in call:
+        custom = {"id": item_id, "type": "custom_tool_call", "call_id": call["id"], "name": call["custom"]["name"]}
+        return {**custom, "input": arguments, "status": status}
     name = call["function"]["name"]
     found = {"id": item_id, "type": "function_call", "call_id": call["id"], "name": name}
     return {**found, "arguments": arguments, "status": status}
@@ -179,11 +191,12 @@ class ResponseEvents:
             yield from self._text("response.output_text.delta", text, logprobs=[])
         for call in delta.get("tool_calls") or ():
             if call.get("id"):
-                yield from self._in_item(f"call {call['index']}", "fc", call)
-            arguments = call["function"].get("arguments")
+                yield from self._in_item(f"call {call['index']}", _prefix(call), call)
+            arguments = _given(call)
             # A chat writes one call after the other.
             if arguments and self._open and self._open.kind == f"call {call['index']}":
-                yield from self._text("response.function_call_arguments.delta", arguments)
+                kind = "custom_tool_call_input" if "custom" in call else "function_call_arguments"
+                yield from self._text(f"response.{kind}.delta", arguments)
 
     def _in_item(self, kind: str, prefix: str, call: Json | None = None) -> Events:
         if self._open is not None and self._open.kind == kind:
@@ -205,7 +218,9 @@ class ResponseEvents:
         if (item := self._open) is None:
             return
         text = "".join(item.parts)
-        if item.call:
+        if "custom" in item.call:
+            yield self._of_item("response.custom_tool_call_input.done", input=text)
+        elif item.call:
             name = item.call["function"]["name"]
             yield self._of_item("response.function_call_arguments.done", name=name, arguments=text)
         else:

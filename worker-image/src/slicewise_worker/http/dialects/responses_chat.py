@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from slicewise_worker.http.dialects.responses_request import (
     Format,
@@ -12,9 +12,11 @@ from slicewise_worker.http.dialects.responses_request import (
     Item,
     Part,
     ResponseRequest,
+    ToolFormat,
 )
 
 Json = dict[str, Any]
+_RESULTS: Final = ("function_call_output", "custom_tool_call_output")
 
 
 def to_chat(body: ResponseRequest) -> Json:
@@ -42,11 +44,11 @@ def _messages(items: Iterable[Item]) -> Iterator[Json]:
     """Yield the messages. What a model thought, said and called in one turn are items of their own here, and one message there."""
     answer: Json | None = None
     for item in items:
-        if item.kind == "function_call_output" or (item.kind == "message" and item.role != "assistant"):
+        if item.kind in _RESULTS or (item.kind == "message" and item.role != "assistant"):
             if answer is not None:
                 yield answer
                 answer = None
-            yield _result(item) if item.kind == "function_call_output" else _said(item)
+            yield _result(item) if item.kind in _RESULTS else _said(item)
             continue
         if answer is None or (item.kind == "message" and answer["content"]):
             if answer is not None:
@@ -64,6 +66,9 @@ def _add(answer: Json, item: Item) -> None:
     elif item.kind == "reasoning":
         if thought := _text(item.content or item.summary):
             answer["reasoning_content"] = answer.get("reasoning_content", "") + thought
+    elif item.kind == "custom_tool_call":
+        called = {"id": item.call_id, "type": "custom", "custom": {"name": item.name, "input": item.input}}
+        answer.setdefault("tool_calls", []).append(called)
     else:
         call = {"id": item.call_id, "type": "function", "function": {"name": item.name, "arguments": item.arguments}}
         answer.setdefault("tool_calls", []).append(call)
@@ -82,6 +87,9 @@ def _text(parts: Iterable[Part]) -> str:
 
 
 def _tool(tool: Function) -> Json:
+    if tool.type == "custom":
+        given = {"name": tool.name, "description": tool.description, "format": _custom_format(tool.format)}
+        return {"type": "custom", "custom": {name: value for name, value in given.items() if value is not None}}
     function: Json = {"name": tool.name, "parameters": tool.parameters or {}}
     if tool.description is not None:
         function["description"] = tool.description
@@ -90,8 +98,14 @@ def _tool(tool: Function) -> Json:
     return {"type": "function", "function": function}
 
 
+def _custom_format(form: ToolFormat | None) -> Json | None:
+    if form is None or form.type == "text":
+        return None
+    return {"type": "grammar", "grammar": {"syntax": form.syntax, "definition": form.definition}}
+
+
 def _tool_choice(choice: str | FunctionChoice | None) -> Any:
-    return {"type": "function", "function": {"name": choice.name}} if isinstance(choice, FunctionChoice) else choice
+    return {"type": choice.type, choice.type: {"name": choice.name}} if isinstance(choice, FunctionChoice) else choice
 
 
 def _response_format(form: Format) -> Json:

@@ -12,17 +12,22 @@ from pydantic_core import PydanticCustomError
 
 from slicewise_worker.chat.effort import Effort
 from slicewise_worker.http.closed import Closed
+from slicewise_worker.http.custom_fields import Syntax
 from slicewise_worker.http.dialects.typed import Typed
 from slicewise_worker.http.schema import Tokens, Unsupported, few
 
 MAX_ITEMS: Final = 10_000
 
-ItemType = Literal["message", "function_call", "function_call_output", "reasoning"]
+ItemType = Literal[
+    "message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"
+]
 PartType = Literal["input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"]
 _NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "message": ("role", "content"),
     "function_call": ("call_id", "name", "arguments"),
     "function_call_output": ("call_id", "output"),
+    "custom_tool_call": ("call_id", "name", "input"),
+    "custom_tool_call_output": ("call_id", "output"),
     "reasoning": (),
 }
 
@@ -76,6 +81,7 @@ class Item(Typed):
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
+    input: str | None = None
     output: Parts = Field(default_factory=list)
     summary: Parts = Field(default_factory=list)
     encrypted_content: str | None = None
@@ -99,16 +105,32 @@ class Item(Typed):
 ItemsInput = str | Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS)]
 
 
+class ToolFormat(Closed):
+    """The form of a custom tool's input."""
+
+    type: Literal["text", "grammar"]
+    syntax: Syntax | None = None
+    definition: str | None = None
+
+
 class Function(Typed):
     """A tool that the client runs."""
 
-    types = ("function",)
-    type: Literal["function"]
+    types = ("function", "custom")
+    type: Literal["function", "custom"]
     name: str
+    format: ToolFormat | None = None
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
     defer_loading: Literal[False] | None = None
+
+    @model_validator(mode="after")
+    def _of_its_type(self) -> Function:
+        wrong = ("parameters", "strict") if self.type == "custom" else ("format",)
+        if odd := next((name for name in wrong if getattr(self, name) is not None), None):
+            raise PydanticCustomError("tool", f"a tool of the type '{self.type}' has no '{odd}'")
+        return self
 
 
 _LEFT_OUT: Final = ("web_search", "image_generation")
@@ -119,6 +141,9 @@ def _left_out(tool: Any) -> Any:
     if tool is None:
         raise PydanticCustomError("tool", "must be a tool")
     kind = tool.get("type") if isinstance(tool, dict) else None
+    if kind == "local_shell":
+        words = "the type 'local_shell' is not supported here: offer the shell as a function"
+        raise PydanticCustomError("tool", words)
     return None if isinstance(kind, str) and kind.startswith(_LEFT_OUT) else tool
 
 
@@ -129,7 +154,7 @@ Offered = Annotated[Function | None, BeforeValidator(_left_out)]
 class FunctionChoice(Closed):
     """The one tool to call."""
 
-    type: Literal["function"]
+    type: Literal["function", "custom"]
     name: str
 
 

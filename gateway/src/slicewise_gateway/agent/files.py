@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -33,13 +32,16 @@ class EnvoyFiles:
         path = self._directory / name
         if self.read(name) == text:
             return False
-        handle, temporary = tempfile.mkstemp(dir=self._directory, prefix=f".{name}.")
+        # No other program writes here, so one name will do, also after an end in the middle of a write.
+        temporary = self._directory / f".{name}.new"
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(
+                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+            ) as file:
                 file.write(text)
-            Path(temporary).rename(path)
+            temporary.rename(path)
         except OSError:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         return True
 

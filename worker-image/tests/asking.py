@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import h11
@@ -12,15 +14,22 @@ ENDLESS = {"model": "chat", "prompt": "Hello", "max_tokens": 30_000, "temperatur
 SHORT = {"model": "chat", "prompt": "Hello", "max_tokens": 3}
 
 
-def open_stream(worker, body: dict[str, Any]) -> socket.socket:
-    """Send `body` on a connection of its own and return once the answer has begun."""
+def begin(
+    worker: Any, path: str, body: dict[str, Any], headers: Mapping[str, str] = MappingProxyType({})
+) -> socket.socket:
+    """Send a request on a connection of its own."""
     host, port = worker.url.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)), timeout=60)
     data = json.dumps(body).encode()
-    connection.sendall(
-        b"POST /v1/completions HTTP/1.1\r\nHost: w\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (len(data), data)
-    )
+    lines = {"Host": "w", "Content-Type": "application/json", "Content-Length": str(len(data)), **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    connection.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + data)
+    return connection
+
+
+def open_stream(worker, body: dict[str, Any]) -> socket.socket:
+    """Send `body` on a connection of its own and return once the answer has begun, where it is a stream."""
+    connection = begin(worker, "/v1/completions", body)
     if body.get("stream"):
         assert connection.recv(12) == b"HTTP/1.1 200"
     return connection

@@ -15,6 +15,7 @@ from slicewise_worker.engine.llama import Context, ContextShape, Model, start_ba
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits
 from slicewise_worker.engine.sequence import Ticket
+from slicewise_worker.engine.tenants import Tenant
 
 DEADLINE = 60.0
 
@@ -32,11 +33,13 @@ class Collector:
     events: list[Event] = field(default_factory=list)
     started: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+    ended_at: float = 0.0
 
     def __call__(self, event: Event) -> None:
         self.events.append(event)
         self.started.set()
         if isinstance(event, Finished | Broken):
+            self.ended_at = time.monotonic()
             self.ended.set()
 
     @property
@@ -57,13 +60,17 @@ class Bench:
 
     engine: Engine
 
-    def submit(self, generation: Generation, seconds: float = DEADLINE) -> tuple[Collector, Ticket]:
+    def submit(
+        self, generation: Generation, seconds: float = DEADLINE, tenant: Tenant = None
+    ) -> tuple[Collector, Ticket]:
         collector = Collector()
-        return collector, self.engine.submit([generation], [collector], time.monotonic() + seconds)[0]
+        return collector, self.engine.submit([generation], [collector], time.monotonic() + seconds, tenant)[0]
 
-    def submit_together(self, generations: Sequence[Generation], seconds: float = DEADLINE) -> list[Collector]:
+    def submit_together(
+        self, generations: Sequence[Generation], seconds: float = DEADLINE, tenant: Tenant = None
+    ) -> list[Collector]:
         collectors = [Collector() for _ in generations]
-        self.engine.submit(generations, collectors, time.monotonic() + seconds)
+        self.engine.submit(generations, collectors, time.monotonic() + seconds, tenant)
         return collectors
 
     def tokens(self, text: str) -> tuple[int, ...]:

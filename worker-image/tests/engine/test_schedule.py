@@ -74,3 +74,23 @@ def test_a_step_of_inputs_is_bounded_and_moves_on(left: list[list[int]], tokens:
     assert sum(sum(sizes[:count]) for count, sizes in zip(taken, left, strict=True)) <= tokens
     if left and left[0]:
         assert taken[0], "the first input of the first request always fits"
+
+
+def test_each_tenant_gets_the_same_part_of_a_chunk() -> None:
+    waiting = [*(Waiting(slot, 1000, "heavy") for slot in range(5)), Waiting(5, 100, "light"), Waiting(6, 8, None)]
+    work = plan_step([], waiting, chunk=64)
+    assert [(item.slot, item.count) for item in work] == [(0, 28), (5, 28), (6, 8)]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 90)), min_size=1, max_size=9), st.integers(1, 64))
+def test_no_tenant_gets_more_of_a_chunk_than_another_that_wants_more(
+    prompts: list[tuple[str, int]], chunk: int
+) -> None:
+    waiting = [Waiting(index, left, tenant) for index, (tenant, left) in enumerate(prompts)]
+    got = dict.fromkeys("abc", 0)
+    for item in plan_step([], waiting, chunk):
+        got[prompts[item.slot][0]] += item.count
+    wanted = {tenant: sum(left for name, left in prompts if name == tenant) for tenant in "abc"}
+    assert sum(got.values()) == min(chunk, sum(wanted.values()))
+    unmet = [got[tenant] for tenant in "abc" if got[tenant] < wanted[tenant]]
+    assert all(most <= least + 1 for most in got.values() for least in unmet)

@@ -22,6 +22,7 @@ from slicewise_worker.engine.report import Progress, Step
 from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Limits
 from slicewise_worker.engine.schedule import deal_inputs
 from slicewise_worker.engine.step_thread import StepThread
+from slicewise_worker.engine.tenants import PROMPT_COST, Tenant
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,7 @@ class Job:
     kept: int
     """Bytes that its caller keeps for its answer."""
     done: int = 0
+    tenant: Tenant = None
     closed: bool = False
     """Its client has its vectors, or wants them no more."""
 
@@ -102,26 +104,33 @@ class Embedder(StepThread[Job]):
         on_event: Callable[[VectorEvent], None],
         deadline: float,
         kept: int = 0,
+        tenant: Tenant = None,
     ) -> Job:
         """Queue a request, to be closed by the caller; what has not ended by `deadline` (monotonic, in seconds) ends as `Broken`.
 
-        Raises `QueueFullError`, and `StoppedError` when the engine takes no more work. The caller has checked that there are inputs, each
-        of one to `limits.context_tokens` tokens, and that all of them and their vectors fit the bounds of one request.
+        So does what gives way to a tenant of whom less waits. Raises `QueueFullError`, and `StoppedError` when the engine takes no
+        more work. The caller has checked that there are inputs, each of one to `limits.context_tokens` tokens, and that all of them
+        and their vectors fit the bounds of one request.
         """
         now = time.monotonic()
         rows = np.empty((len(inputs), self.width), np.float32)
-        job = Job(inputs, on_event, now, deadline, rows, sum(map(len, inputs)), kept)
+        job = Job(inputs, on_event, now, deadline, rows, sum(map(len, inputs)), kept, tenant=tenant)
         with self._changed:
             self._check_taking()
             load = self._load()
-            if load >= self.limits.sequences + self.limits.max_queue:
-                raise self._full(f"{len(self._waiting)} requests are waiting")
-            if (held := sum(one.size for one in self._open)) + job.size > self.most_bytes:
-                raise self._full(f"the inputs and vectors of other requests hold {held} bytes")
+            places = self.limits.sequences + self.limits.max_queue - load
+            self._make_room(tenant, 1, 1 - places, lambda _: 1, f"{len(self._waiting)} requests are waiting")
+            held = sum(one.size for one in self._open)
+            excess, what = (
+                held + job.size - self.most_bytes,
+                f"the inputs and vectors of other requests hold {held} bytes",
+            )
+            self._make_room(tenant, job.size, excess, lambda other: other.size, what)
+            self._open.difference_update(self._gave_way)
             if not load:
                 self._since = now
             self._open.add(job)
-            self._waiting.append(job)
+            self._waiting.push(job)
             self._changed.notify()
         return job
 
@@ -147,12 +156,15 @@ class Embedder(StepThread[Job]):
         """Carry out one step. Who has all its vectors hears of it before the next step begins."""
         started = time.monotonic()
         with self._changed:
-            for jobs in (self._running, self._waiting):
-                for job in [job for job in jobs if job.over(started)]:
-                    jobs.remove(job)
-                    self._drop(job, started)
-            while self._waiting and len(self._running) < self.limits.sequences:
-                self._running.append(self._waiting.popleft())
+            self._tell_who_gave_way()
+            for job in [job for job in (*self._running, *self._waiting) if job.over(started)]:
+                self._drop(job, started)
+            self._running = deque(job for job in self._running if not job.over(started))
+            self._waiting.keep(lambda job: not job.over(started))
+            while self._waiting and self._has_place_for(self._waiting.next_tenant()):
+                job = self._waiting.pop()
+                self._waiting.charge(job.tenant, PROMPT_COST * job.tokens)
+                self._running.append(job)
             self._running.rotate(-1)
             turn = list(self._running)
         if turn:
@@ -162,6 +174,10 @@ class Embedder(StepThread[Job]):
         if self._events:
             events, self._events = self._events, []
             self._notify(events)
+
+    def _has_place_for(self, tenant: Tenant) -> bool:
+        """Whether one more request of `tenant` is worked on: its first one always is, since others may take thousands of steps."""
+        return len(self._running) < self.limits.sequences or all(job.tenant != tenant for job in self._running)
 
     def _drop(self, job: Job, now: float) -> None:
         if not job.closed:
@@ -224,9 +240,15 @@ class Embedder(StepThread[Job]):
         if self.observer:
             self.observer.ended(outcome, seconds, None)
 
+    def _end(self, entry: Job, broken: Broken) -> None:
+        if not entry.closed:
+            self._events.append((entry, broken))
+        if self.observer:
+            self.observer.ended("refused", time.monotonic() - entry.submitted, None)
+
     def _break_all(self, broken: Broken) -> None:
         with self._changed:
-            jobs = [*self._running, *self._waiting]
+            jobs = [*self._running, *self._waiting, *self._gave_way]
             self._running.clear()
             self._waiting.clear()
         self._events += [(job, broken) for job in jobs if not job.closed]

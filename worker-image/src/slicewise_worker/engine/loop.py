@@ -7,7 +7,7 @@ over. Called by the HTTP side through `submit` and `cancel` from any thread; eve
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
 from math import inf
@@ -30,6 +30,7 @@ from slicewise_worker.engine.sampler import Sampler
 from slicewise_worker.engine.schedule import Turns, Waiting, Work, plan_step
 from slicewise_worker.engine.sequence import Running, Ticket
 from slicewise_worker.engine.step_thread import StepThread
+from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, Tenant
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,8 @@ class Engine(StepThread[Ticket]):
         self._events: list[tuple[Ticket, Event]] = []
         self._free = list(range(limits.sequences - 1, -1, -1))
         self._turns = Turns()
+        self._answered: Counter[Tenant] = Counter()
+        """Tokens of answers that came in the step."""
         self._given_up = False
         self._next_deadline = inf
         """The first deadline of those who wait, or one that is over."""
@@ -65,31 +68,45 @@ class Engine(StepThread[Ticket]):
         self._context.close()
 
     def submit(
-        self, generations: Sequence[Generation], on_event: Sequence[Callable[[Event], None]], deadline: float
+        self,
+        generations: Sequence[Generation],
+        on_event: Sequence[Callable[[Event], None]],
+        deadline: float,
+        tenant: Tenant = None,
     ) -> list[Ticket]:
         """Queue all of `generations` or none; their events go to the `on_event` of the same index.
 
-        What has not ended by `deadline` (monotonic, in seconds) ends as `Broken` with the code `timeout`.
+        What has not ended by `deadline` (monotonic, in seconds) ends as `Broken` with the code `timeout`, and what gives way to a
+        tenant of whom less waits with the code `queue_full`.
         Raises `QueueFullError`, and `StoppedError` when the engine takes no more work. The caller has checked that each
         prompt holds at least one token and leaves room for one in `limits.context_tokens`.
         """
         now = time.monotonic()
-        pairs = zip(generations, on_event, strict=True)
-        tickets = [Ticket(*pair, submitted=now, deadline=deadline) for pair in pairs]
+        tickets = [
+            Ticket(generation, sink, now, deadline, tenant, held)
+            for generation, sink, held in zip(generations, on_event, _held(generations), strict=True)
+        ]
         with self._changed:
             self._check_taking()
             load = self._load()
-            if load + len(tickets) > self.limits.sequences + self.limits.max_queue:
-                raise self._full(f"{len(self._waiting)} requests are waiting")
-            if self._prompt_tokens(tickets) > self.limits.prompt_tokens:
-                held = self._prompt_tokens(())
-                raise self._full(f"the prompts of other requests hold {held} tokens")
+            self._admit_to_queue(tickets, tenant)
             if not load:
                 self._since = now
-            self._waiting.extend(tickets)
+            for ticket in tickets:
+                self._waiting.push(ticket)
             self._next_deadline = min(self._next_deadline, deadline)
             self._changed.notify()
         return tickets
+
+    def _admit_to_queue(self, tickets: Sequence[Ticket], tenant: Tenant) -> None:
+        """Make room for `tickets`; raises `QueueFullError`."""
+        more, places = len(tickets), self.limits.sequences + self.limits.max_queue - self._load()
+        self._make_room(tenant, more, more - places, lambda _: 1, f"{len(self._waiting)} requests are waiting")
+        held = self._prompt_tokens(())
+        more, needed = sum(ticket.held for ticket in tickets), self._prompt_tokens(tickets) - self.limits.prompt_tokens
+        self._make_room(
+            tenant, more, needed, lambda ticket: ticket.held, f"the prompts of other requests hold {held} tokens"
+        )
 
     def cancel(self, tickets: Sequence[Ticket]) -> None:
         """Give up `tickets`: within one step their slots are free. Those that ended already are left alone."""
@@ -123,18 +140,22 @@ class Engine(StepThread[Ticket]):
         """Carry out one step. An event that is ready goes out before the next step begins."""
         started = time.monotonic()
         with self._changed:
+            self._tell_who_gave_way()
             self._drop_ended(started)
             self._admit()
         if self._running:
             self._evaluate(self._plan(), started)
         with self._changed:
+            for tenant, tokens in self._answered.items():
+                self._waiting.charge(tenant, ANSWER_COST * tokens)
+            self._answered.clear()
             self._since = time.monotonic()
         self._hand_over()
 
     def _drop_ended(self, now: float) -> None:
         """Let go of whom was given up, and of whose time is over."""
         if self._given_up or self._next_deadline <= now:
-            self._waiting = deque(ticket for ticket in self._waiting if not self._drop_waiting(ticket, now))
+            self._waiting.keep(lambda ticket: not self._drop_waiting(ticket, now))
             self._next_deadline = min((ticket.deadline for ticket in self._waiting), default=inf)
         for sequence in list(self._running.values()):
             if sequence.ticket.cancelled:
@@ -156,8 +177,9 @@ class Engine(StepThread[Ticket]):
 
     def _admit(self) -> None:
         while self._free and self._waiting:
-            ticket, slot = self._waiting.popleft(), self._free.pop()
+            ticket, slot = self._waiting.pop(), self._free.pop()
             generation = ticket.generation
+            self._waiting.charge(ticket.tenant, PROMPT_COST * len(generation.prompt))
             sampler = Sampler(self.model, generation, window=self.limits.context_tokens)
             room = self.limits.context_tokens - len(generation.prompt)
             self._running[slot] = Running(ticket, slot, min(generation.max_tokens, room), sampler)
@@ -169,7 +191,11 @@ class Engine(StepThread[Ticket]):
         self._context.use(adapter)
         ordered = [sequence for sequence in ordered if sequence.adapter == adapter]
         decoding = [sequence.slot for sequence in ordered if not sequence.prompt_left]
-        waiting = [Waiting(sequence.slot, sequence.prompt_left) for sequence in ordered if sequence.prompt_left]
+        waiting = [
+            Waiting(sequence.slot, sequence.prompt_left, sequence.ticket.tenant)
+            for sequence in ordered
+            if sequence.prompt_left
+        ]
         return plan_step(decoding, waiting, self.limits.prompt_chunk_tokens)
 
     def _evaluate(self, work: Sequence[Work], started: float) -> None:
@@ -211,6 +237,7 @@ class Engine(StepThread[Ticket]):
             sequence.first_token_at = time.monotonic()
             if self.observer:
                 self.observer.first_token(sequence.first_token_at - sequence.ticket.submitted)
+        self._answered[sequence.ticket.tenant] += 1
         tokenizer, shown = self.model.tokenizer, sequence.ticket.generation.shown
         event = sequence.accept(token, tokenizer.piece(token, shown), chances, ends=tokenizer.ends(token))
         if event is not None:
@@ -249,10 +276,26 @@ class Engine(StepThread[Ticket]):
             events, self._events = self._events, []
             self._notify(events)
 
+    def _end(self, entry: Ticket, broken: Broken) -> None:
+        if not entry.cancelled:
+            self._events.append((entry, broken))
+        if self.observer:
+            self.observer.ended("refused", time.monotonic() - entry.submitted, None)
+
     def _break_all(self, broken: Broken) -> None:
         with self._changed:
             tickets = [sequence.ticket for sequence in self._running.values()] + list(self._waiting)
             self._running.clear()
             self._waiting.clear()
+            tickets += self._gave_way
         self._events += [(ticket, broken) for ticket in tickets if not ticket.cancelled]
         self._hand_over()
+
+
+def _held(generations: Sequence[Generation]) -> list[int]:
+    """Return the tokens that go with each of `generations`: a prompt counts with the last of the choices that share it."""
+    after = [*generations[1:], None]
+    return [
+        0 if later is not None and later.prompt is one.prompt else len(one.prompt)
+        for one, later in zip(generations, after, strict=True)
+    ]

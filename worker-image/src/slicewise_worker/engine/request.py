@@ -16,7 +16,7 @@ FlashAttention = Literal["Auto", "Enabled", "Disabled"]
 """How the KV cache holds its values."""
 
 FinishReason = Literal["stop", "length"]
-BrokenCode = Literal["engine_failed", "shutting_down", "timeout", "constraint_failed"]
+BrokenCode = Literal["engine_failed", "shutting_down", "timeout", "constraint_failed", "queue_full"]
 
 TOKEN_BYTES = 4
 """Of a token in a prompt that waits or runs."""
@@ -141,6 +141,8 @@ class Broken:
 
     code: BrokenCode
     message: str
+    retry_after: int = 1
+    """Advice to the client in seconds, where it is to come again."""
 
 
 Event = Piece | Finished | Broken

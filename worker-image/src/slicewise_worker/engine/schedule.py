@@ -1,6 +1,6 @@
 """Which sequence gets how many tokens in the next step. Pure: no llama.cpp, no clock.
 
-Called by the engine loop once a step. Replacing the policy (tenants, priorities, a chunk from a cost model) means
+Called by the engine loop once a step. Replacing the policy (priorities, a chunk from a cost model) means
 replacing `plan_step`; the loop only carries out what it says.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from slicewise_worker.engine.tenants import Tenant
 
 TURN_STEPS: Final = 4
 """Steps with one adapter before another one's turn: llama.cpp plans its buffers again at each change, which takes a part of a step."""
@@ -20,6 +22,7 @@ class Waiting:
 
     slot: int
     left: int
+    tenant: Tenant = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +37,35 @@ class Work:
 def plan_step(decoding: Sequence[int], waiting: Sequence[Waiting], chunk: int) -> list[Work]:
     """Return the work of one step: one token for each decoding slot and at most `chunk` (≥ 1) prompt tokens.
 
-    `decoding` holds the slots that wait for their next token, `waiting` the prompts in order of arrival. The oldest
-    prompt gets at least half of the chunk, so that it always ends; the rest goes to whoever has least left, so that a
-    short question does not wait for a long one. A decoding slot never waits: the step is bounded by
-    `len(decoding) + chunk` tokens, which is what bounds the gap between two of its tokens.
+    `decoding` holds the slots that wait for their next token, `waiting` the prompts in order of arrival. Each tenant gets the same part
+    of the chunk, as far as its prompts want it. Of that the tenant's oldest prompt gets at least half, so that it always ends; the rest
+    goes to whoever has least left, so that a short question does not wait for a long one. A decoding slot never waits: the step is
+    bounded by `len(decoding) + chunk` tokens, which is what bounds the gap between two of its tokens.
     """
-    shares = _deal(waiting, chunk)
+    of_tenants: dict[Tenant, list[Waiting]] = {}
+    for prompt in waiting:
+        of_tenants.setdefault(prompt.tenant, []).append(prompt)
+    shares = _part([sum(prompt.left for prompt in prompts) for prompts in of_tenants.values()], chunk)
+    counts = {
+        prompt.slot: count
+        for prompts, share in zip(of_tenants.values(), shares, strict=True)
+        for prompt, count in zip(prompts, _deal(prompts, share), strict=True)
+    }
     work = [Work(slot, 1, last=True) for slot in decoding]
     work += [
-        Work(prompt.slot, count, last=count == prompt.left)
-        for prompt, count in zip(waiting, shares, strict=True)
-        if count
+        Work(prompt.slot, count, last=count == prompt.left) for prompt in waiting if (count := counts[prompt.slot])
     ]
     return work
+
+
+def _part(wants: Sequence[int], whole: int) -> list[int]:
+    """Return the parts of `whole` for those who want so much: the same for all who want it, and nothing left while one wants more."""
+    parts = [0] * len(wants)
+    for done, index in enumerate(sorted(range(len(wants)), key=lambda index: (wants[index], index))):
+        # Rounded up, so that a chunk of one token goes to somebody.
+        parts[index] = min(wants[index], -(-whole // (len(wants) - done)))
+        whole -= parts[index]
+    return parts
 
 
 def deal_inputs(left: Sequence[Sequence[int]], tokens: int, most: int) -> list[int]:

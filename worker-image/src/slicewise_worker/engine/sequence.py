@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from slicewise_worker.engine.request import Broken, Chances, Event, Finished, FinishReason, Generation, Piece
+from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.engine.text import TextStream
 
 S = TypeVar("S")
@@ -28,6 +29,9 @@ class Ticket:
     submitted: float
     deadline: float
     """When its time is over, waiting or running: what it has so far is no answer then."""
+    tenant: Tenant = None
+    held: int = 0
+    """Tokens that are let go with it: those of its prompt, in the last of the choices that share it."""
     cancelled: bool = False
 
     def timed_out(self, now: float, when: str) -> Broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections.abc import Callable
 from math import ceil
 from typing import Final, Generic, TypeVar
 
@@ -13,10 +13,11 @@ import structlog
 
 from slicewise_worker.engine.report import Observer
 from slicewise_worker.engine.request import Broken, Limits, QueueFullError, StoppedError
+from slicewise_worker.engine.tenants import FairQueue, Tenant, Waits
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Waits)
 
 _FAILURES_IN_A_ROW: Final = 3
 
@@ -30,7 +31,9 @@ class StepThread(ABC, Generic[T]):
         """Set once what the engine does counts; the work that proves it at the start does not."""
         self._changed = threading.Condition()
         """Held by whoever reads or writes what several threads see."""
-        self._waiting: deque[T] = deque()
+        self._waiting: FairQueue[T] = FairQueue()
+        self._gave_way: list[T] = []
+        """Who made room for others, and has not been told yet."""
         self._steps = 0
         self._failures = 0
         self._since = time.monotonic()
@@ -46,6 +49,10 @@ class StepThread(ABC, Generic[T]):
     @abstractmethod
     def _turn(self) -> None:
         """Carry out one step."""
+
+    @abstractmethod
+    def _end(self, entry: T, broken: Broken) -> None:
+        """Tell one who waited that nothing comes."""
 
     @abstractmethod
     def _break_all(self, broken: Broken) -> None:
@@ -75,8 +82,31 @@ class StepThread(ABC, Generic[T]):
 
     def _full(self, what: str) -> QueueFullError:
         """Return the refusal because of `what`, with the time after which there may be room."""
+        return QueueFullError(what, self._retry_after())
+
+    def _retry_after(self) -> int:
         rounds = (len(self._waiting) + 1) / self.limits.sequences
-        return QueueFullError(what, max(1, min(60, ceil(rounds * self._mean_seconds))))
+        return max(1, min(60, ceil(rounds * self._mean_seconds)))
+
+    def _make_room(self, tenant: Tenant, more: int, needed: int, size: Callable[[T], int], what: str) -> None:
+        """Free `needed` for `more` of `tenant`; raises `QueueFullError` because of `what` where no tenant has more waiting.
+
+        `size` says what of it an entry holds. With `_changed` held.
+        """
+        if needed > 0:
+            going = self._waiting.who_gives_way(tenant, more, needed, size)
+            if not going:
+                raise self._full(what)
+            self._waiting.keep(set(self._waiting).difference(going).__contains__)
+            self._gave_way += going
+
+    def _tell_who_gave_way(self) -> None:
+        """End those who made room; with `_changed` held."""
+        retry = self._retry_after()
+        for entry in self._gave_way:
+            message = f"the queue is full, and other tenants have less in it; try again in {retry} s"
+            self._end(entry, Broken("queue_full", message, retry))
+        self._gave_way.clear()
 
     def _took(self, seconds: float) -> None:
         """Note how long one that has ended was here."""

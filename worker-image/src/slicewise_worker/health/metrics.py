@@ -34,7 +34,7 @@ class WorkerMetrics:
         prefix = "slicewise_worker"
         self._requests = Counter(
             f"{prefix}_requests",
-            "Sequences that ended, by how: stop, length, cancelled, expired, error.",
+            "Sequences that ended, by how: stop, length, cancelled, expired, error, refused.",
             ["finish_reason"],
             registry=registry,
         )

@@ -22,6 +22,7 @@ from slicewise_worker.engine.request import (
     QueueFullError,
     StoppedError,
 )
+from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.http.deadline import timed_out
 from slicewise_worker.http.errors import ApiError, not_started
 
@@ -57,9 +58,11 @@ def deliver_into(loop: asyncio.AbstractEventLoop) -> Callable[[list[tuple[Any, A
 
 
 def broken(event: Broken) -> ApiError:
-    """Return the error that a client sees when its generation broke; a retry elsewhere may help where a worker shuts down."""
+    """Return the error that a client sees when its generation broke; a retry elsewhere may help where a worker is full or shuts down."""
     if event.code == "timeout":
         return timed_out(event.message)
+    if event.code == "queue_full":
+        return not_started(event.message, event.code, event.retry_after)
     status = {"constraint_failed": 400, "engine_failed": 500, "shutting_down": 503}[event.code]
     return ApiError(status, event.message, code=event.code, retry_after=1 if status == 503 else 0)
 
@@ -75,8 +78,15 @@ class ClientGoneError(Exception):
 class Answer:
     """The generations of one request, as they come."""
 
-    def __init__(self, engine: Engine, generations: Sequence[Generation], prompt_tokens: int, deadline: float) -> None:
-        """Submit `generations`, all or none; raises `ApiError` when the worker takes no more.
+    def __init__(
+        self,
+        engine: Engine,
+        generations: Sequence[Generation],
+        prompt_tokens: int,
+        deadline: float,
+        tenant: Tenant = None,
+    ) -> None:
+        """Submit `generations` of `tenant`, all or none; raises `ApiError` when the worker takes no more.
 
         `deadline` is monotonic, in seconds. `prompt_tokens` is what `usage` reports: a prompt that several choices share counts once.
         """
@@ -89,7 +99,7 @@ class Answer:
         self.generated = [0] * len(generations)
         sinks = [partial(self._put, index) for index in range(len(generations))]
         try:
-            self._tickets = dict(enumerate(engine.submit(generations, sinks, deadline)))
+            self._tickets = dict(enumerate(engine.submit(generations, sinks, deadline, tenant)))
         except QueueFullError as error:
             raise not_started(str(error), "queue_full", error.retry_after) from error
         except StoppedError as error:

@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from slicewise_worker.engine.constraint import UntriedError
+from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.engine.threads import prompt_threads
 from slicewise_worker.http.answer import unless_gone
 from slicewise_worker.http.body import BodyLimits, BodyReader
 from slicewise_worker.http.deadline import Deadline, Patience, deadline_of, timed_out
 from slicewise_worker.http.errors import not_started
-from slicewise_worker.http.turns import Turns, tenant_of
+from slicewise_worker.http.tenant import tenant_of
+from slicewise_worker.http.turns import Turns
 
 T = TypeVar("T")
 Wanted = Callable[[], bool]
@@ -52,7 +54,7 @@ class _Threads:
         self._pool = prompt_threads(count, name)
         self._turns = Turns(count)
 
-    async def start(self, work: Callable[[], T], tenant: str) -> Future[T]:
+    async def start(self, work: Callable[[], T], tenant: Tenant) -> Future[T]:
         """Return the future of `work`, which a thread begins at once, when it is the turn of `tenant`."""
         await self._turns.acquire(tenant)
         running: Future[T] = Future()
@@ -145,7 +147,7 @@ class Intake:
         self, request: Request, place: ExitStack, body: bytearray, work: Callable[[bytes, Wanted], T]
     ) -> T:
         """Return what `work` makes of `body`. A thread that goes on after its client has left keeps `place` until it ends."""
-        gone, tenant = threading.Event(), tenant_of(request)
+        gone, tenant = threading.Event(), tenant_of(request.headers)
         threads = self._large if len(body) > _LARGE_BYTES else self._small
         begun: list[Future[Any]] = []
 

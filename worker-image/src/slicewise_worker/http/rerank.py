@@ -20,6 +20,7 @@ from slicewise_worker.http.completions import parse
 from slicewise_worker.http.intake import Wanted
 from slicewise_worker.http.schema_vectors import RerankRequest
 from slicewise_worker.http.served import check_model
+from slicewise_worker.http.tenant import tenant_of
 from slicewise_worker.http.vectors import Evaluation, ServedVectors, check_room, read_all
 
 
@@ -37,7 +38,8 @@ async def rerank(request: Request, served: ServedVectors) -> Response:
     """Answer with the documents in the order of their marks."""
     deadline = served.intake.deadline(request)
     asked = await served.intake.prepare(request, deadline.answer, lambda data, wanted: _prepare(data, wanted, served))
-    evaluation = Evaluation(served.engine, asked.inputs, deadline.answer, sum(map(sys.getsizeof, asked.documents)))
+    kept = sum(map(sys.getsizeof, asked.documents))
+    evaluation = Evaluation(served.engine, asked.inputs, deadline.answer, kept, tenant_of(request.headers))
     try:
         rows = await evaluation.rows(request)
         head = {"id": f"rerank-{uuid.uuid4().hex}", "object": "list", "model": served.model_name}

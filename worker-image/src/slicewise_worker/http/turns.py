@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from typing import Final
 
-from starlette.requests import Request
-
-_TENANT_HEADER: Final = "x-slicewise-tenant"
-"""Set by gateways of pools that ask for keys; without it all requests are one tenant's."""
-
-
-def tenant_of(request: Request) -> str:
-    """Return who asks."""
-    return request.headers.get(_TENANT_HEADER, "")
+from slicewise_worker.engine.tenants import Tenant
 
 
 class Turns:
@@ -25,10 +16,10 @@ class Turns:
 
     def __init__(self, count: int) -> None:
         self._free = count
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting: OrderedDict[Tenant, deque[asyncio.Future[None]]] = OrderedDict()
         """The tenant whose turn is next comes first."""
 
-    async def acquire(self, tenant: str) -> None:
+    async def acquire(self, tenant: Tenant) -> None:
         """Return when it is the turn of this request; `release` ends it."""
         if self._free:
             self._free -= 1

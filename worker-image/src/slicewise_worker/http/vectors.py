@@ -16,6 +16,7 @@ from slicewise_worker.engine.embedder import NUMBER_BYTES, VECTOR_BYTES, Embedde
 from slicewise_worker.engine.model_kind import Role
 from slicewise_worker.engine.pairs import Pairs
 from slicewise_worker.engine.request import Broken, QueueFullError, StoppedError
+from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.engine.tokenizer import TooLongError
 from slicewise_worker.http.answer import broken, unless_gone
 from slicewise_worker.http.errors import ApiError, not_started, of_request
@@ -94,14 +95,19 @@ def check_tokens(tokens: Sequence[int], engine: Embedder, name: str) -> None:
 class Evaluation:
     """A request in the engine. `close` when its answer is written, or is no longer wanted."""
 
-    def __init__(self, engine: Embedder, inputs: Sequence[array[int]], deadline: float, kept: int = 0) -> None:
-        """Submit it; raises `ApiError` when the worker takes no more. `kept`: bytes that the caller keeps for the answer."""
+    def __init__(
+        self, engine: Embedder, inputs: Sequence[array[int]], deadline: float, kept: int, tenant: Tenant
+    ) -> None:
+        """Submit it; raises `ApiError` when the worker takes no more.
+
+        `kept`: bytes that the caller keeps for the answer; `tenant`: whose it is.
+        """
         self._engine = engine
         self._come = asyncio.Event()
         self._event: VectorEvent | None = None
         self.tokens = sum(map(len, inputs))
         try:
-            self._job = engine.submit(inputs, self._put, deadline, kept)
+            self._job = engine.submit(inputs, self._put, deadline, kept, tenant)
         except QueueFullError as error:
             raise not_started(str(error), "queue_full", error.retry_after) from error
         except StoppedError as error:

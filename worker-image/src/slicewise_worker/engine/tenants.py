@@ -1,0 +1,136 @@
+"""Whose request is next: a virtual token counter for each tenant. Pure.
+
+Who was given least is next (VTC: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024). A tenant that comes back after a
+pause is raised to those who wait: nobody saves up service by not asking, and whoever asks little is never behind.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Final, Generic, Protocol, TypeVar
+
+Tenant = str | None
+"""The name from the gateway; None: who asks without one, all of them together."""
+
+PROMPT_COST: Final = 1
+ANSWER_COST: Final = 2
+"""What a token counts for: one of an answer takes a place in a step for itself, those of a prompt share one."""
+
+_REMEMBERED: Final = 1024
+"""Tenants whose counters are kept while they ask for nothing."""
+
+
+class Service:
+    """What each tenant was given, in costs of tokens."""
+
+    def __init__(self) -> None:
+        self._given: dict[Tenant, int] = {}
+        self._level = 0
+        """What the tenant had that was served last: who comes anew starts there."""
+
+    def lift(self, tenant: Tenant, waiting: Iterable[Tenant]) -> None:
+        """Note that `tenant`, of whom nothing waited, asks; `waiting` are the others of whom something waits."""
+        level = min((self._given[other] for other in waiting), default=self._level)
+        self._given[tenant] = max(self._given.get(tenant, 0), level)
+        self._level = max(self._level, level)
+
+    def least(self, waiting: Iterable[Tenant]) -> Tenant:
+        """Return who is next of `waiting`, the first of several that were given the same; there is one."""
+        tenant = min(waiting, key=self._given.__getitem__)
+        self._level = max(self._level, self._given[tenant])
+        return tenant
+
+    def charge(self, tenant: Tenant, cost: int) -> None:
+        """Note what `tenant` was given."""
+        self._given[tenant] = self._given.get(tenant, 0) + cost
+
+    def forget(self, wanted: Collection[Tenant]) -> None:
+        """Keep the counters of `wanted` and of some that were given most; the rest would start where they are, or close to it."""
+        if len(self._given) <= _REMEMBERED + len(wanted):
+            return
+        others = sorted((tenant for tenant in self._given if tenant not in wanted), key=self._given.__getitem__)
+        for tenant in others[: -_REMEMBERED // 2]:
+            del self._given[tenant]
+
+
+class Waits(Protocol):
+    """What waits in a queue."""
+
+    @property
+    def tenant(self) -> Tenant:
+        """Whose it is."""
+
+
+T = TypeVar("T", bound=Waits)
+
+
+class FairQueue(Generic[T]):
+    """Requests that wait: of one tenant in their order, of several as each was served."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[Tenant, deque[T]] = OrderedDict()
+        """By tenant, the newest last; a tenant is here as long as something of it waits."""
+        self._service = Service()
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[T]:
+        for entries in self._waiting.values():
+            yield from entries
+
+    def push(self, entry: T) -> None:
+        """Let `entry` wait."""
+        if entry.tenant not in self._waiting:
+            self._service.lift(entry.tenant, self._waiting)
+            self._service.forget(self._waiting)
+            self._waiting[entry.tenant] = deque()
+        self._waiting[entry.tenant].append(entry)
+        self._length += 1
+
+    def next_tenant(self) -> Tenant:
+        """Return whose request is next; something waits."""
+        return self._service.least(self._waiting)
+
+    def pop(self) -> T:
+        """Return the next request; something waits."""
+        tenant = self.next_tenant()
+        entry = self._waiting[tenant].popleft()
+        self._length -= 1
+        if not self._waiting[tenant]:
+            del self._waiting[tenant]
+        return entry
+
+    def charge(self, tenant: Tenant, cost: int) -> None:
+        """Note what `tenant` was given."""
+        self._service.charge(tenant, cost)
+
+    def keep(self, wanted: Callable[[T], bool]) -> None:
+        """Let go of all that are not `wanted`."""
+        kept = {tenant: deque(entry for entry in entries if wanted(entry)) for tenant, entries in self._waiting.items()}
+        self._waiting = OrderedDict((tenant, entries) for tenant, entries in kept.items() if entries)
+        self._length = sum(map(len, self._waiting.values()))
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self.keep(lambda _entry: False)
+
+    def who_gives_way(self, tenant: Tenant, more: int, needed: int, size: Callable[[T], int]) -> list[T]:
+        """Return whose going frees `needed` for `more` of `tenant`: the newest of those of whom most waits.
+
+        `size` says what an entry holds of what is short. No tenant gives way to one that would then have more than it: nobody does then.
+        """
+        held = {other: sum(map(size, entries)) for other, entries in self._waiting.items()}
+        own = held.pop(tenant, 0) + more
+        left = {other: [*self._waiting[other]] for other in held}
+        going: list[T] = []
+        while needed > 0 and held:
+            other = max(held, key=held.__getitem__)
+            going.append(left[other].pop())
+            held[other] -= size(going[-1])
+            needed -= size(going[-1])
+            if held[other] < own:
+                return []
+        return going if needed <= 0 else []

@@ -1,0 +1,158 @@
+"""Whose request is next, and who gives way where the queue is full."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import combinations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, FairQueue, Service, Tenant
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A request: tokens of its prompt and of its answer."""
+
+    tenant: Tenant
+    prompt: int = 1
+    answer: int = 1
+    number: int = 0
+
+
+class Worker:
+    """A worker with `slots`, in which each running request gets one token a step."""
+
+    def __init__(self, slots: int) -> None:
+        self.queue: FairQueue[Asked] = FairQueue()
+        self.begun: list[Asked] = []
+        self.given: Counter[Tenant] = Counter()
+        self._slots = slots
+        self._running: dict[Asked, int] = {}
+
+    def step(self) -> None:
+        while self.queue and len(self._running) < self._slots:
+            asked = self.queue.pop()
+            self.begun.append(asked)
+            self._running[asked] = asked.answer
+            self._give(asked.tenant, PROMPT_COST * asked.prompt)
+        for asked in [*self._running]:
+            self._give(asked.tenant, ANSWER_COST)
+            self._running[asked] -= 1
+            if not self._running[asked]:
+                del self._running[asked]
+
+    def _give(self, tenant: Tenant, cost: int) -> None:
+        self.queue.charge(tenant, cost)
+        self.given[tenant] += cost
+
+
+requests = st.tuples(st.integers(1, 50), st.integers(1, 20))
+
+
+@given(st.integers(1, 8), st.lists(st.lists(requests, min_size=1, max_size=4), min_size=2, max_size=4))
+def test_tenants_who_always_wait_get_the_same_within_a_bound(slots: int, kinds: list[list[tuple[int, int]]]) -> None:
+    worker = Worker(slots)
+    bound = 2 * max(PROMPT_COST * 50, ANSWER_COST * slots * 20) + PROMPT_COST * 50
+    sent: Counter[str] = Counter()
+    for _ in range(120):
+        for name, kind in zip("abcd", kinds, strict=False):
+            while sum(asked.tenant == name for asked in worker.queue) < slots + 1:
+                worker.queue.push(Asked(name, *kind[sent[name] % len(kind)], sent[name]))
+                sent[name] += 1
+        worker.step()
+        for one, other in combinations(sent, 2):
+            assert abs(worker.given[one] - worker.given[other]) <= bound
+    for name in sent:
+        numbers = [asked.number for asked in worker.begun if asked.tenant == name]
+        assert numbers == sorted(numbers), "those of one tenant stay in their order"
+
+
+def test_a_tenant_of_ten_times_the_load_holds_up_nobody() -> None:
+    worker = Worker(1)
+    for number in range(100):
+        worker.queue.push(Asked("heavy", 10, 10, number))
+    worker.step()
+    for number in range(3):
+        worker.queue.push(Asked("light", 10, 10, number))
+    for _ in range(70):
+        worker.step()
+    assert [asked.tenant for asked in worker.begun[:7]] == [
+        "heavy",
+        "light",
+        "heavy",
+        "light",
+        "heavy",
+        "light",
+        "heavy",
+    ]
+
+
+def test_nobody_saves_up_service_by_not_asking() -> None:
+    worker = Worker(1)
+    for number in range(200):
+        worker.queue.push(Asked("busy", 10, 10, number))
+    for _ in range(500):
+        worker.step()
+    begun = len(worker.begun)
+    for number in range(100):
+        worker.queue.push(Asked("rested", 10, 10, number))
+    for _ in range(200):
+        worker.step()
+    later = [asked.tenant for asked in worker.begun[begun:]]
+    assert abs(later.count("rested") - later.count("busy")) <= 1
+
+
+def test_requests_without_a_tenant_are_one_tenant_and_come_in_their_order() -> None:
+    worker = Worker(2)
+    for number in range(6):
+        worker.queue.push(Asked(None, 1, 1, number))
+    for _ in range(3):
+        worker.step()
+    assert [asked.number for asked in worker.begun] == list(range(6))
+
+
+def test_no_more_tenants_are_remembered_than_ask_and_some() -> None:
+    service = Service()
+    for number in range(20_000):
+        service.lift(f"tenant-{number}", ())
+        service.charge(f"tenant-{number}", number)
+        service.forget(["tenant-0"])
+        assert len(service._given) <= 1026
+    assert "tenant-0" in service._given, "it waits"
+
+
+def test_the_newest_of_whom_most_waits_gives_way() -> None:
+    queue: FairQueue[Asked] = FairQueue()
+    entries = [Asked("a", number=number) for number in range(3)] + [Asked("b", number=number) for number in range(2)]
+    for entry in entries:
+        queue.push(entry)
+    assert queue.who_gives_way("c", 1, 1, lambda _: 1) == [entries[2]]
+    assert queue.who_gives_way("c", 1, 2, lambda _: 1) == [entries[2], entries[1]]
+    assert queue.who_gives_way("a", 1, 1, lambda _: 1) == [], "nobody has more than it"
+    assert queue.who_gives_way("c", 2, 2, lambda _: 1) == [], "one of both would have less than it then"
+
+
+names = st.sampled_from(["a", "b", "c", None])
+
+
+@given(st.lists(st.tuples(names, st.integers(0, 9)), max_size=20), names, st.integers(1, 9), st.integers(1, 30))
+def test_who_gives_way_frees_enough_and_is_left_with_as_much_as_the_other(
+    waiting: list[tuple[Tenant, int]], tenant: Tenant, more: int, needed: int
+) -> None:
+    queue: FairQueue[Asked] = FairQueue()
+    for name, size in waiting:
+        queue.push(Asked(name, size))
+    going = queue.who_gives_way(tenant, more, needed, lambda asked: asked.prompt)
+    assert len(going) == len(set(going))
+    assert not going or sum(asked.prompt for asked in going) >= needed
+    queue.keep(lambda asked: asked not in going)
+    assert len(queue) == len(waiting) - len(going)
+    left: Counter[Tenant] = Counter()
+    for asked in queue:
+        left[asked.tenant] += asked.prompt
+    for asked in going:
+        assert asked.tenant != tenant
+        assert left[asked.tenant] >= left[tenant] + more

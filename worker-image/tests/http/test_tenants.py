@@ -1,0 +1,55 @@
+"""Tenants at a worker's door: who has most in a full queue gets the 503, whoever came last."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+from asking import ENDLESS, SHORT, begin
+from retell import retell
+
+from slicewise_worker.http.tenant import TENANT_HEADER, tenant_of
+
+EMBEDDED = {"model": "chat", "input": ["zone zone zone zone zone zone zone zone zone"] * 2000}
+
+
+def ask(worker: Any, path: str, body: dict[str, Any], tenant: str) -> httpx2.Response:
+    return httpx2.post(f"{worker.url}{path}", json=body, headers={TENANT_HEADER: tenant}, timeout=120)
+
+
+@pytest.fixture(params=["text", "vectors"])
+def crowded(request: pytest.FixtureRequest, start_worker, tiny_slow, tmp_path) -> tuple[Any, str, dict, dict]:
+    """A worker with one place and room for two, and an endless and a short request to it."""
+    limits = {"parallel_sequences": 1, "max_queue": 2}
+    if request.param == "text":
+        return start_worker(tiny_slow, context_tokens=32_000, **limits), "/v1/completions", ENDLESS, SHORT
+    model = retell(tiny_slow, tmp_path / "slow.gguf", llama__pooling_type=1)
+    return start_worker(model, **limits), "/v1/embeddings", EMBEDDED, EMBEDDED | {"input": "zone"}
+
+
+def test_a_question_takes_the_place_of_whom_most_waits(crowded) -> None:
+    worker, path, endless, short = crowded
+    holder = begin(worker, path, endless, {TENANT_HEADER: "heavy"})
+    worker.until(lambda: worker.metric("slicewise_worker_requests_running") == 1)
+    with ThreadPoolExecutor(3) as pool:
+        heavy = []
+        for waiting in (1, 2):
+            heavy.append(pool.submit(ask, worker, path, short, "heavy"))
+            worker.until(lambda waiting=waiting: worker.metric("slicewise_worker_requests_waiting") == waiting)
+        light = pool.submit(ask, worker, path, short, "light")
+        refused = heavy[1].result(120)
+        assert refused.status_code == 503, refused.text
+        assert refused.json()["error"]["code"] == "queue_full"
+        assert refused.headers["x-slicewise-not-started"] == "1"
+        assert 1 <= int(refused.headers["Retry-After"]) <= 60
+        holder.close()
+        assert light.result(120).status_code == heavy[0].result(120).status_code == 200
+    assert worker.metric("slicewise_worker_requests_total", finish_reason="refused") == 1
+
+
+def test_a_tenant_is_its_name_and_no_name_is_one_tenant() -> None:
+    assert tenant_of({TENANT_HEADER: "acme"}) == "acme"
+    assert tenant_of({}) is tenant_of({TENANT_HEADER: ""}) is None
+    assert len(tenant_of({TENANT_HEADER: "a" * 9999}) or "") == 253

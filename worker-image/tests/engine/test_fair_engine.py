@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import threading
+from itertools import count
+
 import pytest
 
+from slicewise_worker.engine.llama import Batch, Context
 from slicewise_worker.engine.request import Broken, Finished, Generation, QueueFullError, Sampling
 
 GREEDY = Sampling(temperature=0)
@@ -62,3 +67,86 @@ def test_long_prompts_of_one_tenant_that_fill_the_room_give_way_to_another_s(tin
     engine.engine.cancel([ticket])
     for collector in (*heavy[:3], light, *choices):
         assert isinstance(collector.end(), Finished)
+
+
+def held_at(step: int) -> tuple[type[Context], threading.Event]:
+    """Return a context whose step of that number waits for the event, with the event."""
+    gate, steps = threading.Event(), count(1)
+
+    class Held(Context):
+        def decode(self, batch: Batch) -> int:
+            if next(steps) == step:
+                gate.wait(60)
+            return super().decode(batch)
+
+    return Held, gate
+
+
+def test_a_question_takes_a_slot_of_a_tenant_that_has_more_and_what_is_paused_goes_on_as_if_it_had_not_been(
+    tiny, bench
+) -> None:
+    penalized = Sampling(temperature=0, frequency_penalty=1.5)
+    long = [Generation([5, 6, 7, seed], 200, penalized, logprobs=seed) for seed in (1, 2)]
+    alone = bench(tiny, sequences=2)
+    expected = [alone.submit(generation)[0] for generation in long]
+    for collector in expected:
+        collector.end()
+    context, gate = held_at(40)
+    engine = bench(tiny, sequences=2, context_type=context)
+    heavy = [engine.submit(generation, tenant="heavy")[0] for generation in long]
+    assert all(collector.started.wait(60) for collector in heavy)
+    light, _ = engine.submit(SHORT, tenant="light")
+    gate.set()
+    for collector, same in zip(heavy, expected, strict=True):
+        assert isinstance(collector.end(), Finished)
+        assert collector.text == same.text
+        assert [event.generated for event in collector.events] == [event.generated for event in same.events]
+        assert light.ended_at < collector.ended_at
+    assert engine.engine.progress().cached_tokens == 0
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_an_answer_that_is_paused_can_be_given_up_and_its_time_runs(tiny, bench, cancelled: bool) -> None:
+    context, gate = held_at(20)
+    engine = bench(tiny, sequences=2, context_type=context, context_tokens=16384)
+    other, _ = engine.submit(LONG, tenant="heavy")
+    paused, ticket = engine.submit(LONG, seconds=60 if cancelled else 1.5, tenant="heavy")
+    assert other.started.wait(60)
+    light, _ = engine.submit(LONG, tenant="light")
+    gate.set()
+    assert light.started.wait(60)
+    assert (engine.engine.progress().running, engine.engine.progress().waiting) == (2, 1)
+    if cancelled:
+        engine.engine.cancel([ticket])
+        engine.settle(lambda: engine.engine.progress().waiting == 0)
+        assert not paused.ended.is_set()
+    else:
+        end = paused.end()
+        assert isinstance(end, Broken)
+        assert end.code == "timeout"
+        assert "tokens" in end.message
+    assert engine.engine.progress().running == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_comes_and_goes_everything_ends_and_nothing_is_left(tiny, bench, seed: int) -> None:
+    draw = random.Random(seed)
+    engine = bench(tiny, sequences=3, max_queue=200)
+    kept = []
+    for _ in range(60):
+        generation = Generation([5] * draw.randint(1, 90), draw.randint(1, 60), GREEDY)
+        collector, ticket = engine.submit(generation, tenant=draw.choice(["a", "a", "a", "b", "c", None]))
+        if draw.random() < 0.2:
+            engine.engine.cancel([ticket])
+        else:
+            kept.append((collector, generation))
+        steps = engine.engine.progress().steps + draw.choice([0, 0, 1, 5])
+        engine.settle(lambda steps=steps: engine.engine.progress().steps >= steps or not engine.engine.progress().busy)
+    for collector, generation in kept:
+        end = collector.end()
+        assert isinstance(end, Finished)
+        assert end.generated == generation.max_tokens
+    engine.settle(lambda: not engine.engine.progress().busy)
+    assert engine.engine.progress().cached_tokens == 0
+    assert sorted(engine.engine._free) == [0, 1, 2]
+    assert not engine.engine._paused

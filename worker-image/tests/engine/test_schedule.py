@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicewise_worker.engine.schedule import Waiting, Work, deal_inputs, plan_step
+from slicewise_worker.engine.schedule import Place, Waiting, Work, deal_inputs, plan_step, who_pauses
 
 
 def test_every_decoding_sequence_gets_one_token_and_prompts_share_the_chunk() -> None:
@@ -94,3 +94,26 @@ def test_no_tenant_gets_more_of_a_chunk_than_another_that_wants_more(
     assert sum(got.values()) == min(chunk, sum(wanted.values()))
     unmet = [got[tenant] for tenant in "abc" if got[tenant] < wanted[tenant]]
     assert all(most <= least + 1 for most in got.values() for least in unmet)
+
+
+def test_the_tenant_that_has_most_slots_gives_the_one_that_costs_least() -> None:
+    places = [Place(0, "heavy", 300), Place(1, "heavy", 20), Place(2, "light", 5), Place(3, "heavy", 20)]
+    assert who_pauses(places, "light") == Place(3, "heavy", 20), "the newest of two that cost the same"
+    assert who_pauses(places, None) == Place(3, "heavy", 20)
+    assert who_pauses(places, "heavy") is None
+
+
+def test_the_only_slot_is_not_taken_and_equal_parts_stay_as_they_are() -> None:
+    assert who_pauses([Place(0, "heavy", 3)], "light") is None
+    assert who_pauses([Place(0, "a", 3), Place(1, "b", 3), Place(2, "a", 3)], "b") is None
+    assert who_pauses([], "a") is None
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=16), st.sampled_from("abcde"))
+def test_slots_that_are_taken_end_in_equal_parts_and_never_go_back(owners: list[str], tenant: str) -> None:
+    held = list(owners)
+    while (place := who_pauses([Place(slot, owner, slot) for slot, owner in enumerate(held)], tenant)) is not None:
+        loser = held[place.slot]
+        held[place.slot] = tenant
+        assert held.count(loser) >= held.count(tenant), "it could not take the slot back"
+    assert all(held.count(other) <= held.count(tenant) + 1 for other in held)

@@ -21,7 +21,7 @@ from slicewise_worker.engine.pooled import ABORTED, PooledContext
 from slicewise_worker.engine.report import Progress, Step
 from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Limits
 from slicewise_worker.engine.schedule import deal_inputs
-from slicewise_worker.engine.step_thread import StepThread
+from slicewise_worker.engine.step_thread import Shortage, StepThread
 from slicewise_worker.engine.tenants import PROMPT_COST, Tenant
 
 log = structlog.get_logger(__name__)
@@ -118,14 +118,20 @@ class Embedder(StepThread[Job]):
         with self._changed:
             self._check_taking()
             load = self._load()
-            places = self.limits.sequences + self.limits.max_queue - load
-            self._make_room(tenant, 1, 1 - places, lambda _: 1, f"{len(self._waiting)} requests are waiting")
             held = sum(one.size for one in self._open)
-            excess, what = (
-                held + job.size - self.most_bytes,
-                f"the inputs and vectors of other requests hold {held} bytes",
+            places = Shortage[Job](
+                f"{len(self._waiting)} requests are waiting",
+                1,
+                load + 1 - self.limits.sequences - self.limits.max_queue,
+                lambda _: 1,
             )
-            self._make_room(tenant, job.size, excess, lambda other: other.size, what)
+            room = Shortage[Job](
+                f"the inputs and vectors of other requests hold {held} bytes",
+                job.size,
+                held + job.size - self.most_bytes,
+                lambda other: other.size,
+            )
+            self._make_room(tenant, places, room)
             self._open.difference_update(self._gave_way)
             if not load:
                 self._since = now

@@ -9,27 +9,25 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import chain
 from math import inf
 
 import structlog
 
 from slicewise_worker.engine.ahead import Ahead
+from slicewise_worker.engine.front import Front
 from slicewise_worker.engine.llama import Batch, Context, Model
-from slicewise_worker.engine.report import Progress, Step
+from slicewise_worker.engine.report import Step
 from slicewise_worker.engine.request import (
     Broken,
     BrokenCode,
     ConstraintError,
     Event,
     Finished,
-    Generation,
     Limits,
 )
 from slicewise_worker.engine.sampler import Sampler
-from slicewise_worker.engine.schedule import Turns, Waiting, Work, plan_step
+from slicewise_worker.engine.schedule import Place, Turns, Waiting, Work, plan_step, who_pauses
 from slicewise_worker.engine.sequence import Running, Ticket
-from slicewise_worker.engine.step_thread import StepThread
 from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, Tenant
 
 log = structlog.get_logger(__name__)
@@ -39,8 +37,11 @@ Notify = Callable[[list[tuple[Ticket, Event]]], None]
 
 _MOST_MASK_THREADS = 4
 
+_REPEATED_SHARE = 0.02
+"""Of all tokens that are evaluated, those that were before: what pausing may cost."""
 
-class Engine(StepThread[Ticket]):
+
+class Engine(Front):
     """Generates many sequences at once over one context."""
 
     def __init__(self, model: Model, context: Context, limits: Limits, notify: Notify) -> None:
@@ -50,91 +51,16 @@ class Engine(StepThread[Ticket]):
         self._notify = notify
         self._batch = Batch(context.shape.batch)
         self._ahead = Ahead(min(context.shape.threads, _MOST_MASK_THREADS))
-        self._running: dict[int, Running[Sampler]] = {}
-        self._events: list[tuple[Ticket, Event]] = []
         self._free = list(range(limits.sequences - 1, -1, -1))
         self._turns = Turns()
+        self._repeatable: float = limits.context_tokens
+        """Tokens that may be evaluated again now."""
         self._answered: Counter[Tenant] = Counter()
         """Tokens of answers that came in the step."""
-        self._given_up = False
-        self._next_deadline = inf
-        """The first deadline of those who wait, or one that is over."""
-
-    def _load(self) -> int:
-        return len(self._waiting) + len(self._running)
 
     def _close(self) -> None:
         self._ahead.close()
         self._context.close()
-
-    def submit(
-        self,
-        generations: Sequence[Generation],
-        on_event: Sequence[Callable[[Event], None]],
-        deadline: float,
-        tenant: Tenant = None,
-    ) -> list[Ticket]:
-        """Queue all of `generations` or none; their events go to the `on_event` of the same index.
-
-        What has not ended by `deadline` (monotonic, in seconds) ends as `Broken` with the code `timeout`, and what gives way to a
-        tenant of whom less waits with the code `queue_full`.
-        Raises `QueueFullError`, and `StoppedError` when the engine takes no more work. The caller has checked that each
-        prompt holds at least one token and leaves room for one in `limits.context_tokens`.
-        """
-        now = time.monotonic()
-        tickets = [
-            Ticket(generation, sink, now, deadline, tenant, held)
-            for generation, sink, held in zip(generations, on_event, _held(generations), strict=True)
-        ]
-        with self._changed:
-            self._check_taking()
-            load = self._load()
-            self._admit_to_queue(tickets, tenant)
-            if not load:
-                self._since = now
-            for ticket in tickets:
-                self._waiting.push(ticket)
-            self._next_deadline = min(self._next_deadline, deadline)
-            self._changed.notify()
-        return tickets
-
-    def _admit_to_queue(self, tickets: Sequence[Ticket], tenant: Tenant) -> None:
-        """Make room for `tickets`; raises `QueueFullError`."""
-        more, places = len(tickets), self.limits.sequences + self.limits.max_queue - self._load()
-        self._make_room(tenant, more, more - places, lambda _: 1, f"{len(self._waiting)} requests are waiting")
-        held = self._prompt_tokens(())
-        more, needed = sum(ticket.held for ticket in tickets), self._prompt_tokens(tickets) - self.limits.prompt_tokens
-        self._make_room(
-            tenant, more, needed, lambda ticket: ticket.held, f"the prompts of other requests hold {held} tokens"
-        )
-
-    def cancel(self, tickets: Sequence[Ticket]) -> None:
-        """Give up `tickets`: within one step their slots are free. Those that ended already are left alone."""
-        with self._changed:
-            for ticket in tickets:
-                ticket.cancelled = True
-            self._given_up = True
-            self._changed.notify()
-
-    def progress(self) -> Progress:
-        """Return how it goes; from any thread."""
-        with self._changed:
-            running, waiting = list(self._running.values()), len(self._waiting)
-            return Progress(
-                steps=self._steps,
-                busy=bool(running or waiting),
-                since=self._since,
-                failed=self._failed,
-                running=len(running),
-                waiting=waiting,
-                cached_tokens=sum(sequence.evaluated for sequence in running),
-            )
-
-    def _prompt_tokens(self, more: Sequence[Ticket]) -> int:
-        """Return the tokens that all prompts hold, with those of `more`; one that several choices share counts once."""
-        running = (sequence.ticket for sequence in self._running.values())
-        prompts = {id(one.generation.prompt): one.generation.prompt for one in chain(running, self._waiting, more)}
-        return sum(map(len, prompts.values()))
 
     def _turn(self) -> None:
         """Carry out one step. An event that is ready goes out before the next step begins."""
@@ -166,23 +92,43 @@ class Engine(StepThread[Ticket]):
                 self._release(sequence, "expired")
         self._given_up = False
 
-    def _drop_waiting(self, ticket: Ticket, now: float) -> bool:
-        if not ticket.cancelled and ticket.deadline > now:
-            return False
-        if not ticket.cancelled:
-            self._events.append((ticket, ticket.timed_out(now, "while it waited for its turn")))
-        if self.observer:
-            self.observer.ended("cancelled" if ticket.cancelled else "expired", now - ticket.submitted, None)
-        return True
-
     def _admit(self) -> None:
-        while self._free and self._waiting:
-            ticket, slot = self._waiting.pop(), self._free.pop()
-            generation = ticket.generation
-            self._waiting.charge(ticket.tenant, PROMPT_COST * len(generation.prompt))
-            sampler = Sampler(self.model, generation, window=self.limits.context_tokens)
-            room = self.limits.context_tokens - len(generation.prompt)
-            self._running[slot] = Running(ticket, slot, min(generation.max_tokens, room), sampler)
+        """Let the next ones run, as far as there are slots, or some of a tenant that has more of them."""
+        while self._waiting:
+            tenant = self._waiting.next_tenant()
+            if not self._free and not self._pause_for(tenant):
+                break
+            ticket, slot = self._waiting.pop_of(tenant), self._free.pop()
+            self._running[slot] = self._resumed(ticket, slot) if ticket in self._paused else self._begun(ticket, slot)
+
+    def _begun(self, ticket: Ticket, slot: int) -> Running[Sampler]:
+        generation = ticket.generation
+        self._waiting.charge(ticket.tenant, PROMPT_COST * len(generation.prompt))
+        sampler = Sampler(self.model, generation, window=self.limits.context_tokens)
+        room = self.limits.context_tokens - len(generation.prompt)
+        return Running(ticket, slot, min(generation.max_tokens, room), sampler)
+
+    def _resumed(self, ticket: Ticket, slot: int) -> Running[Sampler]:
+        """Return one that was paused, to be read again from its beginning. That is not charged: it is nothing that the tenant asked for."""
+        sequence = self._paused.pop(ticket)
+        sequence.slot, sequence.evaluated = slot, 0
+        return sequence
+
+    def _pause_for(self, tenant: Tenant) -> bool:
+        """Free a slot for `tenant`; False where none is due, or more would be read again than the share that is for it."""
+        ordered = sorted(self._running.values(), key=lambda sequence: sequence.ticket.submitted)
+        places = [Place(sequence.slot, sequence.ticket.tenant, sequence.evaluated) for sequence in ordered]
+        place = who_pauses(places, tenant)
+        if place is None or place.tokens > self._repeatable:
+            return False
+        self._repeatable -= place.tokens
+        sequence = self._running.pop(place.slot)
+        self._paused[sequence.ticket] = sequence
+        self._waiting.push_first(sequence.ticket)
+        self._next_deadline = min(self._next_deadline, sequence.ticket.deadline)
+        self._free.append(place.slot)
+        self._context.forget(place.slot)
+        return True
 
     def _plan(self) -> list[Work]:
         """Return what is in the next step, and let the context compute it with the adapter whose turn it is."""
@@ -204,7 +150,7 @@ class Engine(StepThread[Ticket]):
         prompt_tokens = 0
         for item in work:
             sequence = self._running[item.slot]
-            prompt_tokens += item.count if sequence.next_token is None else 0
+            prompt_tokens += item.count if sequence.prompt_left else 0
             index = self._batch.add(item.slot, sequence.take(item.count), sequence.evaluated, output=item.last)
             if item.last:
                 sampled.append((sequence, index))
@@ -217,6 +163,7 @@ class Engine(StepThread[Ticket]):
             self._give_up(work, result)
             return
         self._stepped()
+        self._repeatable = min(self._repeatable + self._batch.size * _REPEATED_SHARE, self.limits.context_tokens)
         for item in work:
             self._running[item.slot].advance(item.count)
         for sequence, index in sampled:
@@ -276,12 +223,6 @@ class Engine(StepThread[Ticket]):
             events, self._events = self._events, []
             self._notify(events)
 
-    def _end(self, entry: Ticket, broken: Broken) -> None:
-        if not entry.cancelled:
-            self._events.append((entry, broken))
-        if self.observer:
-            self.observer.ended("refused", time.monotonic() - entry.submitted, None)
-
     def _break_all(self, broken: Broken) -> None:
         with self._changed:
             tickets = [sequence.ticket for sequence in self._running.values()] + list(self._waiting)
@@ -290,12 +231,3 @@ class Engine(StepThread[Ticket]):
             tickets += self._gave_way
         self._events += [(ticket, broken) for ticket in tickets if not ticket.cancelled]
         self._hand_over()
-
-
-def _held(generations: Sequence[Generation]) -> list[int]:
-    """Return the tokens that go with each of `generations`: a prompt counts with the last of the choices that share it."""
-    after = [*generations[1:], None]
-    return [
-        0 if later is not None and later.prompt is one.prompt else len(one.prompt)
-        for one, later in zip(generations, after, strict=True)
-    ]

@@ -37,7 +37,7 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
     """(token, what is added to its logit); the tokens are in the vocabulary."""
     seed: int | None = None
-    """Same seed, prompt and parameters on the same worker build: same answer. None draws one."""
+    """Same seed, prompt and parameters on the same worker build: same answer, if it was not paused. None draws one."""
 
 
 class ConstraintError(Exception):

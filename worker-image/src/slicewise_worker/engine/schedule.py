@@ -6,6 +6,7 @@ replacing `plan_step`; the loop only carries out what it says.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -123,3 +124,25 @@ def _deal(waiting: Sequence[Waiting], chunk: int) -> list[int]:
         shares[index] += more
         left -= more
     return shares
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A sequence that runs: `tokens` of it are in the cache, and would be read again after a pause."""
+
+    slot: int
+    tenant: Tenant
+    tokens: int
+
+
+def who_pauses(places: Sequence[Place], tenant: Tenant) -> Place | None:
+    """Return which of `places`, in order of arrival, is to wait so that one of `tenant` can run: None where all have as many as it.
+
+    It is of the tenant that has most, which has no fewer than `tenant` after that. Of its own it is the one that costs least, the
+    newest of those.
+    """
+    counts = Counter(place.tenant for place in places)
+    most = max(counts, key=counts.__getitem__, default=tenant)
+    if counts[most] < counts[tenant] + 2:
+        return None
+    return min((place for place in reversed(places) if place.tenant == most), key=lambda place: place.tokens)

@@ -5,6 +5,7 @@ Written by the engine thread only, except `Ticket.cancelled`.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -59,8 +60,8 @@ class Running(Generic[S]):
     """Of tokens whose text is not sent yet."""
     evaluated: int = 0
     generated: int = 0
-    next_token: int | None = None
-    """Sampled and not evaluated yet; None while the prompt is read."""
+    sampled: array[int] = field(default_factory=lambda: array("i"))
+    """The tokens that came after the prompt. The last is not evaluated yet, and after a pause the others are not either."""
     first_token_at: float | None = None
 
     def __post_init__(self) -> None:
@@ -73,14 +74,19 @@ class Running(Generic[S]):
 
     @property
     def prompt_left(self) -> int:
-        """Prompt tokens that are not evaluated yet."""
-        return 0 if self.next_token is not None else len(self.ticket.generation.prompt) - self.evaluated
+        """Tokens to read before one can be sampled; 0 where only the one that was sampled last is to be evaluated."""
+        left = len(self.ticket.generation.prompt) + len(self.sampled) - self.evaluated
+        return 0 if left == 1 and self.sampled else left
 
     def take(self, count: int) -> Sequence[int]:
         """Return the next `count` tokens to evaluate; `evaluated` is their first position until `advance`."""
-        if self.next_token is not None:
-            return (self.next_token,)
-        return self.ticket.generation.prompt[self.evaluated : self.evaluated + count]
+        prompt = self.ticket.generation.prompt
+        start, end = self.evaluated - len(prompt), self.evaluated - len(prompt) + count
+        if start >= 0:
+            return self.sampled[start:end]
+        if end <= 0:
+            return prompt[self.evaluated : self.evaluated + count]
+        return [*prompt[self.evaluated :], *self.sampled[:end]]
 
     def advance(self, count: int) -> None:
         """Note that `count` more tokens are in the cache."""
@@ -88,7 +94,7 @@ class Running(Generic[S]):
 
     def accept(self, token: int, piece: bytes, chances: Chances | None = None, *, ends: bool) -> Event | None:
         """Take a sampled token and return what to tell the client; None when no text became safe to send."""
-        self.next_token = token
+        self.sampled.append(token)
         if ends:
             return self.finish("stop")
         self.generated += 1

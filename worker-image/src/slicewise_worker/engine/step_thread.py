@@ -6,6 +6,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import ceil
 from typing import Final, Generic, TypeVar
 
@@ -20,6 +21,19 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T", bound=Waits)
 
 _FAILURES_IN_A_ROW: Final = 3
+
+
+@dataclass(frozen=True)
+class Shortage(Generic[T]):
+    """What a new request lacks in the queue: `needed` (0 or less: nothing) for the `more` that it holds.
+
+    `size` is what another one holds of it.
+    """
+
+    what: str
+    more: int
+    needed: int
+    size: Callable[[T], int]
 
 
 class StepThread(ABC, Generic[T]):
@@ -88,16 +102,17 @@ class StepThread(ABC, Generic[T]):
         rounds = (len(self._waiting) + 1) / self.limits.sequences
         return max(1, min(60, ceil(rounds * self._mean_seconds)))
 
-    def _make_room(self, tenant: Tenant, more: int, needed: int, size: Callable[[T], int], what: str) -> None:
-        """Free `needed` for `more` of `tenant`; raises `QueueFullError` because of `what` where no tenant has more waiting.
-
-        `size` says what of it an entry holds. With `_changed` held.
-        """
-        if needed > 0:
-            going = self._waiting.who_gives_way(tenant, more, needed, size)
-            if not going:
-                raise self._full(what)
-            self._waiting.keep(set(self._waiting).difference(going).__contains__)
+    def _make_room(self, tenant: Tenant, *shortages: Shortage[T]) -> None:
+        """End all `shortages` for a request of `tenant`; raises `QueueFullError` where no tenant has more waiting. With `_changed` held."""
+        going: set[T] = set()
+        for short in shortages:
+            if short.needed > 0:
+                found = self._waiting.who_gives_way(tenant, short.more, short.needed, short.size)
+                if not found:
+                    raise self._full(short.what)
+                going.update(found)
+        if going:
+            self._waiting.keep(lambda entry: entry not in going)
             self._gave_way += going
 
     def _tell_who_gave_way(self) -> None:

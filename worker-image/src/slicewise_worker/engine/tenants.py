@@ -83,12 +83,20 @@ class FairQueue(Generic[T]):
 
     def push(self, entry: T) -> None:
         """Let `entry` wait."""
-        if entry.tenant not in self._waiting:
-            self._service.lift(entry.tenant, self._waiting)
-            self._service.forget(self._waiting)
-            self._waiting[entry.tenant] = deque()
-        self._waiting[entry.tenant].append(entry)
+        self._of(entry.tenant).append(entry)
         self._length += 1
+
+    def push_first(self, entry: T) -> None:
+        """Let `entry`, which was taken out before, wait before all others of its tenant."""
+        self._of(entry.tenant).appendleft(entry)
+        self._length += 1
+
+    def _of(self, tenant: Tenant) -> deque[T]:
+        if tenant not in self._waiting:
+            self._service.lift(tenant, self._waiting)
+            self._service.forget(self._waiting)
+            self._waiting[tenant] = deque()
+        return self._waiting[tenant]
 
     def next_tenant(self) -> Tenant:
         """Return whose request is next; something waits."""
@@ -96,7 +104,10 @@ class FairQueue(Generic[T]):
 
     def pop(self) -> T:
         """Return the next request; something waits."""
-        tenant = self.next_tenant()
+        return self.pop_of(self.next_tenant())
+
+    def pop_of(self, tenant: Tenant) -> T:
+        """Return the oldest request of `tenant`, of whom something waits."""
         entry = self._waiting[tenant].popleft()
         self._length -= 1
         if not self._waiting[tenant]:
@@ -120,7 +131,8 @@ class FairQueue(Generic[T]):
     def who_gives_way(self, tenant: Tenant, more: int, needed: int, size: Callable[[T], int]) -> list[T]:
         """Return whose going frees `needed` for `more` of `tenant`: the newest of those of whom most waits.
 
-        `size` says what an entry holds of what is short. No tenant gives way to one that would then have more than it: nobody does then.
+        `size` says what an entry holds of what is short; one that holds nothing stays. No tenant gives way to one that would then
+        have more than it: nobody does then.
         """
         held = {other: sum(map(size, entries)) for other, entries in self._waiting.items()}
         own = held.pop(tenant, 0) + more
@@ -128,9 +140,12 @@ class FairQueue(Generic[T]):
         going: list[T] = []
         while needed > 0 and held:
             other = max(held, key=held.__getitem__)
-            going.append(left[other].pop())
-            held[other] -= size(going[-1])
-            needed -= size(going[-1])
+            if held[other] <= own:
+                return []
+            entry = left[other].pop()
+            going += [entry] if size(entry) else []
+            held[other] -= size(entry)
+            needed -= size(entry)
             if held[other] < own:
                 return []
         return going if needed <= 0 else []

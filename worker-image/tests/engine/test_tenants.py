@@ -1,4 +1,4 @@
-"""Whose request is next, and who gives way where the queue is full."""
+"""Whose request is next, and what is removed where the queue is full."""
 
 from __future__ import annotations
 
@@ -129,23 +129,23 @@ def test_the_newest_of_whom_most_waits_gives_way() -> None:
     entries = [Asked("a", number=number) for number in range(3)] + [Asked("b", number=number) for number in range(2)]
     for entry in entries:
         queue.push(entry)
-    assert queue.who_gives_way("c", 1, 1, lambda _: 1) == [entries[2]]
-    assert queue.who_gives_way("c", 1, 2, lambda _: 1) == [entries[2], entries[1]]
-    assert queue.who_gives_way("a", 1, 1, lambda _: 1) == [], "nobody has more than it"
-    assert queue.who_gives_way("c", 2, 2, lambda _: 1) == [], "one of both would have less than it then"
+    assert queue.to_remove("c", 1, 1, lambda _: 1) == [entries[2]]
+    assert queue.to_remove("c", 1, 2, lambda _: 1) == [entries[2], entries[1]]
+    assert queue.to_remove("a", 1, 1, lambda _: 1) == [], "nobody has more than it"
+    assert queue.to_remove("c", 2, 2, lambda _: 1) == [], "one of both would have less than it then"
 
 
 names = st.sampled_from(["a", "b", "c", None])
 
 
 @given(st.lists(st.tuples(names, st.integers(0, 9)), max_size=20), names, st.integers(1, 9), st.integers(1, 30))
-def test_who_gives_way_frees_enough_and_is_left_with_as_much_as_the_other(
+def test_to_remove_frees_enough_and_is_left_with_as_much_as_the_other(
     waiting: list[tuple[Tenant, int]], tenant: Tenant, more: int, needed: int
 ) -> None:
     queue: FairQueue[Asked] = FairQueue()
     for name, size in waiting:
         queue.push(Asked(name, size))
-    going = queue.who_gives_way(tenant, more, needed, lambda asked: asked.prompt)
+    going = queue.to_remove(tenant, more, needed, lambda asked: asked.prompt)
     assert len(going) == len(set(going))
     assert not going or sum(asked.prompt for asked in going) >= needed
     queue.keep(lambda asked: asked not in going)

@@ -108,7 +108,7 @@ class Embedder(StepThread[Job]):
     ) -> Job:
         """Queue a request, to be closed by the caller; what has not ended by `deadline` (monotonic, in seconds) ends as `Broken`.
 
-        So does what gives way to a tenant of whom less waits. Raises `QueueFullError`, and `StoppedError` when the engine takes no
+        So does what is removed for a tenant of which less waits. Raises `QueueFullError`, and `StoppedError` when the engine takes no
         more work. The caller has checked that there are inputs, each of one to `limits.context_tokens` tokens, and that all of them
         and their vectors fit the bounds of one request.
         """
@@ -132,7 +132,7 @@ class Embedder(StepThread[Job]):
                 lambda other: other.size,
             )
             self._make_room(tenant, places, room)
-            self._open.difference_update(self._gave_way)
+            self._open.difference_update(self._removed)
             if not load:
                 self._since = now
             self._open.add(job)
@@ -162,7 +162,7 @@ class Embedder(StepThread[Job]):
         """Carry out one step. Who has all its vectors hears of it before the next step begins."""
         started = time.monotonic()
         with self._changed:
-            self._tell_who_gave_way()
+            self._tell_removed()
             for job in [job for job in (*self._running, *self._waiting) if job.over(started)]:
                 self._drop(job, started)
             self._running = deque(job for job in self._running if not job.over(started))
@@ -254,7 +254,7 @@ class Embedder(StepThread[Job]):
 
     def _break_all(self, broken: Broken) -> None:
         with self._changed:
-            jobs = [*self._running, *self._waiting, *self._gave_way]
+            jobs = [*self._running, *self._waiting, *self._removed]
             self._running.clear()
             self._waiting.clear()
         self._events += [(job, broken) for job in jobs if not job.closed]

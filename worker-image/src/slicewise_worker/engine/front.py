@@ -44,8 +44,8 @@ class Front(StepThread[Ticket]):
     ) -> list[Ticket]:
         """Queue all of `generations` or none; their events go to the `on_event` of the same index.
 
-        What has not ended by `deadline` (monotonic, in seconds) ends as `Broken` with the code `timeout`, and what gives way to a
-        tenant of whom less waits with the code `queue_full`.
+        What has not ended by `deadline` (monotonic, in seconds) ends as `Broken` with the code `timeout`, and what is removed
+        for a tenant of which less waits with the code `queue_full`.
         Raises `QueueFullError`, and `StoppedError` when the engine takes no more work. The caller has checked that each
         prompt holds at least one token and leaves room for one in `limits.context_tokens`.
         """
@@ -67,7 +67,7 @@ class Front(StepThread[Ticket]):
         return tickets
 
     def _admit_to_queue(self, tickets: Sequence[Ticket], tenant: Tenant) -> None:
-        """Make room for `tickets`; raises `QueueFullError`. Who has begun does not give way."""
+        """Make room for `tickets`; raises `QueueFullError`. What has begun is not removed."""
         count, tokens = len(tickets), self._prompt_tokens(())
         places = Shortage[Ticket](
             f"{len(self._waiting)} requests are waiting",

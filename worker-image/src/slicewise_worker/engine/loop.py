@@ -66,7 +66,7 @@ class Engine(Front):
         """Carry out one step. An event that is ready goes out before the next step begins."""
         started = time.monotonic()
         with self._changed:
-            self._tell_who_gave_way()
+            self._tell_removed()
             self._drop_ended(started)
             self._admit()
         if self._running:
@@ -228,6 +228,6 @@ class Engine(Front):
             tickets = [sequence.ticket for sequence in self._running.values()] + list(self._waiting)
             self._running.clear()
             self._waiting.clear()
-            tickets += self._gave_way
+            tickets += self._removed
         self._events += [(ticket, broken) for ticket in tickets if not ticket.cancelled]
         self._hand_over()

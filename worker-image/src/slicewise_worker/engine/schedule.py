@@ -63,7 +63,7 @@ def _part(wants: Sequence[int], whole: int) -> list[int]:
     """Return the parts of `whole` for those who want so much: the same for all who want it, and nothing left while one wants more."""
     parts = [0] * len(wants)
     for done, index in enumerate(sorted(range(len(wants)), key=lambda index: (wants[index], index))):
-        # Rounded up, so that a chunk of one token goes to somebody.
+        # Rounded up, so that a chunk of one token goes to one of them.
         parts[index] = min(wants[index], -(-whole // (len(wants) - done)))
         whole -= parts[index]
     return parts

@@ -46,7 +46,7 @@ class StepThread(ABC, Generic[T]):
         self._changed = threading.Condition()
         """Held by whoever reads or writes what several threads see."""
         self._waiting: FairQueue[T] = FairQueue()
-        self._gave_way: list[T] = []
+        self._removed: list[T] = []
         """Who made room for others, and has not been told yet."""
         self._steps = 0
         self._failures = 0
@@ -107,21 +107,21 @@ class StepThread(ABC, Generic[T]):
         going: set[T] = set()
         for short in shortages:
             if short.needed > 0:
-                found = self._waiting.who_gives_way(tenant, short.more, short.needed, short.size)
+                found = self._waiting.to_remove(tenant, short.more, short.needed, short.size)
                 if not found:
                     raise self._full(short.what)
                 going.update(found)
         if going:
             self._waiting.keep(lambda entry: entry not in going)
-            self._gave_way += going
+            self._removed += going
 
-    def _tell_who_gave_way(self) -> None:
+    def _tell_removed(self) -> None:
         """End those who made room; with `_changed` held."""
         retry = self._retry_after()
-        for entry in self._gave_way:
+        for entry in self._removed:
             message = f"the queue is full, and other tenants have less in it; try again in {retry} s"
             self._end(entry, Broken("queue_full", message, retry))
-        self._gave_way.clear()
+        self._removed.clear()
 
     def _took(self, seconds: float) -> None:
         """Note how long one that has ended was here."""

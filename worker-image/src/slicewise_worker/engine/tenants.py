@@ -1,7 +1,7 @@
 """Whose request is next: a virtual token counter for each tenant. Pure.
 
 Who was given least is next (VTC: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024). A tenant that comes back after a
-pause is raised to those who wait: nobody saves up service by not asking, and whoever asks little is never behind.
+pause is raised to those who wait: a tenant does not save up service by not asking, and one that asks little is never behind.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Service:
     def __init__(self) -> None:
         self._given: dict[Tenant, int] = {}
         self._level = 0
-        """What the tenant had that was served last: who comes anew starts there."""
+        """What the tenant had that was served last: a tenant that comes again starts there."""
 
     def lift(self, tenant: Tenant, waiting: Iterable[Tenant]) -> None:
         """Note that `tenant`, of whom nothing waited, asks; `waiting` are the others of whom something waits."""
@@ -128,11 +128,11 @@ class FairQueue(Generic[T]):
         """Let go of all."""
         self.keep(lambda _entry: False)
 
-    def who_gives_way(self, tenant: Tenant, more: int, needed: int, size: Callable[[T], int]) -> list[T]:
+    def to_remove(self, tenant: Tenant, more: int, needed: int, size: Callable[[T], int]) -> list[T]:
         """Return whose going frees `needed` for `more` of `tenant`: the newest of those of whom most waits.
 
-        `size` says what an entry holds of what is short; one that holds nothing stays. No tenant gives way to one that would then
-        have more than it: nobody does then.
+        `size` says what an entry holds of what is short; one that holds nothing stays. None is removed where its tenant
+        would then have less than `tenant`.
         """
         held = {other: sum(map(size, entries)) for other, entries in self._waiting.items()}
         own = held.pop(tenant, 0) + more

@@ -257,6 +257,24 @@ def test_a_grammar_of_a_server_is_bounded_too(grammars: Grammars, start: str) ->
         grammars.lark(f'start: {start}a\na: %json {{"type": "integer", "multipleOf": 99999989}}\n')
 
 
+def test_an_answer_whose_places_grow_with_it_ends_before_they_take_much_memory(tiny: Path, grammars: Grammars) -> None:
+    """Each a may begin any of 400 endings, so that what has to be remembered grows with each a, and with all those before it."""
+    endings = "|".join(f"a[ab]{{{4000 + number}}}" for number in range(400))
+    constraint = grammars.json_schema({"type": "string", "pattern": f"^[ab]*({endings})$"})
+    model = Model(tiny, gpu=False)
+    quote, again = (model.tokenize(text)[-1] for text in ('"', "a"))
+    constraint.accept(quote)
+    model.close()
+
+    def write(most: int) -> None:
+        for _ in range(most):
+            constraint.prepare()
+            constraint.accept(again)
+
+    with pytest.raises(ConstraintError, match="too many expressions"):
+        write(1000)
+
+
 def test_a_special_token_that_the_model_lacks_is_refused(grammars: Grammars) -> None:
     with pytest.raises(GrammarError, match="unknown special token"):
         grammars.lark('start: "a" <|nothing|>')

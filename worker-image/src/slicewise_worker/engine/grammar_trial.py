@@ -50,11 +50,11 @@ def limits() -> LLParserLimits:
         max_grammar_size=250_000,
         # Else compiling depends on the vocabulary, which a trial does not have.
         precompute_large_lexemes=False,
-        # Of each token: about 15 ms.
-        step_lexer_fuel=200_000,
+        # Of each token. It bounds the size of one lexer state, and so the memory of all: schemas that are in use need far less.
+        step_lexer_fuel=20_000,
         step_max_items=50_000,
         max_items_in_row=10_000,
-        # Of memory: about 2 kB each, for one sequence.
+        # Of memory: up to 2 KiB each with the fuel above, for one sequence.
         max_lexer_states=10_000,
         # Errors go to clients.
         verbose_errors=False,

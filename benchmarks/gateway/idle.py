@@ -88,11 +88,8 @@ def _as_in_the_image(directory: Path) -> dict[str, str]:
         "PYTHONNODEBUGRANGES": "1",
         "PYTHONPYCACHEPREFIX": str(directory / "bytecode"),
     }
-    loaded = (
-        "from slicewise_gateway.lean import load_libraries; load_libraries(tls={tls}); import slicewise_gateway.{serve}"
-    )
-    for tls, serve in ((True, "serve"), (False, "serve_edge")):
-        subprocess.run([sys.executable, "-c", loaded.format(tls=tls, serve=serve)], env=found, check=True)
+    code = "import slicewise_gateway.__main__, slicewise_gateway.serve, slicewise_gateway.serve_edge"
+    subprocess.run([sys.executable, "-c", code], env=found, check=True)
     return found
 
 

@@ -17,5 +17,5 @@ def test_settings_that_are_not_valid_are_named(command: str) -> None:
     line = json.loads(done.stderr)
     assert line.pop("timestamp")
     error = line.pop("error")
-    assert line == {"level": "error", "logger": "slicewise_gateway.program", "event": "settings not valid"}
+    assert line == {"level": "error", "logger": "slicewise_gateway.__main__", "event": "settings not valid"}
     assert "SLICEWISE_GATEWAY_LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'" in error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -32,16 +33,13 @@ class EnvoyFiles:
         path = self._directory / name
         if self.read(name) == text:
             return False
-        # No other program writes here, so one name will do, also after an end in the middle of a write.
-        temporary = self._directory / f".{name}.new"
+        handle, temporary = tempfile.mkstemp(dir=self._directory, prefix=f".{name}.")
         try:
-            with os.fdopen(
-                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-            ) as file:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
-            temporary.rename(path)
+            Path(temporary).rename(path)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
             raise
         return True
 

@@ -276,17 +276,21 @@ _OWN = (
     _value("gateway.responseCache.redisSecretRef.name", "redis", "re dis", f"'re dis' {_NAME}"),
 )
 
-_AGAIN = tuple(
-    Case(
-        f"fallback {case.rule}",
-        {"fallback": {"cpu": {**_FALLBACK["cpu"], "model": case.good["model"]}}},
-        {"fallback": {"cpu": {**_FALLBACK["cpu"], "model": case.bad["model"]}}},
-        case.field.replace("spec.", "spec.fallback.cpu."),
-        case.says,
-    )
-    for case in _OWN
-    if case.field.startswith("spec.model")
-)
-"""The model of the fallback keeps the same rules."""
 
-CASES = _OWN + _AGAIN
+def with_fallback(cases: tuple[Case, ...]) -> tuple[Case, ...]:
+    """Return `cases`, and those of the model again for the model of the fallback, which keeps the same rules."""
+    again = (
+        Case(
+            f"fallback {case.rule}",
+            {"fallback": {"cpu": {**_FALLBACK["cpu"], "model": case.good["model"]}}},
+            {"fallback": {"cpu": {**_FALLBACK["cpu"], "model": case.bad["model"]}}},
+            case.field.replace("spec.", "spec.fallback.cpu."),
+            case.says,
+        )
+        for case in cases
+        if case.field.startswith("spec.model")
+    )
+    return (*cases, *again)
+
+
+CASES = with_fallback(_OWN)

@@ -82,25 +82,21 @@ def held_at(step: int) -> tuple[type[Context], threading.Event]:
     return Held, gate
 
 
-def test_a_question_takes_a_slot_of_a_tenant_that_has_more_and_what_is_paused_goes_on_as_if_it_had_not_been(
-    tiny, bench
-) -> None:
+def test_a_question_takes_a_slot_of_a_tenant_that_has_more_and_what_is_paused_goes_on_to_its_end(tiny, bench) -> None:
     penalized = Sampling(temperature=0, frequency_penalty=1.5)
     long = [Generation([5, 6, 7, seed], 200, penalized, logprobs=seed) for seed in (1, 2)]
-    alone = bench(tiny, sequences=2)
-    expected = [alone.submit(generation)[0] for generation in long]
-    for collector in expected:
-        collector.end()
     context, gate = held_at(40)
     engine = bench(tiny, sequences=2, context_type=context)
     heavy = [engine.submit(generation, tenant="heavy")[0] for generation in long]
     assert all(collector.started.wait(60) for collector in heavy)
     light, _ = engine.submit(SHORT, tenant="light")
     gate.set()
-    for collector, same in zip(heavy, expected, strict=True):
-        assert isinstance(collector.end(), Finished)
-        assert collector.text == same.text
-        assert [event.generated for event in collector.events] == [event.generated for event in same.events]
+    for collector in heavy:
+        end = collector.end()
+        assert isinstance(end, Finished)
+        # Not the text of one that is not paused: what is read again is rounded differently (ADR 36).
+        assert end.generated == 200
+        assert sum(len(event.chances) for event in collector.events if not isinstance(event, Broken)) == 200
         assert light.ended_at < collector.ended_at
     assert engine.engine.progress().cached_tokens == 0
 

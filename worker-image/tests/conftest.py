@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import httpx2
+import openai
 import pytest
 from encoders import CONTEXT, write_bert
 from fuzzing import (  # noqa: F401 - hooks and a fixture
@@ -241,6 +243,18 @@ def shared_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
     for worker in started.values():
         worker.process.kill()
         worker.process.wait()
+
+
+@pytest.fixture(scope="module")
+def serve(shared_worker: Callable[..., RunningWorker]) -> Iterator[Callable[[Path], openai.OpenAI]]:
+    """Return OpenAI's client of a worker with a model, which the tests of a module share."""
+    with ExitStack() as opened:
+
+        def serve(model: Path) -> openai.OpenAI:
+            worker = shared_worker(model, context_tokens=2048, parallel_sequences=2)
+            return opened.enter_context(openai.OpenAI(base_url=f"{worker.url}/v1", api_key="-", max_retries=0))
+
+        yield serve
 
 
 @pytest.fixture(scope="module")

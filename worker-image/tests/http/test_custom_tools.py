@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import openai
@@ -17,10 +17,8 @@ FREE: Any = {"type": "custom", "name": "get_weather", "format": {"type": "text"}
 
 
 @pytest.fixture(scope="module")
-def client(shared_worker: Any, thinker: Any) -> Iterator[openai.OpenAI]:
-    worker = shared_worker(thinker, context_tokens=2048, parallel_sequences=2)
-    with openai.OpenAI(base_url=f"{worker.url}/v1", api_key="-", max_retries=0) as client:
-        yield client
+def client(serve: Callable[[Any], openai.OpenAI], thinker: Any) -> openai.OpenAI:
+    return serve(thinker)
 
 
 def test_a_chat_calls_a_custom_tool_and_takes_its_result(client: openai.OpenAI) -> None:
@@ -79,4 +77,4 @@ def test_what_cannot_be_done_is_refused_by_name(client: openai.OpenAI) -> None:
         ({"type": "custom", "name": "a", "strict": True}, "has no 'strict'"),
     ):
         with pytest.raises(openai.BadRequestError, match=words):
-            client.responses.create(model="chat", input="Hi", tools=[tool])  # type: ignore[list-item]
+            client.responses.create(model="chat", input="Hi", tools=[tool])  # type: ignore[list-item]  # what the SDK's types forbid

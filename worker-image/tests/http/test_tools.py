@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any, Literal
 
 import openai
@@ -34,17 +33,6 @@ class Weather(BaseModel):
 
 
 Client = Callable[[Any], openai.OpenAI]
-
-
-@pytest.fixture(scope="module")
-def serve(shared_worker: Any) -> Iterator[Client]:
-    with ExitStack() as opened:
-
-        def serve(model: Any) -> openai.OpenAI:
-            worker = shared_worker(model, context_tokens=2048, parallel_sequences=2)
-            return opened.enter_context(openai.OpenAI(base_url=f"{worker.url}/v1", api_key="-", max_retries=0))
-
-        yield serve
 
 
 def ask(client: openai.OpenAI, **fields: Any) -> Any:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any, Literal
 
 import anthropic
@@ -34,17 +33,6 @@ class Feeling(BaseModel):
 SCHEMA = Feeling.model_json_schema()
 FORM: Any = {"type": "json_schema", "json_schema": {"name": "feeling", "schema": SCHEMA}}
 Client = Callable[[Any], openai.OpenAI]
-
-
-@pytest.fixture(scope="module")
-def serve(shared_worker: Any) -> Iterator[Client]:
-    with ExitStack() as opened:
-
-        def serve(model: Any) -> openai.OpenAI:
-            worker = shared_worker(model, context_tokens=2048, parallel_sequences=2)
-            return opened.enter_context(openai.OpenAI(base_url=f"{worker.url}/v1", api_key="-", max_retries=0))
-
-        yield serve
 
 
 def either(content: str | None, calls: list[tuple[str, str]]) -> str:

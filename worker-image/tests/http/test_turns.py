@@ -63,7 +63,7 @@ class Tried:
         """Note a trial; raises `UntriedError` before it."""
         if grammar not in self.order:
             if not wait:
-                raise UntriedError(self, grammar)  # type: ignore[arg-type]
+                raise UntriedError(self, grammar)  # type: ignore[arg-type]  # in place of the trials, which start a process
             self.order.append(grammar)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
 from pydantic_core import PydanticCustomError
 
-from slicewise_worker.http.tool_fields import levels
+from slicewise_worker.http.bounded_json import check_size
 
 _MOST: Final = 16
 _MOST_CHARACTERS: Final = 4096
@@ -36,12 +35,5 @@ def template_variables(value: Any) -> Any:
             "must have names of letters, digits and _ that the worker does not set, not {name}",
             {"name": repr(wrong[:40])},
         )
-    if levels(value) > _DEEPEST:
-        raise PydanticCustomError("variables", f"must have at most {_DEEPEST} levels")
-    try:
-        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False))
-    except ValueError as error:
-        raise PydanticCustomError("variables", "must be JSON, without NaN and Infinity") from error
-    if size > _MOST_CHARACTERS:
-        raise PydanticCustomError("variables", f"must have at most {_MOST_CHARACTERS} characters as JSON")
+    check_size(value, "variables", levels=_DEEPEST, characters=_MOST_CHARACTERS)
     return value

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from slicewise_worker.http.bounded_json import MOST_LEVELS, check_size
 from slicewise_worker.http.closed import Closed
 from slicewise_worker.http.custom_fields import CalledCustom, Custom, ToolName
 
 MOST_TOOLS: Final = 128
 MOST_SCHEMA: Final = 64 << 10
 """Characters of a tool's parameters as JSON."""
-_DEEPEST: Final = 64
-
-
-def levels(value: Any) -> int:
-    """Return the levels of a JSON value, by a stack of its own; those beyond the most that anything may have are not counted."""
-    deepest, stack = 0, [(value, 1)]
-    while stack:
-        item, level = stack.pop()
-        deepest = max(deepest, level)
-        if deepest > _DEEPEST:
-            break
-        inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-        stack += [(each, level + 1) for each in inner]
-    return deepest
 
 
 def _parameters(value: dict[str, Any]) -> dict[str, Any]:
     if value.get("type", "object") != "object":
         raise PydanticCustomError("parameters", 'must be the schema of an object, with "type": "object"')
-    if levels(value) > _DEEPEST:
-        raise PydanticCustomError("parameters", f"must have at most {_DEEPEST} levels")
-    try:
-        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False))
-    except ValueError as error:
-        raise PydanticCustomError("parameters", "must be JSON, without NaN and Infinity") from error
-    if size > MOST_SCHEMA:
-        raise PydanticCustomError("parameters", f"must have at most {MOST_SCHEMA} characters as JSON")
+    check_size(value, "parameters", levels=MOST_LEVELS, characters=MOST_SCHEMA)
     return value
 
 

@@ -167,8 +167,8 @@ class Embedder(StepThread[Job]):
                 self._drop(job, started)
             self._running = deque(job for job in self._running if not job.over(started))
             self._waiting.keep(lambda job: not job.over(started))
-            while self._waiting and self._has_place_for(self._waiting.next_tenant()):
-                job = self._waiting.pop()
+            while self._waiting and self._has_place_for(tenant := self._waiting.next_tenant()):
+                job = self._waiting.pop_of(tenant)
                 self._waiting.charge(job.tenant, PROMPT_COST * job.tokens)
                 self._running.append(job)
             self._running.rotate(-1)

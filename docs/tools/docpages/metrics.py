@@ -102,7 +102,7 @@ def _operator() -> Iterator[Metric]:
 def _worker() -> Iterator[Metric]:
     metrics = WorkerMetrics()
     idle = Progress(steps=0, busy=False, since=0.0, failed=None, running=0, waiting=0, cached_tokens=0)
-    metrics.watch(lambda: idle, 1)
+    metrics.watch(lambda: idle, 1, 1)
     return _of(metrics.registry)
 
 

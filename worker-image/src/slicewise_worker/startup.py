@@ -25,7 +25,7 @@ from slicewise_worker.engine.request import TOKEN_BYTES, Limits
 from slicewise_worker.engine.weights import WeightsError, WeightsFile, inspect, read_result, verify
 from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
-from slicewise_worker.health.room import Shape, breakdown, no_room
+from slicewise_worker.health.room import Shape, breakdown, constrained_places, form_bytes, no_room
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.proof import Deliver, StartError, prove
 from slicewise_worker.settings import WorkerSettings, lowered
@@ -109,10 +109,16 @@ def bring_up(
         shape = context_shape(settings, kind.pooling)
         on_gpu = bool(state.device and state.device.on_gpu)
         adapter_bytes = try_adapters(weights, kind, shape, gpu=on_gpu)
-        _check_fit(weights, shape, settings, state, adapter_bytes)
+        taken = _check_fit(weights, shape, settings, state, adapter_bytes)
         model = _load(weights, state, stopping)
         load_adapters(model, weights)
-        engine = _engine(model, shape, settings, notify)
+        # On a GPU the driver takes memory of the host as it loads.
+        taken = _own_bytes(settings, shape) if on_gpu else taken
+        places, trouble = constrained_places(settings.parallel_sequences, taken, memory_limit())
+        if trouble and kind.role is Role.TEXT:
+            log.warning(trouble)
+        limits = _limits(settings, places)
+        engine = _engine(model, shape, limits, notify)
         chat = _start_chat(model, settings) if kind.role is Role.TEXT else None
     except WeightsError as error:
         if stopping.is_set():
@@ -124,7 +130,7 @@ def bring_up(
     state.phase, state.done = Phase.WARMING, 0.0
     prove(engine)
     engine.observer = metrics
-    _describe(engine, settings, state, metrics)
+    _describe(engine, limits, settings, state, metrics)
     state.phase = Phase.SERVING
     if model.step_delay:
         log.warning("model file delays each step, as models for tests do", seconds=model.step_delay)
@@ -136,6 +142,7 @@ def bring_up(
         context=context,
         device=state.device.name,
         threads=shape.threads,
+        constrained=limits.constrained,
     )
     return Started(engine, chat, kind.role, settings)
 
@@ -151,8 +158,7 @@ def _check_step(settings: WorkerSettings, kind: Kind) -> None:
         raise StartError(EndReason.BAD_SETTINGS, message)
 
 
-def _engine(model: Model, shape: ContextShape, settings: WorkerSettings, notify: Deliver) -> Engine | Embedder:
-    limits = _limits(settings)
+def _engine(model: Model, shape: ContextShape, limits: Limits, notify: Deliver) -> Engine | Embedder:
     if shape.pooling is not None:
         return Embedder(model, shape, limits, notify)
     return Engine(model, Context(model, shape), limits, notify)
@@ -205,7 +211,8 @@ def _verify(weights: WeightsFile, state: WorkerState, stopping: threading.Event)
 
 def _check_fit(
     weights: WeightsFile, shape: ContextShape, settings: WorkerSettings, state: WorkerState, adapter_bytes: int
-) -> None:
+) -> int:
+    """Return the memory of the container that all takes but answers in a form; raises `StartError` where the model does not fit."""
     state.phase, state.done = Phase.FITTING, 0.0
     device = state.device or Device("CPU", on_gpu=False, reason="")
     try:
@@ -221,9 +228,7 @@ def _check_fit(
             f"set contextTokens to {needs.trained_context} or less"
         )
         raise StartError(EndReason.CONTEXT_TOO_LONG, message)
-    besides = VECTOR_BYTES if shape.pooling is not None else RENDERER_BYTES if settings.chat else 0
-    own = 0 if device.on_gpu else resident_bytes() + besides + _request_bytes(settings)
-    log.info("memory needed", parts=breakdown(needs, own))
+    own = 0 if device.on_gpu else _own_bytes(settings, shape)
     asked = Shape(
         context_tokens=settings.context_tokens,
         sequences=settings.parallel_sequences,
@@ -231,8 +236,16 @@ def _check_fit(
         prompt_chunk_tokens=settings.prompt_chunk_tokens,
         whole=shape.pooling is not None,
     )
+    log.info("memory needed", parts=breakdown(needs, own, form_bytes(asked, device)))
     if (trouble := no_room(needs, asked, device, own, memory_limit())) is not None:
         raise StartError(EndReason.MODEL_TOO_LARGE, trouble)
+    return needs.total + own
+
+
+def _own_bytes(settings: WorkerSettings, shape: ContextShape) -> int:
+    """Return the memory of the worker itself and of what requests may take."""
+    besides = VECTOR_BYTES if shape.pooling is not None else RENDERER_BYTES if settings.chat else 0
+    return resident_bytes() + besides + _request_bytes(settings)
 
 
 def _request_bytes(settings: WorkerSettings) -> int:
@@ -254,17 +267,20 @@ def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -
         raise StartInterruptedError from error
 
 
-def _limits(settings: WorkerSettings) -> Limits:
+def _limits(settings: WorkerSettings, constrained: int = 1) -> Limits:
     return Limits(
         context_tokens=settings.context_tokens,
         sequences=settings.parallel_sequences,
         prompt_chunk_tokens=settings.prompt_chunk_tokens,
         max_queue=settings.max_queue,
         waiting_tokens=settings.prompt_memory_bytes // TOKEN_BYTES,
+        constrained=constrained,
     )
 
 
-def _describe(engine: Engine | Embedder, settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics) -> None:
+def _describe(
+    engine: Engine | Embedder, limits: Limits, settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics
+) -> None:
     facts = {
         "version": version("slicewise-worker"),
         "llama_cpp_python": version("llama-cpp-python"),
@@ -275,4 +291,6 @@ def _describe(engine: Engine | Embedder, settings: WorkerSettings, state: Worker
         "digest": state.digest,
     }
     metrics.describe(facts, on_gpu=bool(state.device and state.device.on_gpu))
-    metrics.watch(engine.progress, settings.context_tokens * settings.parallel_sequences)
+    if isinstance(engine, Engine):
+        state.constrained = limits.constrained
+    metrics.watch(engine.progress, settings.context_tokens * settings.parallel_sequences, state.constrained)

@@ -106,6 +106,7 @@ def bench() -> Iterator[Callable[..., Bench]]:
                 "sequences": 4,
                 "prompt_chunk_tokens": 16,
                 "max_queue": 8,
+                "constrained": given.get("sequences", 4),
                 **given,
             }
         )

@@ -113,7 +113,8 @@ class Late:
     """A constraint that finds out what may come next when a token is chosen, and not before."""
 
     def __init__(self, constraint: GrammarConstraint) -> None:
-        self.accept, self.apply = constraint.accept, constraint.apply
+        self.accept, self.apply, self.close = constraint.accept, constraint.apply, constraint.close
+        self.takes_memory = constraint.takes_memory
         self._constraint = constraint
 
     @property
@@ -172,6 +173,7 @@ class FailsAtThree:
     """A constraint that fails in the middle of an answer."""
 
     done = False
+    takes_memory = False
     accepted = 0
 
     def prepare(self) -> None:
@@ -179,6 +181,9 @@ class FailsAtThree:
 
     def apply(self, logits: NDArray[np.float32]) -> None:
         logits[:10] = -np.inf
+
+    def close(self) -> None:
+        """It holds nothing."""
 
     def accept(self, token: int) -> None:
         self.accepted += 1

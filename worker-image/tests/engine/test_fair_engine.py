@@ -124,6 +124,63 @@ def test_an_answer_that_is_paused_can_be_given_up_and_its_time_runs(tiny, bench,
     assert engine.engine.progress().running == 2
 
 
+def forms(engine, count: int) -> list[Generation]:
+    """Return requests for answers that keep to a schema and have 10,000 tokens at least."""
+    schema = {"type": "array", "items": {"enum": [1]}, "minItems": 5000}
+    constraints = [engine.engine.model.grammars.json_schema(schema) for _ in range(count)]
+    return [Generation([5, 6, 7], 16_000, GREEDY, constraint=constraint) for constraint in constraints]
+
+
+def test_an_answer_in_a_form_waits_for_a_place_and_others_pass_it(tiny, bench) -> None:
+    engine = bench(tiny, sequences=3, context_tokens=16384, constrained=1)
+    first, second = forms(engine, 2)
+    running, ticket = engine.submit(first)
+    assert running.started.wait(60)
+    waits, other = engine.submit(second)
+    assert isinstance(engine.submit(SHORT)[0].end(), Finished)
+    assert not waits.started.is_set()
+    progress = engine.engine.progress()
+    assert (progress.running, progress.waiting, progress.constrained) == (1, 1, 1)
+    engine.engine.cancel([ticket])
+    assert waits.started.wait(60)
+    engine.engine.cancel([other])
+    engine.settle(lambda: not engine.engine.progress().busy)
+    assert engine.engine.progress().constrained == 0
+
+
+def test_as_many_answers_in_a_form_run_as_there_are_places_and_one_that_is_paused_keeps_its_own(tiny, bench) -> None:
+    context, gate = held_at(20)
+    engine = bench(tiny, sequences=2, context_type=context, context_tokens=16384, constrained=2)
+    heavy = [engine.submit(generation, tenant="heavy")[0] for generation in forms(engine, 2)]
+    assert all(collector.started.wait(60) for collector in heavy)
+    light, _ = engine.submit(LONG, tenant="light")
+    gate.set()
+    assert light.started.wait(60)
+    progress = engine.engine.progress()
+    assert (progress.running, progress.waiting, progress.constrained) == (2, 1, 2)
+
+
+def test_one_that_waits_for_a_place_can_be_given_up_and_its_time_runs(tiny, bench) -> None:
+    engine = bench(tiny, sequences=3, context_tokens=16384, constrained=1)
+    first, second, third = forms(engine, 3)
+    assert engine.submit(first)[0].started.wait(60)
+    engine.engine.cancel([engine.submit(second)[1]])
+    end = engine.submit(third, seconds=0.5)[0].end()
+    assert isinstance(end, Broken)
+    assert end.code == "timeout"
+    engine.settle(lambda: engine.engine.progress().waiting == 0)
+
+
+def test_the_memory_of_a_form_is_freed_with_the_place_though_its_request_is_still_held(tiny, bench) -> None:
+    engine = bench(tiny, sequences=1)
+    constraint = engine.engine.model.grammars.json_schema({"enum": [1]})
+    collector, ticket = engine.submit(Generation([5, 6, 7], 50, GREEDY, constraint=constraint))
+    assert isinstance(collector.end(), Finished)
+    engine.settle(lambda: not engine.engine.progress().busy)
+    assert ticket.generation.constraint is constraint
+    assert not hasattr(constraint, "_matcher")
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_comes_and_goes_everything_ends_and_nothing_is_left(tiny, bench, seed: int) -> None:
     draw = random.Random(seed)

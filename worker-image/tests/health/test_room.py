@@ -8,7 +8,7 @@ import pytest
 
 from slicewise_worker.engine.fit import Needs
 from slicewise_worker.health.device import Device
-from slicewise_worker.health.room import Shape, no_room
+from slicewise_worker.health.room import Shape, constrained_places, no_room
 
 MIB = 1 << 20
 NEEDS = Needs(weights=600 * MIB, cache=96 * MIB, compute=66 * MIB, trained_context=4096)
@@ -28,9 +28,26 @@ def words(needs: Needs, *, own: int = 0, limit: int = 100 * MIB, device: Device 
 
 
 def test_what_fits_passes() -> None:
-    assert no_room(NEEDS, SHAPE, CPU, 0, 762 * MIB) is None
+    assert no_room(NEEDS, SHAPE, CPU, 0, 786 * MIB) is None
+    assert no_room(NEEDS, replace(SHAPE, whole=True), CPU, 0, 762 * MIB) is None
     assert no_room(NEEDS, SHAPE, CPU, 200 * MIB, None) is None
     assert no_room(NEEDS, SHAPE, gpu(762 * MIB), 500 * MIB, 1) is None
+
+
+def test_a_pool_without_room_for_one_answer_in_a_form_is_told_so() -> None:
+    text = words(NEEDS, limit=785 * MIB)
+    assert text.startswith("no answer that keeps to a schema or grammar fits beside the model: with one it needs 786Mi")
+    assert "one answer in a form 24Mi" in text
+    assert words(NEEDS, limit=761 * MIB).startswith("the model does not fit: it needs 786Mi, ")
+
+
+@pytest.mark.parametrize(
+    ("limit", "places"), [(None, 64), (100, 1), (200, 1), (247, 1), (248, 2), (271, 2), (272, 3), (100_000, 64)]
+)
+def test_what_the_container_has_left_says_how_many_answers_may_keep_to_a_form(limit: int | None, places: int) -> None:
+    count, trouble = constrained_places(64, 200 * MIB, limit and limit * MIB)
+    assert count == places
+    assert bool(trouble) == (limit in (100, 200))
 
 
 def test_adapters_count_and_are_named_where_they_are_the_largest_part() -> None:
@@ -42,12 +59,12 @@ def test_adapters_count_and_are_named_where_they_are_the_largest_part() -> None:
 def test_all_numbers_are_told() -> None:
     text = words(NEEDS, own=100 * MIB, limit=800 * MIB)
     for part in (
-        "needs 890Mi",
+        "needs 914Mi",
         "memory limit is 800Mi",
         "weights 600Mi",
         "KV cache 96Mi",
         "buffers 66Mi",
-        "itself 128Mi",
+        "itself 128Mi, one answer in a form 24Mi",
     ):
         assert part in text
 

@@ -104,6 +104,19 @@ def test_what_requests_may_take_needs_room_too(start_worker, tiny) -> None:
     assert start_worker(tiny, before=before).get("/readyz").status_code == 200
 
 
+def test_the_memory_that_is_left_says_how_many_answers_may_keep_to_a_form(start_worker, tiny) -> None:
+    before = "import slicewise_worker.startup as startup; startup.memory_limit = lambda: {} << 20"
+    worker = start_worker(tiny, before=before.format(300), parallel_sequences=64)
+    places = worker.get("/v1/worker").json()["constrained_places"]
+    assert 1 <= places < 11
+    assert worker.metric("slicewise_worker_constrained_places") == places
+    assert worker.metric("slicewise_worker_constrained_places_used") == 0
+    more = start_worker(tiny, before=before.format(300 + 4 * 24), parallel_sequences=64)
+    assert more.get("/v1/worker").json()["constrained_places"] in range(places + 3, places + 6)
+    all_of_them = start_worker(tiny, before=before.format(8000), parallel_sequences=64)
+    assert all_of_them.get("/v1/worker").json()["constrained_places"] == 64
+
+
 @pytest.mark.parametrize(
     ("template", "words"),
     [

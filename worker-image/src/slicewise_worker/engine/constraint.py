@@ -41,6 +41,8 @@ def _first_words(text: str) -> str:
 class GrammarConstraint:
     """Where one sequence stands in its grammar."""
 
+    takes_memory = True
+
     def __init__(self, matcher: LLMatcher, size: int) -> None:
         """Take over `matcher`, for a vocabulary of `size` tokens."""
         self._matcher = matcher
@@ -81,6 +83,10 @@ class GrammarConstraint:
     def done(self) -> bool:
         """Whether the answer is whole, and nothing can follow."""
         return bool(self._matcher.is_stopped())
+
+    def close(self) -> None:
+        """Free the grammar and its states: who reads an answer slowly keeps the rest of the request, and not these."""
+        del self._matcher
 
     def _broken(self) -> ConstraintError:
         words = _first_words(self._matcher.get_error().removesuffix("<non-verbose/>"))

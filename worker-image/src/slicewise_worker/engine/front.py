@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from math import inf
 
+from slicewise_worker.engine.places import PlacedQueue
 from slicewise_worker.engine.report import Progress
 from slicewise_worker.engine.request import Broken, Event, Generation, Limits
 from slicewise_worker.engine.sampler import Sampler
@@ -23,6 +24,7 @@ class Front(StepThread[Ticket]):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
+        self._waiting: PlacedQueue[Ticket] = PlacedQueue(limits.constrained)
         self._running: dict[int, Running[Sampler]] = {}
         """By slot."""
         self._paused: dict[Ticket, Running[Sampler]] = {}
@@ -103,6 +105,7 @@ class Front(StepThread[Ticket]):
                 running=len(running),
                 waiting=waiting,
                 cached_tokens=sum(sequence.evaluated for sequence in running),
+                constrained=self._waiting.places_used,
             )
 
     def _prompt_tokens(self, more: Sequence[Ticket]) -> int:

@@ -55,8 +55,8 @@ class Engine(Front):
         self._turns = Turns()
         self._repeatable: float = limits.context_tokens
         """Tokens that may be evaluated again now."""
-        self._answered: Counter[Tenant] = Counter()
-        """Tokens of answers that came in the step."""
+        self._answered: Counter[tuple[Tenant, bool]] = Counter()
+        """Tokens of answers that came in the step, by tenant and whether the answer is constrained."""
 
     def _close(self) -> None:
         self._ahead.close()
@@ -72,8 +72,8 @@ class Engine(Front):
         if self._running:
             self._evaluate(self._plan(), started)
         with self._changed:
-            for tenant, tokens in self._answered.items():
-                self._waiting.charge(tenant, ANSWER_COST * tokens)
+            for (tenant, constrained), tokens in self._answered.items():
+                self._charge(tenant, ANSWER_COST * tokens, constrained=constrained)
             self._answered.clear()
             self._since = time.monotonic()
         self._hand_over()
@@ -94,7 +94,7 @@ class Engine(Front):
 
     def _admit(self) -> None:
         """Let the next ones run, as far as there are slots, or some of a tenant that has more of them."""
-        while self._waiting:
+        while self._waiting.ready:
             tenant = self._waiting.next_tenant()
             if not self._free and not self._pause_for(tenant):
                 break
@@ -103,10 +103,15 @@ class Engine(Front):
 
     def _begun(self, ticket: Ticket, slot: int) -> Running[Sampler]:
         generation = ticket.generation
-        self._waiting.charge(ticket.tenant, PROMPT_COST * len(generation.prompt))
+        self._charge(ticket.tenant, PROMPT_COST * len(generation.prompt), constrained=ticket.constrained)
         sampler = Sampler(self.model, generation, window=self.limits.context_tokens)
         room = self.limits.context_tokens - len(generation.prompt)
         return Running(ticket, slot, min(generation.max_tokens, room), sampler)
+
+    def _charge(self, tenant: Tenant, cost: int, *, constrained: bool) -> None:
+        self._waiting.charge(tenant, cost)
+        if constrained:
+            self._waiting.charge_place(tenant, cost)
 
     def _resumed(self, ticket: Ticket, slot: int) -> Running[Sampler]:
         """Return one that was paused, to be read again from its beginning. That is not charged: it is nothing that the tenant asked for."""
@@ -184,7 +189,7 @@ class Engine(Front):
             sequence.first_token_at = time.monotonic()
             if self.observer:
                 self.observer.first_token(sequence.first_token_at - sequence.ticket.submitted)
-        self._answered[sequence.ticket.tenant] += 1
+        self._answered[sequence.ticket.tenant, sequence.ticket.constrained] += 1
         tokenizer, shown = self.model.tokenizer, sequence.ticket.generation.shown
         event = sequence.accept(token, tokenizer.piece(token, shown), chances, ends=tokenizer.ends(token))
         if event is not None:
@@ -212,6 +217,7 @@ class Engine(Front):
         with self._changed:
             del self._running[sequence.slot]
             self._free.append(sequence.slot)
+            self._waiting.leave(sequence.ticket)
             self._took(seconds)
         self._context.forget(sequence.slot)
         sequence.sampler.close()

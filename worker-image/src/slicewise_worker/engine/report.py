@@ -27,6 +27,8 @@ class Progress:
     running: int
     waiting: int
     cached_tokens: int
+    constrained: int = 0
+    """Sequences that keep to a form and have the memory for it."""
 
 
 class Observer(Protocol):

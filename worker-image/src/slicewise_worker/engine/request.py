@@ -20,6 +20,8 @@ BrokenCode = Literal["engine_failed", "shutting_down", "timeout", "constraint_fa
 
 TOKEN_BYTES = 4
 """Of a token in a prompt that waits or runs."""
+CONSTRAINT_BYTES = 24 << 20
+"""Of a constraint while its answer runs: the worst schemas that were found took 20.5 MiB within llguidance's limits (`grammar_trial`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,16 @@ class Constraint(Protocol):
     def accept(self, token: int) -> None:
         """Take the token that came, which ends no generation; raises `ConstraintError`."""
 
+    def close(self) -> None:
+        """Free its memory; it is not used after that."""
+
     @property
     def done(self) -> bool:
         """Whether the answer is whole, and nothing can follow."""
+
+    @property
+    def takes_memory(self) -> bool:
+        """Whether it grows with the answer, up to `CONSTRAINT_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,8 @@ class Limits:
     max_queue: int
     waiting_tokens: int = 4 << 20
     """What the prompts of all requests may hold beyond what the KV cache has room for."""
+    constrained: int = 1
+    """Sequences that run at the same time with a constraint that takes memory."""
 
     @property
     def prompt_tokens(self) -> int:

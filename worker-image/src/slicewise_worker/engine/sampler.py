@@ -99,7 +99,9 @@ class Sampler:
         return token, None if likeliest is None else likeliest.with_token(token, float(logits[token]))
 
     def close(self) -> None:
-        """Free the chain."""
+        """Free the chain and the constraint."""
         if self._chain:
             api.llama_sampler_free(self._chain)
             self._chain = None
+            if self._constraint is not None:
+                self._constraint.close()

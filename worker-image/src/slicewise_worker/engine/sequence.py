@@ -35,6 +35,12 @@ class Ticket:
     """Tokens that are let go with it: those of its prompt, in the last of the choices that share it."""
     cancelled: bool = False
 
+    @property
+    def constrained(self) -> bool:
+        """Whether it takes the memory of a constraint."""
+        constraint = self.generation.constraint
+        return constraint is not None and constraint.takes_memory
+
     def timed_out(self, now: float, when: str) -> Broken:
         """Return the end of a ticket whose time was over; `when` goes on from "was over"."""
         message = (

@@ -6,8 +6,9 @@ pause is raised to those who wait: a tenant does not save up service by not aski
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 Tenant = str | None
@@ -91,12 +92,28 @@ class FairQueue(Generic[T]):
         self._of(entry.tenant).appendleft(entry)
         self._length += 1
 
+    def insert(self, entry: T, order: Callable[[T], float]) -> None:
+        """Let `entry` wait before the first of its tenant that is later by `order`."""
+        entries = self._of(entry.tenant)
+        entries.insert(bisect_right(entries, order(entry), key=order), entry)
+        self._length += 1
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a next request."""
+        return bool(self._waiting)
+
     def _of(self, tenant: Tenant) -> deque[T]:
         if tenant not in self._waiting:
             self._service.lift(tenant, self._waiting)
             self._service.forget(self._waiting)
             self._waiting[tenant] = deque()
         return self._waiting[tenant]
+
+    def first_of(self, tenant: Tenant) -> T | None:
+        """Return the oldest request of `tenant`, None where none of it waits."""
+        entries = self._waiting.get(tenant)
+        return entries[0] if entries else None
 
     def next_tenant(self) -> Tenant:
         """Return whose request is next; something waits."""
@@ -129,23 +146,30 @@ class FairQueue(Generic[T]):
         self.keep(lambda _entry: False)
 
     def to_remove(self, tenant: Tenant, more: int, needed: int, size: Callable[[T], int]) -> list[T]:
-        """Return whose going frees `needed` for `more` of `tenant`: the newest of those of whom most waits.
+        """Return whose going frees `needed` for `more` of `tenant`: see `to_remove` below."""
+        return to_remove(self._waiting, tenant, more, needed, size)
 
-        `size` says what an entry holds of what is short; one that holds nothing stays. None is removed where its tenant
-        would then have less than `tenant`.
-        """
-        held = {other: sum(map(size, entries)) for other, entries in self._waiting.items()}
-        own = held.pop(tenant, 0) + more
-        left = {other: [*self._waiting[other]] for other in held}
-        going: list[T] = []
-        while needed > 0 and held:
-            other = max(held, key=held.__getitem__)
-            if held[other] <= own:
-                return []
-            entry = left[other].pop()
-            going += [entry] if size(entry) else []
-            held[other] -= size(entry)
-            needed -= size(entry)
-            if held[other] < own:
-                return []
-        return going if needed <= 0 else []
+
+def to_remove(
+    waiting: Mapping[Tenant, Iterable[T]], tenant: Tenant, more: int, needed: int, size: Callable[[T], int]
+) -> list[T]:
+    """Return whose going frees `needed` for `more` of `tenant`: the newest of those of whom most waits.
+
+    `size` says what an entry holds of what is short; one that holds nothing stays. None is removed where its tenant
+    would then have less than `tenant`. `waiting` holds those of each tenant in their order.
+    """
+    held = {other: sum(map(size, entries)) for other, entries in waiting.items()}
+    own = held.pop(tenant, 0) + more
+    left = {other: [*waiting[other]] for other in held}
+    going: list[T] = []
+    while needed > 0 and held:
+        other = max(held, key=held.__getitem__)
+        if held[other] <= own:
+            return []
+        entry = left[other].pop()
+        going += [entry] if size(entry) else []
+        held[other] -= size(entry)
+        needed -= size(entry)
+        if held[other] < own:
+            return []
+    return going if needed <= 0 else []

@@ -83,13 +83,28 @@ class WorkerMetrics:
         self._info.info(facts)
         self._on_gpu.set(float(on_gpu))
 
-    def watch(self, progress: Callable[[], Progress], cache_tokens: int) -> None:
-        """Serve the gauges that are read off the engine at each scrape; `cache_tokens` is what the KV cache holds."""
+    def watch(self, progress: Callable[[], Progress], cache_tokens: int, constrained_places: int) -> None:
+        """Serve the gauges that are read off the engine at each scrape.
+
+        `cache_tokens` is what the KV cache holds, `constrained_places` how many answers may keep to a form at the same time.
+        """
         running = Gauge("slicewise_worker_requests_running", "Sequences that hold a slot.", registry=self.registry)
         waiting = Gauge("slicewise_worker_requests_waiting", "Sequences that wait for a slot.", registry=self.registry)
         cache = Gauge("slicewise_worker_kv_cache_usage_ratio", "Part of the KV cache in use.", registry=self.registry)
+        constrained = Gauge(
+            "slicewise_worker_constrained_places_used",
+            "Sequences that keep to a schema or grammar and run, or are next.",
+            registry=self.registry,
+        )
+        places = Gauge(
+            "slicewise_worker_constrained_places",
+            "Sequences that may keep to a schema or grammar at the same time, by the memory that there is.",
+            registry=self.registry,
+        )
         running.set_function(lambda: progress().running)
         waiting.set_function(lambda: progress().waiting)
+        constrained.set_function(lambda: progress().constrained)
+        places.set(constrained_places)
         cache.set_function(lambda: progress().cached_tokens / cache_tokens)
 
     def rejected(self, code: str) -> None:

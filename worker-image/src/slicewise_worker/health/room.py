@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from slicewise_worker.engine.fit import Needs
-from slicewise_worker.engine.request import KvType
+from slicewise_worker.engine.request import CONSTRAINT_BYTES, KvType
 from slicewise_worker.health.device import Device
 
 _MIB: Final = 1 << 20
@@ -35,13 +35,15 @@ class Shape:
     """Whether a text is read at once, as models for embeddings do: the context is then that of one step."""
 
 
-def breakdown(needs: Needs, own: int) -> str:
-    """Return all parts with their sizes; `own`: bytes of the worker itself and of what requests may take, 0 where they do not count."""
+def breakdown(needs: Needs, own: int, form: int) -> str:
+    """Return all parts with their sizes.
+
+    `own`: bytes of the worker itself and of what requests may take, `form`: of one answer in a form; 0 where they do not count.
+    """
     itself = f", the worker itself {_mib(-(-own // _STEP) * _STEP)}" if own else ""
+    kept = f", one answer in a form {_mib(form)}" if form else ""
     adapters = f", adapters {_mib(needs.adapters)}" if needs.adapters else ""
-    return (
-        f"weights {_mib(needs.weights)}, KV cache {_mib(needs.cache)}, buffers {_mib(needs.compute)}{adapters}{itself}"
-    )
+    return f"weights {_mib(needs.weights)}, KV cache {_mib(needs.cache)}, buffers {_mib(needs.compute)}{adapters}{itself}{kept}"
 
 
 def no_room(needs: Needs, shape: Shape, device: Device, own: int, limit: int | None) -> str | None:
@@ -49,21 +51,42 @@ def no_room(needs: Needs, shape: Shape, device: Device, own: int, limit: int | N
 
     `own`: bytes of the worker itself and of what requests may take, on the CPU; `limit`: the container's, None where it has none.
     """
+    form = form_bytes(shape, device)
     if device.on_gpu:
         own, room = 0, device.free_bytes
         there = "the GPU slice has free"
     else:
         room = limit
         there = "the container's memory limit is"
-    if room is None or needs.total + own <= room:
+    if room is None or needs.total + own + form <= room:
         return None
     if device.on_gpu:
         room = room // _STEP * _STEP
-    total = needs.total + -(-own // _STEP) * _STEP
+    total = needs.total + -(-own // _STEP) * _STEP + form
+    what = "the model does not fit: it needs"
+    if needs.total + own <= room:
+        what = "no answer that keeps to a schema or grammar fits beside the model: with one it needs"
     return (
-        f"the model does not fit: it needs {_mib(total)}, and {there} {_mib(room)}. "
-        f"{_largest(needs, shape, own, on_gpu=device.on_gpu)}. All parts: {breakdown(needs, own)}"
+        f"{what} {_mib(total)}, and {there} {_mib(room)}. "
+        f"{_largest(needs, shape, own, on_gpu=device.on_gpu)}. All parts: {breakdown(needs, own, form)}"
     )
+
+
+def form_bytes(shape: Shape, device: Device) -> int:
+    """Return what one answer in a form takes of the memory that the model takes, too."""
+    return 0 if device.on_gpu or shape.whole else CONSTRAINT_BYTES
+
+
+def constrained_places(sequences: int, taken: int, limit: int | None) -> tuple[int, str]:
+    """Return how many of `sequences` may keep to a schema or grammar at the same time, at least 1, and what is wrong if 1 is too many.
+
+    `taken`: bytes of all else in the container; `limit`: the container's, None where it has none.
+    """
+    if limit is None:
+        return sequences, ""
+    places = (limit - taken) // CONSTRAINT_BYTES
+    trouble = f"the container's memory limit {_mib(limit)} has no room for an answer that keeps to a schema or grammar: give it more"
+    return max(1, min(sequences, places)), "" if places > 0 else trouble
 
 
 def _largest(needs: Needs, shape: Shape, own: int, *, on_gpu: bool) -> str:

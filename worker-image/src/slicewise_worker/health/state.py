@@ -37,6 +37,8 @@ class WorkerState:
     """Digest of the model file, set once it was verified."""
     device: Device | None = None
     draining: bool = False
+    constrained: int = 0
+    """Answers that may keep to a form at the same time, set once a model for text serves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class Worker:
             "adapters": list(self.adapters()),
             "chat": self.settings.chat and not isinstance(self.served, ServedVectors),
             "capabilities": self.capabilities(),
+            "constrained_places": self.state.constrained,
             "digest": self.state.digest,
             "digest_verified": bool(self.state.digest),
             "pool": self.settings.pool,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class OneCall:
     """A constraint that any token keeps to, until a call is whole. It reads along, some microseconds for each token."""
 
+    takes_memory = False
+
     def __init__(self, parser: Parser, piece: Callable[[int], bytes]) -> None:
         """Take over `parser`; `piece` returns the text of a token as the answer has it."""
         self._parser = parser
@@ -30,6 +32,9 @@ class OneCall:
 
     def apply(self, logits: NDArray[np.float32]) -> None:
         """Leave all tokens as likely as they are."""
+
+    def close(self) -> None:
+        """It holds nothing that must be freed."""
 
     def accept(self, token: int) -> None:
         """Read the text of a token."""

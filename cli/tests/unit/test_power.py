@@ -70,6 +70,12 @@ def test_a_field_of_the_spec_is_read_as_the_spec_is() -> None:
     assert read_canary({"maxErrors": "2%", "p95": None}) == CanarySpec(maxErrors="2%")
 
 
+def test_a_micro_batch_that_is_too_small_is_no_matter_of_the_image() -> None:
+    remedies = " ".join(REMEDIES[Reason.MICRO_BATCH_TOO_SMALL])
+    assert "no spec.engine.microBatchTokens, or as many as spec.engine.contextTokens" in remedies
+    assert "spec.engine.image" not in remedies
+
+
 def test_remedies_are_for_reasons_that_exist() -> None:
     assert set(REMEDIES) <= set(Reason)
     assert all(text for texts in REMEDIES.values() for text in texts)

@@ -153,9 +153,9 @@ def _check_step(settings: WorkerSettings, kind: Kind) -> None:
     if kind.pooling is not None and step is not None and step < context:
         message = (
             f"microBatchTokens is {step}, and a model for embeddings reads a text of up to contextTokens {context} at once: "
-            "leave microBatchTokens out, or lower contextTokens"
+            f"leave microBatchTokens out, set it to {context} or more, or lower contextTokens to {step}"
         )
-        raise StartError(EndReason.BAD_SETTINGS, message)
+        raise StartError(EndReason.MICRO_BATCH_TOO_SMALL, message)
 
 
 def _engine(model: Model, shape: ContextShape, limits: Limits, notify: Deliver) -> Engine | Embedder:

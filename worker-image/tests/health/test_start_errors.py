@@ -83,8 +83,9 @@ def test_a_file_of_another_kind_is_refused_before_it_is_loaded(start_worker, tin
 def test_an_embedding_model_needs_room_for_its_longest_text_in_one_step(start_worker, tiny, tmp_path: Path) -> None:
     model = retell(tiny, tmp_path / "m.gguf", llama__pooling_type=1)
     verdict = ended(start_worker(model, ready=False, context_tokens=512, micro_batch_tokens=256))
-    assert verdict["reason"] == "BadSettings"
+    assert verdict["reason"] == "MicroBatchTooSmall"
     assert "microBatchTokens is 256" in verdict["message"]
+    assert "leave microBatchTokens out, set it to 512 or more, or lower contextTokens to 256" in verdict["message"]
 
 
 def test_a_cache_that_does_not_fit_is_blamed(start_worker, tiny) -> None:

@@ -64,6 +64,10 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
             "one GGUF file of a model that generates text, from a source that the reference page lists",
         ),
         Reason.CONTEXT_TOO_LONG: ("a lower spec.engine.contextTokens; the message has the maximum of the model",),
+        Reason.MICRO_BATCH_TOO_SMALL: (
+            "no spec.engine.microBatchTokens, or as many as spec.engine.contextTokens; the message has both numbers",
+            "a spec.engine.contextTokens of no more than spec.engine.microBatchTokens",
+        ),
         Reason.CHAT_TEMPLATE_MISSING: (
             "a chat template in spec.model.chatTemplate, or a file with one",
             "spec.model.chat: false, for completions only",

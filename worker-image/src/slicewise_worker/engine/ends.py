@@ -22,6 +22,8 @@ class EndReason(StrEnum):
     """Weights, KV cache and buffers need more memory than there is."""
     CONTEXT_TOO_LONG = "ContextTooLong"
     """More context than the model was trained for."""
+    MICRO_BATCH_TOO_SMALL = "MicroBatchTooSmall"
+    """A model that reads a text as a whole, and fewer tokens of a micro-batch than a text may have."""
     CHAT_TEMPLATE_MISSING = "ChatTemplateMissing"
     """A model for chat whose file has no chat template, in a pool that gives none."""
     CHAT_TEMPLATE_BROKEN = "ChatTemplateBroken"

@@ -140,6 +140,7 @@ _DECLARED: Final = (
             Reason.CLAIM_PENDING,
             Reason.MODEL_TOO_LARGE,
             Reason.CONTEXT_TOO_LONG,
+            Reason.MICRO_BATCH_TOO_SMALL,
             Reason.CHAT_TEMPLATE_MISSING,
             Reason.CHAT_TEMPLATE_BROKEN,
             Reason.UNSUPPORTED,

@@ -97,6 +97,7 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.MODEL_TOO_LARGE,
         Reason.UNSUPPORTED,
         Reason.CONTEXT_TOO_LONG,
+        Reason.MICRO_BATCH_TOO_SMALL,
         Reason.CHAT_TEMPLATE_MISSING,
         Reason.CHAT_TEMPLATE_BROKEN,
         Reason.BAD_SETTINGS,

@@ -96,6 +96,10 @@ class Reason(StrEnum):
         "This form of source cannot be fetched, or the file is not one model that generates text, as GGUF.",
     )
     CONTEXT_TOO_LONG = "ContextTooLong", "`spec.engine.contextTokens` is more than the model was trained for."
+    MICRO_BATCH_TOO_SMALL = (
+        "MicroBatchTooSmall",
+        "`spec.engine.microBatchTokens` is less than `contextTokens`, and an embedding model or reranker reads a text as a whole.",
+    )
     CHAT_TEMPLATE_MISSING = (
         "ChatTemplateMissing",
         "Neither the model file nor `spec.model.chatTemplate` has a chat template, and `spec.model.chat` is not false.",

@@ -19,6 +19,7 @@ USER_MENDS: Final[Mapping[str, Reason]] = MappingProxyType(
         "ModelUnusable": Reason.UNSUPPORTED,
         "ModelTooLarge": Reason.MODEL_TOO_LARGE,
         "ContextTooLong": Reason.CONTEXT_TOO_LONG,
+        "MicroBatchTooSmall": Reason.MICRO_BATCH_TOO_SMALL,
         "ChatTemplateMissing": Reason.CHAT_TEMPLATE_MISSING,
         "ChatTemplateBroken": Reason.CHAT_TEMPLATE_BROKEN,
         "BadSettings": Reason.BAD_SETTINGS,

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from slicewise.api.v1alpha1.conditions import CONDITIONS, ConditionType
+from slicewise.pool.rollout.state import Phase
 from slicewise.telemetry.metrics import Metrics, Scraped
 from slicewise_worker.health.metrics import WorkerMetrics
 
@@ -30,6 +32,7 @@ def exported():
     operator, worker = Metrics(), WorkerMetrics()
     nothing = Scraped(pools=dict, fetches=tuple, watch_silence=dict, waiting=lambda: 0, running=lambda: 0)
     operator.scrape_from(nothing)
+    operator.show_pools(tuple, dict)
     families = [*operator.registry.collect(), *worker.registry.collect()]
     return {f"{f.name}_total" if f.type == "counter" else f.name for f in families}
 
@@ -56,6 +59,16 @@ def test_every_metric_in_an_alert_exists(rule):
     named = {name for name in re.findall(r"\bslicewise_\w+", rule["expr"]) if not name.startswith("slicewise_dev_")}
     assert named
     assert named <= exported()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+def test_every_condition_reason_and_phase_in_an_alert_exists(rule):
+    for matchers in re.findall(r"slicewise_pool_condition{(.*?)}", rule["expr"]):
+        label = dict(re.findall(r'(\w+)="(\w+)"', matchers))
+        assert label["type"] in set(ConditionType)
+        assert {label["reason"]} <= set(CONDITIONS[ConditionType(label["type"])].reasons) if "reason" in label else True
+    phases = re.findall(r'phase=~?"(.*?)"', rule["expr"])
+    assert {phase for each in phases for phase in each.split("|")} <= set(Phase)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=NAMES)

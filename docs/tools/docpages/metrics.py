@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from slicewise.clients.stats import STATS_FILTER
 from slicewise.settings import OperatorSettings
 from slicewise.telemetry.metrics import Metrics, Scraped
+from slicewise.telemetry.pools import PoolNow, PoolShown
 from slicewise_gateway.agent.metrics import AgentMetrics
 from slicewise_gateway.edge.metrics import EdgeMetrics
 from slicewise_gateway.settings import EdgeSettings, GatewaySettings
@@ -96,7 +97,22 @@ def _operator() -> Iterator[Metric]:
         running=lambda: 0,
     )
     metrics.scrape_from(one)
+    metrics.show_pools(lambda: [_pool()], lambda: {("resource", "zone", "open"): 1})
     return _of(metrics.registry)
+
+
+def _pool() -> PoolNow:
+    """A pool with a sample of every metric: labels are read from samples."""
+    shown = PoolShown(
+        info=("model", "resource", "stable", "canary"),
+        conditions=(("type", "True", "Reason"),),
+        zones=(("zone", 1, 1),),
+        phase="Analysing",
+        weight=5,
+        counts=(("canary", "requests", 1),),
+        evidence=(("failed_above", 1.0),),
+    )
+    return PoolNow("namespace", "pool", shown, {("zone", "ready"): 1})
 
 
 def _worker() -> Iterator[Metric]:

@@ -36,6 +36,9 @@ async def test_only_the_leader_writes_and_the_standby_takes_over_when_it_ends(
     cluster.create(pool_object(namespace=cluster.namespace))
     await eventually(cluster.seen, first.words())
     assert second.metric('slicewise_reconcile_total{result="wrote"}') == 0
+    floor = f'slicewise_pool_floor{{namespace="{cluster.namespace}",pool="chat",zone="a"}}'
+    await eventually(lambda: first.metric(floor) > 0, "the leader shows the pool's state")
+    assert second.metric(floor) == 0, "and the standby none, which it would not keep up to date"
 
     assert first.end() == 0
     await eventually(second.leads, "the second leads, as the lease was given back and not because it ran out")

@@ -21,6 +21,7 @@ from slicewise.objects.pods import PodRecord, shared
 from slicewise.objects.stored_data import is_whole
 from slicewise.pool.observed import ApplyFailure, ObservedBudget, ObservedDeployment, ObservedRevision, References
 from slicewise.pool.rollout.times import read_time
+from slicewise.telemetry.pools import PoolShown
 
 PENDING: Final = "Pending"
 """Phase of a claim that has no volume yet."""
@@ -76,6 +77,8 @@ class PoolEntry:
     """As the latest plan had it: every worker is there and serves."""
     reason: str = "Unknown"
     """Reason of `Ready`, as the latest plan had it."""
+    shown: PoolShown | None = None
+    """What metrics show of the latest plan's status."""
     children: list[Child] = field(default_factory=list)
     pods: dict[str, PodRecord] = field(default_factory=dict)
     gateway_pods: dict[str, GatewayRecord] = field(default_factory=dict)

@@ -28,6 +28,7 @@ from slicewise.clients.stream import watch_middleware
 from slicewise.clients.workers import HttpWorkers, Workers
 from slicewise.cluster.cache import Cache
 from slicewise.cluster.foreign import ForeignPods
+from slicewise.cluster.shown import pools_now, slices_now
 from slicewise.controller.apply import Applier
 from slicewise.controller.handlers import NoMemories, kopf_registry, kopf_settings
 from slicewise.controller.intake import Intake
@@ -72,6 +73,9 @@ class Operator:
                 lambda: self._queue.running,
             )
         )
+        self._metrics.show_pools(
+            lambda: pools_now(self._cache) if self._acts else (), lambda: slices_now(self._cache) if self._acts else {}
+        )
         self._stop = asyncio.Event()
         self._leads = False
         self.port = 0
@@ -101,7 +105,7 @@ class Operator:
     async def _lead_and_watch(self, connection: Connection, kube: KubeClient, pods: tuple[Workers, Gateways]) -> None:
         leader = Leader(self._lease_config(), kube, self._clock, self._on_lead)
         recorder = EventRecorder(ClusterEvents(kube), self._clock.now, self._settings.pod_name)
-        publication = Publication(recorder, self._metrics)
+        publication = Publication(recorder, self._metrics, self._clock.now)
         may_write = leader.may_write if self._settings.leader_election else lambda: True
         loop = ReconcileLoop(
             self._queue,
@@ -192,11 +196,15 @@ class Operator:
     def _on_lead(self, leads: bool) -> None:
         self._leads = leads
         self._metrics.leading(leads)
-        acts = leads and self._intake.complete.is_set()
-        if acts:
+        if self._acts:
             for key in self._cache.existing():
                 self._queue.add(key)
-        self._queue.gate(acts)
+        self._queue.gate(self._acts)
+
+    @property
+    def _acts(self) -> bool:
+        """Whether this replica reconciles: it leads, and its cache is complete."""
+        return self._leads and self._intake.complete.is_set()
 
     def _parts(
         self, kube: KubeClient, pods: tuple[Workers, Gateways], applier: Applier, publication: Publication

@@ -20,7 +20,8 @@ from slicewise.controller.apply import Applier, ConflictError, Work
 from slicewise.controller.diff import Change, compare, superfluous
 from slicewise.controller.observe import Observer
 from slicewise.pool.observed import ApplyFailure, ObservedPool
-from slicewise.pool.outcome import Event, PoolPlan
+from slicewise.pool.outcome import PoolPlan
+from slicewise.telemetry.pools import read_shown
 
 PlanPool = Callable[[InferencePool, ObservedPool, float], PoolPlan]
 PlanInvalid = Callable[[Sequence[str], ObservedPool, int, float], PoolPlan]
@@ -33,8 +34,8 @@ CONFLICT_TRIES: Final = 3
 class Publisher(Protocol):
     """Is called with what a reconcile did (events, metrics). Must not raise."""
 
-    def transition(self, stored: Mapping[str, Any], events: Sequence[Event]) -> None:
-        """A new status was written."""
+    def transition(self, stored: Mapping[str, Any], plan: PoolPlan) -> None:
+        """A new status was written: the plan's, over that of `stored`."""
 
     def deleted_pods(self, entry: PoolEntry, plan: PoolPlan) -> None:
         """Pods were deleted."""
@@ -135,7 +136,7 @@ class Reconciler:
             plan = decision.plan
         if plan.status != (stored.get("status") or {}):
             await self._applier.status(entry, stored["metadata"]["resourceVersion"], plan)
-            self._publisher.transition(stored, plan.events)
+            self._publisher.transition(stored, plan)
         return self._done(entry, decision, wrote=True)
 
     def _decide(self, entry: PoolEntry, stored: Mapping[str, Any], observed: ObservedPool) -> _Decision:
@@ -175,6 +176,7 @@ class Reconciler:
         ready, moving = conditions.get("Ready") or {}, conditions.get("Reconciling") or {}
         entry.satisfied = ready.get("status") == "True" and moving.get("status") != "True"
         entry.reason = str(ready.get("reason") or "Unknown")
+        entry.shown = read_shown(status)
         entry.resource = (status.get("slice") or {}).get("resource")
         after = (
             self._parts.resync

@@ -10,6 +10,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from slicewise.telemetry.pools import PoolCollector, PoolNow
+
 _MOST_BYTES = 2**63
 
 
@@ -62,6 +64,19 @@ class Metrics:
         self._pods = Counter(
             "slicewise_pods_removed", "Worker pods that were removed, by reason.", ["reason"], registry=self.registry
         )
+        self._rollouts = Counter(
+            "slicewise_rollout_outcomes",
+            "Rollouts that ended, by outcome (promoted, given_up, taken_back) and reason.",
+            ["outcome", "reason"],
+            registry=self.registry,
+        )
+        self._rollout_seconds = Histogram(
+            "slicewise_rollout_duration_seconds",
+            "From a rollout's start to its outcome.",
+            ["outcome"],
+            registry=self.registry,
+            buckets=(30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400),
+        )
         self._leader = Gauge("slicewise_leader", "1 while this replica acts.", registry=self.registry)
 
     def reconciled(self, result: str, seconds: float, error: BaseException | None) -> None:
@@ -79,6 +94,12 @@ class Metrics:
         """Count a pod that was removed."""
         self._pods.labels(reason).inc()
 
+    def rollout_ended(self, outcome: str, reason: str, seconds: float | None) -> None:
+        """Count a rollout that was decided. `seconds`: how long it took; None where that is not known."""
+        self._rollouts.labels(outcome, reason).inc()
+        if seconds is not None:
+            self._rollout_seconds.labels(outcome).observe(seconds)
+
     def leading(self, leads: bool) -> None:
         """Say whether this replica acts."""
         self._leader.set(1 if leads else 0)
@@ -86,6 +107,12 @@ class Metrics:
     def scrape_from(self, scraped: Scraped) -> None:
         """Add the values that are read at a scrape."""
         self.registry.register(_Scrape(scraped))
+
+    def show_pools(
+        self, pools: Callable[[], Iterable[PoolNow]], slices: Callable[[], Mapping[tuple[str, str, str], int]]
+    ) -> None:
+        """Add what the pools' status says; see `PoolCollector`."""
+        self.registry.register(PoolCollector(pools, slices))
 
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from slicewise.clients.kube import ApiError
 from slicewise.controller.publish import Publication
-from slicewise.pool.outcome import Event
+from slicewise.pool.outcome import Event, PoolPlan
 from slicewise.pool.rollout.events import rollout_events
 from slicewise.pool.rollout.state import Phase, RolloutState
 from slicewise.telemetry.events import EventRecorder
@@ -28,9 +28,10 @@ class NoEvents:
 
 
 async def test_each_transition_is_a_line_of_the_log_that_names_its_pool() -> None:
-    publication = Publication(EventRecorder(NoEvents(), lambda: 0.0, "here"), Metrics())
+    publication = Publication(EventRecorder(NoEvents(), lambda: 0.0, "here"), Metrics(), lambda: 0.0)
+    plan = PoolPlan(None, {}, events=(Event("Warning", "RolloutRollingBack", "91bd0200: too many failures"),))
     with capture_logs() as lines:
-        publication.transition(POOL, [Event("Warning", "RolloutRollingBack", "91bd0200: too many failures")])
+        publication.transition(POOL, plan)
         await publication.flush(5)
     assert lines[0] == {
         "event": "RolloutRollingBack",

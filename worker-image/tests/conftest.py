@@ -230,14 +230,15 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., RunningWorker]]:
 
 @pytest.fixture(scope="module")
 def shared_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningWorker]]:
-    """Start one worker a model for the tests of a module, which leave it as it was."""
-    started: dict[Path, RunningWorker] = {}
+    """Start one worker a model and chat template for the tests of a module, which leave it as it was."""
+    started: dict[tuple[Path, object], RunningWorker] = {}
 
     def start(model: Path, **settings: object) -> RunningWorker:
-        if model not in started:
-            started[model] = launch(tmp_path_factory.mktemp("shared"), model, **settings)
-            started[model].until(lambda: started[model].get("/readyz").status_code == 200)
-        return started[model]
+        key = (model, settings.get("chat_template"))
+        if key not in started:
+            started[key] = launch(tmp_path_factory.mktemp("shared"), model, **settings)
+            started[key].until(lambda: started[key].get("/readyz").status_code == 200)
+        return started[key]
 
     yield start
     for worker in started.values():
@@ -246,12 +247,12 @@ def shared_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 
 
 @pytest.fixture(scope="module")
-def serve(shared_worker: Callable[..., RunningWorker]) -> Iterator[Callable[[Path], openai.OpenAI]]:
+def serve(shared_worker: Callable[..., RunningWorker]) -> Iterator[Callable[..., openai.OpenAI]]:
     """Return OpenAI's client of a worker with a model, which the tests of a module share."""
     with ExitStack() as opened:
 
-        def serve(model: Path) -> openai.OpenAI:
-            worker = shared_worker(model, context_tokens=2048, parallel_sequences=2)
+        def serve(model: Path, **settings: object) -> openai.OpenAI:
+            worker = shared_worker(model, context_tokens=2048, parallel_sequences=2, **settings)
             return opened.enter_context(openai.OpenAI(base_url=f"{worker.url}/v1", api_key="-", max_retries=0))
 
         yield serve

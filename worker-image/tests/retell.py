@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,18 @@ def retell(model: Path, to: Path, *, without: tuple[str, ...] = (), **says: Any)
     writer = gguf.GGUFWriter(to, "llama")
     new = {key.replace("__", "."): MetadataDetails(_kind(value), value) for key, value in says.items()}
     copy_with_new_metadata(reader, writer, new, without)
+    return to
+
+
+def renamed(model: Path, to: Path, tokens: Mapping[str, str]) -> Path:
+    """Copy `model` with other texts of tokens, each as long as the one that it replaces."""
+    data = model.read_bytes()
+    for old, new in tokens.items():
+        assert len(old) == len(new)
+        data = data.replace(
+            len(old).to_bytes(8, "little") + old.encode(), len(new).to_bytes(8, "little") + new.encode(), 1
+        )
+    to.write_bytes(data)
     return to
 
 

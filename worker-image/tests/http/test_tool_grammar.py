@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from retell import renamed
 
 from slicewise_worker.chat.assemble import Call, Said, assemble
-from slicewise_worker.chat.calls import AnswerParser
+from slicewise_worker.chat.calls import AnswerParser, parser_for
 from slicewise_worker.chat.channels import CONTENT_HEADER
 from slicewise_worker.chat.formats import FORMATS, HARMONY, QWEN_CODER, Format
 from slicewise_worker.engine.constraint import GrammarError
@@ -111,6 +112,32 @@ def test_channels_are_kept_to(models: dict[str, Model]) -> None:
     assert not takes(PROSE)
     with pytest.raises(GrammarError, match="no tokens for channels"):
         taker(models["tiny"], HARMONY, ToolUse(FUNCTIONS))
+
+
+@pytest.mark.parametrize("content", [None, CONTENT], ids=["free", "in a form"])
+def test_a_thought_in_channels_goes_before_a_call_or_content(
+    channeler: Path, tmp_path: Path, content: dict[str, Any] | None
+) -> None:
+    """With the tokens of gpt-oss that llama.cpp knows it by: there what ends a thought does not end the answer."""
+    names = {"<|system|>": "<|return|>", "<|user|>": "<|call|>"}
+    model = Model(renamed(channeler, tmp_path / "m.gguf", names), gpu=False)
+    takes = taker(model, HARMONY, ToolUse(FUNCTIONS), content)
+    thought = f"<|channel|>analysis<|message|>{PROSE}<|end|><|start|>assistant"
+    call, inside = HARMONY.writing.text([("put", '{"n": 7}')]), json.dumps({"next": "<b>"})
+    answer = f"{CONTENT_HEADER}{inside}"
+    assert takes(thought + call)
+    assert takes(thought + thought + answer)
+    assert not takes(thought + HARMONY.writing.text([("put", '{"n": "x"}')]))
+    assert not takes(thought + HARMONY.writing.text([("nope", "{}")]))
+    assert takes(f"{thought}{CONTENT_HEADER}{PROSE}") == (content is None)
+    assert not takes(thought + inside)
+    model.close()
+    for written, said in (
+        (call, Said("", PROSE, (Call("put", '{"n": 7}'),))),
+        (answer, Said(inside, PROSE, ())),
+    ):
+        parser = parser_for(HARMONY, frozenset({"put"}), None, opened=False, apart=True, schemas={"put": NUMBER})
+        assert assemble([*parser.feed(thought + written), *parser.finish()]) == said
 
 
 def test_an_argument_in_tags_that_is_only_required_keeps_to_the_schema_of_all_others(models: dict[str, Model]) -> None:

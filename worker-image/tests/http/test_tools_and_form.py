@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import anthropic
@@ -32,7 +33,18 @@ class Feeling(BaseModel):
 
 SCHEMA = Feeling.model_json_schema()
 FORM: Any = {"type": "json_schema", "json_schema": {"name": "feeling", "schema": SCHEMA}}
-Client = Callable[[Any], openai.OpenAI]
+Client = Callable[..., openai.OpenAI]
+TEMPLATES = {
+    "mistral": (Path(__file__).parents[1] / "chat" / "templates" / "mistral-v3.jinja").read_text(),
+    "mistral-args": """
+{%- for message in messages -%}
+{%- if message.role == 'user' %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_TOOLS][INST]{{ message.content }}[/INST]
+{%- elif message.tool_calls -%}
+{%- for call in message.tool_calls %}[TOOL_CALLS]{{ call.function.name }}[ARGS]{{ call.function.arguments | tojson }}{% endfor -%}
+{%- else %}{{ message.content }}{% endif -%}
+{%- endfor -%}
+""".strip(),
+}
 
 
 def either(content: str | None, calls: list[tuple[str, str]]) -> str:
@@ -45,11 +57,17 @@ def either(content: str | None, calls: list[tuple[str, str]]) -> str:
     return "calls"
 
 
-@pytest.mark.parametrize("model", ["wordy", "thinker", "coder"])
+def served(serve: Client, request: pytest.FixtureRequest, model: str) -> openai.OpenAI:
+    if template := TEMPLATES.get(model):
+        return serve(request.getfixturevalue("wordy"), chat_template=template)
+    return serve(request.getfixturevalue(model))
+
+
+@pytest.mark.parametrize("model", ["wordy", "thinker", "coder", "mistral", "mistral-args"])
 def test_any_model_calls_or_keeps_to_the_schema_whole_and_streamed(
     serve: Client, request: pytest.FixtureRequest, model: str
 ) -> None:
-    client = serve(request.getfixturevalue(model))
+    client = served(serve, request, model)
     ask: dict[str, Any] = {"model": "chat", "messages": ASK, "tools": TOOLS, "response_format": FORM, "temperature": 2}
     for seed in range(2):
         choice = client.chat.completions.create(**ask, seed=seed).choices[0]
@@ -68,6 +86,27 @@ def test_any_model_calls_or_keeps_to_the_schema_whole_and_streamed(
         message = client.chat.completions.create(**ask, tool_choice=choice, seed=1).choices[0].message
         calls = [(call.function.name, call.function.arguments) for call in message.tool_calls or ()]
         assert either(message.content, calls) == kind
+
+
+@pytest.mark.parametrize(("tool_choice", "kind"), [("required", "calls"), ("none", "content")])
+def test_channels_call_or_keep_to_the_schema_whole_and_streamed(
+    serve: Client, channeler: Any, tool_choice: str, kind: str
+) -> None:
+    """With `auto` the made model thinks for ever: what ends a thought in channels ends an answer of its vocabulary."""
+    client = serve(channeler)
+    ask: dict[str, Any] = {"model": "chat", "messages": ASK, "tools": TOOLS, "response_format": FORM}
+    asked = {**ask, "tool_choice": tool_choice, "temperature": 2, "seed": 1}
+    choice = client.chat.completions.create(**asked).choices[0]
+    calls = [(call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()]
+    assert either(choice.message.content, calls) == kind
+    assert choice.finish_reason == {"content": "stop", "calls": "tool_calls"}[kind]
+    with client.chat.completions.stream(**asked) as stream:
+        final = stream.get_final_completion().choices[0]
+    assert (final.message.content or None, final.finish_reason) == (
+        choice.message.content or None,
+        choice.finish_reason,
+    )
+    assert [(call.function.name, call.function.arguments) for call in final.message.tool_calls or ()] == calls
 
 
 def test_in_the_other_dialects(serve: Client, thinker: Any) -> None:

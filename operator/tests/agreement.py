@@ -14,8 +14,13 @@ _SHARE = re.compile(r"gets (\d+) % of the requests")
 _RELEASE = re.compile(r"Waiting for (\d+) terminating workers?")
 
 
-def contradictions(status: Mapping[str, Any], pods: Iterable[ObservedPod]) -> list[str]:
-    """Return what in `status` contradicts something else in it, or the workers that there are; one sentence each."""
+def contradictions(
+    status: Mapping[str, Any], pods: Iterable[ObservedPod], free: Mapping[str, int] | None = None
+) -> list[str]:
+    """Return what in `status` contradicts something else in it, or the workers that there are; one sentence each.
+
+    `free`: zone → slices that the scheduler has left for a further worker; None: not looked at.
+    """
     pods = tuple(pods)
     conditions = {entry["type"]: entry for entry in status["conditions"]}
     if conditions["Accepted"]["status"] != "True" or "WorkersReady" not in conditions:
@@ -27,6 +32,7 @@ def contradictions(status: Mapping[str, Any], pods: Iterable[ObservedPod]) -> li
         *_slices(status, conditions, texts, pods),
         *_requests(status, texts),
         *_weights(status, conditions, pods),
+        *_free(texts, pods, free),
     )
     return [text for text in found if text]
 
@@ -92,6 +98,14 @@ def _slices(
     told = {tuple(_RELEASE.findall(entry["message"])) for entry in conditions.values()} - {()}
     if len(told) > 1:
         yield f"terminating workers are counted as {told}"
+
+
+def _free(texts: list[str], pods: tuple[ObservedPod, ...], free: Mapping[str, int] | None) -> Iterator[str]:
+    zones = {pod.name: pod.zone for pod in pods}
+    for text in texts:
+        for name in re.findall(r"a slice is free, but (\S+) fits no node", text):
+            if free is not None and not free.get(zones.get(name, ""), 0):
+                yield f"{text!r}, and no slice of its zone takes a worker"
 
 
 def _requests(status: Mapping[str, Any], texts: list[str]) -> Iterator[str]:

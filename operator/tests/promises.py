@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slicewise.pool.observed import ObservedNode
+from slicewise.pool.observed import ObservedNode, ObservedPod
 
 
 def check_floor(
@@ -21,6 +21,37 @@ def check_floor(
     # A pool of one has only its zone's floor, which its user may set to 0.
     if status.get("desired", 0) > 1 and sum(before.values()):
         assert sum(after.values()), "a pass took the last worker that served"
+
+
+def check_room_made(
+    status: Mapping[str, Any],
+    before: Iterable[ObservedPod],
+    after: Iterable[ObservedPod],
+    nodes: Mapping[str, ObservedNode],
+    others: Mapping[str, int],
+) -> None:
+    """A pass of ours that leaves a zone with fewer workers than it is to have takes one whose slice another worker can have.
+
+    `others`: node → slices that pods of others hold.
+    """
+    serves = {pod.name: pod for pod in before if pod.serving}
+    stays = [pod for pod in after if not pod.terminating]
+    kept = {pod.name for pod in stays if pod.serving}
+    desired = {zone["name"]: zone["desired"] for zone in status.get("zones", [])}
+    up, held = Counter(pod.zone for pod in stays if pod.serving), Counter(pod.node for pod in stays if pod.holds_slice)
+    for pod in (pod for name, pod in serves.items() if name not in kept and up[pod.zone] < desired.get(pod.zone, 0)):
+        node = nodes[str(pod.node)]
+        left = sum(node.allocatable.values()) - others.get(node.name, 0) - held[node.name]
+        words = "cordoned" if node.cordoned else "not usable" if not node.usable else f"{left} slices left"
+        assert left * node.usable > 0, f"{pod.name} was removed from {node.name}, which takes no other: {words}"
+
+
+def left_over(nodes: Iterable[ObservedNode], free: Callable[[ObservedNode], int]) -> Counter[str]:
+    """Return zone → slices that a further worker can have. `free`: what the scheduler has left on a node."""
+    result: Counter[str] = Counter()
+    for node in nodes:
+        result[node.zone] += max(0, free(node)) if node.usable else 0
+    return result
 
 
 def reachable(status: Mapping[str, Any], nodes: Iterable[ObservedNode], others: Mapping[str, int]) -> int:

@@ -17,7 +17,7 @@ from builders import DIGEST, MIG, three_zones
 from counting import CountingGateway
 from declared import in_zone, programmed, read_budgets, seen_budgets, undeclared
 from mishaps import Mishaps
-from promises import Owed, check_floor, check_requests_first, reachable
+from promises import Owed, check_floor, check_requests_first, check_room_made, left_over, reachable
 
 from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
@@ -110,11 +110,11 @@ class Simulation(Mishaps):
         """One pass of the operator."""
         if self.untouched != self._touchable():
             self.owed = Owed()
-        before, served = self.ready(), self.by_revision()
+        before, served, standing = self.ready(), self.by_revision(), tuple(self.pods.values())
         observed = self.observed()
         plan = plan_pool(self.pool, observed, self.now)
         if (plan.status, observed.pods) != self.judged:
-            told = contradictions(plan.status, observed.pods)
+            told = contradictions(plan.status, observed.pods, left_over(self.nodes.values(), self.free))
             assert not told, "\n".join(told)
             self.judged = plan.status, observed.pods
         if self.gateway is not None and plan.gateway_version is not None:
@@ -122,6 +122,7 @@ class Simulation(Mishaps):
         self._apply(plan)
         plain = {zone: least for zone, least in self.budgets.items() if zone not in self.held}
         check_floor(self.status, plain, before, self.ready())
+        check_room_made(self.status, standing, self.pods.values(), self.nodes, self.others)
         self.owed.passed(self._reachable(), before.total(), self.ready().total())
         if self.gateway is not None:
             asking = {item.revision for item in self.deployments.values() if item.replicas}

@@ -1,10 +1,10 @@
-"""Choosing: which of two workers goes where one stands on a cordoned node. Called by `plan_pool`; pure.
+"""Choosing: which of several workers goes where they stand on unlike nodes or devices. Called by `plan_pool`; pure.
 
-A ReplicaSet that shrinks takes one of its ready pods and does not look at their nodes. But the slice of a worker on a cordoned node is of
-no use to the one that comes, and that worker is to leave its node anyway. So, in a zone with workers on both kinds of nodes:
+A ReplicaSet that shrinks takes one of its ready pods and does not look at their nodes. But the slice of a worker on a cordoned node, or on
+one that offers fewer slices than are held there, is of no use to the one that comes. So, in a zone with unlike workers:
 
-    a worker goes to make room      it is one whose node takes the one that comes
-    a worker goes as one too many   it is one on a cordoned node
+    a worker goes to make room      it is one that leaves a slice, first one on a device called unhealthy
+    a worker goes as one too many   it is one on a device called unhealthy, else one whose slice is of no use
 
 It is deleted by name, and the Deployment stays as it is. In a later pass the ReplicaSet has one that does not serve, so that is what it
 takes when the Deployment shrinks. The other way round the ReplicaSet could take a second one. ADR 35.
@@ -34,14 +34,14 @@ def choose_by_node(
     replicas: RevisionReplicas,
     revisions: tuple[str | None, str | None],
     workers: Workers,
-    cordoned: Collection[str],
+    no_place: Collection[str],
     places: Mapping[str, ZonePlaces],
 ) -> tuple[RevisionReplicas, tuple[PodDeletion, ...]]:
     """Return `replicas` without the steps that are done by name, and the workers to delete instead: at most one of a Deployment.
 
-    `revisions`: stable and canary. `cordoned`: names of nodes. `places`: zone → what it has.
+    `revisions`: stable and canary. `no_place`: nodes on which a worker that goes leaves no slice for another. `places`: zone → what it has.
     """
-    if not cordoned:
+    if not no_place and not any(pod.suspect for pod in workers.pods):
         return replicas, ()
     stable, canary = dict(replicas.stable), dict(replicas.canary)
     chosen = []
@@ -55,7 +55,7 @@ def choose_by_node(
             has = places.get(item.zone, ZonePlaces(0, 0))
             total = stable.get(item.zone, 0) + canary.get(item.zone, 0)
             room = other.get(item.zone, 0) > 0 or (total < has.desired and has.free == 0)
-            goes = _of_two_kinds(item, workers, cordoned, make_room=room)
+            goes = _of_unlike(item, workers, no_place, make_room=room)
             if goes is not None:
                 own[item.zone] = item.replicas
                 chosen.append(PodDeletion(goes.name, goes.uid, "Replaced"))
@@ -68,15 +68,17 @@ def _coming(revision: str | None, planned: Mapping[str, int], workers: Workers) 
     return {zone: count - placed.get(zone, 0) for zone, count in planned.items()}
 
 
-def _of_two_kinds(
-    item: ObservedDeployment, workers: Workers, cordoned: Collection[str], *, make_room: bool
+def _of_unlike(
+    item: ObservedDeployment, workers: Workers, no_place: Collection[str], *, make_room: bool
 ) -> ObservedPod | None:
-    """Return the worker of a Deployment that is to go; None where the ReplicaSet takes one that does not serve, or all are of a kind."""
+    """Return the worker of a Deployment that is to go; None where the ReplicaSet takes one that does not serve, or all are alike."""
     pods = [
         pod for pod in workers.pods if (pod.revision, pod.zone) == (item.revision, item.zone) and not pod.terminating
     ]
-    on_cordoned = [pod for pod in pods if pod.node in cordoned]
-    others = [pod for pod in pods if pod.node not in cordoned]
-    if len(pods) != item.replicas or not all(pod.serving for pod in pods) or not on_cordoned or not others:
+    if len(pods) != item.replicas or not all(pod.serving for pod in pods):
         return None
-    return min(others if make_room else on_cordoned, key=lambda pod: pod.name)
+    kinds = {pod.name: (not pod.suspect, pod.node not in no_place) for pod in pods}
+    useful = [pod for pod in pods if pod.node not in no_place] if make_room else pods
+    if not useful or len(set(kinds.values())) == 1:
+        return None
+    return min(useful, key=lambda pod: (kinds[pod.name], pod.name))

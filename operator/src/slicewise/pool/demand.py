@@ -18,6 +18,7 @@ from slicewise.pool.slices import (
     ZoneSlices,
     choose_profile,
     count_slices,
+    overcommitted,
     slice_memory,
     zones_offering,
 )
@@ -47,11 +48,18 @@ class Demand:
     """The nodes as that placement sees them."""
     stable_nodes: tuple[ObservedNode, ...]
     """The nodes as the placement of the stable revision sees them."""
+    overcommitted: frozenset[str] = frozenset()
+    """Names of the nodes that offer fewer slices than are held there, such as where workers serve on devices called unhealthy."""
 
     @property
     def cordoned(self) -> frozenset[str]:
         """Names of the cordoned nodes."""
         return frozenset(node.name for node in self.nodes if node.cordoned)
+
+    @property
+    def no_place(self) -> frozenset[str]:
+        """Names of the nodes on which a worker that goes leaves no slice that another can take."""
+        return self.cordoned | self.overcommitted
 
     @property
     def exchangeable(self) -> bool:
@@ -106,6 +114,7 @@ def read_demand(pool: InferencePool, observed: ObservedPool, state: RolloutState
         placement=placement,
         nodes=nodes,
         stable_nodes=stable_nodes,
+        overcommitted=overcommitted(stable_profile, observed.nodes, workers.pods, observed.held_by_others),
     )
 
 

@@ -11,7 +11,6 @@ from slicewise.pool.outcome import PodDeletion
 from slicewise.pool.rollout.keeping import least_serving
 from slicewise.pool.slices import ZoneSlices
 from slicewise.pool.workers import Workers
-from slicewise.pool.zones import ZoneTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +46,42 @@ def deletions(pods: Iterable[ObservedPod]) -> tuple[PodDeletion, ...]:
     return tuple(result)
 
 
+@dataclass(frozen=True, slots=True)
+class ZoneAfter:
+    """What a zone has once this pass is carried out."""
+
+    replicas: int
+    """Over all revisions."""
+    serving: int
+    floor: int
+    free: int = 0
+    replaced: bool = False
+    """Whether a further worker of the stable revision serves, which a surge has brought."""
+
+
 def suspects_to_replace(
-    targets: Sequence[ZoneTarget],
-    slices: Sequence[ZoneSlices],
-    workers: Workers,
-    planned: Mapping[str, int],
-    floors: Mapping[str, int],
-    staying: Mapping[str, int],
+    desired: int, zones: Mapping[str, ZoneAfter], stable: str | None, workers: Workers, no_place: Collection[str]
 ) -> tuple[PodDeletion, ...]:
     """Return the workers to remove that serve on a device that is called unhealthy: at most one a zone, never below its floor.
 
-    Where a slice is free a replacement serves first (`drain_surge` asks for it). Without one, one worker of the pool at a time goes,
-    above the floor and only while no other is missing. Health checks err, and err on all devices at once (a driver's update, a broken
-    plugin), so no report alone takes a zone's last workers, or more than one of a pool.
-    `planned`: zone → replicas over all revisions once this pass is carried out; `staying`: zone → workers that serve then; `floors`: zone →
-    floor of its budget.
+    Where a slice is free a replacement serves first (`drain_surge` asks for it). Without one, a worker goes only where another slice of
+    its node is free once it is gone: one of the pool at a time, and only while no other is missing. All others go on serving: their
+    slice would serve no other. Health checks err, and err on all devices at once (a driver's update, a broken plugin).
+    `desired`: workers of the pool. `no_place`: nodes on which a worker that goes leaves no slice for another.
     """
-    free = {entry.zone: entry.free for entry in slices}
-    # Both may go in one pass: what a Deployment gives up when it shrinks is not for us to choose.
-    desired = sum(target.desired for target in targets)
-    serving = sum(staying.values())
+    serving = sum(zone.serving for zone in zones.values())
     result = []
-    for zone in sorted({pod.zone for pod in workers.pods if pod.suspect}):
-        here = [pod for pod in workers.pods if pod.zone == zone]
-        idle = all(pod.serving for pod in here) and len(here) >= planned.get(zone, 0)
-        if staying.get(zone, 0) - 1 < floors.get(zone, 0) or serving - 1 < least_serving(desired):
-            continue
-        if serving <= desired and not (idle and free.get(zone, 0) == 0):
+    for name in sorted({pod.zone for pod in workers.pods if pod.suspect}):
+        zone = zones.get(name, ZoneAfter(0, 0, 0))
+        here = [pod for pod in workers.pods if pod.zone == name]
+        suspects = [pod for pod in here if pod.suspect and not (zone.replaced and pod.revision != stable)]
+        if not zone.replaced:
+            idle = all(pod.serving for pod in here) and len(here) >= zone.replicas and zone.free == 0
+            suspects = [pod for pod in suspects if idle and pod.node not in no_place]
+        if not suspects or zone.serving - 1 < zone.floor or serving - 1 < least_serving(desired):
             continue
         serving -= 1
-        first = min((pod for pod in here if pod.suspect), key=lambda pod: pod.name)
+        first = min(suspects, key=lambda pod: pod.name)
         result.append(PodDeletion(first.name, first.uid, "DeviceUnhealthy"))
     return tuple(result)
 

@@ -105,11 +105,22 @@ class Facts:
         lacking = {target.zone: target.desired - room.get(target.zone, 0) for target in self.demand.targets}
         return {zone: count for zone, count in lacking.items() if count > 0}
 
-    @property
-    def blocked_by_cordon(self) -> bool:
-        """Whether a zone in which a rollout waits has a worker on a cordoned node, whose slice no new worker can use."""
-        cordoned = self.demand.cordoned if self.demand is not None else frozenset()
-        return any(pod.node in cordoned and pod.zone in self.blocked_zones for pod in self.workers)
+    @cached_property
+    def blocked_by(self) -> tuple[str, ...]:
+        """What may keep a zone in which a rollout waits from sparing a worker, in words, besides what keeps the pool's last."""
+        here = [pod for pod in self.workers if pod.zone in self.blocked_zones]
+        demand = self.demand
+        if demand is None:
+            return ("floor",)
+        found = ["floor"]
+        if any(pod.node in demand.cordoned for pod in here):
+            found.append("a cordoned node")
+        on_full = [pod for pod in here if pod.node in demand.overcommitted]
+        if any(pod.suspect for pod in on_full):
+            found.append("a device called unhealthy")
+        elif on_full:
+            found.append("a node that offers fewer slices than are held there")
+        return tuple(found)
 
     @cached_property
     def zones_short(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.pod_template import build_pod_template
 from slicewise.pool.choosing import ZonePlaces, choose_by_node
 from slicewise.pool.demand import Demand, read_demand
-from slicewise.pool.disruption import blocked_drains, deletions, drain_surge, suspects_to_replace
+from slicewise.pool.disruption import ZoneAfter, blocked_drains, deletions, drain_surge, suspects_to_replace
 from slicewise.pool.facts import Facts
 from slicewise.pool.gateway import desired_gateway, is_programmed
 from slicewise.pool.holding import LOOK_SECONDS, Holding, hold_budgets
@@ -68,9 +68,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     replicas = plan_replicas(state, view, _with_surge(held, demand, state, observed))
     planned = replicas.planned()
     floors = budget_floors(pool.spec, demand.targets, planned if replicas.moves else replicas.stable)
-    stays = demand.workers.staying({state.stable: replicas.stable, state.canary: replicas.canary})
-    suspects = suspects_to_replace(demand.targets, demand.stable_slices, demand.workers, planned, floors, stays)
-    asked, chosen = _chosen(replicas, suspects, demand, state)
+    asked, chosen = _chosen(replicas, held, floors, demand, state)
     budgets = observed.with_budgets(floors)
     holding = hold_budgets(asked, chosen, (state.stable, state.canary), demand.workers, budgets, now)
     after = advance(state, view, replicas, now)
@@ -122,7 +120,7 @@ def _view(
                 demand.stable_slices,
                 exchangeable=ways,
                 closed=closed_nodes(demand.stable_nodes),
-                cordoned=demand.cordoned,
+                no_place=demand.no_place,
             ),
             now,
         ),
@@ -134,7 +132,7 @@ def _view(
                 demand.slices,
                 exchangeable=ways,
                 closed=closed_nodes(demand.nodes),
-                cordoned=demand.cordoned,
+                no_place=demand.no_place,
             ),
             now,
         ),
@@ -161,7 +159,7 @@ def _serving(demand: Demand, state: RolloutState) -> dict[str, int]:
 def _held_back(demand: Demand, state: RolloutState) -> dict[str, int]:
     """Zone → replicas of the stable revision while no rollout moves workers, without a surge."""
     canary = demand.workers.placed(state.canary)
-    room = {entry.zone: entry.room - canary[entry.zone] for entry in demand.stable_slices if entry.known}
+    room = {entry.zone: entry.room + entry.kept - canary[entry.zone] for entry in demand.stable_slices if entry.known}
     workers = demand.workers
     return hold_back_shrinking(demand.targets, workers.asked(state.stable), workers.serving(state.stable), room)
 
@@ -172,14 +170,45 @@ def _with_surge(held: Mapping[str, int], demand: Demand, state: RolloutState, ob
 
 
 def _chosen(
-    replicas: RevisionReplicas, suspects: tuple[PodDeletion, ...], demand: Demand, state: RolloutState
+    replicas: RevisionReplicas,
+    held: Mapping[str, int],
+    floors: Mapping[str, int],
+    demand: Demand,
+    state: RolloutState,
 ) -> tuple[RevisionReplicas, tuple[PodDeletion, ...]]:
-    """Return what the Deployments are asked for, and the workers that serve and go by name: suspects, else those of `choose_by_node`."""
-    if suspects:
-        return replicas, suspects
+    """Return what the Deployments are asked for, and the workers that serve and go by name: those of `choose_by_node`, else suspects."""
     free = {entry.zone: entry.free for entry in (demand.slices if replicas.moves else demand.stable_slices)}
     places = {target.zone: ZonePlaces(target.desired, free.get(target.zone, 0)) for target in demand.targets}
-    return choose_by_node(replicas, (state.stable, state.canary), demand.workers, demand.cordoned, places)
+    asked, chosen = choose_by_node(replicas, (state.stable, state.canary), demand.workers, demand.no_place, places)
+    if chosen:
+        return asked, chosen
+    zones = _zones_after(replicas, held, floors, demand, state)
+    desired = sum(target.desired for target in demand.targets)
+    no_place = demand.no_place | closed_nodes(demand.stable_nodes)
+    return replicas, suspects_to_replace(desired, zones, state.stable, demand.workers, no_place)
+
+
+def _zones_after(
+    replicas: RevisionReplicas,
+    held: Mapping[str, int],
+    floors: Mapping[str, int],
+    demand: Demand,
+    state: RolloutState,
+) -> dict[str, ZoneAfter]:
+    """Zone → what it has once `replicas` is carried out."""
+    planned, free = replicas.planned(), {entry.zone: entry.free for entry in demand.stable_slices}
+    stable = demand.workers.staying({state.stable: replicas.stable})
+    stays = stable + demand.workers.staying({state.canary: replicas.canary})
+    return {
+        zone: ZoneAfter(
+            planned[zone],
+            stays[zone],
+            floors.get(zone, 0),
+            free=free.get(zone, 0),
+            replaced=not replicas.moves and stable[zone] > held.get(zone, 0),
+        )
+        for zone in planned.keys() | stays.keys()
+    }
 
 
 def _children_input(facts: Facts, state: RolloutState, holding: Holding, gateway: DesiredGateway) -> ChildrenInput:

@@ -50,6 +50,8 @@ class ZoneSlices:
     """Held by, or about to be taken by, workers of this pool, or free once its workers on unhealthy devices are gone."""
     offered: int
     """Offered by all nodes of the zone."""
+    kept: int = 0
+    """Further workers that serve on devices called unhealthy: each has its place until it goes, and leaves none to another."""
     short: int = 0
     """Unbound workers of this pool for which no slice is left; 0 where what others hold is unknown."""
     known: bool = True
@@ -140,6 +142,35 @@ def count_slices(
     return tuple(_count_zone(profile, zone, nodes, pods, held_by_others) for zone in zones)
 
 
+def overcommitted(
+    profile: Profile,
+    nodes: Iterable[ObservedNode],
+    pods: Iterable[ObservedPod],
+    held_by_others: Mapping[str, Mapping[str, int]] | None,
+) -> frozenset[str]:
+    """Return the names of the nodes that offer fewer slices than are held there: a worker that goes leaves none to another.
+
+    So it is where devices are called unhealthy while their workers serve, and while a device plugin is away. What goes anyway is not
+    counted: terminating workers, and those that do not serve on such a device.
+    """
+    if profile.resource is None:
+        return frozenset()
+    held = Counter(
+        pod.node
+        for pod in pods
+        if pod.holds_slice and not pod.terminating and pod.resource == profile.resource
+        if pod.serving or not pod.device_unhealthy
+    )
+    others = held_by_others or {}
+    return frozenset(
+        node.name
+        for node in nodes
+        if held[node.name]
+        and held[node.name] + others.get(node.name, {}).get(profile.resource, 0)
+        > node.allocatable.get(profile.resource, 0)
+    )
+
+
 def _count_zone(
     profile: Profile,
     zone: str,
@@ -154,10 +185,12 @@ def _count_zone(
     holding = [pod for pod in pods if pod.holds_slice and pod.resource == profile.resource]
     holders = Counter(pod.node for pod in holding)
     unhealthy = Counter(pod.node for pod in holding if pod.device_unhealthy)
+    suspects = Counter(pod.node for pod in holding if pod.suspect and pod.zone == zone)
     unbound = sum(1 for pod in mine if pod.node is None)
     if profile.resource is None:
         return ZoneSlices(zone, free=UNBOUNDED, own=len(mine), offered=UNBOUNDED)
     free = offered = returning = 0
+    kept = suspects.total()
     for node in nodes:
         if node.zone != zone or profile.resource not in node.allocatable or node.excluded:
             continue
@@ -168,10 +201,12 @@ def _count_zone(
         others = held_by_others.get(node.name, {}).get(profile.resource, 0)
         left = offers - others - holders[node.name]
         free += max(0, left)
-        returning += max(0, left + unhealthy[node.name]) - max(0, left)
+        comes_back = max(0, left + unhealthy[node.name]) - max(0, left)
+        returning += comes_back
+        kept -= min(comes_back, suspects[node.name])
     alive = {node.name for node in nodes if node.ready}
     taken = min(unbound, free)
     own = sum(1 for pod in mine if pod.node in alive) + taken + returning
     known = held_by_others is not None
     short = unbound - taken if known else 0
-    return ZoneSlices(zone, free=free - taken, own=own, offered=offered, short=short, known=known)
+    return ZoneSlices(zone, free=free - taken, own=own, offered=offered, kept=kept, short=short, known=known)

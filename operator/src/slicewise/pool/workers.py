@@ -138,19 +138,19 @@ class Workers:
         *,
         exchangeable: bool,
         closed: Collection[str] = (),
-        cordoned: Collection[str] = (),
+        no_place: Collection[str] = (),
     ) -> Mapping[str, ZoneWorkers]:
         """Return zone → what replacing `old` by `new` looks at. `slices`: those of the new revision's profile.
 
         `closed`: nodes that the new revision may not use. Where a worker of the old one stands on such a node, none is removed: it is
-        unknown which of them the Deployment would remove. `cordoned`: nodes that take no worker for now. Where all of the old one's stand
-        on such nodes, none is removed either: its slice would serve no other.
+        unknown which of them the Deployment would remove. `no_place`: nodes that take no worker in place of one that goes. Where all of the
+        old one's stand on such nodes, none is removed either: its slice would serve no other.
         """
         old_asked, new_asked = self.asked(old), self.asked(new)
         staying = [pod for pod in self.pods if pod.revision == old and not pod.terminating]
         apart = {pod.zone for pod in staying if pod.node in closed}
         # One that was removed by name and has no successor yet is none of these: it is the next to go.
-        stuck = Counter(pod.zone for pod in staying if pod.node in cordoned)
+        stuck = Counter(pod.zone for pod in staying if pod.node in no_place)
         apart |= {zone for zone, count in stuck.items() if count >= old_asked.get(zone, 0)}
         counted = {entry.zone: entry for entry in slices}
         old_up, new_up, waiting = self.serving(old), self.serving(new), self.unplaced(new)
@@ -169,7 +169,7 @@ class Workers:
                 short=here.short,
                 old_idle=idle[zone],
                 releasing=releasing[zone],
-                room=here.room if here.known else None,
+                room=here.room + here.kept if here.known else None,
             )
 
         return {zone: in_zone(zone) for zone in dict.fromkeys([*counted, *old_asked, *new_asked, *releasing])}

@@ -121,7 +121,8 @@ def hold_back_shrinking(
     """
     wanted = {target.zone: target.desired for target in targets}
     can_be = sum(min(count, max(0, (room or {}).get(zone, count))) for zone, count in wanted.items())
-    spare = max(0, sum(serving.values()) - can_be)
+    # The last that serves is no spare: its successor may be without a slice, such as while a canary holds the one that was free.
+    spare = max(0, sum(serving.values()) - max(can_be, min(1, sum(wanted.values()))))
     # Workers of zones that have left hold the very slices that the others lack, so those are waited for.
     leaving = max(0, sum(serving.values()) - sum(wanted.values()))
     result: dict[str, int] = {}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from builders import MIG, make_node, make_pool
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from simulation import OTHER, Simulation, changed
 
@@ -171,14 +171,42 @@ def test_a_false_alarm_on_all_devices_empties_nothing(floor: int | None, replica
     assert run.condition("Degraded")["status"] == "False"
 
 
-def test_without_a_free_slice_one_worker_a_zone_goes_and_the_next_waits_for_its_replacement() -> None:
-    run = Simulation(make_pool(replicas=6, zones={"minAvailable": 1}))
+@pytest.mark.parametrize("floor", [0, 1])
+def test_a_worker_whose_slice_would_serve_no_other_goes_on_serving(floor: int) -> None:
+    run = Simulation(make_pool(replicas=6, zones={"minAvailable": floor}))
     run.nodes = {f"node-{zone}": make_node(f"node-{zone}", zone, 3) for zone in "abc"}
     run.pool = changed(run.pool, replicas=9)
     run.settle()
+    suspects = {pod.name for pod in run.pods.values() if pod.zone == "a"}
     unhealthy(run, "a")
-    live(run)
-    assert run.ready()["a"] == 2, "its replacement finds no slice, so no other goes"
+    assert live(run) == 9
+    assert suspects <= set(run.pods)
+    assert "lower spec.zones.minAvailable" not in run.condition("Degraded")["message"], "a floor holds none of them"
+
+
+def test_a_free_slice_takes_the_replacement_of_one_suspect_after_the_other() -> None:
+    run = Simulation(make_pool(replicas=3, zones={"minAvailable": 0}))
+    run.nodes = {name: make_node(name, name[5], 1) for name in ("node-a", "node-b", "node-c")}
+    run.settle()
+    suspects = {pod.name for pod in run.pods.values()}
+    unhealthy(run, "abc")
+    run.nodes["node-a2"] = make_node("node-a2", "a", 1)
+    assert live(run) == 3
+    run.settle()
+    assert {pod.zone for pod in run.pods.values() if pod.name not in suspects} == {"a"}, "only zone a had a slice"
+    assert run.ready() == {"a": 1, "b": 1, "c": 1}
+
+
+def test_of_suspects_beside_free_slices_that_count_as_held_one_of_the_pool_goes_at_a_time() -> None:
+    run = Simulation(make_pool(replicas=3, zones={"minAvailable": 0}))
+    run.nodes = {f"node-{zone}": make_node(f"node-{zone}", zone, 2) for zone in "abc"}
+    run.settle()
+    suspects = {pod.name for pod in run.pods.values()}
+    unhealthy(run, "abc")
+    assert live(run, 100) == 2
+    run.settle()
+    assert not suspects & set(run.pods)
+    assert run.ready() == {"a": 1, "b": 1, "c": 1}
 
 
 def test_of_a_zone_that_shrinks_the_worker_on_the_unhealthy_device_goes() -> None:
@@ -203,6 +231,8 @@ EDITS = ["model", "up", "down", "suspect", "dead", "alarm", "well", "rename", "n
     floor=st.one_of(st.none(), st.integers(1, 2)),
     edits=st.lists(st.sampled_from(EDITS), max_size=6),
 )
+@example(seed=0, slices=[1, 1, 1], start=1, floor=None, edits=["model", "suspect"])
+@example(seed=0, slices=[1, 1, 2], start=1, floor=None, edits=["model", "rename"])
 def test_no_mishap_and_no_eviction_empties_a_pool(
     seed: int, slices: list[int], start: int, floor: int | None, edits: list[str]
 ) -> None:

@@ -70,21 +70,36 @@ def test_a_worker_that_is_away_for_other_reasons_does_not_stop_a_promotion() -> 
     assert run.ready() == {"a": 1, "c": 1}
 
 
-def test_a_false_alarm_on_all_devices_costs_one_worker_also_without_floors() -> None:
+@pytest.mark.parametrize("edits", [[], ["model"], ["model", "back"], ["worker", "model"]])
+def test_a_false_alarm_on_all_devices_costs_no_worker_also_without_floors(edits: list[str]) -> None:
     run = tight(3)
+    first = run.pool
     for pod in list(run.pods.values()):
         run.report_unhealthy(pod, dead=False)
-    assert fewest(run) == 2
+    for edit in edits:
+        happen(run, first, edit)
+        assert fewest(run) == 3
+    assert fewest(run) == 3
+    if edits in (["model"], ["worker", "model"]):
+        waits = run.condition("RolloutProgressing")
+        assert waits["reason"] == "NoSliceToSpare"
+        assert "called unhealthy" in waits["message"]
+    happen(run, first, "well")
+    run.settle()
+    assert run.condition("Ready")["status"] == "True"
 
 
-def test_a_pool_whose_zones_are_renamed_in_mid_promotion_keeps_all_but_one() -> None:
-    run = tight(3)
+def test_a_false_alarm_in_the_middle_of_a_promotion_costs_no_further_worker() -> None:
+    run = tight(6, (2, 2, 2))
     run.pool = changed(run.pool, model=OTHER)
     until(run, "Promoting", 200)
-    run.rename_zones({"a": "x", "b": "y", "c": "z"})
-    assert fewest(run, 300) >= 2
-    run.settle()
-    assert run.ready() == {"x": 1, "y": 1, "z": 1}
+    for pod in [pod for pod in run.pods.values() if pod.serving]:
+        run.report_unhealthy(pod, dead=False)
+    least = run.ready().total()
+    assert fewest(run) == least
+    waits = run.condition("RolloutProgressing")
+    assert waits["reason"] == "NoSliceToSpare"
+    assert "called unhealthy" in waits["message"]
 
 
 EDITS = ["model", "back", "worker", "up", "down", "rename", "narrow", "widen", "suspect", "well", "promote", "abort"]

@@ -48,11 +48,13 @@ def find_unhealthy_devices(facts: Facts) -> ConditionResult | None:
         return ConditionResult(
             "True", Reason.DEVICE_UNHEALTHY, f"the device under {names} is unhealthy; the worker is being replaced"
         )
+    full = facts.demand.no_place if facts.demand is not None else frozenset()
+    floor = ", lower spec.zones.minAvailable" if any(pod.node not in full for pod in waiting) else ""
     names = ", ".join(pod.name for pod in waiting)
     where = ", ".join(sorted({pod.zone or repr("") for pod in waiting}))
     message = (
         f"the device under {names} is reported unhealthy, and the worker still answers: it goes once another serves, "
         f"never below the floor. Without a free slice in zone {where} it stays, and it counts against the slices that its node "
-        "still offers. Check whether the report is right; if so, add a slice there, lower spec.zones.minAvailable, or delete the pod"
+        f"still offers. Check whether the report is right; if so, add a slice there{floor}, or delete the pod"
     )
     return ConditionResult("True", Reason.DEVICE_UNHEALTHY, message)

@@ -119,7 +119,7 @@ def _rollout_waits(facts: Facts) -> ConditionResult | None:
         if refused:
             text = f"{state.phase}: waits in zone {where}, where no worker can be spared; {refused}"
             return ConditionResult("False", Reason.NO_SLICE_TO_SPARE, text, helps=Help.EITHER)
-        why = "floor, a cordoned node" if facts.blocked_by_cordon else "floor"
+        why = ", ".join(facts.blocked_by)
         text = f"{state.phase}: waits in zone {where}, where no slice is free and no worker can be spared ({why}, or the pool's last)"
         return ConditionResult("False", Reason.NO_SLICE_TO_SPARE, text, helps=_spares_later(facts))
     return None

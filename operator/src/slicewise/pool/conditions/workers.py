@@ -51,9 +51,20 @@ def find_capacity(facts: Facts) -> ConditionResult:
         return ConditionResult("True", Reason.SLICES_FREE, waits_for_release(facts.releasing))
     stuck = _unschedulable(facts)
     if stuck is not None:
-        text = f"a slice is free, but {stuck.refusal}{_unseen(facts)}"
+        text = f"{_beside(facts, stuck)}{stuck.refusal}{_unseen(facts)}"
         return ConditionResult("False", Reason.UNSCHEDULABLE, text)
     return _capacity_is_there(facts, what)
+
+
+def _beside(facts: Facts, stuck: ObservedPod) -> str:
+    """What there is of slices in the zone of a worker that fits no node; workers of the pool may hold slices that serve no other."""
+    demand = facts.demand
+    if demand is None:
+        return ""
+    slices = demand.slices if stuck.revision == demand.wanted else demand.stable_slices
+    if any(entry.zone == stuck.zone and entry.short == 0 for entry in slices):
+        return "a slice is free, but "
+    return f"no slice of zone {zone_names([stuck.zone])} that takes a worker is free: "
 
 
 def _zones_without_nodes(facts: Facts) -> ConditionResult | None:

@@ -28,8 +28,8 @@ OTHERS_FIRST: Final = (
 
 HELD_ELSEWHERE: Final = (
     "no slice that the new revision may use is free, and workers that could be removed hold others (spec.slice, or nodeSelector, "
-    "affinity and tolerations of spec.worker; a cordoned node): free a slice that it may use, uncordon or add a node; nothing changes "
-    "until then"
+    "affinity and tolerations of spec.worker; a cordoned node; a device called unhealthy, or a node that offers fewer slices than are held "
+    "there): free a slice that it may use, uncordon or add a node; see Degraded for such devices; nothing changes until then"
 )
 
 

@@ -25,7 +25,7 @@ def custom(form: dict[str, Any]) -> dict[str, Any]:
     return {"type": "custom", "custom": {"name": "patch", "format": form}}
 
 
-LARK = {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: /a/"}}
+LARK = {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: [start]"}}
 
 
 def form(schema: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ WRONG_FIELDS = [
     ({"tools": [{"type": "function"}]}, "tools[0]", "needs 'function'"),
     ({"tools": [{"type": "custom", "function": {"name": "a"}}]}, "tools[0]", "needs 'custom'"),
     ({"tools": [custom({"type": "grammar"})]}, "tools[0].custom.format", "'grammar'"),
-    ({"tools": [custom(LARK)]}, "tools[0].custom.format.grammar.syntax", "'lark' is not supported"),
+    ({"tools": [custom(LARK)]}, "tools[0].custom.format.grammar.definition", "'start' refers to itself"),
     ({"tools": [{"type": "web_search"}]}, "tools[0].type", "'function'"),
     ({"tools": [tool("get weather")]}, "tools[0].function.name", "pattern"),
     ({"tools": [tool("x" * 65)]}, "tools[0].function.name", "pattern"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from slicewise_worker.http.closed import Closed
+from slicewise_worker.http.lark_pattern import LarkError, lark_pattern
 
 INPUT: Final = "input"
 """The one argument of the function."""
@@ -17,14 +18,7 @@ MOST_PATTERN: Final = 4096
 ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
-def _can_be_kept(value: Any) -> Any:
-    if value == "lark":
-        words = "'lark' is not supported, because models write the input as part of JSON: use 'regex', or no format"
-        raise PydanticCustomError("grammar", words)
-    return value
-
-
-Syntax = Annotated[Literal["regex"], BeforeValidator(_can_be_kept)]
+Syntax = Literal["regex", "lark"]
 
 
 class CustomGrammar(Closed):
@@ -32,6 +26,22 @@ class CustomGrammar(Closed):
 
     syntax: Syntax
     definition: Annotated[str, Field(max_length=MOST_PATTERN)]
+
+    @field_validator("definition")
+    @classmethod
+    def _can_be_kept(cls, definition: str, info: ValidationInfo) -> str:
+        if info.data.get("syntax") == "lark":
+            try:
+                lark_pattern(definition)
+            except LarkError as error:
+                raise PydanticCustomError("grammar", "{words}", {"words": str(error)}) from error
+        return definition
+
+    @property
+    def pattern(self) -> str:
+        """Return what the whole input has to match."""
+        inner = self.definition if self.syntax == "regex" else lark_pattern(self.definition)
+        return f"^(?:{inner})$"
 
 
 class CustomFormat(Closed):
@@ -58,7 +68,7 @@ class Custom(Closed):
     def pattern(self) -> str | None:
         """Return what the whole input has to match, None for any text."""
         grammar = self.format.grammar if self.format else None
-        return None if grammar is None else f"^(?:{grammar.definition})$"
+        return None if grammar is None else grammar.pattern
 
     @property
     def parameters(self) -> dict[str, Any]:

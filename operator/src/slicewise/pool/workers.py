@@ -155,6 +155,14 @@ class Workers:
         counted = {entry.zone: entry for entry in slices}
         old_up, new_up, waiting = self.serving(old), self.serving(new), self.unplaced(new)
         idle, releasing = self.idle(old), self.releasing()
+        useful = {pod.zone for pod in staying if pod.node is not None and pod.node not in no_place}
+        unbound = waiting + self.unplaced(old)
+        # Nor is one that waits and finds no slice: another would go for it.
+        apart |= {
+            zone
+            for zone in stuck.keys() & counted.keys() - useful
+            if counted[zone].free == 0 and unbound[zone] <= counted[zone].short and not releasing[zone]
+        }
 
         def in_zone(zone: str) -> ZoneWorkers:
             here = counted.get(zone) or ZoneSlices(zone, free=0, own=0, offered=0, known=False)

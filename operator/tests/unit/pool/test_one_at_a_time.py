@@ -100,6 +100,38 @@ def test_a_false_alarm_in_the_middle_of_a_promotion_costs_no_further_worker() ->
     waits = run.condition("RolloutProgressing")
     assert waits["reason"] == "NoSliceToSpare"
     assert "called unhealthy" in waits["message"]
+    # The devices are said to be well, and the nodes do not offer them again yet.
+    run.pods = {name: replace(pod, device_unhealthy=False) for name, pod in run.pods.items()}
+    run.operate()
+    assert run.ready().total() == least
+    assert "offers fewer slices than are held there" in run.condition("RolloutProgressing")["message"]
+
+
+@pytest.mark.parametrize("floor", [0, 1])
+def test_beside_a_worker_that_waits_for_a_slice_a_false_alarm_costs_no_worker(floor: int) -> None:
+    run = Simulation(make_pool(replicas=2, zones={"minAvailable": floor}))
+    run.nodes = {"node-a": make_node("node-a", "a", 2)}
+    run.settle()
+    run.pool = changed(run.pool, replicas=3)
+    assert fewest(run, 20) == 2
+    for pod in [pod for pod in run.pods.values() if pod.serving]:
+        run.report_unhealthy(pod, dead=False)
+    run.pool = changed(run.pool, model=OTHER)
+    assert fewest(run) == 2
+    assert run.condition("RolloutProgressing")["reason"] == "NoSliceToSpare"
+
+
+def test_while_a_device_plugin_is_away_a_change_of_the_model_takes_no_worker() -> None:
+    run = tight(3)
+    offered = dict(run.nodes)
+    run.nodes = {name: replace(node, allocatable={MIG: 0}) for name, node in offered.items()}
+    run.pool = changed(run.pool, model=OTHER)
+    for _ in range(20):
+        run.operate()
+        assert run.ready().total() == 3
+    run.nodes = offered
+    run.settle()
+    assert run.condition("Ready")["status"] == "True"
 
 
 EDITS = ["model", "back", "worker", "up", "down", "rename", "narrow", "widen", "suspect", "well", "promote", "abort"]

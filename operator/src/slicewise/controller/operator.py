@@ -105,7 +105,7 @@ class Operator:
     async def _lead_and_watch(self, connection: Connection, kube: KubeClient, pods: tuple[Workers, Gateways]) -> None:
         leader = Leader(self._lease_config(), kube, self._clock, self._on_lead)
         recorder = EventRecorder(ClusterEvents(kube), self._clock.now, self._settings.pod_name)
-        publication = Publication(recorder, self._metrics, self._clock.now)
+        publication = Publication(recorder, self._metrics)
         may_write = leader.may_write if self._settings.leader_election else lambda: True
         loop = ReconcileLoop(
             self._queue,

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
 
-from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.clients.kube import ApiError, KubeApi
 from slicewise.clients.resources import EVENTS
 from slicewise.cluster.records import PoolEntry
 from slicewise.pool.outcome import Event, PoolPlan
-from slicewise.pool.rollout.ending import find_ending
-from slicewise.pool.rollout.state import read_state
 from slicewise.telemetry.events import EventRecorder
 from slicewise.telemetry.metrics import Metrics
 
@@ -58,21 +55,17 @@ class Publication:
     thousand new pools get their workers first, and their Events a moment later.
     """
 
-    def __init__(self, recorder: EventRecorder, metrics: Metrics, now: Callable[[], float]) -> None:
-        """`now`: seconds since the epoch."""
+    def __init__(self, recorder: EventRecorder, metrics: Metrics) -> None:
         self._recorder = recorder
         self._metrics = metrics
-        self._now = now
         self._waiting: deque[tuple[Mapping[str, Any], Event]] = deque(maxlen=_LONGEST_QUEUE)
         self._posting: asyncio.Task[None] | None = None
         self._hurry = False
 
     def transition(self, stored: Mapping[str, Any], plan: PoolPlan) -> None:
         """See `Publisher.transition`. The log has a line for each Event, also where it has expired or cannot be posted."""
-        before, after = (read_state(PoolStatus.read(status)) for status in (stored.get("status") or {}, plan.status))
-        ending = find_ending(before, after, self._now())
-        if ending is not None:
-            self._metrics.rollout_ended(ending.outcome, ending.reason, ending.seconds)
+        if plan.ending is not None:
+            self._metrics.rollout_ended(plan.ending.outcome, plan.ending.reason, plan.ending.seconds)
         name = f"{stored['metadata']['namespace']}/{stored['metadata']['name']}"
         for event in plan.events:
             log.info(event.reason, pool=name, type=event.type, message=event.message)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from slicewise.pool.rollout.ending import Ending
+
 Manifest = Mapping[str, Any]
 """A Kubernetes object as a plain dict, complete for server-side apply."""
 
@@ -45,6 +47,8 @@ class PoolPlan:
     status: Manifest
     deletions: tuple[PodDeletion, ...] = ()
     events: tuple[Event, ...] = ()
+    ending: Ending | None = None
+    """The end of a rollout, where this pass decides it."""
     requeue_after: float | None = None
     gateway_version: str | None = None
     """Version of the configuration that the gateway's pods are to run; None: as before."""

@@ -26,6 +26,7 @@ from slicewise.pool.outcome import PodDeletion, PoolPlan
 from slicewise.pool.placement import closed_nodes
 from slicewise.pool.report import build_report, invalid_report
 from slicewise.pool.revision import find_revision, kept_revisions, next_number
+from slicewise.pool.rollout.ending import find_ending
 from slicewise.pool.rollout.events import rollout_events
 from slicewise.pool.rollout.machine import advance, next_deadline
 from slicewise.pool.rollout.replicas import plan_replicas
@@ -50,12 +51,14 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
 
     A transition asks for the next pass at once: it acts there, and no event tells a pass of what it has written itself.
     """
-    state = read_state(observed.status)
+    before = state = read_state(observed.status)
     demand = read_demand(pool, observed, state)
     if isinstance(demand, NoProfile):
         facts = Facts(pool, observed, state, no_profile=demand, weight=recorded_weight(observed.status))
         report = build_report(facts, now)
-        return PoolPlan(None, report.status.write(), deletions(observed.pods), report.events, FOREIGN_POLL_SECONDS)
+        return PoolPlan(
+            None, report.status.write(), deletions(observed.pods), report.events, requeue_after=FOREIGN_POLL_SECONDS
+        )
     stored = [item.hash for item in observed.revisions]
     state = with_stable(
         state, demand.wanted, {name: sum(demand.workers.serving(name).values()) for name in stored}, now
@@ -96,6 +99,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         status=report.status.write(),
         deletions=facts.deletions,
         events=(*rollout_events(state, after), *report.events),
+        ending=find_ending(before, after, now),
         requeue_after=0.0 if after != state else _requeue(facts, view, holding, now),
         gateway_version=gateway.config.version,
     )

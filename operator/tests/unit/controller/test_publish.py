@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from slicewise.clients.kube import ApiError
 from slicewise.controller.publish import Publication
 from slicewise.pool.outcome import Event, PoolPlan
+from slicewise.pool.rollout.ending import Ending, Outcome
 from slicewise.pool.rollout.events import rollout_events
 from slicewise.pool.rollout.state import Phase, RolloutState
 from slicewise.telemetry.events import EventRecorder
@@ -28,7 +29,7 @@ class NoEvents:
 
 
 async def test_each_transition_is_a_line_of_the_log_that_names_its_pool() -> None:
-    publication = Publication(EventRecorder(NoEvents(), lambda: 0.0, "here"), Metrics(), lambda: 0.0)
+    publication = Publication(EventRecorder(NoEvents(), lambda: 0.0, "here"), Metrics())
     plan = PoolPlan(None, {}, events=(Event("Warning", "RolloutRollingBack", "91bd0200: too many failures"),))
     with capture_logs() as lines:
         publication.transition(POOL, plan)
@@ -48,3 +49,12 @@ def test_the_end_of_a_promotion_names_the_revision() -> None:
     after = RolloutState(phase=Phase.IDLE, stable="91bd0200", message="all workers are of the new revision")
     (event,) = rollout_events(before, after)
     assert (event.reason, event.message) == ("Promoted", "91bd0200: all workers are of the new revision")
+
+
+async def test_the_end_of_a_rollout_is_counted() -> None:
+    metrics = Metrics()
+    publication = Publication(EventRecorder(NoEvents(), lambda: 0.0, "here"), metrics)
+    publication.transition(POOL, PoolPlan(None, {}, ending=Ending(Outcome.GIVEN_UP, "TooManyErrors", 60)))
+    counted = {"outcome": "given_up", "reason": "TooManyErrors"}
+    assert metrics.registry.get_sample_value("slicewise_rollout_outcomes_total", counted) == 1
+    assert metrics.registry.get_sample_value("slicewise_rollout_duration_seconds_sum", {"outcome": "given_up"}) == 60

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from builders import make_pool
+from judged import wanted
+from simulation import OTHER, Simulation, changed
 
 from slicewise.pool.rollout.ending import Ending, Outcome, find_ending
 from slicewise.pool.rollout.state import Phase, RolloutState
@@ -35,3 +38,18 @@ GIVEN_UP = replace(JUDGED, phase=Phase.ROLLING_BACK, abort_reason="TooManyErrors
 )
 def test_a_rollout_ends_once(before: RolloutState, after: RolloutState, ending: Ending | None) -> None:
     assert find_ending(before, after, now=160.0) == ending
+
+
+@pytest.mark.parametrize(("broken", "outcomes"), [(False, [Outcome.PROMOTED]), (True, [Outcome.GIVEN_UP])])
+def test_the_plan_of_one_pass_says_that_a_rollout_ended(broken: bool, outcomes: list[Outcome]) -> None:
+    run = Simulation(make_pool(rollout={"progressDeadline": "60s"}))
+    run.settle()
+    run.pool = changed(run.pool, model=OTHER)
+    if broken:
+        run.broken.add(wanted(run))
+    endings = []
+    for _ in range(200):
+        plan = run.operate()
+        endings += [plan.ending.outcome] if plan.ending is not None else []
+        run.tick()
+    assert endings == outcomes

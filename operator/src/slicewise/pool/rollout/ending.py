@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from slicewise.pool.rollout.state import Phase, RolloutState
-
-_GIVEN_UP = frozenset({Phase.ROLLING_BACK, Phase.ROLLED_BACK})
+from slicewise.pool.rollout.state import GIVEN_UP, Phase, RolloutState
 
 
 class Outcome(StrEnum):
@@ -37,10 +35,10 @@ def find_ending(before: RolloutState, after: RolloutState, now: float) -> Ending
     seconds = None if before.started_at is None else max(0.0, now - before.started_at)
     if before.phase is Phase.PROMOTING and after.phase is Phase.IDLE:
         return Ending(Outcome.PROMOTED, "Promoted", seconds)
-    if before.canary is None or before.phase in _GIVEN_UP:
+    if before.canary is None or before.phase in GIVEN_UP:
         return None
-    if after.phase in _GIVEN_UP and after.abort_reason is not None:
+    if after.phase in GIVEN_UP and after.abort_reason is not None:
         return Ending(Outcome.GIVEN_UP, after.abort_reason, seconds)
-    if after.phase in _GIVEN_UP or after.canary != before.canary:
+    if after.phase in GIVEN_UP or after.canary != before.canary:
         return Ending(Outcome.TAKEN_BACK, "TakenBack", seconds)
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slicewise.pool.outcome import Event
-from slicewise.pool.rollout.state import Phase, RolloutState
+from slicewise.pool.rollout.state import GIVEN_UP, Phase, RolloutState
 from slicewise.pool.rollout.words import TOO_LITTLE
 
 
@@ -19,7 +19,7 @@ def _phase(before: RolloutState, after: RolloutState) -> Event | None:
     if after.phase is Phase.IDLE and before.phase is Phase.PROMOTING:
         return Event("Normal", "Promoted", f"{after.stable}: {after.message}")
     text = f"{after.target or after.stable}: {after.message}"
-    bad = after.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}
+    bad = after.phase in GIVEN_UP
     return Event("Warning" if bad else "Normal", f"Rollout{after.phase}", text)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus, RolloutStatus
 from slicewise.pool.rollout.times import format_time, read_time
@@ -30,6 +31,10 @@ class Phase(StrEnum):
     """Workers of the canary are replaced by stable ones, one by one."""
     ROLLED_BACK = "RolledBack"
     """The canary was given up. Nothing happens until the spec changes or a retry is requested."""
+
+
+GIVEN_UP: Final = frozenset({Phase.ROLLING_BACK, Phase.ROLLED_BACK})
+"""The phases of a rollout whose canary is removed, or was."""
 
 
 @dataclass(frozen=True, slots=True)

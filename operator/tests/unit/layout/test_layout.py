@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -52,6 +53,20 @@ def test_the_top_level_has_what_the_readme_names() -> None:
 def test_source_files_stay_short() -> None:
     long = {name: count for name in tracked("*.py") if (count := len((ROOT / name).read_text().splitlines())) > 300}
     assert long == {}
+
+
+def test_python_keeps_its_bytecode_whatever_the_environment_says() -> None:
+    """Otherwise each of the thousand processes of `make test` compiles all that it loads."""
+    said = subprocess.run(
+        ["make", "--eval", "said: ; @env", "said"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert "SLICEWISE_CACHE=" in said.stdout
+    assert "PYTHONDONTWRITEBYTECODE" not in said.stdout
 
 
 def test_no_file_names_the_bare_plural_in_a_command() -> None:

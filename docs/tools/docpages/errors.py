@@ -56,7 +56,7 @@ WORKER: Final = {
     "body_too_large": "The body is larger than a worker takes.",
     "body_too_complex": "The body has more JSON values than a worker takes.",
     "out_of_body_memory": "The bodies of other requests fill the memory that is set aside for them.",
-    "queue_full": "As many requests wait as may (`spec.engine.maxQueue`).",
+    "queue_full": "As many requests wait as may (`spec.engine.maxQueue`), or their prompts, schemas and grammars hold as much as they may.",
     "not_ready": "The worker has not loaded its model yet.",
     "shutting_down": "The worker is shutting down.",
     "engine_failed": "The engine failed; the worker's log says why.",

@@ -114,6 +114,7 @@ def bring_up(
         load_adapters(model, weights)
         # On a GPU the driver takes memory of the host as it loads.
         taken = _own_bytes(settings, shape) if on_gpu else taken
+        taken += _limits(settings).waiting_constraint_bytes
         places, trouble = constrained_places(settings.parallel_sequences, taken, memory_limit())
         if trouble and kind.role is Role.TEXT:
             log.warning(trouble)

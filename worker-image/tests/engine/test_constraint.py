@@ -114,7 +114,7 @@ class Late:
 
     def __init__(self, constraint: GrammarConstraint) -> None:
         self.accept, self.apply, self.close = constraint.accept, constraint.apply, constraint.close
-        self.takes_memory = constraint.takes_memory
+        self.takes_memory, self.waiting_bytes = constraint.takes_memory, constraint.waiting_bytes
         self._constraint = constraint
 
     @property
@@ -174,6 +174,7 @@ class FailsAtThree:
 
     done = False
     takes_memory = False
+    waiting_bytes = 0
     accepted = 0
 
     def prepare(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from llguidance import LLMatcher
 
 from slicewise_worker.engine import grammar_trial
-from slicewise_worker.engine.grammar_trial import GrammarError, Trials, UntriedError
+from slicewise_worker.engine.grammar_trial import COMPILED_BYTES, GrammarError, Trials, UntriedError
 
 GOOD = LLMatcher.grammar_from_json_schema({"const": 1})
 BAD = LLMatcher.grammar_from_json_schema({"type": "string", "pattern": "(?=a)b"})
@@ -24,12 +24,12 @@ class Counted:
         self._try = grammar_trial._try
         self._lock = threading.Lock()
 
-    def __call__(self, grammar: str) -> None:
+    def __call__(self, grammar: str) -> int:
         with self._lock:
             self.runs, self.now = self.runs + 1, self.now + 1
             self.most = max(self.most, self.now)
         try:
-            self._try(grammar)
+            return self._try(grammar)
         finally:
             with self._lock:
                 self.now -= 1
@@ -56,6 +56,23 @@ def test_what_came_of_a_trial_is_remembered_refusals_too(counted: Counted) -> No
     assert (first[0], "look-around" in first[1]) == ("", True)
     assert [outcome(trials, grammar) for grammar in (GOOD, BAD)] == first
     assert counted.runs == 2
+
+
+@pytest.mark.parametrize(
+    ("schema", "bound"),
+    [
+        ({"type": "integer", "multipleOf": 99991}, "more than 4 MiB"),
+        ({"properties": {f"n{n}": {"type": "integer", "multipleOf": 97 + n} for n in range(200)}}, "more than 4 MiB"),
+        ({"properties": {f"n{n}": {"type": "string", "pattern": f"^a{{{n}}}$"} for n in range(300)}}, ""),
+    ],
+)
+def test_what_a_grammar_holds_once_it_is_compiled_is_bounded_and_known(schema: dict[str, object], bound: str) -> None:
+    grammar = LLMatcher.grammar_from_json_schema(schema)
+    if bound:
+        with pytest.raises(GrammarError, match=bound):
+            Trials().passed(grammar)
+    else:
+        assert Trials().passed(GOOD) < 1 << 19 < Trials().passed(grammar) <= COMPILED_BYTES
 
 
 def test_threads_that_ask_together_try_one_grammar_once_and_others_one_after_the_other(counted: Counted) -> None:

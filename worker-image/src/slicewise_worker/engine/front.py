@@ -83,7 +83,17 @@ class Front(StepThread[Ticket]):
             self._prompt_tokens(tickets) - self.limits.prompt_tokens,
             lambda ticket: 0 if ticket in self._paused else ticket.held,
         )
-        self._make_room(tenant, places, prompts)
+        self._make_room(tenant, places, prompts, self._constraints(tickets))
+
+    def _constraints(self, tickets: Sequence[Ticket]) -> Shortage[Ticket]:
+        """Return what `tickets` lack of the memory for constraints that wait. Those that have begun have memory of their own."""
+
+        def size(ticket: Ticket) -> int:
+            return 0 if ticket in self._paused else ticket.constraint_bytes
+
+        held, more = sum(map(size, self._waiting)), sum(map(size, tickets))
+        what = f"the schemas and grammars of requests that wait hold {held >> 20} MiB"
+        return Shortage(what, more, held + more - self.limits.waiting_constraint_bytes, size)
 
     def cancel(self, tickets: Sequence[Ticket]) -> None:
         """Give up `tickets`: within one step their slots are free. Those that ended already are left alone."""

@@ -1,12 +1,13 @@
 """Whether a grammar compiles within bounds, found out in a process of its own: `python -m slicewise_worker.engine.grammar_trial`.
 
 llguidance bounds most of its work, and not all: whether several patterns of one string can hold at the same time, or whether a number
-is a multiple of a large one, may keep it busy for years. A thread cannot be ended, a process can. What compiles here compiles in
-the worker too, with the same work.
+is a multiple of a large one, may keep it busy for years, or take a hundred MiB. A thread cannot be ended, a process can, and what it
+holds can be measured. What compiles here compiles in the worker too, with the same work and memory.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import re
@@ -16,7 +17,7 @@ import sys
 import threading
 from collections import OrderedDict
 from contextlib import suppress
-from typing import Final
+from typing import ClassVar, Final
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
@@ -26,11 +27,15 @@ CPU_SECONDS: Final = 2.0
 """Processor time of one trial. Schemas that are in use take some milliseconds."""
 EXTRA_BYTES: Final = 256 << 20
 """Memory beyond what the process starts with."""
+COMPILED_BYTES: Final = 4 << 20
+"""What a compiled grammar may hold before an answer begins. Schemas that are in use hold less than 1 MiB."""
 _SECONDS: Final = 60.0
 """By the clock, for a process that gets no processor time; the bound for work is `CPU_SECONDS`."""
 _REMEMBERED: Final = 1000
 _INHERITED: Final = ("LD_LIBRARY_PATH",)
-_REFUSED, _NO_MEMORY = 3, 4
+_REFUSED, _NO_MEMORY, _TOO_LARGE = 3, 4, 5
+_MAPPED, _IN_USE = 4, 7
+"""Of the fields of `mallinfo2`: bytes of large pieces, and of all others."""
 _SPECIAL: Final = re.compile(r"<[^<>\s\[\]]{1,100}>")
 
 
@@ -81,44 +86,45 @@ class Trials:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._trying = threading.Lock()
-        self._known: OrderedDict[bytes, str] = OrderedDict()
-        """Digest → why it was refused, empty where it compiles."""
+        self._known: OrderedDict[bytes, int | str] = OrderedDict()
+        """Digest → what it holds in bytes, or why it was refused."""
 
-    def passed(self, grammar: str, *, wait: bool = True) -> None:
-        """Return when `grammar` compiles within bounds; raises `GrammarError`, and `UntriedError` instead of waiting."""
+    def passed(self, grammar: str, *, wait: bool = True) -> int:
+        """Return the bytes that `grammar` holds once compiled; raises `GrammarError`, and `UntriedError` instead of waiting."""
         digest = hashlib.sha256(grammar.encode("utf-8", "replace")).digest()
-        refused = self._recall(digest)
-        if refused is None:
+        known = self._recall(digest)
+        if known is None:
             if not wait:
                 raise UntriedError(self, grammar)
             with self._trying:
                 # Another thread may have tried the same one meanwhile.
-                refused = self._recall(digest)
-                if refused is None:
-                    refused = self._tried(digest, grammar)
-        if refused:
-            raise GrammarError(refused)
+                known = self._recall(digest)
+                if known is None:
+                    known = self._tried(digest, grammar)
+        if isinstance(known, str):
+            raise GrammarError(known)
+        return known
 
-    def _recall(self, digest: bytes) -> str | None:
+    def _recall(self, digest: bytes) -> int | str | None:
         with self._lock:
             if digest in self._known:
                 self._known.move_to_end(digest)
             return self._known.get(digest)
 
-    def _tried(self, digest: bytes, grammar: str) -> str:
-        refused = ""
+    def _tried(self, digest: bytes, grammar: str) -> int | str:
+        found: int | str
         try:
-            _try(grammar)
+            found = _try(grammar)
         except NoTimeError:
             # Says more about the machine than about the grammar: not remembered.
             raise
         except GrammarError as error:
-            refused = str(error) or "it does not compile"
+            found = str(error) or "it does not compile"
         with self._lock:
-            self._known[digest] = refused
+            self._known[digest] = found
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        return refused
+        return found
 
 
 def _environment() -> dict[str, str]:
@@ -128,7 +134,7 @@ def _environment() -> dict[str, str]:
     return {**here, "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _try(grammar: str) -> None:
+def _try(grammar: str) -> int:
     command = [sys.executable, "-sP", "-m", "slicewise_worker.engine.grammar_trial"]
     data = grammar.encode("utf-8", "replace")
     try:
@@ -139,11 +145,14 @@ def _try(grammar: str) -> None:
         raise NoTimeError(f"it did not compile in {_SECONDS:.0f} s") from error
     match done.returncode:
         case 0:
-            return
+            return int(done.stdout)
         case code if code == _REFUSED:
             raise GrammarError(done.stdout.decode("utf-8", "replace"))
         case code if code == -signal.SIGPROF:
             raise GrammarError(f"it takes more than {CPU_SECONDS:.0f} s to compile: simplify its patterns and numbers")
+        case code if code == _TOO_LARGE:
+            words = "simplify its patterns and numbers, such as multipleOf of a large number"
+            raise GrammarError(f"it holds more than {COMPILED_BYTES >> 20} MiB of memory once it is compiled: {words}")
         case code if code in (_NO_MEMORY, -signal.SIGABRT, -signal.SIGKILL):
             raise GrammarError(f"it takes more than {EXTRA_BYTES >> 20} MiB of memory to compile")
         case code:
@@ -168,14 +177,28 @@ class _Bytes:
         return list(text.encode() if isinstance(text, str) else text)
 
 
+class _Heap(ctypes.Structure):
+    _fields_: ClassVar = [("fields", ctypes.c_size_t * 10)]
+
+
+def _held() -> int:
+    """Return the bytes that are in use on the heap, `mallinfo2` of glibc: it counts what was asked for, not the pages behind it."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _Heap
+    heap = mallinfo2().fields
+    return int(heap[_MAPPED] + heap[_IN_USE])
+
+
 def main() -> None:
-    """Compile the grammar on standard input; what is wrong with it goes to standard output."""
+    """Compile the grammar on standard input; what it holds in bytes, or what is wrong with it, goes to standard output."""
     grammar = sys.stdin.buffer.read().decode("utf-8", "replace")
     confine(EXTRA_BYTES)
     # Its default action ends the process, also in the middle of a long computation.
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     try:
-        matcher = LLMatcher(LLTokenizer(TokenizerWrapper(_Bytes(grammar))), grammar, log_level=0, limits=limits())
+        vocabulary = LLTokenizer(TokenizerWrapper(_Bytes(grammar)))
+        before = _held()
+        matcher = LLMatcher(vocabulary, grammar, log_level=0, limits=limits())
         trouble = matcher.get_error()
         if not trouble:
             matcher.compute_bitmask()
@@ -186,6 +209,10 @@ def main() -> None:
         sys.stdout.write(" ".join(trouble.split())[:1000])
         sys.stdout.flush()
         sys.exit(_REFUSED)
+    held = max(0, _held() - before)
+    if held > COMPILED_BYTES:
+        sys.exit(_TOO_LARGE)
+    sys.stdout.write(str(held))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,10 @@ class Constraint(Protocol):
     def takes_memory(self) -> bool:
         """Whether it grows with the answer, up to `CONSTRAINT_BYTES`."""
 
+    @property
+    def waiting_bytes(self) -> int:
+        """What it holds before its answer begins, in bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:
@@ -101,6 +105,8 @@ class Limits:
     """What the prompts of all requests may hold beyond what the KV cache has room for."""
     constrained: int = 1
     """Sequences that run at the same time with a constraint that takes memory."""
+    waiting_constraint_bytes: int = 32 << 20
+    """What the constraints of all requests that wait may hold; one of them holds 4 MiB at most."""
 
     @property
     def prompt_tokens(self) -> int:

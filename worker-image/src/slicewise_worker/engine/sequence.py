@@ -41,6 +41,12 @@ class Ticket:
         constraint = self.generation.constraint
         return constraint is not None and constraint.takes_memory
 
+    @property
+    def constraint_bytes(self) -> int:
+        """What its constraint holds while it waits."""
+        constraint = self.generation.constraint
+        return 0 if constraint is None else constraint.waiting_bytes
+
     def timed_out(self, now: float, when: str) -> Broken:
         """Return the end of a ticket whose time was over; `when` goes on from "was over"."""
         message = (

@@ -18,6 +18,7 @@ class OneCall:
     """A constraint that any token keeps to, until a call is whole. It reads along, some microseconds for each token."""
 
     takes_memory = False
+    waiting_bytes = 0
 
     def __init__(self, parser: Parser, piece: Callable[[int], bytes]) -> None:
         """Take over `parser`; `piece` returns the text of a token as the answer has it."""

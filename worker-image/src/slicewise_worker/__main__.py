@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import sys
-from pathlib import Path
 
-import structlog
 from pydantic import ValidationError
 
 from slicewise_worker import logs
 from slicewise_worker.engine.ends import EndReason
+from slicewise_worker.last_words import give_up
 from slicewise_worker.proof import StartError
 from slicewise_worker.server import EngineFailedError, serve
 from slicewise_worker.settings import WorkerSettings, termination_log
 
-log = structlog.get_logger(__name__)
-
-
-def _give_up(reason: str, message: str, path: Path) -> int:
-    """Say why the worker ends, on standard error and where the kubelet picks it up; return the exit status."""
-    log.error("worker cannot serve", reason=reason, message=message)
-    # The kubelet keeps 4,096 bytes, and half a JSON object cannot be parsed.
-    message = message[:2000]
-    try:
-        path.write_text(json.dumps({"reason": reason, "message": message}))
-    except OSError as error:
-        log.warning("termination message not written", path=str(path), error=error.strerror)
-    return 1
-
 
 def main() -> None:
-    """Run the worker; exits 0 after a drain, 1 with one readable line when it cannot serve."""
+    """Run the worker; exits 0 after a drain, another status with one readable line when it cannot serve."""
     logs.configure("info", "json")
     try:
         settings = WorkerSettings()
@@ -41,7 +25,7 @@ def main() -> None:
         wrong = "; ".join(
             f"SLICEWISE_WORKER_{fault['loc'][0]!s}".upper() + f": {fault['msg']}" for fault in error.errors()
         )
-        sys.exit(_give_up(EndReason.BAD_SETTINGS, wrong, termination_log()))
+        sys.exit(give_up(EndReason.BAD_SETTINGS, wrong, termination_log()))
     logs.configure(settings.log_level, settings.log_format)
     # What the modules made stays for good. To look through it for garbage takes 40 ms, in which neither engine nor event loop goes on.
     gc.collect()
@@ -49,9 +33,9 @@ def main() -> None:
     try:
         asyncio.run(serve(settings))
     except StartError as error:
-        sys.exit(_give_up(error.reason, str(error), settings.termination_log))
+        sys.exit(give_up(error.reason, str(error), settings.termination_log))
     except EngineFailedError as error:
-        sys.exit(_give_up(EndReason.ENGINE_FAILED, str(error), settings.termination_log))
+        sys.exit(give_up(EndReason.ENGINE_FAILED, str(error), settings.termination_log))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 import structlog
 import uvicorn
@@ -25,7 +26,10 @@ from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.pairs import Pairs
 from slicewise_worker.health.metrics import WorkerMetrics
+from slicewise_worker.health.pressure import PressureLimit
 from slicewise_worker.health.state import Phase, WorkerState
+from slicewise_worker.health.watch import Watch
+from slicewise_worker.health.watchdog import End, WatchdogLimits
 from slicewise_worker.http.answer import deliver_into
 from slicewise_worker.http.app import Worker, build_app
 from slicewise_worker.http.body import BodyLimits
@@ -35,6 +39,7 @@ from slicewise_worker.http.intake import Intake, IntakeLimits
 from slicewise_worker.http.served import Served
 from slicewise_worker.http.trailer import TrailerProtocol
 from slicewise_worker.http.vectors import ServedVectors
+from slicewise_worker.last_words import give_up
 from slicewise_worker.proof import StartError
 from slicewise_worker.settings import WorkerSettings
 from slicewise_worker.startup import Started, StartInterruptedError, bring_up
@@ -42,6 +47,8 @@ from slicewise_worker.startup import Started, StartInterruptedError, bring_up
 log = structlog.get_logger(__name__)
 
 _CHECK_SECONDS = 0.5
+_LEAVE_SECONDS = 2.0
+"""What a worker that ends at once gives the engine to stop, and as much again its clients to read their errors."""
 _KEEP_ALIVE_SECONDS = 75
 _QUIET_SECONDS = 3.0
 """A draining worker to which nothing was sent for so long ends."""
@@ -82,9 +89,12 @@ async def serve(settings: WorkerSettings) -> None:
     signals = _Signals()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        engine = await _start(worker, signals)
-        if engine is not None:
-            await _until_told(engine, signals, serving)
+        started = await _start(worker, signals)
+        if started is not None:
+            engine = started.engine
+            end = await _until_told(engine, _watch(worker, started), signals, serving)
+            if end is not None:
+                await _leave(worker, server, end)
             await _drain(worker, engine, signals, server, serving)
     except StartError as error:
         state.phase, state.message = Phase.FAILED, str(error)
@@ -127,8 +137,8 @@ class _Signals:
         self.stopping.set()
 
 
-async def _start(worker: Worker, signals: _Signals) -> Engine | Embedder | None:
-    """Return the engine, or None if the worker had to stop before it served."""
+async def _start(worker: Worker, signals: _Signals) -> Started | None:
+    """Return what serves, or None if the worker had to stop before it served."""
     notify = deliver_into(asyncio.get_running_loop())
     settings = worker.settings
     try:
@@ -138,7 +148,21 @@ async def _start(worker: Worker, signals: _Signals) -> Engine | Embedder | None:
         return None
     worker.settings = started.settings
     worker.served = _served(started)
-    return started.engine
+    return started
+
+
+def _watch(worker: Worker, started: Started) -> Watch:
+    settings = started.settings
+    limits = WatchdogLimits(
+        pressure=PressureLimit(settings.memory_pressure, settings.memory_pressure_seconds),
+        period=settings.watchdog_seconds,
+        stall_after=settings.stall_after_seconds,
+    )
+    watch = Watch(worker.state, started.planned, limits, started.engine.progress)
+    worker.metrics.watch_health(
+        lambda: not worker.state.unfit, lambda: memory.ratio if (memory := watch.container()) else 0.0
+    )
+    return watch
 
 
 def _served(started: Started) -> Served | ServedVectors:
@@ -162,8 +186,10 @@ def intake_limits(settings: WorkerSettings) -> IntakeLimits:
     )
 
 
-async def _until_told(engine: Engine | Embedder, signals: _Signals, serving: asyncio.Task[None]) -> None:
-    """Return when the worker has to stop; raises `EngineFailedError` when it breaks, so that it is started again."""
+async def _until_told(
+    engine: Engine | Embedder, watch: Watch, signals: _Signals, serving: asyncio.Task[None]
+) -> End | None:
+    """Return when the worker has to stop: None when it is asked to, else why; raises `EngineFailedError` when the engine breaks."""
     while not signals.first.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(signals.first.wait(), _CHECK_SECONDS)
@@ -171,6 +197,22 @@ async def _until_told(engine: Engine | Embedder, signals: _Signals, serving: asy
             raise EngineFailedError(failed)
         if serving.done():
             raise EngineFailedError("the HTTP server ended")
+        if end := watch.look(time.monotonic()):
+            return end
+    return None
+
+
+async def _leave(worker: Worker, server: uvicorn.Server, end: End) -> NoReturn:
+    """End the process, whatever hangs: what still runs gets an error where the engine can be stopped."""
+    worker.state.phase, worker.state.message = Phase.FAILED, end.message
+    status = give_up(end.reason, end.message, worker.settings.termination_log)
+    if worker.served is not None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(worker.served.engine.stop), _LEAVE_SECONDS)
+    if answering := server.server_state.tasks:
+        await asyncio.wait(answering, timeout=_LEAVE_SECONDS)
+    # A thread in a call that does not return keeps an interpreter from ending.
+    os._exit(status)
 
 
 async def _drain(

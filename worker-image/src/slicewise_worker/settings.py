@@ -74,7 +74,13 @@ class WorkerSettings(CapitalSettings):
     drain_delay_seconds: Annotated[float, Field(ge=0)] = 10
     """How long a worker that has to stop goes on accepting requests, if clients still send any."""
     stall_after_seconds: Annotated[float, Field(gt=0)] = 30
-    """Busy for this long without a step done: not alive."""
+    """Busy for this long without a step done: not alive, and ended by the watchdog."""
+    memory_pressure: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Part of the memory beyond the planned that may be taken: a worker that takes more is not ready. 1: never."""
+    memory_pressure_seconds: Annotated[float, Field(ge=0)] = 3
+    """How long that must last."""
+    watchdog_seconds: Annotated[float, Field(gt=0)] = 5
+    """Between two looks of the watchdog."""
 
     termination_log: Path = TERMINATION_LOG
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -21,12 +21,13 @@ from slicewise_worker.engine.fit import UnusableError, measure
 from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, LoadCancelledError, Model, start_backend
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.model_kind import Kind, Role
-from slicewise_worker.engine.request import TOKEN_BYTES, Limits
+from slicewise_worker.engine.request import CONSTRAINT_BYTES, TOKEN_BYTES, Limits
 from slicewise_worker.engine.weights import WeightsError, WeightsFile, inspect, read_result, verify
 from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.room import Shape, breakdown, constrained_places, form_bytes, no_room
 from slicewise_worker.health.state import Phase, WorkerState
+from slicewise_worker.health.watch import Planned
 from slicewise_worker.proof import Deliver, StartError, prove
 from slicewise_worker.settings import WorkerSettings, lowered
 from slicewise_worker.weights import hold
@@ -56,6 +57,7 @@ class Started:
     role: Role
     settings: WorkerSettings
     """As given, with the context that the model has."""
+    planned: Planned
 
 
 def context_shape(settings: WorkerSettings, pooling: int | None = None) -> ContextShape:
@@ -145,7 +147,8 @@ def bring_up(
         threads=shape.threads,
         constrained=limits.constrained,
     )
-    return Started(engine, chat, kind.role, settings)
+    forms = places * CONSTRAINT_BYTES if kind.role is Role.TEXT else 0
+    return Started(engine, chat, kind.role, settings, Planned(taken + forms, 0 if on_gpu else weights.bytes))
 
 
 def _check_step(settings: WorkerSettings, kind: Kind) -> None:

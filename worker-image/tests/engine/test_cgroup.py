@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slicewise_worker.engine.cgroup import cpu_quota, default_threads, memory_limit
+from slicewise_worker.engine.cgroup import cpu_quota, default_threads, memory_held, memory_limit
 
 V1_NO_LIMIT = "9223372036854771712"
 
@@ -47,3 +47,20 @@ def test_memory_limit_of_both_versions(tmp_path: Path) -> None:
     assert memory_limit(cgroup(tmp_path / "v1", memory__memoryDOTlimit_in_bytes="512")) == 512
     assert memory_limit(cgroup(tmp_path / "v1none", memory__memoryDOTlimit_in_bytes=V1_NO_LIMIT)) is None
     assert memory_limit(tmp_path / "nowhere") is None
+
+
+V2_STAT = "anon 700\nfile 300\nactive_file 100\ninactive_file 150\nslab_reclaimable 20\n"
+V1_STAT = (
+    "active_file 1\ntotal_active_file 100\ntotal_inactive_file 150\nhierarchical_memory_limit 9223372036854771712\n"
+)
+
+
+def test_pages_of_files_are_not_held_but_for_those_of_the_weights(tmp_path: Path) -> None:
+    v2 = cgroup(tmp_path / "v2", memoryDOTcurrent="1000\n", memoryDOTstat=V2_STAT)
+    assert memory_held(v2) == 1000 - 250 - 20
+    assert memory_held(v2, kept_files=200) == 1000 - 50 - 20
+    assert memory_held(v2, kept_files=5000) == 1000 - 20
+    v1 = cgroup(tmp_path / "v1", memory__memoryDOTusage_in_bytes="1000", memory__memoryDOTstat=V1_STAT)
+    assert memory_held(v1) == 1000 - 250
+    assert memory_held(cgroup(tmp_path / "bare", memoryDOTcurrent="1000")) == 1000
+    assert memory_held(tmp_path / "nowhere") is None

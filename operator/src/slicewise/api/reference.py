@@ -32,8 +32,8 @@ spec:
 ```
 
 An object that breaks a rule is refused with a message that names the field and says what to write instead. A change of
-`spec.model`, `spec.engine`, `spec.slice` or `spec.worker` starts a new revision, but for `labels` and `annotations`; a change of
-anything else does not.
+`spec.model`, `spec.engine`, `spec.slice`, `spec.worker` or `spec.health` starts a new revision, but for `labels` and `annotations` of
+workers; a change of anything else does not.
 """
 
 

@@ -6,6 +6,7 @@ What is rendered here is read by `slicewise-fetch` and `slicewise-worker`; a con
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, Final
 
 from slicewise.api.duration import duration_seconds
@@ -14,6 +15,7 @@ from slicewise.api.ports import FETCH_PORT, WORKER_PORT
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.engine import DEFAULT_CONTEXT
+from slicewise.api.v1alpha1.health import HealthSpec
 from slicewise.api.v1alpha1.scalars import LARGEST_BODY, LONGEST_REQUEST
 from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.container import environment, from_field, http_probe, locked_down, pod_security
@@ -163,6 +165,7 @@ def _worker_container(
             "MAX_ANSWER_SECONDS": MAX_ANSWER_SECONDS,
             "MAX_BODY_BYTES": int(Bytes.from_quantity(LARGEST_BODY)),
             "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
+            **_health(pool.spec.health or HealthSpec()),
         },
         WORKER_PREFIX,
     )
@@ -182,6 +185,15 @@ def _worker_container(
         "readinessProbe": http_probe("/readyz", "http", period=2, failures=1),
         "livenessProbe": http_probe("/livez", "http", period=10, failures=3),
         "volumeMounts": weights_path_mounts(pool, fetching=False),
+    }
+
+
+def _health(health: HealthSpec) -> dict[str, object]:
+    return {
+        "MEMORY_PRESSURE": float(Decimal(health.memory_pressure.removesuffix("%")) / 100),
+        "MEMORY_PRESSURE_SECONDS": duration_seconds(health.memory_pressure_for),
+        "WATCHDOG_SECONDS": duration_seconds(health.watchdog_period),
+        "STALL_AFTER_SECONDS": duration_seconds(health.stall_after),
     }
 
 

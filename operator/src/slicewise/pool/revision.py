@@ -1,8 +1,8 @@
 """Revisions: what makes one, how it is named, which are kept.
 
-A revision is a function of `spec.model`, `spec.engine`, `spec.slice` and `spec.worker` exactly as written, so going back to an old spec
-gives back the old revision. Labels and annotations of workers are no part of it: they start none. The rendered pod template is
-stored with it (ControllerRevision), so an operator of another version restarts no worker. Called by `plan_pool`; pure.
+A revision is a function of `spec.model`, `spec.engine`, `spec.slice`, `spec.worker` and `spec.health` exactly as written, so going back
+to an old spec gives back the old revision. Labels and annotations of workers are no part of it: they start none. The rendered pod
+template is stored with it (ControllerRevision), so an operator of another version restarts no worker. Called by `plan_pool`; pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from slicewise.api.v1alpha1 import PoolSpec
+from slicewise.api.v1alpha1 import HealthSpec, PoolSpec
 from slicewise.pool.observed import ObservedRevision
 
 HASH_LENGTH = 8
@@ -25,16 +25,24 @@ _LATER: Final[tuple[tuple[str, str, object], ...]] = (
 """Fields that came after the first release, with the value that means what was before them. Left out, so that a new version of the
 operator finds the revisions of the old one."""
 
+_USUAL_HEALTH: Final[Mapping[str, str]] = HealthSpec().model_dump(mode="json", by_alias=True)
+
 
 def revision_inputs(spec: PoolSpec) -> dict[str, Any]:
     """Return the part of the spec that a revision is made of, as plain JSON with unset fields dropped."""
-    parts: Any = {"model": True, "engine": True, "slice": True, "worker": True}
+    parts: Any = {"model": True, "engine": True, "slice": True, "worker": True, "health": True}
     dumped = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=parts)
     for part, field, value in _LATER:
         if dumped[part].get(field) == value:
             del dumped[part][field]
     worker = {key: value for key, value in dumped.pop("worker", {}).items() if key not in {"labels", "annotations"}}
-    return {**{key: dumped[key] for key in ("engine", "model", "slice")}, **({"worker": worker} if worker else {})}
+    # What workers do anyway says nothing: the pools of earlier versions, which acted on nothing of it, keep their revisions.
+    health = {key: value for key, value in dumped.pop("health", {}).items() if value != _USUAL_HEALTH[key]}
+    optional = {"worker": worker, "health": health}
+    return {
+        **{key: dumped[key] for key in ("engine", "model", "slice")},
+        **{key: value for key, value in optional.items() if value},
+    }
 
 
 def revision_hash(inputs: Mapping[str, Any]) -> str:

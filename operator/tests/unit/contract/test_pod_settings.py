@@ -58,6 +58,56 @@ def test_the_worker_reads_everything_that_is_rendered(monkeypatch: pytest.Monkey
     assert unknown(worker, "SLICEWISE_WORKER_", WorkerSettings) == set()
 
 
+HEALTH = {
+    "memoryPressure": ("memory_pressure", "80%", 0.8),
+    "memoryPressureFor": ("memory_pressure_seconds", "3s", 3),
+    "watchdogPeriod": ("watchdog_seconds", "5s", 5),
+    "stallAfter": ("stall_after_seconds", "30s", 30),
+}
+
+
+def health_settings(monkeypatch: pytest.MonkeyPatch, **health: str) -> dict[str, float]:
+    """Return what the worker reads of `spec.health`."""
+    container = pod_spec(replicas=3, **({"health": health} if health else {}))["containers"][0]
+    environment(container, monkeypatch)
+    settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    assert unknown(container, "SLICEWISE_WORKER_", WorkerSettings) == set()
+    return {field: getattr(settings, name) for field, (name, _, _) in HEALTH.items()}
+
+
+def test_a_worker_without_settings_of_health_has_those_of_a_pool_that_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pods of revisions that an earlier version rendered have none."""
+    usual = {field: value for field, (_, _, value) in HEALTH.items()}
+    assert health_settings(monkeypatch) == usual
+    assert health_settings(monkeypatch, **{field: text for field, (_, text, _) in HEALTH.items()}) == usual
+    for name, _, _ in HEALTH.values():
+        monkeypatch.delenv(f"SLICEWISE_WORKER_{name.upper()}")
+    worker = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    assert {field: getattr(worker, name) for field, (name, _, _) in HEALTH.items()} == usual
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("memoryPressure", "12.5%", 0.125),
+        ("memoryPressure", "100%", 1),
+        ("memoryPressureFor", "1500ms", 1.5),
+        ("memoryPressureFor", "1m30s", 90),
+        ("watchdogPeriod", "1s", 1),
+        ("watchdogPeriod", "1m", 60),
+        ("stallAfter", "2s", 2),
+        ("stallAfter", "5m", 300),
+    ],
+)
+def test_each_field_of_health_reaches_the_worker_lower_and_higher(
+    monkeypatch: pytest.MonkeyPatch, field: str, text: str, value: float
+) -> None:
+    usual = {name: number for name, (_, _, number) in HEALTH.items()}
+    assert health_settings(monkeypatch, **{field: text}) == usual | {field: value}
+
+
 def test_aliases_and_a_model_without_chat_reach_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_pool().spec.model.model_dump(by_alias=True, exclude_none=True)
     plain = pod_spec(replicas=3)["containers"][0]

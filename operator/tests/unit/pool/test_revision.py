@@ -30,3 +30,20 @@ def test_a_field_that_says_what_was_so_before_it_makes_no_revision(same: dict[st
 )
 def test_another_name_alias_chat_template_or_adapter_makes_one(other: dict[str, object]) -> None:
     assert of(**other) != of()
+
+
+USUAL = {"memoryPressure": "80%", "memoryPressureFor": "3s", "watchdogPeriod": "5s", "stallAfter": "30s"}
+
+
+def with_health(**health: str) -> str:
+    return revision_hash(revision_inputs(make_pool(health=health).spec))
+
+
+@pytest.mark.parametrize("same", [{}, USUAL, {"stallAfter": "30s"}])
+def test_what_workers_do_anyway_about_their_health_makes_no_revision(same: dict[str, str]) -> None:
+    assert with_health(**same) == of()
+
+
+@pytest.mark.parametrize("field", USUAL)
+def test_each_field_of_health_makes_one(field: str) -> None:
+    assert with_health(**{field: "90%" if field == "memoryPressure" else "7s"}) != of()

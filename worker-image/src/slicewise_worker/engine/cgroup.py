@@ -49,6 +49,32 @@ def memory_used(root: Path = CGROUP) -> int | None:
     return None
 
 
+def memory_held(root: Path = CGROUP, kept_files: int = 0) -> int | None:
+    """Return the memory in use by the cgroup mounted at `root` that the kernel cannot take back at no cost, in bytes; None where unknown.
+
+    Pages of files are dropped as soon as anything else needs the room, but for `kept_files` bytes: those of mapped weights, which
+    each token reads again.
+    """
+    used = memory_used(root)
+    if used is None:
+        return None
+    counts = _memory_counts(root)
+    files = counts.get("total_active_file", counts.get("active_file", 0))
+    files += counts.get("total_inactive_file", counts.get("inactive_file", 0))
+    return max(0, used - max(0, files - kept_files) - counts.get("slab_reclaimable", 0))
+
+
+def _memory_counts(root: Path) -> dict[str, int]:
+    for name in ("memory.stat", "memory/memory.stat"):
+        try:
+            lines = (root / name).read_text().splitlines()
+        except OSError:
+            continue
+        pairs = (line.split() for line in lines)
+        return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+    return {}
+
+
 def resident_bytes() -> int:
     """Return the memory that this process holds and that cannot be dropped, in bytes."""
     status = Path("/proc/self/status").read_text()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 
 class EndReason(StrEnum):
@@ -36,3 +38,13 @@ class EndReason(StrEnum):
     """The port is taken."""
     ENGINE_FAILED = "EngineFailed"
     """llama.cpp failed while the worker served."""
+    ENGINE_STALLED = "EngineStalled"
+    """Busy, and no step has ended for longer than the pool allows."""
+
+    @property
+    def status(self) -> int:
+        """The exit status: 1, or one of its own for what the watchdog ends a worker for."""
+        return _STATUS.get(self, 1)
+
+
+_STATUS: Final[Mapping[EndReason, int]] = {EndReason.ENGINE_STALLED: 20}

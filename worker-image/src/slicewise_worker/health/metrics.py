@@ -107,6 +107,20 @@ class WorkerMetrics:
         places.set(constrained_places)
         cache.set_function(lambda: progress().cached_tokens / cache_tokens)
 
+    def watch_health(self, fit: Callable[[], bool], container: Callable[[], float]) -> None:
+        """Serve what the watchdog sees; `container` is the part of its memory beyond the plan that is taken."""
+        gauge = Gauge(
+            "slicewise_worker_fit", "0 while the watchdog calls the worker not ready, else 1.", registry=self.registry
+        )
+        gauge.set_function(lambda: float(fit()))
+        pressure = Gauge(
+            "slicewise_worker_memory_pressure_ratio",
+            "Part of the memory beyond what is planned that is taken, of the container; 0 where there is no limit.",
+            ["memory"],
+            registry=self.registry,
+        )
+        pressure.labels("container").set_function(container)
+
     def rejected(self, code: str) -> None:
         """Count a refused request."""
         self._rejected.labels(code).inc()

@@ -37,6 +37,8 @@ class WorkerState:
     """Digest of the model file, set once it was verified."""
     device: Device | None = None
     draining: bool = False
+    unfit: str = ""
+    """Why the watchdog calls the worker not ready; empty when it does not."""
     constrained: int = 0
     """Answers that may keep to a form at the same time, set once a model for text serves."""
 
@@ -59,7 +61,7 @@ def startupz(state: WorkerState) -> Verdict:
 
 
 def readyz(state: WorkerState, progress: Progress | None, now: float, stall_after: float) -> Verdict:
-    """Ready means: started, not draining, and the engine has neither failed nor stalled; `now` is monotonic."""
+    """Ready means: started, not draining, the engine has neither failed nor stalled, and the watchdog is content; `now` is monotonic."""
     if not (started := startupz(state)).ok:
         return started
     if state.draining:
@@ -68,6 +70,8 @@ def readyz(state: WorkerState, progress: Progress | None, now: float, stall_afte
         return Verdict(False, "no engine")
     if not (alive := livez(state, progress, now, stall_after)).ok:
         return alive
+    if state.unfit:
+        return Verdict(False, state.unfit)
     return Verdict(True, "ready: digest verified, a first request was answered")
 
 

@@ -27,7 +27,9 @@ USER_MENDS: Final[Mapping[str, Reason]] = MappingProxyType(
 )
 """What no restart cures: the spec, the file or the image has to change. Each makes the pool Stalled, with the worker's words."""
 
-NOT_THE_USER: Final = frozenset({"WeightsMissing", "DigestMismatch", "NoToken", "PortUnusable", "EngineFailed"})
+NOT_THE_USER: Final = frozenset(
+    {"WeightsMissing", "DigestMismatch", "NoToken", "PortUnusable", "EngineFailed", "EngineStalled"}
+)
 """What a restart or a new pod may cure."""
 
 

@@ -22,7 +22,7 @@ from slicewise.pool.rollout.verdict_record import UNREADABLE
 
 ConditionResults = dict[ConditionType, ConditionResult]
 
-_LATER = ("autoscaling", "health", "fallback")
+_LATER = ("autoscaling", "fallback")
 """Parts of the spec that are accepted and not acted on by this version."""
 
 _CAN_STALL = (
@@ -41,7 +41,6 @@ def not_acted_on(facts: Facts) -> list[str]:
     spec = facts.pool.spec
     present = {
         "autoscaling": spec.autoscaling,
-        "health": spec.health,
         "fallback": spec.fallback,
     }
     return [f"spec.{name}" for name in _LATER if present[name] is not None]

@@ -28,6 +28,7 @@ from fuzzing import (  # noqa: F401 - hooks and a fixture
     pytest_runtest_makereport,
     pytest_terminal_summary,
 )
+from plain_http import NO_TLS
 from prometheus_client.parser import text_string_to_metric_families
 from servers.processes import free_port
 
@@ -137,10 +138,10 @@ class RunningWorker:
     folder: Path
 
     def get(self, path: str) -> httpx2.Response:
-        return httpx2.get(f"{self.url}{path}", timeout=DEADLINE)
+        return httpx2.get(f"{self.url}{path}", timeout=DEADLINE, verify=NO_TLS)
 
     def post(self, path: str, body: object) -> httpx2.Response:
-        return httpx2.post(f"{self.url}{path}", json=body, timeout=DEADLINE)
+        return httpx2.post(f"{self.url}{path}", json=body, timeout=DEADLINE, verify=NO_TLS)
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the sample called `name` (with its suffix), 0 where it does not exist."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from plain_http import NO_TLS
 
 ENDLESS = {"model": "chat", "prompt": "Hello", "max_tokens": 30_000, "temperature": 0, "stream": True}
 SHORT = {"model": "chat", "prompt": "Hello", "max_tokens": 3}
@@ -27,7 +28,9 @@ class Stream(threading.Thread):
         assert self.begun.wait(60)
 
     def run(self) -> None:
-        with httpx2.stream("POST", f"{self._url}/v1/completions", json=self._body, timeout=60) as response:
+        with httpx2.stream(
+            "POST", f"{self._url}/v1/completions", json=self._body, timeout=60, verify=NO_TLS
+        ) as response:
             for line in response.iter_lines():
                 self.begun.set()
                 if line:
@@ -147,7 +150,7 @@ Context.decode = lambda self, batch: real(self, batch) if next(steps) < 200 else
 def test_a_worker_whose_engine_hangs_ends_by_itself_when_every_time_is_over(start_worker, tiny) -> None:
     """The kubelet would wait for the longest time that any request may take."""
     worker = start_worker(tiny, before=HANGING, context_tokens=32_000, drain_delay_seconds=0, max_answer_seconds=2)
-    with httpx2.stream("POST", f"{worker.url}/v1/completions", json=ENDLESS, timeout=60) as response:
+    with httpx2.stream("POST", f"{worker.url}/v1/completions", json=ENDLESS, timeout=60, verify=NO_TLS) as response:
         lines = response.iter_lines()
         next(lines)
         worker.terminate()
@@ -193,4 +196,4 @@ def test_a_worker_whose_engine_breaks_tells_its_clients_and_ends_to_be_started_a
 
 def test_a_worker_listens_on_both_families_of_addresses(start_worker, tiny) -> None:
     worker = start_worker(tiny, host="")
-    assert httpx2.get(worker.url.replace("127.0.0.1", "[::1]") + "/livez").status_code == 200
+    assert httpx2.get(worker.url.replace("127.0.0.1", "[::1]") + "/livez", verify=NO_TLS).status_code == 200

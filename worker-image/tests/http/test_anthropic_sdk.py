@@ -8,6 +8,7 @@ import anthropic
 import httpx2
 import pytest
 from anthropic.types import MessageParam
+from plain_http import NO_TLS
 
 QUESTION: list[MessageParam] = [
     {"role": "user", "content": "What is a slice?"},
@@ -117,7 +118,9 @@ def test_every_error_of_the_paths_has_the_shape(chat_worker) -> None:
         ("/v1/messages/batches", {}, 404, "not_found_error"),
         ("/v1/messages", [], 400, "invalid_request_error"),
     ):
-        answer = httpx2.post(f"{chat_worker.url}{path}", json=body, headers={"x-request-id": "ticket-7"}, timeout=60)
+        answer = httpx2.post(
+            f"{chat_worker.url}{path}", json=body, headers={"x-request-id": "ticket-7"}, timeout=60, verify=NO_TLS
+        )
         assert answer.status_code == status, answer.text
         said = answer.json()
         assert (said["type"], said["error"]["type"], said["request_id"]) == ("error", kind, "ticket-7")

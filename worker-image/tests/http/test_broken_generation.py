@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from plain_http import NO_TLS
 from starlette.applications import Starlette
 
 from slicewise_worker.engine.llama import Batch, Context, ContextShape, Model, start_backend
@@ -65,7 +66,7 @@ async def broken_app(tiny: Path) -> AsyncIterator[Callable[[int], Starlette]]:
 
 async def post(app: Starlette, body: dict[str, object]) -> httpx2.Response:
     transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://worker", timeout=60) as client:
+    async with httpx2.AsyncClient(transport=transport, verify=NO_TLS, base_url="http://worker", timeout=60) as client:
         return await client.post("/v1/completions", json=body)
 
 
@@ -97,7 +98,7 @@ async def test_a_worker_whose_engine_failed_is_neither_alive_nor_ready(broken_ap
     app = broken_app(0)
     await post(app, BODY)
     transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://worker") as client:
+    async with httpx2.AsyncClient(transport=transport, verify=NO_TLS, base_url="http://worker") as client:
         for path in ("/livez", "/readyz"):
             response = await client.get(path)
             assert response.status_code == 503

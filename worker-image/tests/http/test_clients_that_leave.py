@@ -9,6 +9,7 @@ import threading
 import httpx2
 import pytest
 from asking import ENDLESS, SHORT, open_stream
+from plain_http import NO_TLS
 
 
 def running(worker) -> float:
@@ -80,7 +81,9 @@ def test_running_streams_go_on_when_others_come(start_worker, wordy) -> None:
 
     def ask() -> None:
         body = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
-        with httpx2.stream("POST", f"{worker.url}/v1/chat/completions", json=body, timeout=60) as response:
+        with httpx2.stream(
+            "POST", f"{worker.url}/v1/chat/completions", json=body, timeout=60, verify=NO_TLS
+        ) as response:
             text = response.read().decode()
         results.append((response.status_code, text))
 

@@ -12,6 +12,7 @@ import numpy as np
 import openai
 import pytest
 from encoders import CONTEXT, WIDTH, expected, tokens_of, write_bert
+from plain_http import NO_TLS
 from retell import retell
 
 TEXTS = ["slice", "the moon of cheese", "a worker of the zone , a pool .", "pool " * 300]
@@ -160,6 +161,7 @@ def test_a_deadline_ends_a_batch_with_what_was_done(slow) -> None:
         json={"model": "e", "input": ["zone " * 40] * 500},
         headers={"x-slicewise-timeout-ms": "1000"},
         timeout=60,
+        verify=NO_TLS,
     )
     assert answer.status_code == 504, answer.text
     assert "of 500 inputs" in answer.json()["error"]["message"]

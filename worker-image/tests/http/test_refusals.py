@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from plain_http import NO_TLS
 
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}]}
 PLAIN = {"model": "chat", "prompt": "Hi"}
@@ -246,7 +247,7 @@ def test_a_missing_field_is_named(chat_worker, missing: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"\xff", b"[" * 100_000])
 def test_a_body_that_is_no_object_is_refused(chat_worker, body: bytes) -> None:
-    response = httpx2.post(f"{chat_worker.url}/v1/chat/completions", content=body)
+    response = httpx2.post(f"{chat_worker.url}/v1/chat/completions", content=body, verify=NO_TLS)
     error = error_of(response)
     assert response.status_code == 400
     assert len(error["message"]) < 300
@@ -278,7 +279,7 @@ def test_the_longest_prompt_that_fits_is_answered(chat_worker) -> None:
     [("GET", "/v1/chat/completions", 405), ("GET", "/v1/nothing", 404), ("POST", "/", 404)],
 )
 def test_unknown_paths_answer_in_the_same_shape(chat_worker, method: str, path: str, status: int) -> None:
-    response = httpx2.request(method, f"{chat_worker.url}{path}")
+    response = httpx2.request(method, f"{chat_worker.url}{path}", verify=NO_TLS)
     assert response.status_code == status
     assert path in error_of(response)["message"]
     assert response.headers.get("Allow") == ("POST" if status == 405 else None)
@@ -286,7 +287,7 @@ def test_unknown_paths_answer_in_the_same_shape(chat_worker, method: str, path: 
 
 
 def test_an_unknown_path_is_told_all_that_there_are(chat_worker) -> None:
-    message = error_of(httpx2.get(f"{chat_worker.url}/v1/nothing"))["message"]
+    message = error_of(httpx2.get(f"{chat_worker.url}/v1/nothing", verify=NO_TLS))["message"]
     for path in ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/models/{name}", "/openapi.json"):
         assert path in message
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import httpx2
 import openai
 import pytest
+from plain_http import NO_TLS
 from pydantic import BaseModel, ConfigDict, Field
 
 HI: list[Any] = [{"role": "user", "content": "Hi"}]
@@ -72,7 +73,7 @@ def test_a_schema_that_explodes_is_refused_and_the_worker_goes_on(chat_worker: A
     error = response.json()["error"]
     assert error["param"] == "response_format.json_schema.schema"
     assert "characters" in error["message"]
-    assert httpx2.get(f"{chat_worker.url}/readyz").status_code == 200
+    assert httpx2.get(f"{chat_worker.url}/readyz", verify=NO_TLS).status_code == 200
 
 
 @pytest.mark.parametrize("family", ["thinker", "channeler"])

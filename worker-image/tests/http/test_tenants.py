@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from asking import ENDLESS, SHORT, begin
+from plain_http import NO_TLS
 from retell import retell
 
 from slicewise_worker.http.tenant import TENANT_HEADER, tenant_of
@@ -16,7 +17,7 @@ EMBEDDED = {"model": "chat", "input": ["zone zone zone zone zone zone zone zone 
 
 
 def ask(worker: Any, path: str, body: dict[str, Any], tenant: str) -> httpx2.Response:
-    return httpx2.post(f"{worker.url}{path}", json=body, headers={TENANT_HEADER: tenant}, timeout=120)
+    return httpx2.post(f"{worker.url}{path}", json=body, headers={TENANT_HEADER: tenant}, timeout=120, verify=NO_TLS)
 
 
 @pytest.fixture(params=["text", "vectors"])

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from asking import broken_stream
+from plain_http import NO_TLS
 
 from slicewise_worker.http.deadline import Patience, deadline_of
 from slicewise_worker.http.errors import ApiError
@@ -18,7 +19,7 @@ ENDLESS = {"model": "chat", "prompt": "Hello", "max_tokens": 30_000, "temperatur
 
 def ask(worker, body: dict[str, Any], timeout_ms: object = None) -> httpx2.Response:
     headers = {} if timeout_ms is None else {"x-slicewise-timeout-ms": str(timeout_ms)}
-    return httpx2.post(f"{worker.url}/v1/completions", json=body, headers=headers, timeout=120)
+    return httpx2.post(f"{worker.url}/v1/completions", json=body, headers=headers, timeout=120, verify=NO_TLS)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,9 @@ def test_an_answer_whose_time_is_over_is_an_error_and_never_a_short_answer(start
 
 def test_time_in_the_queue_counts(start_worker, tiny_slow) -> None:
     worker = start_worker(tiny_slow, parallel_sequences=1, context_tokens=32_000)
-    with httpx2.stream("POST", f"{worker.url}/v1/completions", json=ENDLESS | {"stream": True}, timeout=120) as holder:
+    with httpx2.stream(
+        "POST", f"{worker.url}/v1/completions", json=ENDLESS | {"stream": True}, timeout=120, verify=NO_TLS
+    ) as holder:
         lines = holder.iter_lines()
         next(lines)
         waited = ask(worker, ENDLESS | {"max_tokens": 1}, timeout_ms=300)

@@ -119,7 +119,7 @@ def _worker() -> Iterator[Metric]:
     metrics = WorkerMetrics()
     idle = Progress(steps=0, busy=False, since=0.0, failed=None, running=0, waiting=0, cached_tokens=0)
     metrics.watch(lambda: idle, 1, 1)
-    metrics.watch_health(lambda: True, lambda: 0.0)
+    metrics.watch_health(lambda: True, lambda: None, lambda: None)
     return _of(metrics.registry)
 
 

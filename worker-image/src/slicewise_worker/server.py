@@ -158,9 +158,11 @@ def _watch(worker: Worker, started: Started) -> Watch:
         period=settings.watchdog_seconds,
         stall_after=settings.stall_after_seconds,
     )
-    watch = Watch(worker.state, started.planned, limits, started.engine.progress)
+    watch = Watch(worker.state, started.planned, limits, started.engine.progress, started.reader)
     worker.metrics.watch_health(
-        lambda: not worker.state.unfit, lambda: memory.ratio if (memory := watch.container()) else 0.0
+        fit=lambda: not worker.state.unfit,
+        container=watch.container,
+        device=lambda: watch.device_memory(time.monotonic()),
     )
     return watch
 

@@ -99,3 +99,8 @@ def lowered(settings: WorkerSettings, trained: int | None) -> WorkerSettings:
 def termination_log() -> Path:
     """Return the path of the termination log when the settings as a whole cannot be read."""
     return Path(os.environ.get("SLICEWISE_WORKER_TERMINATION_LOG") or TERMINATION_LOG)
+
+
+def visible_devices() -> str:
+    """Return which devices the container runtime shows to this container, as NVIDIA's has it; empty where it says nothing."""
+    return os.environ.get("NVIDIA_VISIBLE_DEVICES", "")

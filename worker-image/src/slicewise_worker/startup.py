@@ -13,31 +13,32 @@ import structlog
 
 from slicewise_worker.adapters import load_adapters, naming, try_adapters
 from slicewise_worker.chat.prove import Chat, joined, start_chat
-from slicewise_worker.chat.renderer import RENDERER_BYTES, TemplateBrokenError
-from slicewise_worker.engine.cgroup import default_threads, memory_limit, resident_bytes
-from slicewise_worker.engine.embedder import VECTOR_BYTES, Embedder
+from slicewise_worker.chat.renderer import TemplateBrokenError
+from slicewise_worker.engine.cgroup import default_threads, memory_limit
+from slicewise_worker.engine.embedder import Embedder
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.fit import UnusableError, measure
 from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, LoadCancelledError, Model, start_backend
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.model_kind import Kind, Role
-from slicewise_worker.engine.request import CONSTRAINT_BYTES, TOKEN_BYTES, Limits
+from slicewise_worker.engine.request import CONSTRAINT_BYTES, Limits
 from slicewise_worker.engine.weights import WeightsError, WeightsFile, inspect, read_result, verify
 from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
+from slicewise_worker.health.nvml import DeviceReader
 from slicewise_worker.health.room import Shape, breakdown, constrained_places, form_bytes, no_room
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.health.watch import Planned
 from slicewise_worker.proof import Deliver, StartError, prove
 from slicewise_worker.settings import WorkerSettings, lowered
+from slicewise_worker.sizes import limits_of, own_bytes
+from slicewise_worker.watching import in_use, read_device
 from slicewise_worker.weights import hold
 
 log = structlog.get_logger(__name__)
 
 _TEXTS_IN_A_STEP = 64
 """Of a model for embeddings, if they are short enough."""
-_COPIES = 4
-"""Of the largest body while it is made into a prompt, one at a time: its bytes, its text, the rendered text, that one's bytes."""
 _WITHOUT_TEMPLATE = (
     "write one in spec.model.chatTemplate, take a file with a chat template that works, or set spec.model.chat: false to serve "
     "completions only"
@@ -58,6 +59,8 @@ class Started:
     settings: WorkerSettings
     """As given, with the context that the model has."""
     planned: Planned
+    reader: DeviceReader | None
+    """Of the GPU, where the pod asked for one."""
 
 
 def context_shape(settings: WorkerSettings, pooling: int | None = None) -> ContextShape:
@@ -105,22 +108,23 @@ def bring_up(
         _check_step(settings, kind)
         _check_template(settings, kind)
         start_backend()
+        reader = read_device(settings)
         state.device = choose_device(settings.device)
         if state.device.reason:
             log.warning("device is not the one asked for", device=state.device.name, reason=state.device.reason)
         shape = context_shape(settings, kind.pooling)
         on_gpu = bool(state.device and state.device.on_gpu)
         adapter_bytes = try_adapters(weights, kind, shape, gpu=on_gpu)
-        taken = _check_fit(weights, shape, settings, state, adapter_bytes)
+        needed = _check_fit(weights, shape, settings, state, adapter_bytes)
         model = _load(weights, state, stopping)
         load_adapters(model, weights)
         # On a GPU the driver takes memory of the host as it loads.
-        taken = _own_bytes(settings, shape) if on_gpu else taken
-        taken += _limits(settings).waiting_constraint_bytes
+        taken = own_bytes(settings, shape) if on_gpu else needed
+        taken += limits_of(settings).waiting_constraint_bytes
         places, trouble = constrained_places(settings.parallel_sequences, taken, memory_limit())
         if trouble and kind.role is Role.TEXT:
             log.warning(trouble)
-        limits = _limits(settings, places)
+        limits = limits_of(settings, places)
         engine = _engine(model, shape, limits, notify)
         chat = _start_chat(model, settings) if kind.role is Role.TEXT else None
     except WeightsError as error:
@@ -132,6 +136,8 @@ def bring_up(
     engine.start()
     state.phase, state.done = Phase.WARMING, 0.0
     prove(engine)
+    forms = places * CONSTRAINT_BYTES if kind.role is Role.TEXT else 0
+    planned = Planned(taken + forms, 0 if on_gpu else weights.bytes, in_use(reader, needed if on_gpu else 0))
     engine.observer = metrics
     _describe(engine, limits, settings, state, metrics)
     state.phase = Phase.SERVING
@@ -147,8 +153,7 @@ def bring_up(
         threads=shape.threads,
         constrained=limits.constrained,
     )
-    forms = places * CONSTRAINT_BYTES if kind.role is Role.TEXT else 0
-    return Started(engine, chat, kind.role, settings, Planned(taken + forms, 0 if on_gpu else weights.bytes))
+    return Started(engine, chat, kind.role, settings, planned, reader)
 
 
 def _check_step(settings: WorkerSettings, kind: Kind) -> None:
@@ -232,7 +237,7 @@ def _check_fit(
             f"set contextTokens to {needs.trained_context} or less"
         )
         raise StartError(EndReason.CONTEXT_TOO_LONG, message)
-    own = 0 if device.on_gpu else _own_bytes(settings, shape)
+    own = 0 if device.on_gpu else own_bytes(settings, shape)
     asked = Shape(
         context_tokens=settings.context_tokens,
         sequences=settings.parallel_sequences,
@@ -246,18 +251,6 @@ def _check_fit(
     return needs.total + own
 
 
-def _own_bytes(settings: WorkerSettings, shape: ContextShape) -> int:
-    """Return the memory of the worker itself and of what requests may take."""
-    besides = VECTOR_BYTES if shape.pooling is not None else RENDERER_BYTES if settings.chat else 0
-    return resident_bytes() + besides + _request_bytes(settings)
-
-
-def _request_bytes(settings: WorkerSettings) -> int:
-    """Return what requests take at most beside the KV cache: bodies, the texts made of the largest one, and prompts."""
-    making = _COPIES * settings.max_body_bytes
-    return settings.body_memory_bytes + making + _limits(settings).prompt_tokens * TOKEN_BYTES
-
-
 def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -> Model:
     state.phase, state.done = Phase.LOADING, 0.0
 
@@ -269,17 +262,6 @@ def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -
         return Model(weights.path, gpu=bool(state.device and state.device.on_gpu), progress=progress)
     except LoadCancelledError as error:
         raise StartInterruptedError from error
-
-
-def _limits(settings: WorkerSettings, constrained: int = 1) -> Limits:
-    return Limits(
-        context_tokens=settings.context_tokens,
-        sequences=settings.parallel_sequences,
-        prompt_chunk_tokens=settings.prompt_chunk_tokens,
-        max_queue=settings.max_queue,
-        waiting_tokens=settings.prompt_memory_bytes // TOKEN_BYTES,
-        constrained=constrained,
-    )
 
 
 def _describe(

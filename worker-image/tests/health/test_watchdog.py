@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx2
 import pytest
 
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.report import Progress
+from slicewise_worker.health.faults import DeviceReading
 from slicewise_worker.health.pressure import Memory, PressureLimit
 from slicewise_worker.health.watchdog import Conclusion, Readings, WatchdogLimits, WatchdogState, conclude
 
@@ -16,8 +19,14 @@ SHORT = {"model": "chat", "prompt": "Hello", "max_tokens": 3}
 FULL, EMPTY = Memory(900, 1000), Memory(100, 1000)
 
 
-def look(before: WatchdogState, now: float, container: Memory | None, progress: Progress | None = None) -> Conclusion:
-    return conclude(before, Readings(container, progress), LIMITS, now)
+def look(
+    before: WatchdogState,
+    now: float,
+    container: Memory | None,
+    progress: Progress | None = None,
+    device: DeviceReading | None = None,
+) -> Conclusion:
+    return conclude(before, Readings(container, device, progress), LIMITS, now)
 
 
 def busy(since: float) -> Progress:
@@ -61,6 +70,37 @@ def test_a_stalled_engine_is_an_end_and_a_slow_or_idle_one_is_not(progress: Prog
     if found.end:
         assert found.end.reason is EndReason.ENGINE_STALLED
         assert "spec.health.stallAfter, 30 s now" in found.end.message
+
+
+def device(at: float, used: int, **more: Any) -> DeviceReading:
+    return DeviceReading(at, "MIG-1", used=used, total=1000, **more)
+
+
+def test_pressure_on_the_device_counts_from_what_the_plan_or_else_the_first_reading_had() -> None:
+    based = look(WatchdogState(), 0, EMPTY, device=device(0, 500)).state
+    assert not look(look(based, 1, EMPTY, device=device(1, 899)).state, 4, EMPTY, device=device(4, 899)).unfit
+    full = look(look(based, 1, EMPTY, device=device(1, 901)).state, 4, EMPTY, device=device(4, 901))
+    assert full.unfit.startswith("the device's memory is under pressure")
+    planned = look(WatchdogState(planned=900), 0, EMPTY, device=device(0, 500)).state
+    assert not look(look(planned, 1, EMPTY, device=device(1, 979)).state, 4, EMPTY, device=device(4, 979)).unfit
+
+
+def test_one_reading_of_the_device_that_is_looked_at_again_is_no_longer_time() -> None:
+    state = look(WatchdogState(), 0, EMPTY, device=device(0, 100)).state
+    once = device(1, 990)
+    for now in (1, 3, 5, 100):
+        found = look(state, now, EMPTY, device=once)
+        assert not found.unfit
+        state = found.state
+
+
+def test_the_container_is_named_first_and_a_broken_device_ends_the_worker_before_a_stall_does() -> None:
+    state = look(WatchdogState(), 0, FULL, device=device(0, 100)).state
+    state = look(state, 1, FULL, device=device(1, 990)).state
+    found = look(state, 5, FULL, busy(-100), device=device(5, 990, xids=(79,)))
+    assert found.unfit.startswith("the container's memory is")
+    assert found.end is not None
+    assert found.end.reason is EndReason.DEVICE_FAULT
 
 
 HANGING = """

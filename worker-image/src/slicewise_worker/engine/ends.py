@@ -41,10 +41,22 @@ class EndReason(StrEnum):
     ENGINE_STALLED = "EngineStalled"
     """Busy, and no step has ended for longer than the pool allows."""
 
+    DEVICE_LOST = "DeviceLost"
+    """The GPU or the slice does not answer any more."""
+    DEVICE_FAULT = "DeviceFault"
+    """The driver reports a critical error (Xid) of the slice that is not a program's own."""
+    DEVICE_MEMORY_FAULT = "DeviceMemoryFault"
+    """Errors in the slice's memory that could not be corrected."""
+
     @property
     def status(self) -> int:
         """The exit status: 1, or one of its own for what the watchdog ends a worker for."""
         return _STATUS.get(self, 1)
 
 
-_STATUS: Final[Mapping[EndReason, int]] = {EndReason.ENGINE_STALLED: 20}
+_STATUS: Final[Mapping[EndReason, int]] = {
+    EndReason.ENGINE_STALLED: 20,
+    EndReason.DEVICE_LOST: 21,
+    EndReason.DEVICE_FAULT: 22,
+    EndReason.DEVICE_MEMORY_FAULT: 23,
+}

@@ -16,6 +16,7 @@ from prometheus_client import (
 
 from slicewise_worker.engine.cgroup import memory_limit, memory_used
 from slicewise_worker.engine.report import Progress, Step
+from slicewise_worker.health.pressure import Memory
 
 _REQUEST_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 _FIRST_TOKEN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -107,19 +108,37 @@ class WorkerMetrics:
         places.set(constrained_places)
         cache.set_function(lambda: progress().cached_tokens / cache_tokens)
 
-    def watch_health(self, fit: Callable[[], bool], container: Callable[[], float]) -> None:
-        """Serve what the watchdog sees; `container` is the part of its memory beyond the plan that is taken."""
+    def watch_health(
+        self, fit: Callable[[], bool], container: Callable[[], Memory | None], device: Callable[[], Memory | None]
+    ) -> None:
+        """Serve what the watchdog sees: whether it calls the worker ready, and both memories, None where they cannot be read."""
+        prefix = "slicewise_worker"
         gauge = Gauge(
-            "slicewise_worker_fit", "0 while the watchdog calls the worker not ready, else 1.", registry=self.registry
+            f"{prefix}_fit", "0 while the watchdog calls the worker not ready, else 1.", registry=self.registry
         )
         gauge.set_function(lambda: float(fit()))
         pressure = Gauge(
-            "slicewise_worker_memory_pressure_ratio",
-            "Part of the memory beyond what is planned that is taken, of the container; 0 where there is no limit.",
+            f"{prefix}_memory_pressure_ratio",
+            "Part of the memory beyond what is planned that is taken, of container and device; 0 where it cannot be read.",
             ["memory"],
             registry=self.registry,
         )
-        pressure.labels("container").set_function(container)
+        pressure.labels("container").set_function(lambda: found.ratio if (found := container()) else 0.0)
+        pressure.labels("device").set_function(lambda: found.ratio if (found := device()) else 0.0)
+        slice_bytes = Gauge(
+            f"{prefix}_device_memory_bytes",
+            "Memory of the GPU slice, as NVML has it; 0 where it cannot be read.",
+            ["kind"],
+            registry=self.registry,
+        )
+        slice_bytes.labels("used").set_function(lambda: float(found.used) if (found := device()) else 0.0)
+        slice_bytes.labels("total").set_function(lambda: float(found.total) if (found := device()) else 0.0)
+        answers = Gauge(
+            f"{prefix}_device_answers",
+            "1 while the GPU slice answers through NVML; 0 where there is no GPU or no NVML, too.",
+            registry=self.registry,
+        )
+        answers.set_function(lambda: float(device() is not None))
 
     def rejected(self, code: str) -> None:
         """Count a refused request."""

@@ -5,14 +5,17 @@ Readings in, verdict out. `watch.py` takes the readings and carries the verdict 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.report import Progress
+from slicewise_worker.health.faults import DeviceReading, judge_device
 from slicewise_worker.health.pressure import Memory, Pressure, PressureLimit, describe, weigh
 
 _CONTAINER = "the container's memory"
 _MORE_CONTAINER = "give the worker more memory, or lower spec.engine.parallelSequences"
+_DEVICE = "the device's memory"
+_MORE_DEVICE = "something else takes memory of the same device: give the worker a slice of its own, or a larger one"
 _TURNING_SECONDS = 1.0
 """Between two looks while a memory's pressure may be about to change."""
 
@@ -33,6 +36,7 @@ class Readings:
     """One look; None is what could not be read, and says nothing."""
 
     container: Memory | None
+    device: DeviceReading | None
     progress: Progress | None
 
 
@@ -41,6 +45,9 @@ class WatchdogState:
     """What is remembered from look to look."""
 
     container: Pressure = field(default_factory=Pressure)
+    device: Pressure = field(default_factory=Pressure)
+    planned: int | None = None
+    """Bytes of the device's memory that are counted on; None until there is a reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,32 @@ class Conclusion:
 
 def conclude(before: WatchdogState, readings: Readings, limits: WatchdogLimits, now: float) -> Conclusion:
     """Return what `readings` at `now` (monotonic seconds) mean after all earlier ones."""
-    state = WatchdogState(weigh(before.container, readings.container, limits.pressure, now))
-    unfit = describe(_CONTAINER, readings.container, limits.pressure, _MORE_CONTAINER) if state.container.high else ""
-    turning = state.container.turning
+    memory = device_memory(before, readings.device)
+    at = readings.device.at if readings.device else now
+    state = replace(
+        before,
+        container=weigh(before.container, readings.container, limits.pressure, now),
+        device=weigh(before.device, memory, limits.pressure, at),
+        planned=memory.planned if before.planned is None and memory else before.planned,
+    )
+    unfit = ""
+    if state.container.high:
+        unfit = describe(_CONTAINER, readings.container, limits.pressure, _MORE_CONTAINER)
+    elif state.device.high:
+        unfit = describe(_DEVICE, memory, limits.pressure, _MORE_DEVICE)
+    turning = state.container.turning or state.device.turning
     look_in = min(limits.period, _TURNING_SECONDS, limits.pressure.seconds) if turning else limits.period
-    return Conclusion(state, unfit, stalled(readings.progress, limits.stall_after, now), look_in)
+    fault = judge_device(readings.device)
+    end = End(*fault) if fault else stalled(readings.progress, limits.stall_after, now)
+    return Conclusion(state, unfit, end, look_in)
+
+
+def device_memory(state: WatchdogState, reading: DeviceReading | None) -> Memory | None:
+    """Return the device's memory, None where it was not read."""
+    if reading is None or reading.used is None or reading.total is None:
+        return None
+    planned = reading.used if state.planned is None else state.planned
+    return Memory(reading.used, reading.total, min(planned, reading.total))
 
 
 def stalled(progress: Progress | None, stall_after: float, now: float) -> End | None:

@@ -28,7 +28,17 @@ USER_MENDS: Final[Mapping[str, Reason]] = MappingProxyType(
 """What no restart cures: the spec, the file or the image has to change. Each makes the pool Stalled, with the worker's words."""
 
 NOT_THE_USER: Final = frozenset(
-    {"WeightsMissing", "DigestMismatch", "NoToken", "PortUnusable", "EngineFailed", "EngineStalled"}
+    {
+        "WeightsMissing",
+        "DigestMismatch",
+        "NoToken",
+        "PortUnusable",
+        "EngineFailed",
+        "EngineStalled",
+        "DeviceLost",
+        "DeviceFault",
+        "DeviceMemoryFault",
+    }
 )
 """What a restart or a new pod may cure."""
 

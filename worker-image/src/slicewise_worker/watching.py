@@ -1,0 +1,30 @@
+"""What the watchdog needs of the start: the device that is read, and how much of its memory counts as planned."""
+
+from __future__ import annotations
+
+from slicewise_worker.health.faults import judge_device
+from slicewise_worker.health.nvml import DeviceReader
+from slicewise_worker.proof import StartError
+from slicewise_worker.settings import WorkerSettings, visible_devices
+
+_READING_SECONDS = 1.0
+"""Between two readings at most, so that a look of the watchdog has a new one while pressure begins."""
+
+
+def read_device(settings: WorkerSettings) -> DeviceReader | None:
+    """Start to read the device that the pod asked for; raises `StartError` where it is lost already."""
+    if settings.device == "cpu":
+        return None
+    reader = DeviceReader(visible_devices(), min(_READING_SECONDS, settings.watchdog_seconds))
+    if found := judge_device(reader.start()):
+        raise StartError(*found)
+    return reader
+
+
+def in_use(reader: DeviceReader | None, needed: int) -> int | None:
+    """Return what counts as planned of the device's memory, None where it cannot be read: `needed`, and at least what is in use.
+
+    Called once the engine has answered: the driver has then taken what it takes.
+    """
+    found = reader.before_serving() if reader else None
+    return None if found is None or found.used is None else max(needed, found.used)

@@ -11,7 +11,7 @@ from builders import make_pool
 from simulation import Simulation
 
 from slicewise.objects.pods import read_pod
-from slicewise.pool.conditions.ends import NOT_THE_USER, USER_MENDS
+from slicewise.pool.conditions.ends import DEVICE_ENDS, NOT_THE_USER, USER_MENDS
 from slicewise.pool.observed import FetchProgress, ObservedPod
 from slicewise_worker.engine.ends import EndReason
 
@@ -98,3 +98,19 @@ def test_a_worker_that_serves_after_all_is_no_longer_held_against_the_pool() -> 
     run.broken = set()
     run.settle()
     assert run.condition("Stalled")["status"] == "False"
+
+
+@pytest.mark.parametrize("reason", sorted(DEVICE_ENDS))
+def test_a_broken_device_is_told_from_the_first_end_with_pod_node_and_words_that_stay(reason: str) -> None:
+    run, pod = starting()
+    told = set()
+    for status in states(reason):
+        run.pods[pod.name] = seen(pod, status)
+        run.operate()
+        found = run.condition("WorkersReady")
+        told.add((found["status"], found["reason"], found["message"]))
+    assert told == {("False", "DeviceFailed", f"0 of 1 workers are ready; {pod.name} on node {pod.node}: {WORDS}")}
+    assert run.condition("Stalled")["status"] == "False"
+    run.broken = set()
+    run.settle()
+    assert run.condition("WorkersReady")["status"] == "True"

@@ -162,6 +162,7 @@ _DECLARED: Final = (
             Reason.UNSCHEDULABLE,
             Reason.CLAIM_PENDING,
             Reason.IMAGE_NOT_PULLABLE,
+            Reason.DEVICE_FAILED,
             Reason.CRASH_LOOPING,
             Reason.BAD_SETTINGS,
             Reason.PODS_FORBIDDEN,

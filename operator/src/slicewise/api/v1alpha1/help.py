@@ -74,6 +74,7 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.CLAIM_PENDING,
         Reason.IMAGE_NOT_PULLABLE,
         Reason.CRASH_LOOPING,
+        Reason.DEVICE_FAILED,
         Reason.NO_DATA,
         Reason.DEVICE_UNHEALTHY,
         # Waits on purpose, or serves meanwhile.

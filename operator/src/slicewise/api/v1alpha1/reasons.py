@@ -112,6 +112,10 @@ class Reason(StrEnum):
     IMAGE_NOT_PULLABLE = "ImageNotPullable", "A node cannot pull a pod's image."
     BAD_SETTINGS = "BadSettings", "The worker image does not understand the settings of this version."
     CRASH_LOOPING = "CrashLooping", "A pod's program ends again and again; the message has its last words."
+    DEVICE_FAILED = (
+        "DeviceFailed",
+        "A worker has ended because its GPU slice is lost or broken; the message has its words and the next step.",
+    )
     PODS_FORBIDDEN = "PodsForbidden", "The namespace's policy does not let the pool's pods in."
     NAMESPACE_TERMINATING = "NamespaceTerminating", "The namespace is being deleted, so nothing new can start in it."
 

@@ -27,19 +27,17 @@ USER_MENDS: Final[Mapping[str, Reason]] = MappingProxyType(
 )
 """What no restart cures: the spec, the file or the image has to change. Each makes the pool Stalled, with the worker's words."""
 
-NOT_THE_USER: Final = frozenset(
-    {
-        "WeightsMissing",
-        "DigestMismatch",
-        "NoToken",
-        "PortUnusable",
-        "EngineFailed",
-        "EngineStalled",
-        "DeviceLost",
-        "DeviceFault",
-        "DeviceMemoryFault",
-    }
-)
+DEVICE_ENDS: Final = frozenset({"DeviceLost", "DeviceFault", "DeviceMemoryFault"})
+"""What the worker says when its slice is lost or broken; a restart helps where the device has recovered."""
+
+NOT_THE_USER: Final = DEVICE_ENDS | {
+    "WeightsMissing",
+    "DigestMismatch",
+    "NoToken",
+    "PortUnusable",
+    "EngineFailed",
+    "EngineStalled",
+}
 """What a restart or a new pod may cure."""
 
 
@@ -52,4 +50,13 @@ def refused_by_worker(pods: Iterable[ObservedPod]) -> tuple[Reason, str] | None:
         reason = USER_MENDS.get(pod.ended_reason or "")
         if reason is not None and not pod.ready and not pod.terminating:
             return reason, f"{pod.name}: {pod.ended_message or pod.ended_reason}"
+    return None
+
+
+def failed_device(pods: Iterable[ObservedPod]) -> str | None:
+    """Return the words of the first of `pods` that ended for its device and does not serve again, None if none did."""
+    for pod in pods:
+        if pod.ended_reason in DEVICE_ENDS and not pod.ready and not pod.terminating:
+            where = f" on node {pod.node}" if pod.node else ""
+            return f"{pod.name}{where}: {pod.ended_message or pod.ended_reason}"
     return None

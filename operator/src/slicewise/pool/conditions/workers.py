@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from slicewise.api.v1alpha1 import Reason
 from slicewise.pool.conditions.claims import find_pending_claim
-from slicewise.pool.conditions.ends import refused_by_worker
+from slicewise.pool.conditions.ends import failed_device, refused_by_worker
 from slicewise.pool.conditions.missing import find_missing, needed
 from slicewise.pool.conditions.refusals import IMAGE_TROUBLE, find_refusal, image_helps
 from slicewise.pool.conditions.result import ConditionResult
@@ -266,6 +266,9 @@ def _trouble(facts: Facts, count: str) -> ConditionResult | None:
     if refusing is not None:
         own = refusing[0] is Reason.BAD_SETTINGS
         return ConditionResult("False", Reason.BAD_SETTINGS if own else Reason.CRASH_LOOPING, f"{count}; {refusing[1]}")
+    broken = failed_device(facts.workers)
+    if broken is not None:
+        return ConditionResult("False", Reason.DEVICE_FAILED, f"{count}; {broken}")
     for pod in facts.workers:
         if pod.waiting_reason == "CrashLoopBackOff" or (pod.restarts > 2 and not pod.ready):
             return ConditionResult("False", Reason.CRASH_LOOPING, f"{count}; {told_end(pod)}")

@@ -13,6 +13,7 @@ kustomization=$root/build/demo
 install_chart() {
   helm upgrade --install slicewise "$root/charts/slicewise" --namespace slicewise-system --create-namespace --wait --timeout 180s \
     --set worker.allowPrivateSources=true \
+    --set worker.allowCPU=true \
     --set-json 'worker.resources={"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"cpu": "1", "memory": "2Gi"}}' \
     --set-string "podAnnotations.image-id=$(docker image inspect "slicewise-operator:$VERSION" --format '{{.Id}}')"
 }

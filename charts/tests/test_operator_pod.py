@@ -63,6 +63,7 @@ def test_values_arrive_in_the_operator_as_they_were_written(render, monkeypatch)
             "image": {"repository": "here/worker", "digest": f"sha256:{'a' * 64}"},
             "resources": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"memory": "8Gi"}},
             "allowPrivateSources": True,
+            "allowCPU": True,
             "proxy": {"https": "http://proxy.example:3128", "noProxy": ".svc,10.0.0.0/8"},
         },
         "imagePullSecrets": [{"name": "one"}, {"name": "two"}],
@@ -77,6 +78,7 @@ def test_values_arrive_in_the_operator_as_they_were_written(render, monkeypatch)
     assert settings.worker_image == f"here/worker@sha256:{'a' * 64}"
     assert plain(settings.worker_defaults.resources) == values["worker"]["resources"]
     assert settings.allow_private_sources is True
+    assert settings.allow_cpu is True
     assert settings.worker_proxy.environment == {
         "HTTPS_PROXY": "http://proxy.example:3128",
         "HTTP_PROXY": "",

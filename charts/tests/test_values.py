@@ -24,6 +24,7 @@ MISTAKES = [
     ({"watchNamespaces": ["Team_A"]}, "/watchNamespaces/0"),
     ({"watchNamespaces": "team-a"}, "/watchNamespaces"),
     ({"worker": {"allowPrivateSources": "yes"}}, "/worker/allowPrivateSources"),
+    ({"worker": {"allowCPU": "yes"}}, "/worker/allowCPU"),
     ({"worker": {"proxy": {"https": "socks5://proxy.example:1080"}}}, "/worker/proxy/https"),
     ({"leaderElection": {"leaseDurationSeconds": 0}}, "/leaderElection/leaseDurationSeconds"),
     ({"prometheus": {"serviceMonitor": {"interval": "half a minute"}}}, "/prometheus/serviceMonitor/interval"),

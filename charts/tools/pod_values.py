@@ -90,6 +90,9 @@ class Worker(Group):
     """Let workers fetch weights from private and loopback addresses (link-local ones, where clouds keep credentials,
     stay refused). Off, so that who may write a pool cannot make a worker read the network's inner services. Turn on
     for a hub or object store inside the cluster."""
+    allow_cpu: bool = Field(default=False, alias="allowCPU")
+    """Let workers that hold a GPU slice compute on the CPU, which `ServingOnGPU` says. Off, so that a worker image without a
+    GPU backend, or a driver that is missing, is not taken for a GPU that is slow. Turn on where slices are only pretended."""
     proxy: Proxy = Proxy()
     """The HTTP proxy for sources of weights. Part of each revision from its start: the next revision takes a change. The
     addresses that are refused without a proxy are refused with one."""

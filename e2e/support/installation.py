@@ -39,6 +39,8 @@ class Installation:
             "helm", "upgrade", "--install", RELEASE, ROOT / "charts/slicewise", "-n", NAMESPACE, "--create-namespace",
             "--wait", "--timeout", "180s",
             "--set", "worker.allowPrivateSources=true",
+            # The slices are pretended.
+            "--set", "worker.allowCPU=true",
             "--set-json", f"worker.resources={json.dumps(WORKER_RESOURCES)}",
             # The stories look at single workers through the API server, which is none of the peers that may reach one.
             "--set-json", 'networkPolicy.metricsFrom=[{"ipBlock": {"cidr": "0.0.0.0/0"}}]',

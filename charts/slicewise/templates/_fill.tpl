@@ -43,6 +43,7 @@ begins with it. What is there is left alone, so a null inside of a Kubernetes ob
 {"path": ["worker"], "name": "podSecurityContext", "default": {}},
 {"path": ["worker"], "name": "containerSecurityContext", "default": {}},
 {"path": ["worker"], "name": "allowPrivateSources", "default": false},
+{"path": ["worker"], "name": "allowCPU", "default": false},
 {"path": ["worker", "proxy"], "name": "https", "default": ""},
 {"path": ["worker", "proxy"], "name": "http", "default": ""},
 {"path": ["worker", "proxy"], "name": "noProxy", "default": ".svc,.cluster.local"},

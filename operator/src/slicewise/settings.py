@@ -78,6 +78,8 @@ class OperatorSettings(BaseSettings):
     """Ports of the API server as the gateways' NetworkPolicies have to let them out."""
     image_pull_secrets: tuple[str, ...] = ()
     allow_private_sources: bool = False
+    allow_cpu: bool = False
+    """Whether a worker on a GPU slice may compute on the CPU."""
     worker_proxy: WorkerProxy = Field(default_factory=WorkerProxy)
 
     leader_election: bool = True
@@ -149,6 +151,7 @@ class OperatorSettings(BaseSettings):
             pod_security_context=self.pod_security_context,
             image_pull_secrets=self.image_pull_secrets,
             allow_private_sources=self.allow_private_sources,
+            allow_cpu=self.allow_cpu,
             worker_proxy=self.worker_proxy.environment,
             operator_namespace=self.namespace,
             gateway=GatewayInstallation(

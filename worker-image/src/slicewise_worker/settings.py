@@ -45,7 +45,9 @@ class WorkerSettings(CapitalSettings):
     weights_file: Path = Path("/run/slicewise/weights.json")
     """Result file of `slicewise-fetch`: where the model is and what its digest must be."""
     device: Literal["cpu", "gpu"] = "cpu"
-    """What the pod asked for; `gpu` on a build without a GPU backend computes on the CPU and says so."""
+    """What the pod asked for. Where `gpu` cannot be had, the worker ends, or computes on the CPU if `allow_cpu` says so."""
+    allow_cpu: bool = False
+    """Whether a worker that was to compute on a GPU may serve on the CPU instead, which `/v1/worker` says."""
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     """Default: the container's CPU quota, rounded down."""
     flash_attention: FlashAttention = "Auto"

@@ -32,7 +32,7 @@ from slicewise_worker.health.watch import Planned
 from slicewise_worker.proof import Deliver, StartError, prove
 from slicewise_worker.settings import WorkerSettings, lowered
 from slicewise_worker.sizes import limits_of, own_bytes
-from slicewise_worker.watching import in_use, read_device
+from slicewise_worker.watching import check_device, in_use, read_device
 from slicewise_worker.weights import hold
 
 log = structlog.get_logger(__name__)
@@ -110,8 +110,7 @@ def bring_up(
         start_backend()
         reader = read_device(settings)
         state.device = choose_device(settings.device)
-        if state.device.reason:
-            log.warning("device is not the one asked for", device=state.device.name, reason=state.device.reason)
+        check_device(state.device, settings)
         shape = context_shape(settings, kind.pooling)
         on_gpu = bool(state.device and state.device.on_gpu)
         adapter_bytes = try_adapters(weights, kind, shape, gpu=on_gpu)

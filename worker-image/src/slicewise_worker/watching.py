@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import structlog
+
+from slicewise_worker.engine.ends import EndReason
+from slicewise_worker.health.device import Device
 from slicewise_worker.health.faults import judge_device
 from slicewise_worker.health.nvml import DeviceReader
 from slicewise_worker.proof import StartError
 from slicewise_worker.settings import WorkerSettings, visible_devices
+
+log = structlog.get_logger(__name__)
 
 _READING_SECONDS = 1.0
 """Between two readings at most, so that a look of the watchdog has a new one while pressure begins."""
@@ -19,6 +25,19 @@ def read_device(settings: WorkerSettings) -> DeviceReader | None:
     if found := judge_device(reader.start()):
         raise StartError(*found)
     return reader
+
+
+def check_device(device: Device, settings: WorkerSettings) -> None:
+    """Log that `device` is not the one asked for; raises `StartError` where that is not allowed."""
+    if not device.reason:
+        return
+    if not settings.allow_cpu:
+        message = (
+            f"the pod asked for a GPU, and {device.name} would compute: {device.reason}. Take a worker image with a GPU backend and a node "
+            "whose driver is visible in the container, or allow the CPU on GPU slices with the chart's value worker.allowCPU"
+        )
+        raise StartError(EndReason.DEVICE_MISSING, message)
+    log.warning("device is not the one asked for", device=device.name, reason=device.reason)
 
 
 def in_use(reader: DeviceReader | None, needed: int) -> int | None:

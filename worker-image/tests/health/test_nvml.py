@@ -114,7 +114,9 @@ def test_where_nvml_is_absent_there_is_no_reading(driver: Driver) -> None:
 def start(start_worker, tiny, driver: Driver, monkeypatch: pytest.MonkeyPatch, **settings: object):
     for name, value in driver.environment("MIG-test-1").items():
         monkeypatch.setenv(name, value)
-    return start_worker(tiny, device="gpu", watchdog_seconds=0.1, memory_pressure_seconds=0.3, **settings)
+    return start_worker(
+        tiny, device="gpu", allow_cpu=True, watchdog_seconds=0.1, memory_pressure_seconds=0.3, **settings
+    )
 
 
 def test_a_worker_leaves_at_an_xid_and_says_what_to_do(start_worker, tiny, driver: Driver, monkeypatch) -> None:

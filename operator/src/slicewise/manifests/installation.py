@@ -72,6 +72,8 @@ class Installation:
     image_pull_secrets: tuple[str, ...] = ()
     allow_private_sources: bool = False
     """Whether `slicewise-fetch` may reach private addresses."""
+    allow_cpu: bool = False
+    """Whether a worker on a GPU slice may compute on the CPU."""
     worker_proxy: Mapping[str, str] = field(default_factory=dict)
     """HTTPS_PROXY, HTTP_PROXY and NO_PROXY of `slicewise-fetch`, each empty if not set."""
     operator_namespace: str = "slicewise-system"

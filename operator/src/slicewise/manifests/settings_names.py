@@ -48,6 +48,7 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "ZONE",
             "WEIGHTS_FILE",
             "DEVICE",
+            "ALLOW_CPU",
             "THREADS",
             "FLASH_ATTENTION",
             "MICRO_BATCH_TOKENS",

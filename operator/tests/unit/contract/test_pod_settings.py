@@ -136,6 +136,21 @@ def test_a_chat_template_reaches_the_worker_to_the_letter(monkeypatch: pytest.Mo
     assert max(sizes) < 128 << 10, "Linux takes no longer variable"
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_whether_the_cpu_may_stand_in_for_a_gpu_reaches_workers_on_gpu_slices(
+    monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    def read(**spec: Any) -> bool:
+        plan = plan_pool(make_pool(replicas=3, **spec), make_observed(allow_cpu=allowed), 0.0)
+        deployment = next(item for item in plan.children or () if item["kind"] == "Deployment")
+        with monkeypatch.context() as changed:
+            environment(deployment["spec"]["template"]["spec"]["containers"][0], changed)
+            return bool(WorkerSettings().allow_cpu)  # type: ignore[call-arg]  # the environment gives the required ones
+
+    assert read() is allowed
+    assert read(slice={"cpu": {"cores": 1, "memory": "1Gi"}}) is False
+
+
 def test_the_fetcher_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_pool().spec.model.model_dump(by_alias=True, exclude_none=True) | {
         "credentialsSecretRef": {"name": "k"}

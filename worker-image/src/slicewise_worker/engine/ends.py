@@ -41,6 +41,8 @@ class EndReason(StrEnum):
     ENGINE_STALLED = "EngineStalled"
     """Busy, and no step has ended for longer than the pool allows."""
 
+    DEVICE_MISSING = "DeviceMissing"
+    """The pod asked for a GPU, and the CPU would compute."""
     DEVICE_LOST = "DeviceLost"
     """The GPU or the slice does not answer any more."""
     DEVICE_FAULT = "DeviceFault"

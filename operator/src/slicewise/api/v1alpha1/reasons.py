@@ -114,7 +114,7 @@ class Reason(StrEnum):
     CRASH_LOOPING = "CrashLooping", "A pod's program ends again and again; the message has its last words."
     DEVICE_FAILED = (
         "DeviceFailed",
-        "A worker has ended because its GPU slice is lost or broken; the message has its words and the next step.",
+        "A worker has ended because its GPU slice is lost, broken or not usable with its image; the message has the next step.",
     )
     PODS_FORBIDDEN = "PodsForbidden", "The namespace's policy does not let the pool's pods in."
     NAMESPACE_TERMINATING = "NamespaceTerminating", "The namespace is being deleted, so nothing new can start in it."

@@ -27,8 +27,8 @@ USER_MENDS: Final[Mapping[str, Reason]] = MappingProxyType(
 )
 """What no restart cures: the spec, the file or the image has to change. Each makes the pool Stalled, with the worker's words."""
 
-DEVICE_ENDS: Final = frozenset({"DeviceLost", "DeviceFault", "DeviceMemoryFault"})
-"""What the worker says when its slice is lost or broken; a restart helps where the device has recovered."""
+DEVICE_ENDS: Final = frozenset({"DeviceMissing", "DeviceLost", "DeviceFault", "DeviceMemoryFault"})
+"""What the worker says when its slice is missing, lost or broken; a restart helps where the device has recovered."""
 
 NOT_THE_USER: Final = DEVICE_ENDS | {
     "WeightsMissing",

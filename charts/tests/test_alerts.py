@@ -33,6 +33,7 @@ def exported():
     nothing = Scraped(pools=dict, fetches=tuple, watch_silence=dict, waiting=lambda: 0, running=lambda: 0)
     operator.scrape_from(nothing)
     operator.show_pools(tuple, dict)
+    worker.watch_health(lambda: True, lambda: None, lambda: None)
     families = [*operator.registry.collect(), *worker.registry.collect()]
     return {f"{f.name}_total" if f.type == "counter" else f.name for f in families}
 

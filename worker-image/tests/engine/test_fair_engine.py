@@ -162,17 +162,19 @@ def test_as_many_answers_in_a_form_run_as_there_are_places_and_one_that_is_pause
 
 def test_what_the_forms_of_waiting_requests_hold_is_bounded_and_a_tenant_with_less_gets_in(tiny, bench) -> None:
     one = forms(bench(tiny), 1)[0].constraint.waiting_bytes
-    engine = bench(tiny, sequences=1, constrained=1, context_tokens=512, waiting_constraint_bytes=3 * one)
-    running, ticket = engine.submit(Generation([5] * 8, 500, GREEDY), tenant="heavy")
+    held, gate = held_at(2)
+    room = {"constrained": 1, "context_tokens": 512, "waiting_constraint_bytes": int(3.5 * one)}
+    engine = bench(tiny, sequences=1, context_type=held, **room)
+    running, _ = engine.submit(Generation([5] * 8, 20, GREEDY), tenant="heavy")
     assert running.started.wait(60)
     heavy = [engine.submit(form, tenant="heavy")[0] for form in forms(engine, 3)]
     with pytest.raises(QueueFullError, match="schemas and grammars"):
         engine.submit(forms(engine, 1)[0], tenant="heavy")
     plain, _ = engine.submit(Generation([5] * 8, 2, GREEDY), tenant="heavy")
     light, _ = engine.submit(forms(engine, 1)[0], tenant="light")
+    gate.set()
     assert heavy[2].end().code == "queue_full"
-    engine.engine.cancel([ticket])
-    for collector in (*heavy[:2], plain, light):
+    for collector in (running, *heavy[:2], plain, light):
         assert isinstance(collector.end(), Finished)
 
 

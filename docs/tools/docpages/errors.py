@@ -7,7 +7,7 @@ from typing import Final, get_args, get_type_hints
 
 from docpages.source_code import Call, calls, constant
 from slicewise.envoy.local_replies import build_local_replies
-from slicewise_worker.engine.request import Broken
+from slicewise_worker.engine.request import Broken, BusyError
 
 _WORKER, _EDGE = "worker-image/src/slicewise_worker/http", "gateway/src/slicewise_gateway/edge"
 _CODE_AT: Final = {"ApiError": 3, "not_started": 1, "of_request": 2, "error_response": 1, "_refuse": 1}
@@ -18,6 +18,7 @@ _COMPUTED: Final[dict[str, dict[str, int]]] = {
         for code in get_args(get_type_hints(Broken)["code"])
         if code != "timeout"
     },
+    "__init__": {error.code: 503 for error in BusyError.__subclasses__()},
     "on_http_exception": {"not_found": 404, "method_not_allowed": 405},
 }
 """Function that computes the code of an error → code → status. A computed code of another function is an error of this page."""
@@ -57,6 +58,7 @@ WORKER: Final = {
     "body_too_complex": "The body has more JSON values than a worker takes.",
     "out_of_body_memory": "The bodies of other requests fill the memory that is set aside for them.",
     "queue_full": "As many requests wait as may (`spec.engine.maxQueue`), or their prompts, schemas and grammars hold as much as they may.",
+    "deadline_unreachable": "By the measured rate, what waits before the request takes longer than it has time; the message says how long.",
     "not_ready": "The worker has not loaded its model yet.",
     "shutting_down": "The worker is shutting down.",
     "engine_failed": "The engine failed; the worker's log says why.",

@@ -50,6 +50,29 @@ def test_a_question_takes_the_place_of_whom_most_waits(crowded) -> None:
     assert worker.metric("slicewise_worker_requests_total", finish_reason="refused") == 1
 
 
+def test_who_cannot_begin_in_its_time_gets_the_503_at_once_with_the_numbers(crowded) -> None:
+    worker, path, endless, short = crowded
+    with ThreadPoolExecutor(3) as pool:
+        # What is measured: 40 steps of 50 ms, in which others wait.
+        many = short | ({"max_tokens": 20} if "prompt" in short else {"input": ["zone " * 200] * 40})
+        assert {one.result(120).status_code for one in [pool.submit(ask, worker, path, many, "a") for _ in "abc"]} == {
+            200
+        }
+    holder = begin(worker, path, endless)
+    worker.until(lambda: worker.metric("slicewise_worker_requests_running") == 1)
+    waits = begin(worker, path, endless)
+    worker.until(lambda: worker.metric("slicewise_worker_requests_waiting") == 1)
+    refused = httpx2.post(f"{worker.url}{path}", json=short, headers={"x-slicewise-timeout-ms": "200"}, timeout=120)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (503, "deadline_unreachable"), refused.text
+    assert "the 1 requests before it take" in error["message"]
+    assert refused.headers["x-slicewise-not-started"] == "1"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert worker.metric("slicewise_worker_rejected_total", code="deadline_unreachable") == 1
+    waits.close()
+    holder.close()
+
+
 def test_a_tenant_is_its_name_and_no_name_is_one_tenant() -> None:
     assert tenant_of({TENANT_HEADER: "acme"}) == "acme"
     assert tenant_of({}) is tenant_of({TENANT_HEADER: ""}) is None

@@ -17,6 +17,7 @@ import structlog
 from numpy.typing import NDArray
 
 from slicewise_worker.engine.llama import ContextShape, Model
+from slicewise_worker.engine.pace import Asked
 from slicewise_worker.engine.pooled import ABORTED, PooledContext
 from slicewise_worker.engine.report import Progress, Step
 from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Limits
@@ -86,12 +87,20 @@ class Embedder(StepThread[Job]):
         self._events: list[tuple[Job, VectorEvent]] = []
         self._inside: list[Job] = []
         """Those whose inputs are in the step."""
+        self._tokens = 0
+        """Of the step that was carried out, 0 where it failed."""
 
     def _load(self) -> int:
         return len(self._waiting) + len(self._running)
 
     def _close(self) -> None:
         self._context.close()
+
+    def _begins_at_once(self, tenant: Tenant) -> bool:
+        return self._has_place_for(tenant)
+
+    def _asked(self, entry: Job) -> Asked:
+        return Asked(entry.tokens, 0)
 
     @property
     def most_bytes(self) -> int:
@@ -108,9 +117,9 @@ class Embedder(StepThread[Job]):
     ) -> Job:
         """Queue a request, to be closed by the caller; what has not ended by `deadline` (monotonic, in seconds) ends as `Broken`.
 
-        So does what is removed for a tenant of which less waits. Raises `QueueFullError`, and `StoppedError` when the engine takes no
-        more work. The caller has checked that there are inputs, each of one to `limits.context_tokens` tokens, and that all of them
-        and their vectors fit the bounds of one request.
+        So does what is removed for a tenant of which less waits. Raises `QueueFullError`, `TooLateError` where it cannot begin by
+        `deadline`, and `StoppedError` when the engine takes no more work. The caller has checked that there are inputs, each of one
+        to `limits.context_tokens` tokens, and that all of them and their vectors fit the bounds of one request.
         """
         now = time.monotonic()
         rows = np.empty((len(inputs), self.width), np.float32)
@@ -118,6 +127,7 @@ class Embedder(StepThread[Job]):
         with self._changed:
             self._check_taking()
             load = self._load()
+            self._check_in_time(tenant, job.tokens, deadline - now)
             held = sum(one.size for one in self._open)
             places = Shortage[Job](
                 f"{len(self._waiting)} requests are waiting",
@@ -173,10 +183,14 @@ class Embedder(StepThread[Job]):
                 self._running.append(job)
             self._running.rotate(-1)
             turn = list(self._running)
+            contended = self._waiting.ready
         if turn:
             self._evaluate(turn, started)
         with self._changed:
             self._since = time.monotonic()
+            if self._tokens and contended:
+                self._pace.stepped(self._since - started, self._tokens, full=True)
+            self._tokens = 0
         if self._events:
             events, self._events = self._events, []
             self._notify(events)
@@ -213,8 +227,8 @@ class Embedder(StepThread[Job]):
             return
         self._stepped()
         self._take(jobs, counts)
+        self._tokens = tokens = sum(map(len, inputs))
         if self.observer:
-            tokens = sum(map(len, inputs))
             self.observer.stepped(Step(time.monotonic() - started, tokens, tokens, 0))
 
     def _take(self, jobs: Sequence[Job], counts: Sequence[int]) -> None:
@@ -242,7 +256,6 @@ class Embedder(StepThread[Job]):
         seconds = time.monotonic() - job.submitted
         with self._changed:
             self._running.remove(job)
-            self._took(seconds)
         if self.observer:
             self.observer.ended(outcome, seconds, None)
 

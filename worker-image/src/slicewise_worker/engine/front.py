@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from math import inf
 
+from slicewise_worker.engine.pace import Asked
 from slicewise_worker.engine.places import PlacedQueue
 from slicewise_worker.engine.report import Progress
 from slicewise_worker.engine.request import Broken, Event, Generation, Limits
@@ -37,6 +38,16 @@ class Front(StepThread[Ticket]):
     def _load(self) -> int:
         return len(self._waiting) + len(self._running)
 
+    def _begins_at_once(self, tenant: Tenant) -> bool:  # noqa: ARG002 - the same for all tenants
+        return len(self._running) < self.limits.sequences
+
+    def _asked(self, entry: Ticket) -> Asked:
+        generation = entry.generation
+        if (paused := self._paused.get(entry)) is not None:
+            # What is read again after a pause is not charged either.
+            return Asked(0, paused.limit - paused.generated)
+        return Asked(len(generation.prompt), generation.max_tokens)
+
     def submit(
         self,
         generations: Sequence[Generation],
@@ -48,8 +59,8 @@ class Front(StepThread[Ticket]):
 
         What has not ended by `deadline` (monotonic, in seconds) ends as `Broken` with the code `timeout`, and what is removed
         for a tenant of which less waits with the code `queue_full`.
-        Raises `QueueFullError`, and `StoppedError` when the engine takes no more work. The caller has checked that each
-        prompt holds at least one token and leaves room for one in `limits.context_tokens`.
+        Raises `QueueFullError`, `TooLateError` where it cannot begin by `deadline`, and `StoppedError` when the engine takes
+        no more work. The caller has checked that each prompt holds at least one token and leaves room for one in `limits.context_tokens`.
         """
         now = time.monotonic()
         tickets = [
@@ -59,6 +70,7 @@ class Front(StepThread[Ticket]):
         with self._changed:
             self._check_taking()
             load = self._load()
+            self._check_in_time(tenant, sum(len(generation.prompt) for generation in generations), deadline - now)
             self._admit_to_queue(tickets, tenant)
             if not load:
                 self._since = now

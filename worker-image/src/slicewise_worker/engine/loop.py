@@ -55,6 +55,8 @@ class Engine(Front):
         self._turns = Turns()
         self._repeatable: float = limits.context_tokens
         """Tokens that may be evaluated again now."""
+        self._took: tuple[float, int] | None = None
+        """Seconds of the step, and tokens of prompts in it; None where it failed."""
         self._answered: Counter[tuple[Tenant, bool]] = Counter()
         """Tokens of answers that came in the step, by tenant and whether the answer is constrained."""
 
@@ -69,12 +71,17 @@ class Engine(Front):
             self._tell_removed()
             self._drop_ended(started)
             self._admit()
+            contended = self._waiting.ready
         if self._running:
             self._evaluate(self._plan(), started)
         with self._changed:
             for (tenant, constrained), tokens in self._answered.items():
                 self._charge(tenant, ANSWER_COST * tokens, constrained=constrained)
             self._answered.clear()
+            if self._took is not None and contended:
+                seconds, tokens = self._took
+                self._pace.stepped(seconds, tokens, full=tokens >= self.limits.prompt_chunk_tokens)
+            self._took = None
             self._since = time.monotonic()
         self._hand_over()
 
@@ -174,6 +181,7 @@ class Engine(Front):
         for sequence, index in sampled:
             self._sample(sequence, index)
         seconds = time.monotonic() - started
+        self._took = seconds, prompt_tokens
         if self.observer:
             self.observer.stepped(Step(seconds, self._batch.size, prompt_tokens, len(sampled)))
 
@@ -218,7 +226,7 @@ class Engine(Front):
             del self._running[sequence.slot]
             self._free.append(sequence.slot)
             self._waiting.leave(sequence.ticket)
-            self._took(seconds)
+            self._pace.ended(sequence.generated)
         self._context.forget(sequence.slot)
         sequence.sampler.close()
         if self.observer:

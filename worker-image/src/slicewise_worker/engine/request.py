@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,12 +165,27 @@ class Broken:
 Event = Piece | Finished | Broken
 
 
-class QueueFullError(Exception):
-    """As much waits as may wait, as `what` says; `retry_after` is the advice to the client in seconds."""
+class BusyError(Exception):
+    """A request is not taken on because of what others ask for; `retry_after` is the advice to the client in seconds."""
 
-    def __init__(self, what: str, retry_after: int) -> None:
-        super().__init__(f"{what} already; try again in {retry_after} s")
+    code: ClassVar[str]
+    """A fixed word for programs."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(f"{message}; try again in {retry_after} s")
         self.retry_after = retry_after
+
+
+class QueueFullError(BusyError):
+    """As much waits as may wait."""
+
+    code = "queue_full"
+
+
+class TooLateError(BusyError):
+    """What waits before the request takes longer than the request has time."""
+
+    code = "deadline_unreachable"
 
 
 class StoppedError(Exception):

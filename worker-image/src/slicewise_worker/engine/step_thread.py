@@ -7,14 +7,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from typing import Final, Generic, TypeVar
 
 import structlog
 
+from slicewise_worker.engine.pace import Asked, Pace, retry_after, too_late
 from slicewise_worker.engine.report import Observer
-from slicewise_worker.engine.request import Broken, Limits, QueueFullError, StoppedError
-from slicewise_worker.engine.tenants import FairQueue, Tenant, Waits
+from slicewise_worker.engine.request import Broken, Limits, QueueFullError, StoppedError, TooLateError
+from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, FairQueue, Tenant, Waits
 
 log = structlog.get_logger(__name__)
 
@@ -50,8 +50,8 @@ class StepThread(ABC, Generic[T]):
         """Who made room for others, and has not been told yet."""
         self._steps = 0
         self._failures = 0
+        self._pace = Pace(limits.sequences)
         self._since = time.monotonic()
-        self._mean_seconds = 1.0
         self._stopping = False
         self._failed: str | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -59,6 +59,14 @@ class StepThread(ABC, Generic[T]):
     @abstractmethod
     def _load(self) -> int:
         """Return how many wait or run."""
+
+    @abstractmethod
+    def _begins_at_once(self, tenant: Tenant) -> bool:
+        """Whether a new request of `tenant` waits for none; with `_changed` held."""
+
+    @abstractmethod
+    def _asked(self, entry: T) -> Asked:
+        """Return what one who waits still asks for."""
 
     @abstractmethod
     def _turn(self) -> None:
@@ -94,13 +102,30 @@ class StepThread(ABC, Generic[T]):
         if self._stopping or self._failed:
             raise StoppedError(self._failed or "the worker is shutting down")
 
-    def _full(self, what: str) -> QueueFullError:
-        """Return the refusal because of `what`, with the time after which there may be room."""
-        return QueueFullError(what, self._retry_after())
+    def _before(self, tenant: Tenant) -> list[Asked]:
+        """Return what would begin before a new request of `tenant`; with `_changed` held."""
+        if self._begins_at_once(tenant):
+            return []
+        return [self._asked(entry) for entry in self._waiting.before(tenant, self._cost)]
 
-    def _retry_after(self) -> int:
-        rounds = (len(self._waiting) + 1) / self.limits.sequences
-        return max(1, min(60, ceil(rounds * self._mean_seconds)))
+    def _cost(self, entry: T) -> float:
+        asked = self._asked(entry)
+        return PROMPT_COST * asked.prompt + ANSWER_COST * self._pace.answer_tokens(asked.answer)
+
+    def _check_in_time(self, tenant: Tenant, tokens: int, left: float) -> None:
+        """Raise `TooLateError` where a request with prompts of `tokens` cannot begin in the `left` seconds. With `_changed` held."""
+        before = self._before(tenant)
+        late = too_late(self._pace.wait(before), self._pace.reading(tokens), left)
+        if late is not None:
+            message = (
+                f"the request has {late.left:.1f} s left, and by the measured rate the {len(before)} requests before it "
+                f"take {late.wait:.1f} s"
+            )
+            raise TooLateError(message, late.retry_after)
+
+    def _retry_after(self, tenant: Tenant) -> int:
+        """Return when a client of `tenant` may come again: when what waits before it has begun. With `_changed` held."""
+        return retry_after(self._pace.wait(self._before(tenant)))
 
     def _make_room(self, tenant: Tenant, *shortages: Shortage[T]) -> None:
         """End all `shortages` for a request of `tenant`; raises `QueueFullError` where no tenant has more waiting. With `_changed` held."""
@@ -109,7 +134,7 @@ class StepThread(ABC, Generic[T]):
             if short.needed > 0:
                 found = self._waiting.to_remove(tenant, short.more, short.needed, short.size)
                 if not found:
-                    raise self._full(short.what)
+                    raise QueueFullError(f"{short.what} already", self._retry_after(tenant))
                 going.update(found)
         if going:
             self._waiting.keep(lambda entry: entry not in going)
@@ -117,15 +142,11 @@ class StepThread(ABC, Generic[T]):
 
     def _tell_removed(self) -> None:
         """End those who made room; with `_changed` held."""
-        retry = self._retry_after()
         for entry in self._removed:
+            retry = self._retry_after(entry.tenant)
             message = f"the queue is full, and other tenants have less in it; try again in {retry} s"
             self._end(entry, Broken("queue_full", message, retry))
         self._removed.clear()
-
-    def _took(self, seconds: float) -> None:
-        """Note how long one that has ended was here."""
-        self._mean_seconds += (seconds - self._mean_seconds) / 8
 
     def _stepped(self) -> None:
         """Note a step that went well."""

@@ -32,9 +32,18 @@ class Service:
 
     def lift(self, tenant: Tenant, waiting: Iterable[Tenant]) -> None:
         """Note that `tenant`, of whom nothing waited, asks; `waiting` are the others of whom something waits."""
-        level = min((self._given[other] for other in waiting), default=self._level)
-        self._given[tenant] = max(self._given.get(tenant, 0), level)
+        others = [*waiting]
+        level = min((self._given[other] for other in others), default=self._level)
+        self._given[tenant] = self.raised(tenant, others)
         self._level = max(self._level, level)
+
+    def given(self, tenant: Tenant) -> int:
+        """Return what `tenant` was given, of whom something waits."""
+        return self._given[tenant]
+
+    def raised(self, tenant: Tenant, waiting: Iterable[Tenant]) -> int:
+        """Return what `tenant`, of whom nothing waits, would have if it asked now beside `waiting`."""
+        return max(self._given.get(tenant, 0), min((self._given[other] for other in waiting), default=self._level))
 
     def least(self, waiting: Iterable[Tenant]) -> Tenant:
         """Return who is next of `waiting`, the first of several that were given the same; there is one."""
@@ -114,6 +123,25 @@ class FairQueue(Generic[T]):
         """Return the oldest request of `tenant`, None where none of it waits."""
         entries = self._waiting.get(tenant)
         return entries[0] if entries else None
+
+    def before(self, tenant: Tenant, cost: Callable[[T], float]) -> list[T]:
+        """Return what would begin before a new request of `tenant`: all of its own, and of others what comes until they were given as much.
+
+        `cost` says what an entry will be given. Of two that were given the same, the new one counts as first.
+        """
+        own = self._waiting.get(tenant)
+        counter = self._service.raised(tenant, self._waiting) if own is None else self._service.given(tenant)
+        found = [] if own is None else [*own]
+        reach = counter + sum(map(cost, found))
+        for other, entries in self._waiting.items():
+            given: float = self._service.given(other)
+            if other != tenant:
+                for entry in entries:
+                    if given >= reach:
+                        break
+                    found.append(entry)
+                    given += cost(entry)
+        return found
 
     def next_tenant(self) -> Tenant:
         """Return whose request is next; something waits."""

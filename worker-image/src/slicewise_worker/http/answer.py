@@ -15,11 +15,11 @@ from starlette.requests import Request
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import (
     Broken,
+    BusyError,
     Event,
     Finished,
     Generation,
     Piece,
-    QueueFullError,
     StoppedError,
 )
 from slicewise_worker.engine.tenants import Tenant
@@ -100,8 +100,8 @@ class Answer:
         sinks = [partial(self._put, index) for index in range(len(generations))]
         try:
             self._tickets = dict(enumerate(engine.submit(generations, sinks, deadline, tenant)))
-        except QueueFullError as error:
-            raise not_started(str(error), "queue_full", error.retry_after) from error
+        except BusyError as error:
+            raise not_started(str(error), error.code, error.retry_after) from error
         except StoppedError as error:
             raise not_started(str(error), "shutting_down") from error
 

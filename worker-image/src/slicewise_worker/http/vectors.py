@@ -15,7 +15,7 @@ from starlette.requests import Request
 from slicewise_worker.engine.embedder import NUMBER_BYTES, VECTOR_BYTES, Embedder, VectorEvent
 from slicewise_worker.engine.model_kind import Role
 from slicewise_worker.engine.pairs import Pairs
-from slicewise_worker.engine.request import Broken, QueueFullError, StoppedError
+from slicewise_worker.engine.request import Broken, BusyError, StoppedError
 from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.engine.tokenizer import TooLongError
 from slicewise_worker.http.answer import broken, unless_gone
@@ -108,8 +108,8 @@ class Evaluation:
         self.tokens = sum(map(len, inputs))
         try:
             self._job = engine.submit(inputs, self._put, deadline, kept, tenant)
-        except QueueFullError as error:
-            raise not_started(str(error), "queue_full", error.retry_after) from error
+        except BusyError as error:
+            raise not_started(str(error), error.code, error.retry_after) from error
         except StoppedError as error:
             raise not_started(str(error), "shutting_down") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -25,7 +26,6 @@ from slicewise_worker.engine.request import CONSTRAINT_BYTES, Limits
 from slicewise_worker.engine.weights import WeightsError, WeightsFile, inspect, read_result, verify
 from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
-from slicewise_worker.health.nvml import DeviceReader
 from slicewise_worker.health.room import Shape, breakdown, constrained_places, form_bytes, no_room
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.health.watch import Planned
@@ -34,6 +34,9 @@ from slicewise_worker.settings import WorkerSettings, lowered
 from slicewise_worker.sizes import limits_of, own_bytes
 from slicewise_worker.watching import check_device, in_use, read_device
 from slicewise_worker.weights import hold
+
+if TYPE_CHECKING:
+    from slicewise_worker.health.nvml import DeviceReader
 
 log = structlog.get_logger(__name__)
 

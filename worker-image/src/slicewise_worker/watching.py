@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import structlog
 
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.health.device import Device
 from slicewise_worker.health.faults import judge_device
-from slicewise_worker.health.nvml import DeviceReader
 from slicewise_worker.proof import StartError
 from slicewise_worker.settings import WorkerSettings, visible_devices
+
+if TYPE_CHECKING:
+    from slicewise_worker.health.nvml import DeviceReader
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +25,9 @@ def read_device(settings: WorkerSettings) -> DeviceReader | None:
     """Start to read the device that the pod asked for; raises `StartError` where it is lost already."""
     if settings.device == "cpu":
         return None
+    # nvidia-ml-py takes 0.1 s to import, which a worker on the CPU has no use for.
+    from slicewise_worker.health.nvml import DeviceReader  # noqa: PLC0415
+
     reader = DeviceReader(visible_devices(), min(_READING_SECONDS, settings.watchdog_seconds))
     if found := judge_device(reader.start()):
         raise StartError(*found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -166,3 +168,9 @@ def test_pressure_on_the_slice_and_a_call_that_hangs(start_worker, tiny, driver:
     assert worker.post("/v1/completions", SHORT).status_code == 200
     worker.until(lambda: worker.metric("slicewise_worker_device_answers") == 0)
     assert worker.get("/readyz").status_code == 200
+
+
+def test_a_worker_on_the_cpu_does_not_load_what_reads_a_gpu() -> None:
+    """It takes 0.1 s and some MiB."""
+    code = "import sys, slicewise_worker.server; sys.exit('pynvml' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

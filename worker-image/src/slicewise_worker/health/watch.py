@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
 from slicewise_worker.engine.cgroup import memory_held, memory_limit
 from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.faults import DeviceReading, judge_device
-from slicewise_worker.health.nvml import DeviceReader
 from slicewise_worker.health.pressure import Memory
 from slicewise_worker.health.state import WorkerState
 from slicewise_worker.health.watchdog import End, Readings, WatchdogLimits, WatchdogState, conclude, device_memory
+
+if TYPE_CHECKING:
+    from slicewise_worker.health.nvml import DeviceReader
 
 log = structlog.get_logger(__name__)
 

@@ -17,6 +17,7 @@ from builders import DIGEST, MIG, three_zones
 from counting import CountingGateway
 from declared import in_zone, programmed, read_budgets, seen_budgets, undeclared
 from mishaps import Mishaps
+from passes import Passes
 from promises import Owed, check_floor, check_requests_first, check_room_made, left_over, reachable
 
 from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
@@ -33,7 +34,6 @@ from slicewise.pool.observed import (
     ObservedRevision,
 )
 from slicewise.pool.outcome import PoolPlan
-from slicewise.pool.plan import plan_pool
 from slicewise.pool.rollout.verdict_record import Measured
 
 OTHER = {"source": "https://models.example.com/b.gguf", "digest": DIGEST.replace("0", "f")}
@@ -81,6 +81,7 @@ class Simulation(Mishaps):
     crashes: float = 0.0
     """How often the operator ends before it has written the status."""
     owed: Owed = field(default_factory=Owed)
+    passes: Passes = field(default_factory=Passes)
     judged: tuple[object, ...] = ()
     """Status and workers that were held against one another last."""
     untouched: tuple[object, ...] = ()
@@ -112,7 +113,7 @@ class Simulation(Mishaps):
             self.owed = Owed()
         before, served, standing = self.ready(), self.by_revision(), tuple(self.pods.values())
         observed = self.observed()
-        plan = plan_pool(self.pool, observed, self.now)
+        plan = self.passes.plan(self.pool, observed, self.now)
         if (plan.status, observed.pods) != self.judged:
             told = contradictions(plan.status, observed.pods, left_over(self.nodes.values(), self.free))
             assert not told, "\n".join(told)
@@ -157,7 +158,8 @@ class Simulation(Mishaps):
         if plan.status != self.status:
             assert undeclared(plan.status) == []
         if self.random.random() < self.crashes:
-            return  # the operator ends between its last child and the status
+            self.passes = Passes()  # the operator ends between its last child and the status, and another begins
+            return
         self.status = dict(plan.status)
         self.events += [event.reason for event in plan.events]
         self.phases.append(plan.status["rollout"]["phase"])

@@ -257,6 +257,9 @@ def _requeue(facts: Facts, view: RolloutView, holding: Holding, now: float) -> f
         or (facts.state.phase is Phase.PLACING and facts.state.zone is None)
     ):
         waits.append(FOREIGN_POLL_SECONDS)
+    # No event tells of it: the node and the pod stay as they are.
+    counts = (pod.created_at + UNPLACED_SECONDS - now for pod in facts.workers if pod.unplaced)
+    waits += [wait for wait in counts if wait > 0]
     return min((wait for wait in waits if wait is not None), default=None)
 
 

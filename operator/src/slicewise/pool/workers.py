@@ -111,9 +111,9 @@ class Workers:
         return ""
 
     def refused(self, before: float) -> set[str]:
-        """Return the zones in which a worker made before that time fits no node, and none is about to leave a slice."""
+        """Return the zones in which a worker made by that time fits no node, and none is about to leave a slice."""
         going = self.releasing()
-        return {pod.zone for pod in self.pods if pod.unplaced and pod.created_at < before if not going[pod.zone]}
+        return {pod.zone for pod in self.pods if pod.unplaced and pod.created_at <= before if not going[pod.zone]}
 
     def crash(self, revision: str | None) -> str:
         """Return what is said of a worker of `revision` that ends again and again; empty where none does."""

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from judged import LIMITS, phase, runs, until, wanted
 from simulation import OTHER, Simulation, changed
 
+from slicewise.pool.rollout.unplaced import UNPLACED_SECONDS
+
 REFUSED = "didn't match pod anti-affinity rules"
 
 
@@ -90,6 +92,17 @@ def test_a_drain_that_no_node_takes_the_replacement_of_is_said_to_be_blocked() -
     assert (drain["status"], drain["reason"]) == ("True", "NoFreeSlice")
     assert "no node there takes the replacement although a slice is free" in drain["message"]
     assert REFUSED in run.condition("CapacityAvailable")["message"]
+
+
+def test_such_a_drain_is_said_to_be_blocked_as_soon_as_the_refusal_counts() -> None:
+    run = apart(3, zones={"minAvailable": 1})
+    run.nodes["node-a0"] = replace(run.nodes["node-a0"], cordoned=True)
+    run.nodes["node-a1"] = make_node("node-a1", "a")
+    run.crowded = {"node-a1"}
+    while run.condition("DrainBlocked").get("status") != "True":
+        runs(run, 1)
+    (waits,) = [pod for pod in run.pods.values() if pod.unplaced]
+    assert run.now - waits.created_at == UNPLACED_SECONDS + 1, "a pass was due when it did, and a second passed since"
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -16,6 +16,7 @@ from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.report import Step
 from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits, Sampling
 from slicewise_worker.engine.sequence import Ticket
+from slicewise_worker.engine.tenants import Tenant
 
 SCHEMA = {
     "type": "object",
@@ -113,6 +114,12 @@ class _Steps:
             if self._processor is not None:
                 self.processor.append(time.process_time() - self._processor)
             self._processor = time.process_time()
+
+    def begun(self, tenant: Tenant, seconds: float, prompt_tokens: int) -> None:
+        """Of no interest."""
+
+    def generated(self, tenant: Tenant, tokens: int) -> None:
+        """Of no interest."""
 
     def first_token(self, seconds: float) -> None:
         """Of no interest."""

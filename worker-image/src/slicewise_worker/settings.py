@@ -84,6 +84,8 @@ class WorkerSettings(CapitalSettings):
     watchdog_seconds: Annotated[float, Field(gt=0)] = 5
     """Between two looks of the watchdog."""
 
+    p95_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """The limit of the pool's gate (`spec.rollout.canary.p95`): the times of requests have a bucket boundary there."""
     termination_log: Path = TERMINATION_LOG
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"

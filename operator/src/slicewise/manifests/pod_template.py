@@ -167,6 +167,7 @@ def _worker_container(
             "MAX_BODY_BYTES": int(Bytes.from_quantity(LARGEST_BODY)),
             "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
             **_health(pool.spec.health or HealthSpec()),
+            **_gate(pool),
         },
         WORKER_PREFIX,
     )
@@ -196,6 +197,16 @@ def _health(health: HealthSpec) -> dict[str, object]:
         "WATCHDOG_SECONDS": duration_seconds(health.watchdog_period),
         "STALL_AFTER_SECONDS": duration_seconds(health.stall_after),
     }
+
+
+def _gate(pool: InferencePool) -> dict[str, object]:
+    """Return the gate's limit as it is when the revision is rendered.
+
+    It is no part of what makes a revision: a change of the limit alone restarts no worker, and its metrics get the boundary with the
+    next revision. The gate judges by what the gateway measures, not by these metrics.
+    """
+    canary = pool.spec.rollout.canary
+    return {} if canary is None or canary.p95 is None else {"P95_SECONDS": duration_seconds(canary.p95)}
 
 
 def worker_resources(pool: InferencePool, resource: str | None, installation: Installation) -> dict[str, Any]:

@@ -69,6 +69,7 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "MEMORY_PRESSURE",
             "MEMORY_PRESSURE_SECONDS",
             "WATCHDOG_SECONDS",
+            "P95_SECONDS",
             "TERMINATION_LOG",
             "LOG_LEVEL",
             "LOG_FORMAT",

@@ -181,6 +181,8 @@ class Embedder(StepThread[Job]):
                 job = self._waiting.pop_of(tenant)
                 self._waiting.charge(job.tenant, PROMPT_COST * job.tokens)
                 self._running.append(job)
+                if self.observer:
+                    self.observer.begun(job.tenant, started - job.submitted, job.tokens)
             self._running.rotate(-1)
             turn = list(self._running)
             contended = self._waiting.ready

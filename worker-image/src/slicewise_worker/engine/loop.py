@@ -77,6 +77,8 @@ class Engine(Front):
         with self._changed:
             for (tenant, constrained), tokens in self._answered.items():
                 self._charge(tenant, ANSWER_COST * tokens, constrained=constrained)
+                if self.observer:
+                    self.observer.generated(tenant, tokens)
             self._answered.clear()
             if self._took is not None and contended:
                 seconds, tokens = self._took
@@ -111,6 +113,8 @@ class Engine(Front):
     def _begun(self, ticket: Ticket, slot: int) -> Running[Sampler]:
         generation = ticket.generation
         self._charge(ticket.tenant, PROMPT_COST * len(generation.prompt), constrained=ticket.constrained)
+        if self.observer:
+            self.observer.begun(ticket.tenant, time.monotonic() - ticket.submitted, len(generation.prompt))
         sampler = Sampler(self.model, generation, window=self.limits.context_tokens)
         room = self.limits.context_tokens - len(generation.prompt)
         return Running(ticket, slot, min(generation.max_tokens, room), sampler)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from slicewise_worker.engine.tenants import Tenant
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -36,6 +38,12 @@ class Observer(Protocol):
 
     def stepped(self, step: Step) -> None:
         """A step ended."""
+
+    def begun(self, tenant: Tenant, seconds: float, prompt_tokens: int) -> None:
+        """A request of `tenant` was begun `seconds` after it was submitted."""
+
+    def generated(self, tenant: Tenant, tokens: int) -> None:
+        """In a step, `tokens` of the answers of `tenant` came out."""
 
     def first_token(self, seconds: float) -> None:
         """The first token of a request came out `seconds` after it was submitted."""

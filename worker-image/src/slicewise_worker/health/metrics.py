@@ -11,12 +11,15 @@ from prometheus_client import (
     Histogram,
     Info,
     ProcessCollector,
+    Summary,
     disable_created_metrics,
 )
 
 from slicewise_worker.engine.cgroup import memory_limit, memory_used
 from slicewise_worker.engine.report import Progress, Step
+from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.health.pressure import Memory
+from slicewise_worker.health.tenant_names import TenantNames
 
 _REQUEST_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 _FIRST_TOKEN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -24,11 +27,19 @@ _TOKEN_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
+def _with(buckets: tuple[float, ...], edge: float | None) -> tuple[float, ...]:
+    """Return `buckets` with a boundary at `edge`, if there is one."""
+    return buckets if edge is None else tuple(sorted({*buckets, edge}))
+
+
 class WorkerMetrics:
     """Counts what the engine and the HTTP side do. Implements the engine's `Observer`."""
 
-    def __init__(self) -> None:
-        """Make the metrics in a registry of their own."""
+    def __init__(self, p95_seconds: float | None = None) -> None:
+        """Make the metrics in a registry of their own.
+
+        `p95_seconds`: the limit of the pool's gate, which the times of requests get a bucket boundary at.
+        """
         disable_created_metrics()  # type: ignore[no-untyped-call] # no annotations there
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -47,13 +58,13 @@ class WorkerMetrics:
         self._request_seconds = Histogram(
             f"{prefix}_request_duration_seconds",
             "From a request's arrival to its last token, for requests that were answered.",
-            buckets=_REQUEST_BUCKETS,
+            buckets=_with(_REQUEST_BUCKETS, p95_seconds),
             registry=registry,
         )
         self._first_token = Histogram(
             f"{prefix}_time_to_first_token_seconds",
             "From a request's arrival to its first token.",
-            buckets=_FIRST_TOKEN_BUCKETS,
+            buckets=_with(_FIRST_TOKEN_BUCKETS, p95_seconds),
             registry=registry,
         )
         self._per_token = Histogram(
@@ -63,6 +74,23 @@ class WorkerMetrics:
             registry=registry,
         )
         self._add_engine(prefix)
+        self._add_tenants(prefix)
+
+    def _add_tenants(self, prefix: str) -> None:
+        """Make the metrics by tenant, the only ones with a label that clients have a say in: `TenantNames` bounds it."""
+        self._tenants = TenantNames()
+        self._tokens_of = Counter(
+            f"{prefix}_tenant_tokens",
+            "Tokens by tenant: prompt (of requests that were begun) and generated. The first 50 tenants, then `other`; empty: without.",
+            ["tenant", "kind"],
+            registry=self.registry,
+        )
+        self._queue_of = Summary(
+            f"{prefix}_tenant_queue_seconds",
+            "From a request's arrival until it was begun, by tenant.",
+            ["tenant"],
+            registry=self.registry,
+        )
 
     def _add_engine(self, prefix: str) -> None:
         """Make the metrics of single steps and of what runs."""
@@ -150,6 +178,16 @@ class WorkerMetrics:
         self._batch.observe(step.batch_tokens)
         self._prompt.inc(step.prompt_tokens)
         self._generated.inc(step.generated_tokens)
+
+    def begun(self, tenant: Tenant, seconds: float, prompt_tokens: int) -> None:
+        """Count what a request of `tenant` waited and has as its prompt."""
+        name = self._tenants.of(tenant)
+        self._queue_of.labels(name).observe(seconds)
+        self._tokens_of.labels(name, "prompt").inc(prompt_tokens)
+
+    def generated(self, tenant: Tenant, tokens: int) -> None:
+        """Count tokens that `tenant` got."""
+        self._tokens_of.labels(self._tenants.of(tenant), "generated").inc(tokens)
 
     def first_token(self, seconds: float) -> None:
         """Observe a time to first token."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil, isclose
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slicewise_worker.engine.pace import MOST_RETRY_SECONDS, Asked, Pace, retry_after, too_late
@@ -32,12 +32,14 @@ paces = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(paces, st.lists(asked, max_size=20), asked)
 def test_more_that_waits_never_takes_less_time(pace: Pace, before: list[Asked], more: Asked) -> None:
     assert pace.wait([]) == 0
     assert pace.wait([*before, more]) >= pace.wait(before) - 1e-9
 
 
+@settings(deadline=None)
 @given(paces, st.lists(asked, max_size=20), st.floats(1e-3, 1e3), st.integers(0, 10_000))
 def test_who_is_refused_with_less_before_it_is_refused_with_more_and_told_a_later_time(
     pace: Pace, before: list[Asked], left: float, prompt: int
@@ -53,16 +55,19 @@ def test_who_is_refused_with_less_before_it_is_refused_with_more_and_told_a_late
         assert late.wait + reading > late.left == left
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e9))
 def test_a_time_to_come_again_is_a_second_or_more_and_bounded(seconds: float) -> None:
     assert retry_after(seconds) == max(1, min(MOST_RETRY_SECONDS, ceil(seconds)))
 
 
+@settings(deadline=None)
 @given(paces, st.floats(-10, 1e6), st.integers(0, 1_000_000))
 def test_nothing_is_refused_where_nothing_is_before_it(pace: Pace, left: float, prompt: int) -> None:
     assert too_late(pace.wait([]), pace.reading(prompt), left) is None
 
 
+@settings(deadline=None)
 @given(st.lists(asked, max_size=20), st.floats(1e-4, 1e4), st.integers(0, STEPS - 1))
 def test_nothing_is_refused_before_it_is_measured(before: list[Asked], seconds: float, steps: int) -> None:
     pace = Pace(2)
@@ -98,6 +103,7 @@ class Waiting:
 names = st.sampled_from(["a", "b", "c", None])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(names, st.integers(1, 50)), max_size=12),
     st.lists(st.tuples(names, st.integers(0, 200)), max_size=6),
@@ -129,6 +135,7 @@ def test_what_is_before_a_request_is_what_begins_before_it(
     assert len(begun) - len(first) <= 3
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 30), st.integers(1, 20)), min_size=1, max_size=4),
     st.integers(0, 400),

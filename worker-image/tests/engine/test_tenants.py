@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, FairQueue, Service, Tenant
@@ -52,6 +52,7 @@ class Worker:
 requests = st.tuples(st.integers(1, 50), st.integers(1, 20))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8), st.lists(st.lists(requests, min_size=1, max_size=4), min_size=2, max_size=4))
 def test_tenants_who_always_wait_get_the_same_within_a_bound(slots: int, kinds: list[list[tuple[int, int]]]) -> None:
     worker = Worker(slots)
@@ -138,6 +139,7 @@ def test_the_newest_of_whom_most_waits_gives_way() -> None:
 names = st.sampled_from(["a", "b", "c", None])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(names, st.integers(0, 9)), max_size=20), names, st.integers(1, 9), st.integers(1, 30))
 def test_to_remove_frees_enough_and_is_left_with_as_much_as_the_other(
     waiting: list[tuple[Tenant, int]], tenant: Tenant, more: int, needed: int

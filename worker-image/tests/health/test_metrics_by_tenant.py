@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,6 +16,7 @@ from slicewise_worker.health.tenant_names import MOST_NAMES, OTHER, TenantNames
 from slicewise_worker.http.tenant import TENANT_HEADER
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.text(max_size=300), max_size=200))
 def test_names_are_bounded_whoever_asks(tenants: list[str | None]) -> None:
     metrics, names = WorkerMetrics(), TenantNames()

@@ -61,19 +61,23 @@ def starting() -> tuple[Simulation, ObservedPod]:
     return run, replace(pod, fetch=FetchProgress(done=True))
 
 
-@pytest.mark.parametrize("reason", sorted(USER_MENDS))
-def test_a_reason_that_only_the_user_mends_stalls_the_pool_with_words_that_stay(reason: str) -> None:
-    run, pod = starting()
+def told_all_the_while(
+    run: Simulation, pod: ObservedPod, reason: str, *kinds: str
+) -> set[tuple[tuple[str, str, str], ...]]:
+    """Return what the conditions of `kinds` say, one after the other, while a worker ends with `reason` and starts again."""
     told = set()
     for status in states(reason):
         run.pods[pod.name] = seen(pod, status)
         run.operate()
-        told.add(
-            tuple(
-                (kind, run.condition(kind)["status"], run.condition(kind)["reason"], run.condition(kind)["message"])
-                for kind in ("Ready", "Stalled", "WeightsCached", "WorkersReady")
-            )
-        )
+        found = [run.condition(kind) for kind in kinds]
+        told.add(tuple((one["status"], one["reason"], one["message"]) for one in found))
+    return told
+
+
+@pytest.mark.parametrize("reason", sorted(USER_MENDS))
+def test_a_reason_that_only_the_user_mends_stalls_the_pool_with_words_that_stay(reason: str) -> None:
+    run, pod = starting()
+    told = told_all_the_while(run, pod, reason, "Ready", "Stalled", "WeightsCached", "WorkersReady")
     assert len(told) == 1, told
     stalled = run.condition("Stalled")
     assert (stalled["status"], stalled["reason"]) == ("True", USER_MENDS[reason].value)
@@ -103,13 +107,8 @@ def test_a_worker_that_serves_after_all_is_no_longer_held_against_the_pool() -> 
 @pytest.mark.parametrize("reason", sorted(DEVICE_ENDS))
 def test_a_broken_device_is_told_from_the_first_end_with_pod_node_and_words_that_stay(reason: str) -> None:
     run, pod = starting()
-    told = set()
-    for status in states(reason):
-        run.pods[pod.name] = seen(pod, status)
-        run.operate()
-        found = run.condition("WorkersReady")
-        told.add((found["status"], found["reason"], found["message"]))
-    assert told == {("False", "DeviceFailed", f"0 of 1 workers are ready; {pod.name} on node {pod.node}: {WORDS}")}
+    words = f"0 of 1 workers are ready; {pod.name} on node {pod.node}: {WORDS}"
+    assert told_all_the_while(run, pod, reason, "WorkersReady") == {(("False", "DeviceFailed", words),)}
     assert run.condition("Stalled")["status"] == "False"
     run.broken = set()
     run.settle()

@@ -17,7 +17,7 @@ from slicewise.pool.rollout.keeping import ZoneWorkers
 from slicewise.pool.rollout.placing import elsewhere, lost_place, plan_slice
 from slicewise.pool.rollout.request import Action, NotUnderstood
 from slicewise.pool.rollout.standing import handed_on, look, seconds_until_gone, without_stable
-from slicewise.pool.rollout.state import Phase, RolloutState, to
+from slicewise.pool.rollout.state import GIVEN_UP, Phase, RolloutState, to
 from slicewise.pool.rollout.traffic import ALL, canary_weight
 from slicewise.pool.rollout.unplaced import look_unplaced, seconds_until_refused
 from slicewise.pool.rollout.view import Motion, RevisionReplicas, RolloutView
@@ -111,7 +111,7 @@ def _while_held(state: RolloutState, view: RolloutView, now: float) -> RolloutSt
 
 def _spec_turned(state: RolloutState, view: RolloutView, now: float) -> RolloutState | None:
     """The spec no longer asks for the canary that is under way: workers of the canary go first, then the newest starts."""
-    if state.phase in {Phase.IDLE, Phase.ROLLED_BACK, Phase.ROLLING_BACK} or view.wanted == state.target:
+    if state.phase in {Phase.IDLE, *GIVEN_UP} or view.wanted == state.target:
         return None
     back = view.wanted == state.stable
     why = "the spec went back to the stable revision" if back else f"the spec now asks for revision {view.wanted}"

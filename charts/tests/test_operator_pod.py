@@ -64,6 +64,7 @@ def test_values_arrive_in_the_operator_as_they_were_written(render, monkeypatch)
             "resources": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"memory": "8Gi"}},
             "allowPrivateSources": True,
             "allowCPU": True,
+            "requestLog": False,
             "proxy": {"https": "http://proxy.example:3128", "noProxy": ".svc,10.0.0.0/8"},
         },
         "imagePullSecrets": [{"name": "one"}, {"name": "two"}],
@@ -79,6 +80,7 @@ def test_values_arrive_in_the_operator_as_they_were_written(render, monkeypatch)
     assert plain(settings.worker_defaults.resources) == values["worker"]["resources"]
     assert settings.allow_private_sources is True
     assert settings.allow_cpu is True
+    assert settings.request_log is False
     assert settings.worker_proxy.environment == {
         "HTTPS_PROXY": "http://proxy.example:3128",
         "HTTP_PROXY": "",

@@ -93,6 +93,8 @@ class Worker(Group):
     allow_cpu: bool = Field(default=False, alias="allowCPU")
     """Let workers that hold a GPU slice compute on the CPU, which `ServingOnGPU` says. Off, so that a worker image without a
     GPU backend, or a driver that is missing, is not taken for a GPU that is slow. Turn on where slices are only pretended."""
+    request_log: bool = True
+    """Let workers write a line in their log for each request at its end: tenant, tokens, times, how it ended, nothing of its content."""
     proxy: Proxy = Proxy()
     """The HTTP proxy for sources of weights. Part of each revision from its start: the next revision takes a change. The
     addresses that are refused without a proxy are refused with one."""

@@ -44,6 +44,7 @@ begins with it. What is there is left alone, so a null inside of a Kubernetes ob
 {"path": ["worker"], "name": "containerSecurityContext", "default": {}},
 {"path": ["worker"], "name": "allowPrivateSources", "default": false},
 {"path": ["worker"], "name": "allowCPU", "default": false},
+{"path": ["worker"], "name": "requestLog", "default": true},
 {"path": ["worker", "proxy"], "name": "https", "default": ""},
 {"path": ["worker", "proxy"], "name": "http", "default": ""},
 {"path": ["worker", "proxy"], "name": "noProxy", "default": ".svc,.cluster.local"},

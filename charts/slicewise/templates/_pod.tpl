@@ -14,7 +14,7 @@
 - name: SLICEWISE_WORKER_IMAGE
   value: {{ include "slicewise.image" (dict "image" .Values.worker.image "root" $) | quote }}
 - name: SLICEWISE_WORKER_DEFAULTS
-  value: {{ include "slicewise.shape" (list (omit .Values.worker "image" "fetchResources" "allowPrivateSources" "allowCPU" "proxy")) | quote }}
+  value: {{ include "slicewise.shape" (list (omit .Values.worker "image" "fetchResources" "allowPrivateSources" "allowCPU" "requestLog" "proxy")) | quote }}
 - name: SLICEWISE_FETCH_RESOURCES
   value: {{ .Values.worker.fetchResources | default dict | toJson | quote }}
 - name: SLICEWISE_POD_SECURITY_CONTEXT
@@ -45,6 +45,8 @@
   value: {{ .Values.worker.allowPrivateSources | quote }}
 - name: SLICEWISE_ALLOW_CPU
   value: {{ .Values.worker.allowCPU | quote }}
+- name: SLICEWISE_REQUEST_LOG
+  value: {{ .Values.worker.requestLog | quote }}
 - name: SLICEWISE_WORKER_PROXY
   value: {{ dict "https" .Values.worker.proxy.https "http" .Values.worker.proxy.http "noProxy" .Values.worker.proxy.noProxy | toJson | quote }}
 - name: SLICEWISE_LEASE_NAME

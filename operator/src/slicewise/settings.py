@@ -80,6 +80,8 @@ class OperatorSettings(BaseSettings):
     allow_private_sources: bool = False
     allow_cpu: bool = False
     """Whether a worker on a GPU slice may compute on the CPU."""
+    request_log: bool = True
+    """Whether workers write a line in their log for each request."""
     worker_proxy: WorkerProxy = Field(default_factory=WorkerProxy)
 
     leader_election: bool = True
@@ -152,6 +154,7 @@ class OperatorSettings(BaseSettings):
             image_pull_secrets=self.image_pull_secrets,
             allow_private_sources=self.allow_private_sources,
             allow_cpu=self.allow_cpu,
+            request_log=self.request_log,
             worker_proxy=self.worker_proxy.environment,
             operator_namespace=self.namespace,
             gateway=GatewayInstallation(

@@ -89,6 +89,8 @@ class WorkerSettings(CapitalSettings):
     termination_log: Path = TERMINATION_LOG
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
+    request_log: bool = True
+    """Whether each request has a line in the log at its end."""
 
 
 def lowered(settings: WorkerSettings, trained: int | None) -> WorkerSettings:

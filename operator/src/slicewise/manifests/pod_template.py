@@ -163,6 +163,7 @@ def _worker_container(
             "MAX_QUEUE": engine.max_queue,
             "DEVICE": "cpu" if resource is None else "gpu",
             "ALLOW_CPU": "true" if installation.allow_cpu and resource is not None else None,
+            "REQUEST_LOG": None if installation.request_log else "false",
             "MAX_ANSWER_SECONDS": MAX_ANSWER_SECONDS,
             "MAX_BODY_BYTES": int(Bytes.from_quantity(LARGEST_BODY)),
             "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,

@@ -73,6 +73,7 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "TERMINATION_LOG",
             "LOG_LEVEL",
             "LOG_FORMAT",
+            "REQUEST_LOG",
         ),
     }
 )

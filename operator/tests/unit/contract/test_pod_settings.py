@@ -151,6 +151,14 @@ def test_whether_the_cpu_may_stand_in_for_a_gpu_reaches_workers_on_gpu_slices(
     assert read(slice={"cpu": {"cores": 1, "memory": "1Gi"}}) is False
 
 
+@pytest.mark.parametrize("logged", [True, False])
+def test_whether_requests_are_logged_reaches_workers(monkeypatch: pytest.MonkeyPatch, logged: bool) -> None:
+    plan = plan_pool(make_pool(replicas=3), make_observed(request_log=logged), 0.0)
+    deployment = next(item for item in plan.children or () if item["kind"] == "Deployment")
+    environment(deployment["spec"]["template"]["spec"]["containers"][0], monkeypatch)
+    assert WorkerSettings().request_log is logged  # type: ignore[call-arg]  # the environment gives the required ones
+
+
 def test_the_fetcher_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_pool().spec.model.model_dump(by_alias=True, exclude_none=True) | {
         "credentialsSecretRef": {"name": "k"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -20,7 +20,7 @@ from slicewise_worker.engine.llama import ContextShape, Model
 from slicewise_worker.engine.pace import Asked
 from slicewise_worker.engine.pooled import ABORTED, PooledContext
 from slicewise_worker.engine.report import Progress, Step
-from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Limits
+from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Limits, Times
 from slicewise_worker.engine.schedule import deal_inputs
 from slicewise_worker.engine.step_thread import Shortage, StepThread
 from slicewise_worker.engine.tenants import PROMPT_COST, Tenant
@@ -58,6 +58,7 @@ class Job:
     tenant: Tenant = None
     closed: bool = False
     """Its client has its vectors, or wants them no more."""
+    times: Times = field(default_factory=Times)
 
     @property
     def size(self) -> int:
@@ -181,8 +182,9 @@ class Embedder(StepThread[Job]):
                 job = self._waiting.pop_of(tenant)
                 self._waiting.charge(job.tenant, PROMPT_COST * job.tokens)
                 self._running.append(job)
+                job.times.waited = max(0.0, started - job.submitted)
                 if self.observer:
-                    self.observer.begun(job.tenant, started - job.submitted, job.tokens)
+                    self.observer.begun(job.tenant, job.times.waited, job.tokens)
             self._running.rotate(-1)
             turn = list(self._running)
             contended = self._waiting.ready

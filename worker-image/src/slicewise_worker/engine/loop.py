@@ -113,8 +113,9 @@ class Engine(Front):
     def _begun(self, ticket: Ticket, slot: int) -> Running[Sampler]:
         generation = ticket.generation
         self._charge(ticket.tenant, PROMPT_COST * len(generation.prompt), constrained=ticket.constrained)
+        ticket.times.waited = time.monotonic() - ticket.submitted
         if self.observer:
-            self.observer.begun(ticket.tenant, time.monotonic() - ticket.submitted, len(generation.prompt))
+            self.observer.begun(ticket.tenant, ticket.times.waited, len(generation.prompt))
         sampler = Sampler(self.model, generation, window=self.limits.context_tokens)
         room = self.limits.context_tokens - len(generation.prompt)
         return Running(ticket, slot, min(generation.max_tokens, room), sampler)
@@ -198,7 +199,7 @@ class Engine(Front):
             )
             return
         if sequence.first_token_at is None:
-            sequence.first_token_at = time.monotonic()
+            sequence.first_token_at = sequence.ticket.times.first_token = time.monotonic()
             if self.observer:
                 self.observer.first_token(sequence.first_token_at - sequence.ticket.submitted)
         self._answered[sequence.ticket.tenant, sequence.ticket.constrained] += 1

@@ -93,6 +93,17 @@ class Generation:
     """Name of the adapter that is computed with; None: the model alone."""
 
 
+@dataclass(slots=True)
+class Times:
+    """How long a sequence waited in the queue, in seconds, and when its first token came (monotonic); None: not yet.
+
+    Written by the engine's thread. Kept apart from what holds the prompt, which goes at the end.
+    """
+
+    waited: float | None = None
+    first_token: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of the engine. `context_tokens` is per sequence, prompt and answer together."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from slicewise_worker.engine.request import Broken, Chances, Event, Finished, FinishReason, Generation, Piece
+from slicewise_worker.engine.request import Broken, Chances, Event, Finished, FinishReason, Generation, Piece, Times
 from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.engine.text import TextStream
 
@@ -34,6 +34,7 @@ class Ticket:
     held: int = 0
     """Tokens that are let go with it: those of its prompt, in the last of the choices that share it."""
     cancelled: bool = False
+    times: Times = field(default_factory=Times)
 
     @property
     def constrained(self) -> bool:

@@ -1,4 +1,4 @@
-"""Names of tenants as the metrics have them: bounded in number, length and characters. Pure."""
+"""Names of tenants as metrics and logs have them: bounded in length and characters, in metrics in number, too. Pure."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ class TenantNames:
         if found is None:
             if len(self._names) >= MOST_NAMES:
                 return OTHER
-            found = self._names[tenant] = _fit(tenant or "")
+            found = self._names[tenant] = name_of(tenant)
         return found
 
 
-def _fit(name: str) -> str:
+def name_of(tenant: Tenant) -> str:
+    """Return the name of `tenant` within the bounds; empty for requests without one."""
+    name = tenant or ""
     clean = _UNFIT.sub("_", name)
     if clean == name and len(name) <= _LONGEST:
         return name

@@ -97,6 +97,10 @@ class Answer:
         self._open = len(generations)
         self.prompt_tokens = prompt_tokens
         self.generated = [0] * len(generations)
+        self.reasons: list[str] = []
+        """Why the choices that are whole ended."""
+        self.code: str | None = None
+        """Of the error that it broke off with."""
         sinks = [partial(self._put, index) for index in range(len(generations))]
         try:
             self._tickets = dict(enumerate(engine.submit(generations, sinks, deadline, tenant)))
@@ -104,6 +108,7 @@ class Answer:
             raise not_started(str(error), error.code, error.retry_after) from error
         except StoppedError as error:
             raise not_started(str(error), "shutting_down") from error
+        self.times = [ticket.times for ticket in self._tickets.values()]
 
     def _put(self, index: int, event: Event) -> None:
         """What the client has not been sent yet becomes one event a choice: a late loop has no backlog to work off."""
@@ -123,7 +128,7 @@ class Answer:
             return None
         while not self._pending:
             if self._broken is not None:
-                self._open = 0
+                self._open, self.code = 0, self._broken.code
                 raise broken(self._broken)
             self._come.clear()
             await self._come.wait()
@@ -132,6 +137,7 @@ class Answer:
         self.generated[index] = event.generated
         if isinstance(event, Finished):
             self._open -= 1
+            self.reasons.append(event.reason)
         return index, event
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from slicewise_worker.engine.model_kind import Role
 from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Verdict, WorkerState, livez, readyz, startupz
+from slicewise_worker.http.account import RequestLog
 from slicewise_worker.http.answer import ClientGoneError
 from slicewise_worker.http.completions import chat, completion
 from slicewise_worker.http.dialects.handlers import count_tokens, messages, responses
@@ -168,7 +169,11 @@ def build_app(worker: Worker) -> Starlette:
             Route("/readyz", _probe(ready)),
             Route("/startupz", _probe(lambda: startupz(state))),
         ],
-        middleware=[Middleware(RequestIds), Middleware(_ClosingWhileDraining, state=state)],
+        middleware=[
+            Middleware(RequestIds),
+            *([Middleware(RequestLog)] if settings.request_log else []),
+            Middleware(_ClosingWhileDraining, state=state),
+        ],
         exception_handlers={ApiError: refuse, HTTPException: on_http_exception, Exception: on_surprise},
     )
 

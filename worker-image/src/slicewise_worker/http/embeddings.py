@@ -47,10 +47,11 @@ async def embeddings(request: Request, served: ServedVectors) -> Response:
     deadline = served.intake.deadline(request)
     asked = await served.intake.prepare(request, deadline.answer, lambda data, wanted: _prepare(data, wanted, served))
     evaluation = Evaluation(served.engine, asked.inputs, deadline.answer, 0, tenant_of(request.headers))
+    evaluation.enter(request, served)
     sending = False
     try:
         rows = await evaluation.rows(request)
-        parts = _parts(rows, asked, served.model_name, evaluation.tokens)
+        parts = _parts(rows, asked, served.model_name, evaluation.prompt_tokens)
         if rows.size <= _AT_ONCE:
             return Response(await asyncio.to_thread(b"".join, parts), media_type=_JSON)
         sending = True
@@ -126,6 +127,7 @@ class _VectorStream(StreamingResponse):
             async with asyncio.timeout(left):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
+            self._evaluation.code = "timeout"
             log.warning("client did not read its vectors in time")
         finally:
             self._evaluation.close()

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from slicewise_worker.http.account import account_of
 from slicewise_worker.http.closed import UNKNOWN_FIELD
 from slicewise_worker.http.request_id import REQUEST_ID, request_id_headers
 
@@ -132,6 +133,7 @@ def anthropic_error(
 
 def respond(request: Request, error: ApiError) -> JSONResponse:
     """Return the response for `error`."""
+    account_of(request).code = error.code
     body = error.body()
     if is_anthropic(request.url.path):
         body = anthropic_error(error.status, error.message, request.scope.get(REQUEST_ID), error.param)

@@ -40,10 +40,11 @@ async def rerank(request: Request, served: ServedVectors) -> Response:
     asked = await served.intake.prepare(request, deadline.answer, lambda data, wanted: _prepare(data, wanted, served))
     kept = sum(map(sys.getsizeof, asked.documents))
     evaluation = Evaluation(served.engine, asked.inputs, deadline.answer, kept, tenant_of(request.headers))
+    evaluation.enter(request, served)
     try:
         rows = await evaluation.rows(request)
         head = {"id": f"rerank-{uuid.uuid4().hex}", "object": "list", "model": served.model_name}
-        usage = {"prompt_tokens": evaluation.tokens, "total_tokens": evaluation.tokens}
+        usage = {"prompt_tokens": evaluation.prompt_tokens, "total_tokens": evaluation.prompt_tokens}
         body = await asyncio.to_thread(_written, {**head, "usage": usage}, rows, asked)
         return Response(body, media_type="application/json")
     finally:

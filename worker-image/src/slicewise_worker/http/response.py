@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import Chances, Finished, Generation, Piece
 from slicewise_worker.engine.tokenizer import Tokenizer
+from slicewise_worker.http.account import account_of
 from slicewise_worker.http.answer import Answer, unless_gone
 from slicewise_worker.http.deadline import Deadline
 from slicewise_worker.http.errors import ApiError
@@ -58,6 +59,8 @@ async def respond(
 ) -> Response:
     """Generate what is asked for, and return it as a whole or as a stream; raises `ApiError`, and `ClientGoneError`."""
     answer = Answer(engine, asked.generations, asked.prompt_tokens, deadline.answer, tenant_of(request.headers))
+    account = account_of(request)
+    account.model, account.work = name, answer
     head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": name}
     writer = _Writer(asked, shape, engine.model.tokenizer)
     streaming = False
@@ -162,6 +165,7 @@ class AnswerStream(StreamingResponse):
             async with asyncio.timeout_at(self._read_until):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
+            self._answer.code = self._answer.code or "timeout"
             log.warning("client did not read the end of its stream in time")
         finally:
             self._answer.close()

@@ -18,6 +18,7 @@ from slicewise_worker.engine.pairs import Pairs
 from slicewise_worker.engine.request import Broken, BusyError, StoppedError
 from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.engine.tokenizer import TooLongError
+from slicewise_worker.http.account import account_of
 from slicewise_worker.http.answer import broken, unless_gone
 from slicewise_worker.http.errors import ApiError, not_started, of_request
 from slicewise_worker.http.intake import Intake
@@ -105,13 +106,24 @@ class Evaluation:
         self._engine = engine
         self._come = asyncio.Event()
         self._event: VectorEvent | None = None
-        self.tokens = sum(map(len, inputs))
+        self.prompt_tokens = sum(map(len, inputs))
+        self.generated: tuple[int, ...] = ()
+        """No text is generated."""
+        self.reasons: list[str] = []
+        self.code: str | None = None
+        """Of the error that it broke off with."""
         try:
             self._job = engine.submit(inputs, self._put, deadline, kept, tenant)
         except BusyError as error:
             raise not_started(str(error), error.code, error.retry_after) from error
         except StoppedError as error:
             raise not_started(str(error), "shutting_down") from error
+        self.times = [self._job.times]
+
+    def enter(self, request: Request, served: ServedVectors) -> None:
+        """Let the line in the log for `request` say what is done for it."""
+        account = account_of(request)
+        account.model, account.work = served.model_name, self
 
     def _put(self, event: VectorEvent) -> None:
         self._event = event
@@ -123,6 +135,7 @@ class Evaluation:
         if self._event is None or isinstance(self._event, Broken):
             raise broken(self._event or Broken("engine_failed", "nothing came out"))
         rows = self._event.rows
+        self.reasons.append("stop")
         finite = np.isfinite(rows).all(axis=1)
         if not finite.all():
             message = f"The model made no finite numbers of input {int(finite.argmin())}."

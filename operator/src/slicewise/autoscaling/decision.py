@@ -1,0 +1,90 @@
+"""The decision: desired workers from the load, the bounds and the number so far. Pure; called by `plan_pool` once a pass.
+
+    up      at once, to ⌈requests / target⌉
+    down    to the most that the load asked for within the hold, once the load was known all that time
+    else    the number stays, and also where the load is not known
+
+Nothing here looks at memory: a KV cache that grows is no load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from slicewise.autoscaling.hold import choose_hold
+from slicewise.autoscaling.target import workers_for
+from slicewise.autoscaling.window import Load
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the number of workers must keep to."""
+
+    least: int
+    most: int
+    target: float
+    """Requests that run or wait for each worker."""
+    cold_start: float | None = None
+    """Seconds from a worker's place on a node until it serves; None where none was measured."""
+    room: int | None = None
+    """Workers for which there are slices, those that are there included; None where that is not known."""
+    may_shrink: bool = True
+    """False while workers move for another reason, such as a rollout: what is measured then should not change under it."""
+
+
+class Why(Enum):
+    """What decided the number."""
+
+    LOAD = "load"
+    """The load asks for just this many."""
+    HOLD = "hold"
+    """Fewer would do now; the number goes down after the hold."""
+    LEAST = "least"
+    """`minReplicas` or the floors ask for more than the load."""
+    MOST = "most"
+    """The load asks for more than `maxReplicas`."""
+    ROOM = "room"
+    """The load asks for more than there are slices."""
+    UNKNOWN = "unknown"
+    """The load is not known, or not all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many workers there should be."""
+
+    desired: int
+    why: Why
+    wanted: int | None
+    """What the load alone asks for; None where it is not known."""
+    hold: float
+    """Seconds over which it looked back."""
+
+
+def decide(bounds: Bounds, load: Load, before: int | None) -> Decision:
+    """Return the desired number of workers. `before`: the number so far; None for a new pool."""
+    least = max(0, bounds.least)
+    most = max(least, bounds.most)
+    last = min(most, max(least, least if before is None else before))
+    hold = choose_hold(load.history, bounds.target, bounds.cold_start)
+    if load.requests is None:
+        return Decision(last, Why.UNKNOWN, None, hold)
+    wanted = workers_for(load.requests, bounds.target)
+    held = max(wanted, workers_for(load.peak(hold), bounds.target))
+    sure = load.covered >= hold and not load.trouble and bounds.may_shrink
+    goal = max(wanted, min(last, held) if sure else last)
+    # What is there already stays: a count of slices that falls short of it is no reason to end a worker that serves.
+    room = most if bounds.room is None else max(bounds.room, last)
+    desired = min(most, max(least, min(goal, room)))
+    return Decision(desired, _why(wanted, desired, least, most, load), wanted, hold)
+
+
+def _why(wanted: int, desired: int, least: int, most: int, load: Load) -> Why:
+    if wanted > desired:
+        return Why.MOST if desired == most else Why.ROOM
+    if load.trouble:
+        return Why.UNKNOWN
+    if wanted == desired:
+        return Why.LOAD
+    return Why.LEAST if desired == least else Why.HOLD

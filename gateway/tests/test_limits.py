@@ -12,7 +12,7 @@ import pytest
 from rig.envoy import CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers
 
-from slicewise.envoy import GatewayModel, TenantKeys
+from slicewise.envoy import GatewayModel, TenantKeys, TenantShare
 
 ONE = GatewayModel("chat", (route(STABLE),), max_body_bytes=100_000)
 KEYED = replace(ONE, tenant_keys=TenantKeys("keys"))
@@ -101,6 +101,37 @@ async def test_keys_rotate_under_load_without_a_refused_request(tmp_path: Path, 
         await loading
         assert set(seen) == {200}
         assert connections == 1, "and no connection is dropped"
+
+
+async def test_a_tenants_weight_goes_to_workers_whatever_a_client_says_and_changes_without_a_closed_connection(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    heavy = replace(KEYED, shares=(TenantShare("acme", 4), TenantShare("a.b_C-1", 100)))
+    keys = {"acme": ACME, "other": OTHER, "a.b_C-1": "key-of-abc-1"}
+    async with running(tmp_path, heavy, {f"chat-{STABLE}": workers}, **keys) as rig:
+
+        async def weight_of(key: str, **headers: str) -> str | None:
+            assert (await rig.ask(**bearer(key), **headers))[0] == 200
+            return workers[0].headers.get("x-slicewise-weight")
+
+        for forged in ({}, {"x-slicewise-weight": "100"}, {"X_Slicewise_Weight": "100"}):
+            assert await weight_of(ACME, **forged) == "4"
+            assert await weight_of(OTHER, **forged) is None
+        assert await weight_of("key-of-abc-1") == "100"
+        rig.model = replace(rig.model, shares=(TenantShare("acme", 7), TenantShare("other", 1)))
+        assert await rig.apply() == ["ecds-shares.json"], "no listener changes"
+
+        async def changed() -> bool:
+            return await weight_of(ACME) == "7" and await weight_of("key-of-abc-1") == await weight_of(OTHER) is None
+
+        await until(changed, what="the new weights hold")
+
+
+@pytest.mark.parametrize("share", [('a"b', 2), ("", 2), ("a" * 254, 2), ("acme", 0), ("acme", 101)])
+def test_a_weight_that_cannot_be_one_is_refused(share: tuple[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"not the name|must be between"):
+        TenantShare(*share)
 
 
 async def test_a_key_with_quotes_and_braces_is_a_key_and_nothing_else(

@@ -19,6 +19,7 @@ from slicewise.envoy import (
     ResponseCache,
     RevisionRoute,
     TenantKeys,
+    TenantShare,
     Timeouts,
     render_gateway,
 )
@@ -29,6 +30,7 @@ FULL = replace(
     edge=EdgeEndpoint(),
     cache=ResponseCache(),
     tenant_keys=TenantKeys("keys"),
+    shares=(TenantShare("acme", 4),),
     requests_per_minute=600,
     replicas=3,
     cors=Cors(("https://app.example.com",)),
@@ -54,8 +56,8 @@ def in_one_file(model: GatewayModel) -> dict[str, Any]:
             manager["route_config"] = {"validate_clusters": True, **plain(Path(path).name)[0]}
         for filter_ in manager["http_filters"]:
             if "config_discovery" in filter_:
-                del filter_["config_discovery"]
-                filter_["typed_config"] = plain("ecds-keys.json")[0]["typed_config"]
+                source = filter_.pop("config_discovery")["config_source"]["path_config_source"]
+                filter_["typed_config"] = plain(Path(source["path"]).name)[0]["typed_config"]
     whole["static_resources"]["clusters"] += plain("cds.json")
     whole["static_resources"]["listeners"] = listeners
     return whole

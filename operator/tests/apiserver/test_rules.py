@@ -17,6 +17,7 @@ from pool_cases import CASES as POOL_CASES
 from pool_cases import HUB, Case
 from servers.control_plane import ApiServer
 from template_cases import TEMPLATE_CASES
+from tenant_cases import TENANT_CASES
 from worker_cases import SHAPE_CASES
 
 from slicewise.api.schema import structural_schema
@@ -25,7 +26,7 @@ from slicewise.api.v1alpha1 import PoolSpec
 pytestmark = pytest.mark.apiserver
 
 POOLS = "/apis/slicewise.dev/v1alpha1/namespaces/default/inferencepools"
-CASES = (*POOL_CASES, *ADAPTER_CASES, *TEMPLATE_CASES, *CORS_CASES, *SHAPE_CASES)
+CASES = (*POOL_CASES, *ADAPTER_CASES, *TEMPLATE_CASES, *CORS_CASES, *TENANT_CASES, *SHAPE_CASES)
 BOUNDS = tuple(bound_cases(structural_schema(PoolSpec)))
 
 

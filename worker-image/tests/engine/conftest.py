@@ -15,7 +15,7 @@ from slicewise_worker.engine.llama import Context, ContextShape, Model, start_ba
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits
 from slicewise_worker.engine.sequence import Ticket
-from slicewise_worker.engine.tenants import Tenant
+from slicewise_worker.engine.tenants import Caller, Tenant
 
 DEADLINE = 60.0
 
@@ -61,16 +61,18 @@ class Bench:
     engine: Engine
 
     def submit(
-        self, generation: Generation, seconds: float = DEADLINE, tenant: Tenant = None
+        self, generation: Generation, seconds: float = DEADLINE, tenant: Tenant = None, weight: int = 1
     ) -> tuple[Collector, Ticket]:
         collector = Collector()
-        return collector, self.engine.submit([generation], [collector], time.monotonic() + seconds, tenant)[0]
+        return collector, self.engine.submit(
+            [generation], [collector], time.monotonic() + seconds, Caller(tenant, weight)
+        )[0]
 
     def submit_together(
-        self, generations: Sequence[Generation], seconds: float = DEADLINE, tenant: Tenant = None
+        self, generations: Sequence[Generation], seconds: float = DEADLINE, tenant: Tenant = None, weight: int = 1
     ) -> list[Collector]:
         collectors = [Collector() for _ in generations]
-        self.engine.submit(generations, collectors, time.monotonic() + seconds, tenant)
+        self.engine.submit(generations, collectors, time.monotonic() + seconds, Caller(tenant, weight))
         return collectors
 
     def tokens(self, text: str) -> tuple[int, ...]:

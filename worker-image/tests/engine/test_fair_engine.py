@@ -30,6 +30,21 @@ def test_a_question_does_not_wait_for_all_that_another_tenant_asked_before(tiny,
     assert set(order[:2]) == {"light", None}
 
 
+def test_a_tenant_gets_as_many_answers_as_it_weighs(tiny, bench) -> None:
+    engine = bench(tiny, sequences=1, max_queue=24, context_tokens=16384)
+    holder, ticket = engine.submit(LONG)
+    assert holder.started.wait(60)
+    asked = [
+        (tenant, engine.submit(SHORT, tenant=tenant, weight=weight)[0])
+        for tenant, weight in (("one", 1), ("three", 3))
+        for _ in range(12)
+    ]
+    engine.engine.cancel([ticket])
+    assert all(isinstance(collector.end(), Finished) for _, collector in asked)
+    order = [tenant for tenant, _ in sorted(asked, key=lambda one: one[1].ended_at)]
+    assert order[:16].count("three") in {11, 12}
+
+
 def test_the_newest_of_a_tenant_who_fills_the_queue_gives_way_to_another(tiny, bench) -> None:
     engine = bench(tiny, sequences=1, max_queue=3, context_tokens=16384)
     holder, _ = engine.submit(LONG, tenant="heavy")

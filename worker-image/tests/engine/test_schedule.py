@@ -82,18 +82,35 @@ def test_each_tenant_gets_the_same_part_of_a_chunk() -> None:
     assert [(item.slot, item.count) for item in work] == [(0, 28), (5, 28), (6, 8)]
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 90)), min_size=1, max_size=9), st.integers(1, 64))
-def test_no_tenant_gets_more_of_a_chunk_than_another_that_wants_more(
-    prompts: list[tuple[str, int]], chunk: int
+weights = st.fixed_dictionaries({name: st.integers(1, 100) for name in "abcde"})
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 90)), min_size=1, max_size=9),
+    st.integers(1, 64),
+    st.just(dict.fromkeys("abcde", 1)) | weights,
+)
+def test_no_tenant_gets_more_of_a_chunk_for_its_weight_than_another_that_wants_more(
+    prompts: list[tuple[str, int]], chunk: int, weight: dict[str, int]
 ) -> None:
     waiting = [Waiting(index, left, tenant) for index, (tenant, left) in enumerate(prompts)]
     got = dict.fromkeys("abc", 0)
-    for item in plan_step([], waiting, chunk):
+    for item in plan_step([], waiting, chunk, weight.__getitem__):
         got[prompts[item.slot][0]] += item.count
     wanted = {tenant: sum(left for name, left in prompts if name == tenant) for tenant in "abc"}
     assert sum(got.values()) == min(chunk, sum(wanted.values()))
-    unmet = [got[tenant] for tenant in "abc" if got[tenant] < wanted[tenant]]
-    assert all(most <= least + 1 for most in got.values() for least in unmet)
+    unmet = [tenant for tenant in "abc" if got[tenant] < wanted[tenant]]
+    # Parts are whole tokens: what is rounded up for some of three is at most two tokens less for the last.
+    for one in "abc":
+        for other in unmet:
+            assert got[one] - 1 <= (got[other] + 2) * weight[one] / weight[other]
+            assert weight[one] != weight[other] or got[one] <= got[other] + 1
+
+
+def test_a_tenant_of_four_times_the_weight_gets_four_times_the_chunk() -> None:
+    waiting = [Waiting(0, 1000, "one"), Waiting(1, 1000, "four"), Waiting(2, 9, "little")]
+    work = plan_step([], waiting, 64, {"one": 1, "four": 4, "little": 1}.__getitem__)
+    assert [(item.slot, item.count) for item in work] == [(0, 11), (1, 44), (2, 9)]
 
 
 def test_the_tenant_that_has_most_slots_gives_the_one_that_costs_least() -> None:
@@ -109,11 +126,33 @@ def test_the_only_slot_is_not_taken_and_equal_parts_stay_as_they_are() -> None:
     assert who_pauses([], "a") is None
 
 
-@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=16), st.sampled_from("abcde"))
-def test_slots_that_are_taken_end_in_equal_parts_and_never_go_back(owners: list[str], tenant: str) -> None:
+@given(
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=16),
+    st.sampled_from("abcde"),
+    st.just(dict.fromkeys("abcde", 1)) | weights,
+)
+def test_slots_that_are_taken_end_in_parts_by_weight_and_never_go_back(
+    owners: list[str], tenant: str, weight: dict[str, int]
+) -> None:
     held = list(owners)
-    while (place := who_pauses([Place(slot, owner, slot) for slot, owner in enumerate(held)], tenant)) is not None:
+
+    def take(tenant: str) -> Place | None:
+        places = [Place(slot, owner, slot) for slot, owner in enumerate(held)]
+        return who_pauses(places, tenant, weight.__getitem__)
+
+    while (place := take(tenant)) is not None:
         loser = held[place.slot]
         held[place.slot] = tenant
-        assert held.count(loser) >= held.count(tenant), "it could not take the slot back"
-    assert all(held.count(other) <= held.count(tenant) + 1 for other in held)
+        assert held.count(loser) * weight[tenant] >= held.count(tenant) * weight[loser], "it could not take it back"
+    for other in held:
+        assert (held.count(other) - 1) * weight[tenant] < (held.count(tenant) + 1) * weight[other] or other == tenant
+
+
+def test_a_heavy_tenant_takes_more_slots() -> None:
+    places = [Place(slot, "one", 9) for slot in range(5)]
+    weight = {"one": 1, "four": 4}.__getitem__
+    assert who_pauses([*places[:4], Place(4, "four", 9)], "four", weight) == Place(3, "one", 9)
+    assert who_pauses([*places[:2], *(Place(slot, "four", 9) for slot in (2, 3, 4))], "four", weight) == Place(
+        1, "one", 9
+    )
+    assert who_pauses([places[0], *(Place(slot, "four", 9) for slot in (1, 2, 3, 4))], "four", weight) is None

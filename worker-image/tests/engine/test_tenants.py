@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, FairQueue, Service, Tenant
+from slicewise_worker.engine.tenants import ANSWER_COST, MOST_WEIGHT, PROMPT_COST, FairQueue, Service, Tenant
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +27,10 @@ class Asked:
 class Worker:
     """A worker with `slots`, in which each running request gets one token a step."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, weights: Mapping[str, int] = MappingProxyType({})) -> None:
         self.queue: FairQueue[Asked] = FairQueue()
+        for tenant, weight in weights.items():
+            self.queue.weigh(tenant, weight)
         self.begun: list[Asked] = []
         self.given: Counter[Tenant] = Counter()
         self._slots = slots
@@ -38,6 +42,7 @@ class Worker:
             self.begun.append(asked)
             self._running[asked] = asked.answer
             self._give(asked.tenant, PROMPT_COST * asked.prompt)
+        assert len(self._running) == self._slots or not self.queue, "no slot is empty while a request waits"
         for asked in [*self._running]:
             self._give(asked.tenant, ANSWER_COST)
             self._running[asked] -= 1
@@ -50,12 +55,20 @@ class Worker:
 
 
 requests = st.tuples(st.integers(1, 50), st.integers(1, 20))
+weights = st.lists(st.integers(1, MOST_WEIGHT), min_size=4, max_size=4)
 
 
 @settings(deadline=None)
-@given(st.integers(1, 8), st.lists(st.lists(requests, min_size=1, max_size=4), min_size=2, max_size=4))
-def test_tenants_who_always_wait_get_the_same_within_a_bound(slots: int, kinds: list[list[tuple[int, int]]]) -> None:
-    worker = Worker(slots)
+@given(
+    st.integers(1, 8),
+    st.lists(st.lists(requests, min_size=1, max_size=4), min_size=2, max_size=4),
+    st.just([1] * 4) | weights,
+)
+def test_tenants_who_always_wait_get_as_much_as_they_weigh_within_a_bound(
+    slots: int, kinds: list[list[tuple[int, int]]], weights: list[int]
+) -> None:
+    weight = dict(zip("abcd", weights, strict=True))
+    worker = Worker(slots, weight)
     bound = 2 * max(PROMPT_COST * 50, ANSWER_COST * slots * 20) + PROMPT_COST * 50
     sent: Counter[str] = Counter()
     for _ in range(120):
@@ -65,7 +78,7 @@ def test_tenants_who_always_wait_get_the_same_within_a_bound(slots: int, kinds: 
                 sent[name] += 1
         worker.step()
         for one, other in combinations(sent, 2):
-            assert abs(worker.given[one] - worker.given[other]) <= bound
+            assert abs(worker.given[one] / weight[one] - worker.given[other] / weight[other]) <= bound
     for name in sent:
         numbers = [asked.number for asked in worker.begun if asked.tenant == name]
         assert numbers == sorted(numbers), "those of one tenant stay in their order"
@@ -89,6 +102,36 @@ def test_a_tenant_of_ten_times_the_load_holds_up_nobody() -> None:
         "light",
         "heavy",
     ]
+
+
+@given(st.integers(1, 8), requests, requests, st.integers(1, MOST_WEIGHT))
+def test_the_lightest_tenant_does_not_starve(
+    slots: int, light: tuple[int, int], heavy: tuple[int, int], weight: int
+) -> None:
+    worker = Worker(slots, {"heavy": weight})
+    for number in range(2000):
+        worker.queue.push(Asked("heavy", *heavy, number))
+    for _ in range(10):
+        worker.step()
+    begun = worker.given["heavy"]
+    worker.queue.push(Asked("light", *light))
+    while all(asked.tenant != "light" for asked in worker.begun):
+        worker.step()
+    # It is raised to the one that waits, so only what was begun before is given first.
+    whole = PROMPT_COST * heavy[0] + ANSWER_COST * heavy[1]
+    assert worker.given["heavy"] - begun <= (slots + 1) * whole
+
+
+def test_weights_are_remembered_no_longer_than_counters() -> None:
+    queue: FairQueue[Asked] = FairQueue()
+    for number in range(20_000):
+        queue.weigh(f"tenant-{number}", 2)
+        if number % 2:
+            queue.push(Asked(f"tenant-{number}"))
+            queue.pop()
+        assert len(queue._service._weights) <= 4096
+    queue.weigh("tenant-19999", 1)
+    assert queue.weight("tenant-19999") == queue.weight("never seen") == 1
 
 
 def test_nobody_saves_up_service_by_not_asking() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import json
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -11,7 +12,8 @@ from asking import ENDLESS, SHORT, begin
 from plain_http import NO_TLS
 from retell import retell
 
-from slicewise_worker.http.tenant import TENANT_HEADER, tenant_of
+from slicewise_worker.engine.tenants import MOST_WEIGHT, Caller
+from slicewise_worker.http.tenant import TENANT_HEADER, WEIGHT_HEADER, caller_of, tenant_of
 
 EMBEDDED = {"model": "chat", "input": ["zone zone zone zone zone zone zone zone zone"] * 2000}
 
@@ -71,6 +73,35 @@ def test_who_cannot_begin_in_its_time_gets_the_503_at_once_with_the_numbers(crow
     assert worker.metric("slicewise_worker_rejected_total", code="deadline_unreachable") == 1
     waits.close()
     holder.close()
+
+
+def test_the_weight_of_a_tenant_is_what_the_gateway_says_and_1_otherwise() -> None:
+    assert caller_of({TENANT_HEADER: "acme", WEIGHT_HEADER: "7"}) == Caller("acme", 7)
+    assert caller_of({WEIGHT_HEADER: "100"}).weight == MOST_WEIGHT == 100
+    for wrong in ("", "0", "101", "-1", "07", "1.5", "9" * 5000, "\u0663"):
+        assert caller_of({TENANT_HEADER: "acme", WEIGHT_HEADER: wrong}) == Caller("acme", 1)
+
+
+def test_the_weight_in_the_header_counts(start_worker, tiny_slow) -> None:
+    worker = start_worker(tiny_slow, parallel_sequences=1, context_tokens=32_000, log_format="json")
+    path = "/v1/completions"
+    holder = begin(worker, path, ENDLESS)
+    worker.until(lambda: worker.metric("slicewise_worker_requests_running") == 1)
+    with ThreadPoolExecutor(16) as pool:
+
+        def push(tenant: str, weight: str) -> Future[httpx2.Response]:
+            headers = {TENANT_HEADER: tenant, WEIGHT_HEADER: weight}
+            url = f"{worker.url}{path}"
+            return pool.submit(httpx2.post, url, json=SHORT, headers=headers, timeout=120, verify=NO_TLS)
+
+        asked = [push(tenant, weight) for tenant, weight in (("one", "1"), ("three", "3")) for _ in range(8)]
+        worker.until(lambda: worker.metric("slicewise_worker_requests_waiting") == 16)
+        holder.close()
+        assert {one.result(120).status_code for one in asked} == {200}
+    lines = [json.loads(line) for line in worker.log().splitlines() if '"request"' in line]
+    ends = [line["tenant"] for line in lines if line["tenant"]]
+    assert len(ends) == 16
+    assert 7 <= ends[:10].count("three") <= 8, ends
 
 
 def test_a_tenant_is_its_name_and_no_name_is_one_tenant() -> None:

@@ -12,12 +12,14 @@ from slicewise_gateway.agent.keys import KEYS_FILE
 from slicewise_gateway.bounded import SMALL_BYTES, read_whole
 
 EDS_PREFIX: Final = "eds-"
+SHARES_FILE: Final = "ecds-shares.json"
 _SCOPES: Final = {
     "cds.json": "cluster_manager.cds",
     "lds.json": "listener_manager.lds",
     "rds.json": "http.pool.rds.pool",
     "rds-internal.json": "http.internal.rds.internal",
     "rtds.json": "runtime",
+    SHARES_FILE: "extension_config_discovery.http_filter.tenant-shares",
     KEYS_FILE: "extension_config_discovery.http_filter.tenant-keys",
 }
 _TROUBLE: Final = ("update_rejected", "update_failure", "load_error")

@@ -9,7 +9,7 @@ from typing import Final
 
 from slicewise_gateway.agent.discovery import Json, canonical, version_of
 from slicewise_gateway.agent.endpoints import build_eds, count_serving
-from slicewise_gateway.agent.envoy import EDS_PREFIX
+from slicewise_gateway.agent.envoy import EDS_PREFIX, SHARES_FILE
 from slicewise_gateway.agent.files import EnvoyFiles
 from slicewise_gateway.agent.keys import KEYS_FILE, TenantKeys, fill_keys, read_keys
 from slicewise_gateway.agent.kube import Objects
@@ -17,8 +17,8 @@ from slicewise_gateway.agent.plan import PLAN_FILE, AgentPlan, PlanError, parse_
 from slicewise_gateway.agent.report import Wanted
 
 STATIC_FILES: Final = ("cds.json", "rtds.json", "rds.json", "lds.json")
-OPTIONAL_FILES: Final = ("rds-internal.json",)
-"""What a gateway without an edge does not have."""
+OPTIONAL_FILES: Final = ("rds-internal.json", SHARES_FILE)
+"""What a gateway without an edge, or without weights of tenants, does not have."""
 
 
 class UnusableError(ValueError):

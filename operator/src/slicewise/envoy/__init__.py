@@ -20,6 +20,7 @@ from slicewise.envoy.model import (
     ResponseCache,
     RevisionRoute,
     TenantKeys,
+    TenantShare,
     Timeouts,
 )
 from slicewise.envoy.overload import CONNECTION_BYTES
@@ -38,6 +39,7 @@ __all__ = [
     "ResponseCache",
     "RevisionRoute",
     "TenantKeys",
+    "TenantShare",
     "Timeouts",
     "envoy_arguments",
     "render_gateway",

@@ -12,6 +12,7 @@ from slicewise.envoy.discovery import Json, canonical, digest
 from slicewise.envoy.listener import build_lds
 from slicewise.envoy.model import GatewayModel, cluster_name
 from slicewise.envoy.routes import build_internal_rds, build_rds, build_rtds
+from slicewise.envoy.shares import SHARES_FILE, build_shares
 from slicewise.envoy.tenants import KEYS_FILE, build_keys
 
 AGENT_FILE: Final = "agent.json"
@@ -41,6 +42,9 @@ def render_gateway(model: GatewayModel) -> GatewayConfig:
     keys = build_keys(model)
     if keys is not None:
         parts[KEYS_FILE] = keys
+    shares = build_shares(model)
+    if shares is not None:
+        parts[SHARES_FILE] = shares
     agent = _agent(model)
     files = {name: canonical(part) for name, part in parts.items()}
     version = digest(canonical([files, agent]))

@@ -11,6 +11,7 @@ from slicewise.envoy.local_replies import build_local_replies
 from slicewise.envoy.model import CACHE_HEADER, HELD_HEADER, MAX_BODY_BYTES, TENANT_HEADER, GatewayModel
 from slicewise.envoy.outcomes import downstream_counters, limit_of, upstream_log
 from slicewise.envoy.routes import BODY_FILTER, INTERNAL_ROUTE_NAME, ROUTE_NAME
+from slicewise.envoy.shares import share_filters
 from slicewise.envoy.tenants import tenant_filters
 
 ADMIN_CLUSTER: Final = "admin"
@@ -108,6 +109,7 @@ def _clients(model: GatewayModel) -> Json:
         "http_filters": [
             cors_filter(),
             *tenant_filters(model),
+            *share_filters(model),
             _whole_bodies(),
             _router(**upstream_log(limit_of(model))),
         ],

@@ -10,6 +10,8 @@ from slicewise.api.ports import STATS_PORT
 
 TENANT_HEADER: Final = "x-slicewise-tenant"
 """Request header to workers with the tenant's name. Set by the gateway alone."""
+WEIGHT_HEADER: Final = "x-slicewise-weight"
+"""Request header to workers with what the tenant counts for, if that is not 1. Set by the gateway alone."""
 REVISION_HEADER: Final = "x-slicewise-revision"
 """Response header with the revision that the request was routed to."""
 HELD_HEADER: Final = "x-slicewise-held"
@@ -29,6 +31,8 @@ MAX_BODY_BYTES: Final = 16 << 20
 """The CRD's bound of `maxBodyBytes`."""
 MAX_REQUEST_SECONDS: Final = 3600
 """The CRD's bound of `requestTimeout`."""
+MOST_WEIGHT: Final = 100
+"""The CRD's bound of a tenant's `weight`."""
 MAX_CONNECTIONS: Final = 10_000
 """Of clients, for an Envoy with enough memory."""
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -106,6 +110,21 @@ class TenantKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantShare:
+    """What a tenant counts for in the workers."""
+
+    tenant: str
+    weight: int
+
+    def __post_init__(self) -> None:
+        """Refuse a name that no entry of a Secret can have, and a weight out of bounds."""
+        if not re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", self.tenant):
+            raise ValueError(f"not the name of an entry in a Secret: {self.tenant!r}")
+        if not 1 <= self.weight <= MOST_WEIGHT:
+            raise ValueError(f"weight of tenant {self.tenant}: {self.weight}; must be between 1 and {MOST_WEIGHT}")
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """Where Envoy listens in the gateway's pod."""
 
@@ -160,6 +179,8 @@ class GatewayModel:
     replicas: int = 1
     """Gateway pods, which share `requests_per_minute`."""
     tenant_keys: TenantKeys | None = None
+    shares: tuple[TenantShare, ...] = ()
+    """Of tenants that the pool names; all others have weight 1."""
     cors: Cors | None = None
     """None: browsers let no page of another origin read an answer."""
     p95_seconds: float | None = None

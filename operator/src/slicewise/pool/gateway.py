@@ -31,6 +31,7 @@ from slicewise.envoy import (
     ResponseCache,
     RevisionRoute,
     TenantKeys,
+    TenantShare,
     Timeouts,
     render_gateway,
 )
@@ -104,6 +105,7 @@ def _model(
         requests_per_minute=limits.per_tenant_requests_per_minute,
         replicas=spec.replicas,
         tenant_keys=None if keys is None else TenantKeys(keys.name),
+        shares=tuple(TenantShare(one.name, one.weight) for one in spec.tenants or ()),
         cors=_cors(spec.cors),
         p95_seconds=duration_seconds(canary.p95) if canary is not None and canary.p95 is not None else None,
         otlp=_collector(here.otlp),

@@ -16,13 +16,14 @@ from cors_cases import CORS_CASES
 from pool_cases import CASES as POOL_CASES
 from pool_cases import Case
 from template_cases import TEMPLATE_CASES
+from tenant_cases import TENANT_CASES
 from worker_cases import SHAPE_CASES
 
 from slicewise.api.rules import VALIDATIONS
 from slicewise.api.schema import structural_schema
 from slicewise.api.v1alpha1 import AccessMode, InferencePool, PoolSpec, parse_pool
 
-CASES = (*POOL_CASES, *ADAPTER_CASES, *TEMPLATE_CASES, *CORS_CASES, *SHAPE_CASES)
+CASES = (*POOL_CASES, *ADAPTER_CASES, *TEMPLATE_CASES, *CORS_CASES, *TENANT_CASES, *SHAPE_CASES)
 BOUNDS = tuple(bound_cases(structural_schema(PoolSpec)))
 
 

@@ -23,7 +23,7 @@ from slicewise_worker.engine.report import Progress, Step
 from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Limits, Times
 from slicewise_worker.engine.schedule import deal_inputs
 from slicewise_worker.engine.step_thread import Shortage, StepThread
-from slicewise_worker.engine.tenants import PROMPT_COST, Tenant
+from slicewise_worker.engine.tenants import NO_TENANT, PROMPT_COST, Caller, Tenant
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +114,7 @@ class Embedder(StepThread[Job]):
         on_event: Callable[[VectorEvent], None],
         deadline: float,
         kept: int = 0,
-        tenant: Tenant = None,
+        caller: Caller = NO_TENANT,
     ) -> Job:
         """Queue a request, to be closed by the caller; what has not ended by `deadline` (monotonic, in seconds) ends as `Broken`.
 
@@ -122,11 +122,12 @@ class Embedder(StepThread[Job]):
         `deadline`, and `StoppedError` when the engine takes no more work. The caller has checked that there are inputs, each of one
         to `limits.context_tokens` tokens, and that all of them and their vectors fit the bounds of one request.
         """
-        now = time.monotonic()
+        now, tenant = time.monotonic(), caller.tenant
         rows = np.empty((len(inputs), self.width), np.float32)
         job = Job(inputs, on_event, now, deadline, rows, sum(map(len, inputs)), kept, tenant=tenant)
         with self._changed:
             self._check_taking()
+            self._waiting.weigh(tenant, caller.weight)
             load = self._load()
             self._check_in_time(tenant, job.tokens, deadline - now)
             held = sum(one.size for one in self._open)

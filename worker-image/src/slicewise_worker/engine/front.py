@@ -17,7 +17,7 @@ from slicewise_worker.engine.request import Broken, Event, Generation, Limits
 from slicewise_worker.engine.sampler import Sampler
 from slicewise_worker.engine.sequence import Running, Ticket
 from slicewise_worker.engine.step_thread import Shortage, StepThread
-from slicewise_worker.engine.tenants import Tenant
+from slicewise_worker.engine.tenants import NO_TENANT, Caller, Tenant
 
 
 class Front(StepThread[Ticket]):
@@ -53,7 +53,7 @@ class Front(StepThread[Ticket]):
         generations: Sequence[Generation],
         on_event: Sequence[Callable[[Event], None]],
         deadline: float,
-        tenant: Tenant = None,
+        caller: Caller = NO_TENANT,
     ) -> list[Ticket]:
         """Queue all of `generations` or none; their events go to the `on_event` of the same index.
 
@@ -62,13 +62,14 @@ class Front(StepThread[Ticket]):
         Raises `QueueFullError`, `TooLateError` where it cannot begin by `deadline`, and `StoppedError` when the engine takes
         no more work. The caller has checked that each prompt holds at least one token and leaves room for one in `limits.context_tokens`.
         """
-        now = time.monotonic()
+        now, tenant = time.monotonic(), caller.tenant
         tickets = [
             Ticket(generation, sink, now, deadline, tenant, held)
             for generation, sink, held in zip(generations, on_event, _held(generations), strict=True)
         ]
         with self._changed:
             self._check_taking()
+            self._waiting.weigh(tenant, caller.weight)
             load = self._load()
             self._check_in_time(tenant, sum(len(generation.prompt) for generation in generations), deadline - now)
             self._admit_to_queue(tickets, tenant)

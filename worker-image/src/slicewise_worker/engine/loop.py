@@ -135,7 +135,7 @@ class Engine(Front):
         """Free a slot for `tenant`; False where none is due, or more would be read again than the share that is for it."""
         ordered = sorted(self._running.values(), key=lambda sequence: sequence.ticket.submitted)
         places = [Place(sequence.slot, sequence.ticket.tenant, sequence.evaluated) for sequence in ordered]
-        place = who_pauses(places, tenant)
+        place = who_pauses(places, tenant, self._waiting.weight)
         if place is None or place.tokens > self._repeatable:
             return False
         self._repeatable -= place.tokens
@@ -159,7 +159,7 @@ class Engine(Front):
             for sequence in ordered
             if sequence.prompt_left
         ]
-        return plan_step(decoding, waiting, self.limits.prompt_chunk_tokens)
+        return plan_step(decoding, waiting, self.limits.prompt_chunk_tokens, self._waiting.weight)
 
     def _evaluate(self, work: Sequence[Work], started: float) -> None:
         self._batch.clear()

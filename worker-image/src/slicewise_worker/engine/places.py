@@ -61,6 +61,11 @@ class PlacedQueue(FairQueue[T]):
         """How many places are given away."""
         return len(self._holders)
 
+    def weigh(self, tenant: Tenant, weight: int) -> None:
+        """Note what `tenant` counts for from now on, for slots and for places."""
+        super().weigh(tenant, weight)
+        self._service_of_places.weigh(tenant, weight)
+
     def push(self, entry: T) -> None:
         """Let `entry` wait."""
         if not entry.constrained:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from slicewise_worker.engine.tenants import Tenant
+from slicewise_worker.engine.tenants import Tenant, Weight
 
 TURN_STEPS: Final = 4
 """Steps with one adapter before another one's turn: llama.cpp plans its buffers again at each change, which takes a part of a step."""
@@ -35,18 +35,23 @@ class Work:
     last: bool
 
 
-def plan_step(decoding: Sequence[int], waiting: Sequence[Waiting], chunk: int) -> list[Work]:
+def _alike(_tenant: Tenant) -> int:
+    return 1
+
+
+def plan_step(decoding: Sequence[int], waiting: Sequence[Waiting], chunk: int, weight: Weight = _alike) -> list[Work]:
     """Return the work of one step: one token for each decoding slot and at most `chunk` (≥ 1) prompt tokens.
 
-    `decoding` holds the slots that wait for their next token, `waiting` the prompts in order of arrival. Each tenant gets the same part
-    of the chunk, as far as its prompts want it. Of that the tenant's oldest prompt gets at least half, so that it always ends; the rest
-    goes to whoever has least left, so that a short question does not wait for a long one. A decoding slot never waits: the step is
-    bounded by `len(decoding) + chunk` tokens, which is what bounds the gap between two of its tokens.
+    `decoding` holds the slots that wait for their next token, `waiting` the prompts in order of arrival. Each tenant gets a part of the
+    chunk in proportion to its weight, as far as its prompts want it. Of that the tenant's oldest prompt gets at least half, so that it
+    always ends; the rest goes to whoever has least left, so that a short question does not wait for a long one. A decoding slot never
+    waits: the step is bounded by `len(decoding) + chunk` tokens, which is what bounds the gap between two of its tokens.
     """
     of_tenants: dict[Tenant, list[Waiting]] = {}
     for prompt in waiting:
         of_tenants.setdefault(prompt.tenant, []).append(prompt)
-    shares = _part([sum(prompt.left for prompt in prompts) for prompts in of_tenants.values()], chunk)
+    wants = [sum(prompt.left for prompt in prompts) for prompts in of_tenants.values()]
+    shares = _part(wants, [*map(weight, of_tenants)], chunk)
     counts = {
         prompt.slot: count
         for prompts, share in zip(of_tenants.values(), shares, strict=True)
@@ -59,13 +64,14 @@ def plan_step(decoding: Sequence[int], waiting: Sequence[Waiting], chunk: int) -
     return work
 
 
-def _part(wants: Sequence[int], whole: int) -> list[int]:
-    """Return the parts of `whole` for those who want so much: the same for all who want it, and nothing left while one wants more."""
-    parts = [0] * len(wants)
-    for done, index in enumerate(sorted(range(len(wants)), key=lambda index: (wants[index], index))):
+def _part(wants: Sequence[int], weights: Sequence[int], whole: int) -> list[int]:
+    """Return the parts of `whole` for those who want so much: by weight for all who want it, and nothing left while one wants more."""
+    parts, heavy = [0] * len(wants), sum(weights)
+    for index in sorted(range(len(wants)), key=lambda index: (wants[index] / weights[index], index)):
         # Rounded up, so that a chunk of one token goes to one of them.
-        parts[index] = min(wants[index], -(-whole // (len(wants) - done)))
+        parts[index] = min(wants[index], -(-whole * weights[index] // heavy))
         whole -= parts[index]
+        heavy -= weights[index]
     return parts
 
 
@@ -135,14 +141,14 @@ class Place:
     tokens: int
 
 
-def who_pauses(places: Sequence[Place], tenant: Tenant) -> Place | None:
+def who_pauses(places: Sequence[Place], tenant: Tenant, weight: Weight = _alike) -> Place | None:
     """Return which of `places`, in order of arrival, is to wait so that one of `tenant` can run: None where all have as many as it.
 
-    It is of the tenant that has most, which has no fewer than `tenant` after that. Of its own it is the one that costs least, the
-    newest of those.
+    It is of the tenant that has most for its weight, and after that has no fewer for it than `tenant`. Of its own it is the one that
+    costs least, the newest of those.
     """
     counts = Counter(place.tenant for place in places)
-    most = max(counts, key=counts.__getitem__, default=tenant)
-    if counts[most] < counts[tenant] + 2:
+    most = max(counts, key=lambda one: (counts[one] - 1) / weight(one), default=tenant)
+    if most == tenant or (counts[most] - 1) * weight(tenant) < (counts[tenant] + 1) * weight(most):
         return None
     return min((place for place in reversed(places) if place.tenant == most), key=lambda place: place.tokens)

@@ -1,7 +1,7 @@
 """Whose request is next: a virtual token counter for each tenant. Pure.
 
-Who was given least is next (VTC: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024). A tenant that comes back after a
-pause is raised to those who wait: a tenant does not save up service by not asking, and one that asks little is never behind.
+Who was given least for its weight is next (VTC: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024). A tenant that comes
+back after a pause is raised to those who wait: a tenant does not save up service by not asking, and one that asks little is never behind.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 Tenant = str | None
@@ -18,17 +19,48 @@ PROMPT_COST: Final = 1
 ANSWER_COST: Final = 2
 """What a token counts for: one of an answer takes a place in a step for itself, those of a prompt share one."""
 
+MOST_WEIGHT: Final = 100
+"""What a tenant may count for beside one of weight 1."""
+Weight = Callable[[Tenant], int]
+"""What a tenant counts for beside others, from 1 to `MOST_WEIGHT`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose a request is, and what its tenant counts for from then on."""
+
+    tenant: Tenant = None
+    weight: int = 1
+
+
+NO_TENANT: Final = Caller()
+
 _REMEMBERED: Final = 1024
 """Tenants whose counters are kept while they ask for nothing."""
 
 
 class Service:
-    """What each tenant was given, in costs of tokens."""
+    """What each tenant was given, in costs of tokens divided by its weight."""
 
     def __init__(self) -> None:
-        self._given: dict[Tenant, int] = {}
-        self._level = 0
+        self._given: dict[Tenant, float] = {}
+        self._weights: dict[Tenant, int] = {}
+        """Of those who have another one than 1."""
+        self._level = 0.0
         """What the tenant had that was served last: a tenant that comes again starts there."""
+
+    def weigh(self, tenant: Tenant, weight: int) -> None:
+        """Note what `tenant` counts for from now on; what it was given before stays as it is."""
+        self._weights.pop(tenant, None)
+        if weight != 1:
+            self._weights[tenant] = weight
+        if len(self._weights) > 4 * _REMEMBERED:
+            # Some of tenants that were refused, and have no counter.
+            self._weights = {one: w for one, w in self._weights.items() if one == tenant or one in self._given}
+
+    def weight(self, tenant: Tenant) -> int:
+        """Return what `tenant` counts for."""
+        return self._weights.get(tenant, 1)
 
     def lift(self, tenant: Tenant, waiting: Iterable[Tenant]) -> None:
         """Note that `tenant`, of whom nothing waited, asks; `waiting` are the others of whom something waits."""
@@ -37,11 +69,11 @@ class Service:
         self._given[tenant] = self.raised(tenant, others)
         self._level = max(self._level, level)
 
-    def given(self, tenant: Tenant) -> int:
-        """Return what `tenant` was given, of whom something waits."""
+    def given(self, tenant: Tenant) -> float:
+        """Return what `tenant` was given for its weight, of whom something waits."""
         return self._given[tenant]
 
-    def raised(self, tenant: Tenant, waiting: Iterable[Tenant]) -> int:
+    def raised(self, tenant: Tenant, waiting: Iterable[Tenant]) -> float:
         """Return what `tenant`, of whom nothing waits, would have if it asked now beside `waiting`."""
         return max(self._given.get(tenant, 0), min((self._given[other] for other in waiting), default=self._level))
 
@@ -53,7 +85,7 @@ class Service:
 
     def charge(self, tenant: Tenant, cost: int) -> None:
         """Note what `tenant` was given."""
-        self._given[tenant] = self._given.get(tenant, 0) + cost
+        self._given[tenant] = self._given.get(tenant, 0) + cost / self.weight(tenant)
 
     def forget(self, wanted: Collection[Tenant]) -> None:
         """Keep the counters of `wanted` and of some that were given most; the rest would start where they are, or close to it."""
@@ -62,6 +94,7 @@ class Service:
         others = sorted((tenant for tenant in self._given if tenant not in wanted), key=self._given.__getitem__)
         for tenant in others[: -_REMEMBERED // 2]:
             del self._given[tenant]
+            self._weights.pop(tenant, None)
 
 
 class Waits(Protocol):
@@ -90,6 +123,14 @@ class FairQueue(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         for entries in self._waiting.values():
             yield from entries
+
+    def weigh(self, tenant: Tenant, weight: int) -> None:
+        """Note what `tenant` counts for from now on."""
+        self._service.weigh(tenant, weight)
+
+    def weight(self, tenant: Tenant) -> int:
+        """Return what `tenant` counts for."""
+        return self._service.weight(tenant)
 
     def push(self, entry: T) -> None:
         """Let `entry` wait."""
@@ -132,15 +173,15 @@ class FairQueue(Generic[T]):
         own = self._waiting.get(tenant)
         counter = self._service.raised(tenant, self._waiting) if own is None else self._service.given(tenant)
         found = [] if own is None else [*own]
-        reach = counter + sum(map(cost, found))
+        reach = counter + sum(map(cost, found)) / self.weight(tenant)
         for other, entries in self._waiting.items():
-            given: float = self._service.given(other)
+            given = self._service.given(other)
             if other != tenant:
                 for entry in entries:
                     if given >= reach:
                         break
                     found.append(entry)
-                    given += cost(entry)
+                    given += cost(entry) / self.weight(other)
         return found
 
     def next_tenant(self) -> Tenant:

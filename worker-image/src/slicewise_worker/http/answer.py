@@ -22,7 +22,7 @@ from slicewise_worker.engine.request import (
     Piece,
     StoppedError,
 )
-from slicewise_worker.engine.tenants import Tenant
+from slicewise_worker.engine.tenants import NO_TENANT, Caller
 from slicewise_worker.http.deadline import timed_out
 from slicewise_worker.http.errors import ApiError, not_started
 
@@ -84,9 +84,9 @@ class Answer:
         generations: Sequence[Generation],
         prompt_tokens: int,
         deadline: float,
-        tenant: Tenant = None,
+        caller: Caller = NO_TENANT,
     ) -> None:
-        """Submit `generations` of `tenant`, all or none; raises `ApiError` when the worker takes no more.
+        """Submit `generations` of `caller`, all or none; raises `ApiError` when the worker takes no more.
 
         `deadline` is monotonic, in seconds. `prompt_tokens` is what `usage` reports: a prompt that several choices share counts once.
         """
@@ -103,7 +103,7 @@ class Answer:
         """Of the error that it broke off with."""
         sinks = [partial(self._put, index) for index in range(len(generations))]
         try:
-            self._tickets = dict(enumerate(engine.submit(generations, sinks, deadline, tenant)))
+            self._tickets = dict(enumerate(engine.submit(generations, sinks, deadline, caller)))
         except BusyError as error:
             raise not_started(str(error), error.code, error.retry_after) from error
         except StoppedError as error:

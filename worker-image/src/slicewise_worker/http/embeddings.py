@@ -23,7 +23,7 @@ from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.intake import Wanted
 from slicewise_worker.http.schema_vectors import EmbeddingRequest
 from slicewise_worker.http.served import check_model
-from slicewise_worker.http.tenant import tenant_of
+from slicewise_worker.http.tenant import caller_of
 from slicewise_worker.http.vectors import Evaluation, ServedVectors, check_room, check_tokens, read_all
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ async def embeddings(request: Request, served: ServedVectors) -> Response:
     """Answer with a vector for each input."""
     deadline = served.intake.deadline(request)
     asked = await served.intake.prepare(request, deadline.answer, lambda data, wanted: _prepare(data, wanted, served))
-    evaluation = Evaluation(served.engine, asked.inputs, deadline.answer, 0, tenant_of(request.headers))
+    evaluation = Evaluation(served.engine, asked.inputs, deadline.answer, 0, caller_of(request.headers))
     evaluation.enter(request, served)
     sending = False
     try:

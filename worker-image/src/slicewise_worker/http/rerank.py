@@ -20,7 +20,7 @@ from slicewise_worker.http.completions import parse
 from slicewise_worker.http.intake import Wanted
 from slicewise_worker.http.schema_vectors import RerankRequest
 from slicewise_worker.http.served import check_model
-from slicewise_worker.http.tenant import tenant_of
+from slicewise_worker.http.tenant import caller_of
 from slicewise_worker.http.vectors import Evaluation, ServedVectors, check_room, read_all
 
 
@@ -39,7 +39,7 @@ async def rerank(request: Request, served: ServedVectors) -> Response:
     deadline = served.intake.deadline(request)
     asked = await served.intake.prepare(request, deadline.answer, lambda data, wanted: _prepare(data, wanted, served))
     kept = sum(map(sys.getsizeof, asked.documents))
-    evaluation = Evaluation(served.engine, asked.inputs, deadline.answer, kept, tenant_of(request.headers))
+    evaluation = Evaluation(served.engine, asked.inputs, deadline.answer, kept, caller_of(request.headers))
     evaluation.enter(request, served)
     try:
         rows = await evaluation.rows(request)

@@ -23,7 +23,7 @@ from slicewise_worker.http.answer import Answer, unless_gone
 from slicewise_worker.http.deadline import Deadline
 from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.shape import Logprobs, Shape
-from slicewise_worker.http.tenant import tenant_of
+from slicewise_worker.http.tenant import caller_of
 from slicewise_worker.http.trailer import mark_broken
 
 log = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ async def respond(
     request: Request, engine: Engine, asked: Asked, deadline: Deadline, shape: Shape, name: str
 ) -> Response:
     """Generate what is asked for, and return it as a whole or as a stream; raises `ApiError`, and `ClientGoneError`."""
-    answer = Answer(engine, asked.generations, asked.prompt_tokens, deadline.answer, tenant_of(request.headers))
+    answer = Answer(engine, asked.generations, asked.prompt_tokens, deadline.answer, caller_of(request.headers))
     account = account_of(request)
     account.model, account.work = name, answer
     head = {"id": f"{shape.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": name}

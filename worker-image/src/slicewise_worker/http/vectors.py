@@ -16,7 +16,7 @@ from slicewise_worker.engine.embedder import NUMBER_BYTES, VECTOR_BYTES, Embedde
 from slicewise_worker.engine.model_kind import Role
 from slicewise_worker.engine.pairs import Pairs
 from slicewise_worker.engine.request import Broken, BusyError, StoppedError
-from slicewise_worker.engine.tenants import Tenant
+from slicewise_worker.engine.tenants import Caller
 from slicewise_worker.engine.tokenizer import TooLongError
 from slicewise_worker.http.account import account_of
 from slicewise_worker.http.answer import broken, unless_gone
@@ -97,11 +97,11 @@ class Evaluation:
     """A request in the engine. `close` when its answer is written, or is no longer wanted."""
 
     def __init__(
-        self, engine: Embedder, inputs: Sequence[array[int]], deadline: float, kept: int, tenant: Tenant
+        self, engine: Embedder, inputs: Sequence[array[int]], deadline: float, kept: int, caller: Caller
     ) -> None:
         """Submit it; raises `ApiError` when the worker takes no more.
 
-        `kept`: bytes that the caller keeps for the answer; `tenant`: whose it is.
+        `kept`: bytes that the caller keeps for the answer; `caller`: whose it is.
         """
         self._engine = engine
         self._come = asyncio.Event()
@@ -113,7 +113,7 @@ class Evaluation:
         self.code: str | None = None
         """Of the error that it broke off with."""
         try:
-            self._job = engine.submit(inputs, self._put, deadline, kept, tenant)
+            self._job = engine.submit(inputs, self._put, deadline, kept, caller)
         except BusyError as error:
             raise not_started(str(error), error.code, error.retry_after) from error
         except StoppedError as error:

@@ -6,10 +6,13 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference
+from slicewise.api.rules import Rule
+from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference, map_by, once
 from slicewise.api.v1alpha1.placement import PodPlacement
-from slicewise.api.v1alpha1.scalars import BodySize, HeaderName, Minutes, Origin, Seconds, WholeNumber
+from slicewise.api.v1alpha1.scalars import BodySize, EntryName, HeaderName, Minutes, Origin, Seconds, WholeNumber
 
+MOST_WEIGHT: Final = 100
+MOST_SHARES: Final = 200
 _LIST: Final[Any] = Field(min_length=1, max_length=50, json_schema_extra={"x-kubernetes-list-type": "atomic"})
 
 
@@ -45,6 +48,16 @@ class Cors(ApiModel):
     """How long a browser may remember the answer to a preflight request, as a duration."""
 
 
+class TenantShare(ApiModel):
+    """What a tenant counts for beside others."""
+
+    name: EntryName
+    """The tenant: the name of its entry in the Secret."""
+    weight: Annotated[WholeNumber, Field(ge=1, le=MOST_WEIGHT)] = 1
+    """What it counts for in the workers' queues. While both ask for more than there is, a tenant of weight 4 gets four times
+    the tokens of one of weight 1, which every tenant has that is not in the list."""
+
+
 class GatewaySpec(PodPlacement):
     """The gateway in front of the workers: every pool has one, also without this field. What it says of pods (`resources` are Envoy's)
     goes over the installation's `gateway` values; a change of that replaces the pods one by one."""
@@ -55,6 +68,24 @@ class GatewaySpec(PodPlacement):
     time."""
     tenant_keys_secret_ref: LocalObjectReference | None = None
     """Secret with an entry a tenant: its name is the tenant's, its value the API keys, one a line. Default: no key is asked for."""
+    tenants: (
+        Annotated[
+            tuple[TenantShare, ...], Field(max_length=MOST_SHARES, json_schema_extra=map_by("name")), once("name")
+        ]
+        | None
+    ) = None
+    """Tenants that count for more than others."""
     limits: GatewayLimits | None = None
     response_cache: ResponseCache | None = None
     cors: Cors | None = None
+
+    rules = (
+        Rule(
+            cel="!has(self.tenants) || self.tenants.size() == 0 || has(self.tenantKeysSecretRef)",
+            holds=lambda spec: not spec.tenants or spec.tenant_keys_secret_ref is not None,
+            message="tenant '{name}' is known by its keys, and the pool asks for none: write tenantKeysSecretRef, or leave tenants out",
+            expects="tenantKeysSecretRef where there are tenants",
+            values={"name": ("self.tenants[0].name", lambda spec: spec.tenants[0].name)},
+            field="tenants",
+        ),
+    )

@@ -196,3 +196,10 @@ HeaderName = Annotated[
         "^([*]|[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)$", "a header's name", "one such as x-request-id, or * for any"
     ),
 ]
+EntryName = Annotated[
+    str,
+    Field(max_length=253),
+    text_rule(
+        "^[-._a-zA-Z0-9]+$", "the name of an entry in a Secret", "letters, digits, '-', '_' and '.', such as team-a"
+    ),
+]

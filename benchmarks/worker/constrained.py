@@ -11,12 +11,12 @@ from pathlib import Path
 
 from report import Figure, Report, ratio_of_medians
 
+from slicewise_worker.engine.callers import Tenant
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.report import Step
 from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits, Sampling
 from slicewise_worker.engine.sequence import Ticket
-from slicewise_worker.engine.tenants import Tenant
 
 SCHEMA = {
     "type": "object",

@@ -128,6 +128,26 @@ async def test_a_tenants_weight_goes_to_workers_whatever_a_client_says_and_chang
         await until(changed, what="the new weights hold")
 
 
+async def test_a_client_can_ask_to_be_behind_others_and_a_batch_tenant_cannot_ask_for_more(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    model = replace(KEYED, shares=(TenantShare("acme", batch=True),))
+    async with running(tmp_path, model, {f"chat-{STABLE}": workers}, acme=ACME, other=OTHER) as rig:
+
+        async def sent(key: str, **headers: str) -> dict[str, str]:
+            assert (await rig.ask(**bearer(key), **headers))[0] == 200
+            found = workers[0].headers
+            return {name: found[name] for name in found if name.startswith("x-slicewise-p") or "cache" in name}
+
+        for asked in ({}, {"x-slicewise-priority": "interactive"}, {"X-Slicewise-Priority": "batch"}):
+            assert await sent(ACME, **asked) == {"x-slicewise-priority": "batch"}
+        assert await sent(OTHER) == {}
+        assert await sent(OTHER, **{"x-slicewise-priority": "batch"}) == {"x-slicewise-priority": "batch"}
+        for other in ("p", "priorit", "prioritx", "priority-", "priority2", "pr", "cach", "cache1", "x", "caxhe"):
+            assert await sent(OTHER, **{f"x-slicewise-{other}": "batch"}) == {}
+
+
 @pytest.mark.parametrize("share", [('a"b', 2), ("", 2), ("a" * 254, 2), ("acme", 0), ("acme", 101)])
 def test_a_weight_that_cannot_be_one_is_refused(share: tuple[str, int]) -> None:
     with pytest.raises(ValueError, match=r"not the name|must be between"):

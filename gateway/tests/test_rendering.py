@@ -30,7 +30,7 @@ FULL = replace(
     edge=EdgeEndpoint(),
     cache=ResponseCache(),
     tenant_keys=TenantKeys("keys"),
-    shares=(TenantShare("acme", 4),),
+    shares=(TenantShare("acme", 4), TenantShare("nightly", batch=True)),
     requests_per_minute=600,
     replicas=3,
     cors=Cors(("https://app.example.com",)),

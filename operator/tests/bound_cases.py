@@ -84,7 +84,7 @@ FULL: tuple[dict[str, Any], ...] = (
             **FULL_PLACEMENT,
             "replicas": 1,
             "tenantKeysSecretRef": {"name": "keys"},
-            "tenants": [{"name": "acme", "weight": 4}],
+            "tenants": [{"name": "acme", "weight": 4, "priority": "Batch"}],
             "limits": {"maxBodyBytes": "1Mi", "requestTimeout": "90s", "perTenantRequestsPerMinute": 600},
             "responseCache": {"ttl": "60s", "redisSecretRef": {"name": "redis"}},
             "cors": {"allowOrigins": ["https://app.example.com"], "allowHeaders": ["*"], "maxAge": "10m"},

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
+from slicewise_worker.engine.callers import Caller, Owner
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits
 from slicewise_worker.engine.sequence import Ticket
-from slicewise_worker.engine.tenants import Caller, Tenant
 
 DEADLINE = 60.0
 
@@ -54,25 +55,27 @@ class Collector:
         return last
 
 
+def _caller(tenant: Owner = None, **fields: Any) -> Caller:
+    return Caller(tenant, **fields)
+
+
 @dataclass
 class Bench:
     """An engine under test."""
 
     engine: Engine
 
-    def submit(
-        self, generation: Generation, seconds: float = DEADLINE, tenant: Tenant = None, weight: int = 1
-    ) -> tuple[Collector, Ticket]:
+    def submit(self, generation: Generation, seconds: float = DEADLINE, **caller: Any) -> tuple[Collector, Ticket]:
+        """Submit a generation; `caller`: the fields of its `Caller`, with `tenant` for its owner."""
         collector = Collector()
-        return collector, self.engine.submit(
-            [generation], [collector], time.monotonic() + seconds, Caller(tenant, weight)
-        )[0]
+        deadline = time.monotonic() + seconds
+        return collector, self.engine.submit([generation], [collector], deadline, _caller(**caller))[0]
 
     def submit_together(
-        self, generations: Sequence[Generation], seconds: float = DEADLINE, tenant: Tenant = None, weight: int = 1
+        self, generations: Sequence[Generation], seconds: float = DEADLINE, **caller: Any
     ) -> list[Collector]:
         collectors = [Collector() for _ in generations]
-        self.engine.submit(generations, collectors, time.monotonic() + seconds, Caller(tenant, weight))
+        self.engine.submit(generations, collectors, time.monotonic() + seconds, _caller(**caller))
         return collectors
 
     def tokens(self, text: str) -> tuple[int, ...]:

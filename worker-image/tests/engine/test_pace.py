@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slicewise_worker.engine.callers import Tenant
 from slicewise_worker.engine.pace import MOST_RETRY_SECONDS, Asked, Pace, retry_after, too_late
 from slicewise_worker.engine.request import Finished, Generation, Sampling, TooLateError
-from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, FairQueue, Tenant
+from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, FairQueue
 
 STEPS = 16
 """After so many, a rate is measured."""

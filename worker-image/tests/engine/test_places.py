@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slicewise_worker.engine.callers import Tenant
 from slicewise_worker.engine.places import PlacedQueue
-from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, Tenant
+from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST
 
 
 @dataclass(frozen=True, eq=False)

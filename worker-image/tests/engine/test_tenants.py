@@ -11,7 +11,8 @@ from types import MappingProxyType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slicewise_worker.engine.tenants import ANSWER_COST, MOST_WEIGHT, PROMPT_COST, FairQueue, Service, Tenant
+from slicewise_worker.engine.callers import MOST_WEIGHT, Tenant
+from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, FairQueue, Service
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +130,7 @@ def test_weights_are_remembered_no_longer_than_counters() -> None:
         if number % 2:
             queue.push(Asked(f"tenant-{number}"))
             queue.pop()
-        assert len(queue._service._weights) <= 4096
+        assert len(queue._ranks._services[0]._weights) <= 4096
     queue.weigh("tenant-19999", 1)
     assert queue.weight("tenant-19999") == queue.weight("never seen") == 1
 

@@ -12,8 +12,10 @@ from asking import ENDLESS, SHORT, begin
 from plain_http import NO_TLS
 from retell import retell
 
-from slicewise_worker.engine.tenants import MOST_WEIGHT, Caller
-from slicewise_worker.http.tenant import TENANT_HEADER, WEIGHT_HEADER, caller_of, tenant_of
+from slicewise_worker.engine.callers import MOST_WEIGHT, Caller
+from slicewise_worker.http.caller import PRIORITY_HEADER, WEIGHT_HEADER, caller_of
+from slicewise_worker.http.errors import ApiError
+from slicewise_worker.http.tenant import TENANT_HEADER, tenant_of
 
 EMBEDDED = {"model": "chat", "input": ["zone zone zone zone zone zone zone zone zone"] * 2000}
 
@@ -80,6 +82,36 @@ def test_the_weight_of_a_tenant_is_what_the_gateway_says_and_1_otherwise() -> No
     assert caller_of({WEIGHT_HEADER: "100"}).weight == MOST_WEIGHT == 100
     for wrong in ("", "0", "101", "-1", "07", "1.5", "9" * 5000, "\u0663"):
         assert caller_of({TENANT_HEADER: "acme", WEIGHT_HEADER: wrong}) == Caller("acme", 1)
+
+
+@pytest.mark.parametrize("wrong", ["high", "Batch", "batch,batch", "b" * 5000])
+def test_a_priority_that_does_not_exist_is_refused_by_name(wrong: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        caller_of({PRIORITY_HEADER: wrong})
+    assert (refused.value.status, refused.value.param) == (400, "x-slicewise-priority")
+    assert "write interactive or batch" in refused.value.message
+    assert len(refused.value.message) < 250
+
+
+def test_a_client_can_put_its_request_behind_others_and_never_before_them() -> None:
+    assert caller_of({PRIORITY_HEADER: "batch", TENANT_HEADER: "a"}) == Caller("a", 1, batch=True)
+    assert caller_of({PRIORITY_HEADER: "interactive"}) == caller_of({}) == Caller()
+
+
+def test_a_batch_request_gives_its_slot_to_a_question_and_is_whole_at_its_end(start_worker, tiny_slow) -> None:
+    worker = start_worker(tiny_slow, parallel_sequences=1, context_tokens=32_000, log_format="json")
+    path = "/v1/completions"
+    wrong = httpx2.post(f"{worker.url}{path}", json=SHORT, headers={PRIORITY_HEADER: "first"}, timeout=60)
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, PRIORITY_HEADER)
+    with ThreadPoolExecutor(1) as pool:
+        long = SHORT | {"max_tokens": 60, "temperature": 0}
+        behind = {"json": long, "headers": {PRIORITY_HEADER: "batch"}, "timeout": 120, "verify": NO_TLS}
+        batch = pool.submit(httpx2.post, f"{worker.url}{path}", **behind)
+        worker.until(lambda: worker.metric("slicewise_worker_generated_tokens_total") > 0)
+        assert ask(worker, path, SHORT, "a").status_code == 200
+        assert batch.result(120).json()["usage"]["completion_tokens"] == 60
+    lines = [json.loads(line) for line in worker.log().splitlines() if '"request"' in line]
+    assert [line.get("priority") for line in lines] == [None, None, "batch"], "the question ended first"
 
 
 def test_the_weight_in_the_header_counts(start_worker, tiny_slow) -> None:

@@ -8,7 +8,14 @@ from slicewise.envoy.browsers import cors_filter
 from slicewise.envoy.clusters import OTLP_CLUSTER
 from slicewise.envoy.discovery import LISTENER, TYPE, Json, from_file, response, typed
 from slicewise.envoy.local_replies import build_local_replies
-from slicewise.envoy.model import CACHE_HEADER, HELD_HEADER, MAX_BODY_BYTES, TENANT_HEADER, GatewayModel
+from slicewise.envoy.model import (
+    CACHE_HEADER,
+    HELD_HEADER,
+    MAX_BODY_BYTES,
+    PRIORITY_HEADER,
+    TENANT_HEADER,
+    GatewayModel,
+)
 from slicewise.envoy.outcomes import downstream_counters, limit_of, upstream_log
 from slicewise.envoy.routes import BODY_FILTER, INTERNAL_ROUTE_NAME, ROUTE_NAME
 from slicewise.envoy.shares import share_filters
@@ -193,16 +200,27 @@ def _drop_internal_headers() -> Json:
         "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
         mutations=[
             {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-", "ignore_case": True}}},
-            {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": f"(?i){_all_but(CACHE_HEADER)}"}}}},
+            *(
+                {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": f"(?i){ours}"}}}}
+                for ours in _all_but(CACHE_HEADER, PRIORITY_HEADER)
+            ),
         ],
     )
 
 
-def _all_but(header: str) -> str:
-    """Return a regular expression for our headers except this one. Envoy's engine has no look-ahead, so letter by letter."""
-    word = header.removeprefix(_OURS)
+def _all_but(*headers: str) -> list[str]:
+    """Return regular expressions for our headers except these, which begin with different letters.
+
+    Envoy's engine has no look-ahead, so letter by letter, and takes programs of 100 instructions, so one for each.
+    """
+    words = {header.removeprefix(_OURS) for header in headers}
+    letters = "".join(sorted(word[0] for word in words))
+    return [f"{_OURS}([^{letters}].*)?", *(f"{_OURS}{word[0]}{_none_but(word[1:])}" for word in sorted(words))]
+
+
+def _none_but(word: str) -> str:
     shorter = "|".join(f"{word[:index]}([^{letter}].*)?" for index, letter in enumerate(word))
-    return f"{_OURS}({shorter}|{word}.+)"
+    return f"({shorter}|{word}.+)"
 
 
 def _whole_bodies() -> Json:

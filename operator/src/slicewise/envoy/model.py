@@ -12,6 +12,8 @@ TENANT_HEADER: Final = "x-slicewise-tenant"
 """Request header to workers with the tenant's name. Set by the gateway alone."""
 WEIGHT_HEADER: Final = "x-slicewise-weight"
 """Request header to workers with what the tenant counts for, if that is not 1. Set by the gateway alone."""
+PRIORITY_HEADER: Final = "x-slicewise-priority"
+"""Request header to workers by which a client, or the gateway for a tenant, puts a request behind others. None puts one before others."""
 REVISION_HEADER: Final = "x-slicewise-revision"
 """Response header with the revision that the request was routed to."""
 HELD_HEADER: Final = "x-slicewise-held"
@@ -114,7 +116,9 @@ class TenantShare:
     """What a tenant counts for in the workers."""
 
     tenant: str
-    weight: int
+    weight: int = 1
+    batch: bool = False
+    """Whether all of its requests are behind those of others."""
 
     def __post_init__(self) -> None:
         """Refuse a name that no entry of a Secret can have, and a weight out of bounds."""

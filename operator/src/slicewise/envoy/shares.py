@@ -1,4 +1,4 @@
-"""What tenants count for in the workers: a filter, by ECDS, that puts a tenant's weight into a header of its own.
+"""What tenants count for in the workers: a filter, by ECDS, that puts a tenant's weight and priority into headers of their own.
 
 A file of its own, and no part of the listener: a change of weights closes no connection.
 """
@@ -8,17 +8,19 @@ from __future__ import annotations
 from typing import Final
 
 from slicewise.envoy.discovery import EXTENSION, TYPE, Json, from_file, response
-from slicewise.envoy.model import TENANT_HEADER, WEIGHT_HEADER, GatewayModel
+from slicewise.envoy.model import PRIORITY_HEADER, TENANT_HEADER, WEIGHT_HEADER, GatewayModel
 
 SHARES_FILTER: Final = "tenant-shares"
 SHARES_FILE: Final = "ecds-shares.json"
 _LUA: Final = "envoy.extensions.filters.http.lua.v3.Lua"
 _CODE: Final = """\
 local weights = {%s}
+local batch = {%s}
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local weight = weights[headers:get("%s") or ""]
-  if weight then headers:replace("%s", weight) end
+  local tenant = headers:get("%s") or ""
+  if weights[tenant] then headers:replace("%s", weights[tenant]) end
+  if batch[tenant] then headers:replace("%s", "batch") end
 end
 """
 
@@ -29,7 +31,8 @@ def build_shares(model: GatewayModel) -> Json | None:
         return None
     # Names are checked to have no character that ends a text in Lua.
     weights = ",".join(f'["{share.tenant}"]="{share.weight}"' for share in model.shares if share.weight != 1)
-    return response(EXTENSION, [{"name": SHARES_FILTER, "typed_config": _filter(weights)}])
+    batch = ",".join(f'["{share.tenant}"]=true' for share in model.shares if share.batch)
+    return response(EXTENSION, [{"name": SHARES_FILTER, "typed_config": _filter(weights, batch)}])
 
 
 def share_filters(model: GatewayModel) -> list[Json]:
@@ -40,11 +43,11 @@ def share_filters(model: GatewayModel) -> list[Json]:
         "config_source": from_file(model.directory, SHARES_FILE),
         "type_urls": [f"{TYPE}/{_LUA}"],
         # With a file that cannot be read, all tenants count the same.
-        "default_config": _filter(""),
+        "default_config": _filter("", ""),
     }
     return [{"name": SHARES_FILTER, "config_discovery": discovery}]
 
 
-def _filter(weights: str) -> Json:
-    code = _CODE % (weights, TENANT_HEADER, WEIGHT_HEADER)
+def _filter(weights: str, batch: str) -> Json:
+    code = _CODE % (weights, batch, TENANT_HEADER, WEIGHT_HEADER, PRIORITY_HEADER)
     return {"@type": f"{TYPE}/{_LUA}", "default_source_code": {"inline_string": code}}

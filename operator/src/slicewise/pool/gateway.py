@@ -18,7 +18,7 @@ from slicewise.api.duration import duration_seconds
 from slicewise.api.quantity import Bytes, parse_quantity
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.gateway import Cors as CorsSpec
-from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec
+from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec, TenantPriority
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.scalars import LARGEST_BODY
 from slicewise.envoy import (
@@ -105,7 +105,9 @@ def _model(
         requests_per_minute=limits.per_tenant_requests_per_minute,
         replicas=spec.replicas,
         tenant_keys=None if keys is None else TenantKeys(keys.name),
-        shares=tuple(TenantShare(one.name, one.weight) for one in spec.tenants or ()),
+        shares=tuple(
+            TenantShare(one.name, one.weight, one.priority is TenantPriority.BATCH) for one in spec.tenants or ()
+        ),
         cors=_cors(spec.cors),
         p95_seconds=duration_seconds(canary.p95) if canary is not None and canary.p95 is not None else None,
         otlp=_collector(here.otlp),

@@ -9,14 +9,15 @@ from slicewise.envoy import model
 from slicewise.envoy.model import TENANT_HEADER
 from slicewise.pool.plan import plan_pool
 from slicewise_gateway.edge import request
-from slicewise_worker.engine import tenants
-from slicewise_worker.http import tenant
+from slicewise_worker.engine import callers
+from slicewise_worker.http import caller, tenant
 
 
 def test_all_mean_the_same_header() -> None:
     assert request.TENANT_HEADER == tenant.TENANT_HEADER == TENANT_HEADER
-    assert tenant.WEIGHT_HEADER == model.WEIGHT_HEADER
-    assert tenants.MOST_WEIGHT == model.MOST_WEIGHT == api.MOST_WEIGHT
+    assert caller.WEIGHT_HEADER == model.WEIGHT_HEADER
+    assert caller.PRIORITY_HEADER == model.PRIORITY_HEADER
+    assert callers.MOST_WEIGHT == model.MOST_WEIGHT == api.MOST_WEIGHT
 
 
 def test_what_the_pool_says_of_its_tenants_is_in_the_gateways_files_and_no_part_of_its_listener() -> None:
@@ -30,3 +31,5 @@ def test_what_the_pool_says_of_its_tenants_is_in_the_gateways_files_and_no_part_
     assert '[\\"acme\\"]=\\"4\\"' in one["ecds-shares.json"]
     assert {name for name in one if one[name] != other[name]} == {"ecds-shares.json", "agent.json"}
     assert "ecds-shares.json" not in files()
+    batch = files({"name": "acme", "priority": "Batch"})
+    assert '[\\"acme\\"]=true' in batch["ecds-shares.json"]

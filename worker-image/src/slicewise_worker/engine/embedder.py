@@ -16,14 +16,15 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from slicewise_worker.engine.callers import BATCH_SHARE, NO_TENANT, Caller, Tenant, is_batch, owner_of
 from slicewise_worker.engine.llama import ContextShape, Model
 from slicewise_worker.engine.pace import Asked
 from slicewise_worker.engine.pooled import ABORTED, PooledContext
 from slicewise_worker.engine.report import Progress, Step
 from slicewise_worker.engine.request import TOKEN_BYTES, Broken, Limits, Times
-from slicewise_worker.engine.schedule import deal_inputs
+from slicewise_worker.engine.schedule import deal_by_class
 from slicewise_worker.engine.step_thread import Shortage, StepThread
-from slicewise_worker.engine.tenants import NO_TENANT, PROMPT_COST, Caller, Tenant
+from slicewise_worker.engine.tenants import PROMPT_COST
 
 log = structlog.get_logger(__name__)
 
@@ -185,7 +186,7 @@ class Embedder(StepThread[Job]):
                 self._running.append(job)
                 job.times.waited = max(0.0, started - job.submitted)
                 if self.observer:
-                    self.observer.begun(job.tenant, job.times.waited, job.tokens)
+                    self.observer.begun(owner_of(job.tenant), job.times.waited, job.tokens)
             self._running.rotate(-1)
             turn = list(self._running)
             contended = self._waiting.ready
@@ -201,8 +202,12 @@ class Embedder(StepThread[Job]):
             self._notify(events)
 
     def _has_place_for(self, tenant: Tenant) -> bool:
-        """Whether one more request of `tenant` is worked on: its first one always is, since others may take thousands of steps."""
-        return len(self._running) < self.limits.sequences or all(job.tenant != tenant for job in self._running)
+        """Whether one more request of `tenant` is worked on: its first one always is, since others may take thousands of steps.
+
+        Those of batch take no room of those that are not.
+        """
+        before = sum(is_batch(tenant) or not is_batch(job.tenant) for job in self._running)
+        return before < self.limits.sequences or all(job.tenant != tenant for job in self._running)
 
     def _drop(self, job: Job, now: float) -> None:
         if not job.closed:
@@ -215,7 +220,9 @@ class Embedder(StepThread[Job]):
     def _evaluate(self, jobs: Sequence[Job], started: float) -> None:
         shape = self._context.shape
         left = [[len(tokens) for tokens in islice(job.inputs, job.done, job.done + shape.sequences)] for job in jobs]
-        counts = deal_inputs(left, shape.batch, shape.sequences)
+        batch = [is_batch(job.tenant) for job in jobs]
+        first = self._steps % BATCH_SHARE == BATCH_SHARE - 1
+        counts = deal_by_class(left, batch, shape.batch, shape.sequences, batch_first=first)
         self._inside = [job for job, count in zip(jobs, counts, strict=True) if count]
         inputs = [
             tokens

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from math import inf
 
+from slicewise_worker.engine.callers import NO_TENANT, Caller, Tenant
 from slicewise_worker.engine.pace import Asked
 from slicewise_worker.engine.places import PlacedQueue
 from slicewise_worker.engine.report import Progress
@@ -17,7 +18,6 @@ from slicewise_worker.engine.request import Broken, Event, Generation, Limits
 from slicewise_worker.engine.sampler import Sampler
 from slicewise_worker.engine.sequence import Running, Ticket
 from slicewise_worker.engine.step_thread import Shortage, StepThread
-from slicewise_worker.engine.tenants import NO_TENANT, Caller, Tenant
 
 
 class Front(StepThread[Ticket]):

@@ -14,6 +14,7 @@ from math import inf
 import structlog
 
 from slicewise_worker.engine.ahead import Ahead
+from slicewise_worker.engine.callers import Tenant, is_batch, owner_of
 from slicewise_worker.engine.front import Front
 from slicewise_worker.engine.llama import Batch, Context, Model
 from slicewise_worker.engine.report import Step
@@ -28,7 +29,7 @@ from slicewise_worker.engine.request import (
 from slicewise_worker.engine.sampler import Sampler
 from slicewise_worker.engine.schedule import Place, Turns, Waiting, Work, plan_step, who_pauses
 from slicewise_worker.engine.sequence import Running, Ticket
-from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, Tenant
+from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,7 @@ class Engine(Front):
             for (tenant, constrained), tokens in self._answered.items():
                 self._charge(tenant, ANSWER_COST * tokens, constrained=constrained)
                 if self.observer:
-                    self.observer.generated(tenant, tokens)
+                    self.observer.generated(owner_of(tenant), tokens)
             self._answered.clear()
             if self._took is not None and contended:
                 seconds, tokens = self._took
@@ -104,18 +105,22 @@ class Engine(Front):
     def _admit(self) -> None:
         """Let the next ones run, as far as there are slots, or some of a tenant that has more of them."""
         while self._waiting.ready:
-            tenant = self._waiting.next_tenant()
+            # Batch has its turn when a slot is free; one that is taken from another of batch is not for batch.
+            tenant = self._waiting.next_tenant(batch=bool(self._free))
             if not self._free and not self._pause_for(tenant):
                 break
             ticket, slot = self._waiting.pop_of(tenant), self._free.pop()
-            self._running[slot] = self._resumed(ticket, slot) if ticket in self._paused else self._begun(ticket, slot)
+            resumed = ticket in self._paused
+            self._running[slot] = sequence = self._resumed(ticket, slot) if resumed else self._begun(ticket, slot)
+            if resumed or self._waiting.passes(tenant):
+                sequence.keep_slot()
 
     def _begun(self, ticket: Ticket, slot: int) -> Running[Sampler]:
         generation = ticket.generation
         self._charge(ticket.tenant, PROMPT_COST * len(generation.prompt), constrained=ticket.constrained)
         ticket.times.waited = time.monotonic() - ticket.submitted
         if self.observer:
-            self.observer.begun(ticket.tenant, ticket.times.waited, len(generation.prompt))
+            self.observer.begun(owner_of(ticket.tenant), ticket.times.waited, len(generation.prompt))
         sampler = Sampler(self.model, generation, window=self.limits.context_tokens)
         room = self.limits.context_tokens - len(generation.prompt)
         return Running(ticket, slot, min(generation.max_tokens, room), sampler)
@@ -132,13 +137,19 @@ class Engine(Front):
         return sequence
 
     def _pause_for(self, tenant: Tenant) -> bool:
-        """Free a slot for `tenant`; False where none is due, or more would be read again than the share that is for it."""
+        """Free a slot for `tenant`; False where none is due, or more would be read again than the share that is for it.
+
+        What one of batch reads again for one that is not is no part of the share: it keeps its slot long enough after that.
+        """
         ordered = sorted(self._running.values(), key=lambda sequence: sequence.ticket.submitted)
-        places = [Place(sequence.slot, sequence.ticket.tenant, sequence.evaluated) for sequence in ordered]
+        places = [Place(one.slot, one.ticket.tenant, one.evaluated, one.generated < one.keeps_until) for one in ordered]
         place = who_pauses(places, tenant, self._waiting.weight)
-        if place is None or place.tokens > self._repeatable:
+        if place is None:
             return False
-        self._repeatable -= place.tokens
+        cost = 0 if is_batch(place.tenant) and not is_batch(tenant) else place.tokens
+        if cost > self._repeatable:
+            return False
+        self._repeatable -= cost
         sequence = self._running.pop(place.slot)
         self._paused[sequence.ticket] = sequence
         self._waiting.push_first(sequence.ticket)

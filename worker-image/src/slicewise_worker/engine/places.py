@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Protocol, TypeVar
 
-from slicewise_worker.engine.tenants import FairQueue, Service, Tenant, Waits, to_remove
+from slicewise_worker.engine.callers import Tenant
+from slicewise_worker.engine.full_queue import to_remove
+from slicewise_worker.engine.tenants import FairQueue, Ranks, Waits
 
 
 class WantsPlace(Waits, Protocol):
@@ -44,7 +46,7 @@ class PlacedQueue(FairQueue[T]):
         """Who asks for one: the first of its tenant."""
         self._later: dict[Tenant, deque[T]] = {}
         """Constrained ones behind others of their tenant."""
-        self._service_of_places = Service()
+        self._ranks_of_places = Ranks()
 
     def __len__(self) -> int:
         return super().__len__() + len(self._claims) + sum(map(len, self._later.values()))
@@ -64,7 +66,7 @@ class PlacedQueue(FairQueue[T]):
     def weigh(self, tenant: Tenant, weight: int) -> None:
         """Note what `tenant` counts for from now on, for slots and for places."""
         super().weigh(tenant, weight)
-        self._service_of_places.weigh(tenant, weight)
+        self._ranks_of_places.weigh(tenant, weight)
 
     def push(self, entry: T) -> None:
         """Let `entry` wait."""
@@ -90,7 +92,7 @@ class PlacedQueue(FairQueue[T]):
 
     def charge_place(self, tenant: Tenant, cost: int) -> None:
         """Note what a constrained answer of `tenant` was given."""
-        self._service_of_places.charge(tenant, cost)
+        self._ranks_of_places.charge(tenant, cost)
 
     def keep(self, wanted: Callable[[T], bool]) -> None:
         """Let go of all that are not `wanted`, and of their places."""
@@ -116,10 +118,10 @@ class PlacedQueue(FairQueue[T]):
         if not later or tenant in self._claims or (first is not None and first.submitted <= later[0].submitted):
             return
         if again:
-            self._service_of_places.charge(tenant, 0)
+            self._ranks_of_places.charge(tenant, 0)
         else:
-            self._service_of_places.lift(tenant, self._claims)
-            self._service_of_places.forget({*self._claims, *self._later})
+            self._ranks_of_places.lift(tenant, self._claims)
+            self._ranks_of_places.forget({*self._claims, *self._later})
         self._claims[tenant] = later.popleft()
         self._set_later(tenant, later)
 
@@ -131,6 +133,8 @@ class PlacedQueue(FairQueue[T]):
 
     def _deal(self) -> None:
         while self._claims and len(self._holders) < self._places:
-            entry = self._claims.pop(self._service_of_places.least(self._claims))
+            tenant = self._ranks_of_places.least(self._claims)
+            entry = self._claims.pop(tenant)
+            self._ranks_of_places.began(tenant, self._claims)
             self._holders.add(entry)
             self.insert(entry, lambda other: other.submitted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from slicewise_worker.engine.tenants import Tenant
+from slicewise_worker.engine.callers import Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class Observer(Protocol):
     def stepped(self, step: Step) -> None:
         """A step ended."""
 
-    def begun(self, tenant: Tenant, seconds: float, prompt_tokens: int) -> None:
+    def begun(self, tenant: Owner, seconds: float, prompt_tokens: int) -> None:
         """A request of `tenant` was begun `seconds` after it was submitted."""
 
-    def generated(self, tenant: Tenant, tokens: int) -> None:
+    def generated(self, tenant: Owner, tokens: int) -> None:
         """In a step, `tokens` of the answers of `tenant` came out."""
 
     def first_token(self, seconds: float) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from slicewise_worker.engine.tenants import Tenant, Weight
+from slicewise_worker.engine.callers import BATCH_SHARE, Tenant, Weight, is_batch, peers
 
 TURN_STEPS: Final = 4
 """Steps with one adapter before another one's turn: llama.cpp plans its buffers again at each change, which takes a part of a step."""
@@ -45,23 +45,36 @@ def plan_step(decoding: Sequence[int], waiting: Sequence[Waiting], chunk: int, w
     `decoding` holds the slots that wait for their next token, `waiting` the prompts in order of arrival. Each tenant gets a part of the
     chunk in proportion to its weight, as far as its prompts want it. Of that the tenant's oldest prompt gets at least half, so that it
     always ends; the rest goes to whoever has least left, so that a short question does not wait for a long one. A decoding slot never
-    waits: the step is bounded by `len(decoding) + chunk` tokens, which is what bounds the gap between two of its tokens.
+    waits, batch or not: the step is bounded by `len(decoding) + chunk` tokens, which is what bounds the gap between two of its tokens.
     """
-    of_tenants: dict[Tenant, list[Waiting]] = {}
-    for prompt in waiting:
-        of_tenants.setdefault(prompt.tenant, []).append(prompt)
-    wants = [sum(prompt.left for prompt in prompts) for prompts in of_tenants.values()]
-    shares = _part(wants, [*map(weight, of_tenants)], chunk)
-    counts = {
-        prompt.slot: count
-        for prompts, share in zip(of_tenants.values(), shares, strict=True)
-        for prompt, count in zip(prompts, _deal(prompts, share), strict=True)
-    }
+    behind = [prompt for prompt in waiting if is_batch(prompt.tenant)]
+    others = [prompt for prompt in waiting if not is_batch(prompt.tenant)]
+    counts = _deal_to_tenants(others, chunk - _kept(behind, chunk) if others else 0, weight)
+    counts |= _deal_to_tenants(behind, chunk - sum(counts.values()), weight)
     work = [Work(slot, 1, last=True) for slot in decoding]
     work += [
         Work(prompt.slot, count, last=count == prompt.left) for prompt in waiting if (count := counts[prompt.slot])
     ]
     return work
+
+
+def _kept(behind: Sequence[Waiting], chunk: int) -> int:
+    """Return what of `chunk` is kept for prompts of batch: an eighth as far as they want it, at least a token of a chunk of several."""
+    return min(sum(prompt.left for prompt in behind), max(min(1, chunk - 1), chunk // BATCH_SHARE))
+
+
+def _deal_to_tenants(waiting: Sequence[Waiting], chunk: int, weight: Weight) -> dict[int, int]:
+    """Return the tokens that each slot gets of `chunk`."""
+    of_tenants: dict[Tenant, list[Waiting]] = {}
+    for prompt in waiting:
+        of_tenants.setdefault(prompt.tenant, []).append(prompt)
+    wants = [sum(prompt.left for prompt in prompts) for prompts in of_tenants.values()]
+    shares = _part(wants, [*map(weight, of_tenants)], chunk)
+    return {
+        prompt.slot: count
+        for prompts, share in zip(of_tenants.values(), shares, strict=True)
+        for prompt, count in zip(prompts, _deal(prompts, share), strict=True)
+    }
 
 
 def _part(wants: Sequence[int], weights: Sequence[int], whole: int) -> list[int]:
@@ -92,6 +105,20 @@ def deal_inputs(left: Sequence[Sequence[int]], tokens: int, most: int) -> list[i
                 tokens -= sizes[at]
                 still.append(index)
         wants, most = still, most - len(still)
+    return taken
+
+
+def deal_by_class(
+    left: Sequence[Sequence[int]], batch: Sequence[bool], tokens: int, most: int, *, batch_first: bool
+) -> list[int]:
+    """Return as `deal_inputs` for requests of which some are `batch`: these get what the others leave, or the others what they leave."""
+    taken = [0] * len(left)
+    for turn in (batch_first, not batch_first):
+        found = [index for index, behind in enumerate(batch) if behind == turn]
+        for index, count in zip(found, deal_inputs([left[index] for index in found], tokens, most), strict=True):
+            taken[index] = count
+            tokens -= sum(left[index][:count])
+            most -= count
     return taken
 
 
@@ -139,15 +166,22 @@ class Place:
     slot: int
     tenant: Tenant
     tokens: int
+    spared: bool = False
+    """Of batch, and keeps its slot for now."""
 
 
 def who_pauses(places: Sequence[Place], tenant: Tenant, weight: Weight = _alike) -> Place | None:
     """Return which of `places`, in order of arrival, is to wait so that one of `tenant` can run: None where all have as many as it.
 
-    It is of the tenant that has most for its weight, and after that has no fewer for it than `tenant`. Of its own it is the one that
-    costs least, the newest of those.
+    For one that is not batch it is one of batch, if any is not spared. Otherwise it is of the tenant that has most for its weight, and
+    after that has no fewer for it than `tenant`. Of those it is the one that costs least, the newest of several; never is it one that is
+    not batch for one that is.
     """
-    counts = Counter(place.tenant for place in places)
+    if not is_batch(tenant):
+        behind = [place for place in reversed(places) if is_batch(place.tenant) and not place.spared]
+        if behind:
+            return min(behind, key=lambda place: place.tokens)
+    counts = Counter(peers(tenant, (place.tenant for place in places)))
     most = max(counts, key=lambda one: (counts[one] - 1) / weight(one), default=tenant)
     if most == tenant or (counts[most] - 1) * weight(tenant) < (counts[tenant] + 1) * weight(most):
         return None

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from slicewise_worker.engine.callers import BATCH_SHARE, LEAST_KEPT, Tenant
 from slicewise_worker.engine.request import Broken, Chances, Event, Finished, FinishReason, Generation, Piece, Times
-from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.engine.text import TextStream
 
 S = TypeVar("S")
@@ -76,6 +76,8 @@ class Running(Generic[S]):
     sampled: array[int] = field(default_factory=lambda: array("i"))
     """The tokens that came after the prompt. The last is not evaluated yet, and after a pause the others are not either."""
     first_token_at: float | None = None
+    keeps_until: int = 0
+    """Tokens generated, before which one of batch does not lose its slot to one that is not."""
 
     def __post_init__(self) -> None:
         self.text = TextStream(self.ticket.generation.stop)
@@ -90,6 +92,10 @@ class Running(Generic[S]):
         """Tokens to read before one can be sampled; 0 where only the one that was sampled last is to be evaluated."""
         left = len(self.ticket.generation.prompt) + len(self.sampled) - self.evaluated
         return 0 if left == 1 and self.sampled else left
+
+    def keep_slot(self) -> None:
+        """Keep the slot for some tokens, an eighth of those that are read for it if that is more: or it would read and never end."""
+        self.keeps_until = self.generated + max(LEAST_KEPT, self.prompt_left // BATCH_SHARE)
 
     def take(self, count: int) -> Sequence[int]:
         """Return the next `count` tokens to evaluate; `evaluated` is their first position until `advance`."""

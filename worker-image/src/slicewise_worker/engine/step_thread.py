@@ -11,10 +11,11 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
+from slicewise_worker.engine.callers import Tenant
 from slicewise_worker.engine.pace import Asked, Pace, retry_after, too_late
 from slicewise_worker.engine.report import Observer
 from slicewise_worker.engine.request import Broken, Limits, QueueFullError, StoppedError, TooLateError
-from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, FairQueue, Tenant, Waits
+from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST, FairQueue, Waits
 
 log = structlog.get_logger(__name__)
 

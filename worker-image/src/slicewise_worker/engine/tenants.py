@@ -2,38 +2,22 @@
 
 Who was given least for its weight is next (VTC: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024). A tenant that comes
 back after a pause is raised to those who wait: a tenant does not save up service by not asking, and one that asks little is never behind.
+Batch requests come after all others, with a share that lets them move on.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
-Tenant = str | None
-"""The name from the gateway; None: who asks without one, all of them together."""
+from slicewise_worker.engine.callers import BATCH_SHARE, Tenant, is_batch, peers
+from slicewise_worker.engine.full_queue import to_remove
 
 PROMPT_COST: Final = 1
 ANSWER_COST: Final = 2
 """What a token counts for: one of an answer takes a place in a step for itself, those of a prompt share one."""
-
-MOST_WEIGHT: Final = 100
-"""What a tenant may count for beside one of weight 1."""
-Weight = Callable[[Tenant], int]
-"""What a tenant counts for beside others, from 1 to `MOST_WEIGHT`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whose a request is, and what its tenant counts for from then on."""
-
-    tenant: Tenant = None
-    weight: int = 1
-
-
-NO_TENANT: Final = Caller()
 
 _REMEMBERED: Final = 1024
 """Tenants whose counters are kept while they ask for nothing."""
@@ -97,6 +81,65 @@ class Service:
             self._weights.pop(tenant, None)
 
 
+class Ranks:
+    """Who is next of those who wait: one who is not batch, of these who was given least; and now and then one of batch."""
+
+    def __init__(self) -> None:
+        self._services = Service(), Service()
+        """Of those who are not batch, and of batch."""
+        self._passed = 0
+        """Requests that began before the next one of batch, while one waited."""
+
+    def _of(self, tenant: Tenant) -> Service:
+        return self._services[is_batch(tenant)]
+
+    def weigh(self, tenant: Tenant, weight: int) -> None:
+        """Note what `tenant` counts for from now on; what it was given before stays as it is."""
+        self._of(tenant).weigh(tenant, weight)
+
+    def weight(self, tenant: Tenant) -> int:
+        """Return what `tenant` counts for."""
+        return self._of(tenant).weight(tenant)
+
+    def lift(self, tenant: Tenant, waiting: Iterable[Tenant]) -> None:
+        """Note that `tenant`, of whom nothing waited, asks; `waiting` are the others of whom something waits."""
+        self._of(tenant).lift(tenant, peers(tenant, waiting))
+
+    def given(self, tenant: Tenant) -> float:
+        """Return what `tenant` was given for its weight, of whom something waits."""
+        return self._of(tenant).given(tenant)
+
+    def raised(self, tenant: Tenant, waiting: Iterable[Tenant]) -> float:
+        """Return what `tenant`, of whom nothing waits, would have if it asked now beside `waiting`."""
+        return self._of(tenant).raised(tenant, peers(tenant, waiting))
+
+    def least(self, waiting: Iterable[Tenant], *, batch: bool = True) -> Tenant:
+        """Return who is next of `waiting`, which is not empty. Without `batch` none of batch comes before another one."""
+        tenants = [*waiting]
+        behind = [tenant for tenant in tenants if is_batch(tenant)]
+        others = [tenant for tenant in tenants if not is_batch(tenant)]
+        turn = batch and self._passed >= BATCH_SHARE - 1
+        if behind and (turn or not others):
+            return self._services[True].least(behind)
+        return self._services[False].least(others)
+
+    def began(self, tenant: Tenant, waiting: Iterable[Tenant]) -> None:
+        """Note that one of `tenant` began, and who waits now."""
+        if is_batch(tenant):
+            self._passed = 0
+        elif any(map(is_batch, waiting)):
+            self._passed += 1
+
+    def charge(self, tenant: Tenant, cost: int) -> None:
+        """Note what `tenant` was given."""
+        self._of(tenant).charge(tenant, cost)
+
+    def forget(self, wanted: Collection[Tenant]) -> None:
+        """Keep the counters of `wanted`, and of some others."""
+        for service in self._services:
+            service.forget(wanted)
+
+
 class Waits(Protocol):
     """What waits in a queue."""
 
@@ -114,7 +157,7 @@ class FairQueue(Generic[T]):
     def __init__(self) -> None:
         self._waiting: OrderedDict[Tenant, deque[T]] = OrderedDict()
         """By tenant, the newest last; a tenant is here as long as something of it waits."""
-        self._service = Service()
+        self._ranks = Ranks()
         self._length = 0
 
     def __len__(self) -> int:
@@ -126,11 +169,11 @@ class FairQueue(Generic[T]):
 
     def weigh(self, tenant: Tenant, weight: int) -> None:
         """Note what `tenant` counts for from now on."""
-        self._service.weigh(tenant, weight)
+        self._ranks.weigh(tenant, weight)
 
     def weight(self, tenant: Tenant) -> int:
         """Return what `tenant` counts for."""
-        return self._service.weight(tenant)
+        return self._ranks.weight(tenant)
 
     def push(self, entry: T) -> None:
         """Let `entry` wait."""
@@ -155,8 +198,8 @@ class FairQueue(Generic[T]):
 
     def _of(self, tenant: Tenant) -> deque[T]:
         if tenant not in self._waiting:
-            self._service.lift(tenant, self._waiting)
-            self._service.forget(self._waiting)
+            self._ranks.lift(tenant, self._waiting)
+            self._ranks.forget(self._waiting)
             self._waiting[tenant] = deque()
         return self._waiting[tenant]
 
@@ -168,14 +211,17 @@ class FairQueue(Generic[T]):
     def before(self, tenant: Tenant, cost: Callable[[T], float]) -> list[T]:
         """Return what would begin before a new request of `tenant`: all of its own, and of others what comes until they were given as much.
 
+        Before one of batch that is also all that is not batch, and of batch it is nothing before another one.
         `cost` says what an entry will be given. Of two that were given the same, the new one counts as first.
         """
         own = self._waiting.get(tenant)
-        counter = self._service.raised(tenant, self._waiting) if own is None else self._service.given(tenant)
+        counter = self._ranks.raised(tenant, self._waiting) if own is None else self._ranks.given(tenant)
         found = [] if own is None else [*own]
         reach = counter + sum(map(cost, found)) / self.weight(tenant)
-        for other, entries in self._waiting.items():
-            given = self._service.given(other)
+        if is_batch(tenant):
+            found += [entry for other, entries in self._waiting.items() if not is_batch(other) for entry in entries]
+        for other in peers(tenant, self._waiting):
+            entries, given = self._waiting[other], self._ranks.given(other)
             if other != tenant:
                 for entry in entries:
                     if given >= reach:
@@ -184,9 +230,13 @@ class FairQueue(Generic[T]):
                     given += cost(entry) / self.weight(other)
         return found
 
-    def next_tenant(self) -> Tenant:
-        """Return whose request is next; something waits."""
-        return self._service.least(self._waiting)
+    def next_tenant(self, *, batch: bool = True) -> Tenant:
+        """Return whose request is next; something waits. Without `batch`, batch has no turn while another one waits."""
+        return self._ranks.least(self._waiting, batch=batch)
+
+    def passes(self, tenant: Tenant) -> bool:
+        """Whether `tenant` is batch, and another one waits that is not."""
+        return is_batch(tenant) and not all(map(is_batch, self._waiting))
 
     def pop(self) -> T:
         """Return the next request; something waits."""
@@ -198,11 +248,12 @@ class FairQueue(Generic[T]):
         self._length -= 1
         if not self._waiting[tenant]:
             del self._waiting[tenant]
+        self._ranks.began(tenant, self._waiting)
         return entry
 
     def charge(self, tenant: Tenant, cost: int) -> None:
         """Note what `tenant` was given."""
-        self._service.charge(tenant, cost)
+        self._ranks.charge(tenant, cost)
 
     def keep(self, wanted: Callable[[T], bool]) -> None:
         """Let go of all that are not `wanted`."""
@@ -215,30 +266,5 @@ class FairQueue(Generic[T]):
         self.keep(lambda _entry: False)
 
     def to_remove(self, tenant: Tenant, more: int, needed: int, size: Callable[[T], int]) -> list[T]:
-        """Return whose going frees `needed` for `more` of `tenant`: see `to_remove` below."""
+        """Return whose going frees `needed` for `more` of `tenant`: see `full_queue.py`."""
         return to_remove(self._waiting, tenant, more, needed, size)
-
-
-def to_remove(
-    waiting: Mapping[Tenant, Iterable[T]], tenant: Tenant, more: int, needed: int, size: Callable[[T], int]
-) -> list[T]:
-    """Return whose going frees `needed` for `more` of `tenant`: the newest of those of whom most waits.
-
-    `size` says what an entry holds of what is short; one that holds nothing stays. None is removed where its tenant
-    would then have less than `tenant`. `waiting` holds those of each tenant in their order.
-    """
-    held = {other: sum(map(size, entries)) for other, entries in waiting.items()}
-    own = held.pop(tenant, 0) + more
-    left = {other: [*waiting[other]] for other in held}
-    going: list[T] = []
-    while needed > 0 and held:
-        other = max(held, key=held.__getitem__)
-        if held[other] <= own:
-            return []
-        entry = left[other].pop()
-        going += [entry] if size(entry) else []
-        held[other] -= size(entry)
-        needed -= size(entry)
-        if held[other] < own:
-            return []
-    return going if needed <= 0 else []

@@ -15,9 +15,9 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from slicewise_worker.engine.callers import Owner
 from slicewise_worker.engine.cgroup import memory_limit, memory_used
 from slicewise_worker.engine.report import Progress, Step
-from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.health.pressure import Memory
 from slicewise_worker.health.tenant_names import TenantNames
 
@@ -179,13 +179,13 @@ class WorkerMetrics:
         self._prompt.inc(step.prompt_tokens)
         self._generated.inc(step.generated_tokens)
 
-    def begun(self, tenant: Tenant, seconds: float, prompt_tokens: int) -> None:
+    def begun(self, tenant: Owner, seconds: float, prompt_tokens: int) -> None:
         """Count what a request of `tenant` waited and has as its prompt."""
         name = self._tenants.of(tenant)
         self._queue_of.labels(name).observe(seconds)
         self._tokens_of.labels(name, "prompt").inc(prompt_tokens)
 
-    def generated(self, tenant: Tenant, tokens: int) -> None:
+    def generated(self, tenant: Owner, tokens: int) -> None:
         """Count tokens that `tenant` got."""
         self._tokens_of.labels(self._tenants.of(tenant), "generated").inc(tokens)
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import Final
 
-from slicewise_worker.engine.tenants import Tenant
+from slicewise_worker.engine.callers import Owner
 
 MOST_NAMES: Final = 50
 """Tenants that have time series of their own, the first that ask in the life of a worker."""
@@ -23,9 +23,9 @@ class TenantNames:
     """Gives each tenant the value of its label."""
 
     def __init__(self) -> None:
-        self._names: dict[Tenant, str] = {}
+        self._names: dict[Owner, str] = {}
 
-    def of(self, tenant: Tenant) -> str:
+    def of(self, tenant: Owner) -> str:
         """Return the label of `tenant`: empty for requests without a tenant, and `OTHER` once there are as many names as may be."""
         found = self._names.get(tenant)
         if found is None:
@@ -35,7 +35,7 @@ class TenantNames:
         return found
 
 
-def name_of(tenant: Tenant) -> str:
+def name_of(tenant: Owner) -> str:
     """Return the name of `tenant` within the bounds; empty for requests without one."""
     name = tenant or ""
     clean = _UNFIT.sub("_", name)

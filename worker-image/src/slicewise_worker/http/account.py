@@ -64,12 +64,13 @@ class Account:
         self.model: str | None = None
         """As answers name it: one of a few names, whatever the client sent."""
         self.work: Work | None = None
+        self.batch = False
         self.code: str | None = None
         """Of the error that it was answered with."""
 
     def fields(self) -> dict[str, Any]:
         """Return what the line says of model, tokens and times; what is not known is left out."""
-        found: dict[str, Any] = {"model": self.model}
+        found: dict[str, Any] = {"model": self.model, "priority": "batch" if self.batch else None}
         if (work := self.work) is not None:
             waited = [one.waited for one in work.times if one.waited is not None]
             first = [one.first_token for one in work.times if one.first_token is not None]

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from slicewise_worker.engine.callers import NO_TENANT, Caller
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import (
     Broken,
@@ -22,7 +23,6 @@ from slicewise_worker.engine.request import (
     Piece,
     StoppedError,
 )
-from slicewise_worker.engine.tenants import NO_TENANT, Caller
 from slicewise_worker.http.deadline import timed_out
 from slicewise_worker.http.errors import ApiError, not_started
 

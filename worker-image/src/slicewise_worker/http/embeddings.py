@@ -18,12 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from slicewise_worker.http.caller import caller_of
 from slicewise_worker.http.completions import parse
 from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.intake import Wanted
 from slicewise_worker.http.schema_vectors import EmbeddingRequest
 from slicewise_worker.http.served import check_model
-from slicewise_worker.http.tenant import caller_of
 from slicewise_worker.http.vectors import Evaluation, ServedVectors, check_room, check_tokens, read_all
 
 log = structlog.get_logger(__name__)

@@ -18,11 +18,13 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from slicewise_worker.engine.callers import Tenant
 from slicewise_worker.engine.constraint import UntriedError
-from slicewise_worker.engine.tenants import Tenant
 from slicewise_worker.engine.threads import prompt_threads
+from slicewise_worker.http.account import account_of
 from slicewise_worker.http.answer import unless_gone
 from slicewise_worker.http.body import BodyLimits, BodyReader
+from slicewise_worker.http.caller import is_batch
 from slicewise_worker.http.deadline import Deadline, Patience, deadline_of, timed_out
 from slicewise_worker.http.errors import not_started
 from slicewise_worker.http.tenant import tenant_of
@@ -115,6 +117,7 @@ class Intake:
     def deadline(self, request: Request) -> Deadline:
         """Return when the time of `request`, which has just come, is over; raises `ApiError`."""
         self.latest_arrival = time.monotonic()
+        account_of(request).batch = is_batch(request.headers)
         deadline = deadline_of(request.headers, self.latest_arrival, self.limits.patience)
         self.latest_deadline = max(self.latest_deadline, deadline.answer)
         return deadline

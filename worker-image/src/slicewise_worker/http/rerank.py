@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
+from slicewise_worker.http.caller import caller_of
 from slicewise_worker.http.completions import parse
 from slicewise_worker.http.intake import Wanted
 from slicewise_worker.http.schema_vectors import RerankRequest
 from slicewise_worker.http.served import check_model
-from slicewise_worker.http.tenant import caller_of
 from slicewise_worker.http.vectors import Evaluation, ServedVectors, check_room, read_all
 
 

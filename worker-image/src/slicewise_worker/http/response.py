@@ -20,10 +20,10 @@ from slicewise_worker.engine.request import Chances, Finished, Generation, Piece
 from slicewise_worker.engine.tokenizer import Tokenizer
 from slicewise_worker.http.account import account_of
 from slicewise_worker.http.answer import Answer, unless_gone
+from slicewise_worker.http.caller import caller_of
 from slicewise_worker.http.deadline import Deadline
 from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.shape import Logprobs, Shape
-from slicewise_worker.http.tenant import caller_of
 from slicewise_worker.http.trailer import mark_broken
 
 log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 
-from slicewise_worker.engine.tenants import Tenant
+from slicewise_worker.engine.callers import Tenant
 
 
 class Turns:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
+from slicewise_worker.engine.callers import Caller
 from slicewise_worker.engine.embedder import NUMBER_BYTES, VECTOR_BYTES, Embedder, VectorEvent
 from slicewise_worker.engine.model_kind import Role
 from slicewise_worker.engine.pairs import Pairs
 from slicewise_worker.engine.request import Broken, BusyError, StoppedError
-from slicewise_worker.engine.tenants import Caller
 from slicewise_worker.engine.tokenizer import TooLongError
 from slicewise_worker.http.account import account_of
 from slicewise_worker.http.answer import broken, unless_gone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -48,6 +49,13 @@ class Cors(ApiModel):
     """How long a browser may remember the answer to a preflight request, as a duration."""
 
 
+class TenantPriority(StrEnum):
+    """Whose requests go first."""
+
+    INTERACTIVE = "Interactive"
+    BATCH = "Batch"
+
+
 class TenantShare(ApiModel):
     """What a tenant counts for beside others."""
 
@@ -56,6 +64,8 @@ class TenantShare(ApiModel):
     weight: Annotated[WholeNumber, Field(ge=1, le=MOST_WEIGHT)] = 1
     """What it counts for in the workers' queues. While both ask for more than there is, a tenant of weight 4 gets four times
     the tokens of one of weight 1, which every tenant has that is not in the list."""
+    priority: TenantPriority = TenantPriority.INTERACTIVE
+    """`Batch`: all its requests are behind those of others, as if it sent the header `x-slicewise-priority: batch`."""
 
 
 class GatewaySpec(PodPlacement):
@@ -74,7 +84,7 @@ class GatewaySpec(PodPlacement):
         ]
         | None
     ) = None
-    """Tenants that count for more than others."""
+    """Tenants that count for more or less than others."""
     limits: GatewayLimits | None = None
     response_cache: ResponseCache | None = None
     cors: Cors | None = None

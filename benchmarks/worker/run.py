@@ -1,7 +1,8 @@
-"""make bench-worker: what a JSON schema costs a token, what requests of 1 MiB hold up, and how soon arguments of calls arrive.
+"""make bench-worker: what a JSON schema costs a token, what requests of 1 MiB hold up, how soon arguments of calls arrive,
+and what a light tenant waits beside a heavy one.
 
 Sizes come from the environment: BENCH_MODEL (shaped; a made model), BENCH_STREAMS (16), BENCH_TOKENS (24, of each stream), BENCH_ROUNDS
-(5), BENCH_THREADS (1), and BENCH_ONLY (constrained,large,arguments).
+(5), BENCH_THREADS (1), BENCH_TENANT_SECONDS (20), and BENCH_ONLY (constrained,large,arguments,tenants).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from constrained import Sizes, constrained
 from large import arguments, large
 from report import Report
+from tenants import tenants
 
 MAKE = Path(__file__).parents[2] / "worker-image" / "models" / "make.py"
 
@@ -29,13 +31,16 @@ def main() -> None:
         rounds=int(os.environ.get("BENCH_ROUNDS", "5")),
         threads=int(os.environ.get("BENCH_THREADS", "1")),
     )
-    only = os.environ.get("BENCH_ONLY", "constrained,large,arguments").split(",")
+    only = os.environ.get("BENCH_ONLY", "constrained,large,arguments,tenants").split(",")
     if "constrained" in only:
         constrained(report, _made(name), sizes)
     if "large" in only:
         large(report, _made("tiny"), sizes.rounds)
     if "arguments" in only:
         arguments(report, _made("caller"), sizes.rounds)
+    if "tenants" in only:
+        for step_ms in (10, 0):
+            tenants(report, _made("tiny"), sizes.rounds, float(os.environ.get("BENCH_TENANT_SECONDS", "20")), step_ms)
     print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")
 
 

@@ -48,6 +48,30 @@ async def counted(rig: Rig, **wanted: int) -> Counts:
     return await stable(rig)
 
 
+async def test_requests_in_flight_are_those_that_workers_have_not_answered(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker, idle) = await start_workers(2)
+    async with running(tmp_path, MODEL, {f"chat-{STABLE}": [worker], f"chat-{CANARY}": [idle]}) as rig:
+        gateway = HttpGateways(rig.session, stats_port=rig.model.ports.stats)
+
+        async def in_flight(number: int) -> None:
+            async def has() -> bool:
+                return await gateway.in_flight("127.0.0.1") == number
+
+            await until(has)
+
+        await in_flight(0)
+        worker.waits = True
+        asked = [asyncio.create_task(rig.ask()) for _ in range(3)]
+        await in_flight(3)
+        worker.go.set()
+        assert [answer[0] for answer in await asyncio.gather(*asked)] == [200] * 3
+        await in_flight(0)
+        rig.stop()
+        assert isinstance(await gateway.in_flight("127.0.0.1"), NoData)
+
+
 async def test_what_happened_between_two_readings_is_counted_for_each_revision(
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:

@@ -57,7 +57,13 @@ FULL: tuple[dict[str, Any], ...] = (
             "paused": False,
             "revisionHistoryLimit": 5,
         },
-        "autoscaling": {"minReplicas": 1, "maxReplicas": 1000, "targetRequestsPerWorker": 4, "idleAfter": "10m"},
+        "autoscaling": {
+            "mode": "Advise",
+            "minReplicas": 1,
+            "maxReplicas": 1000,
+            "targetRequestsPerWorker": 4,
+            "idleAfter": "10m",
+        },
         "health": {
             "memoryPressure": "80%",
             "memoryPressureFor": "3s",

@@ -114,6 +114,7 @@ def _steps(*weights: int) -> list[dict[str, Any]]:
 _NAME = "is not a name of an object: write lower-case letters, digits, '-' and '.', such as team-secret"
 _MODEL_NAME = "is not a model's name: write letters, digits and . _ : / -, such as chat-small"
 _PART = HUB.replace("q8", "q8-00001-of-00012")
+_COUNT_WORDS = "is not a number from 1 to 1000: write a whole number, such as 4, or Auto"
 _CPU_WORDS = "is not an amount of CPU: write cores or thousandths of one, such as 2 or 500m"
 _FALLBACK: dict[str, Any] = {"cpu": {"cores": "2", "memory": "4Gi"}}
 _REDIS = {"responseCache": {"redisSecretRef": {"name": "redis"}}}
@@ -262,6 +263,8 @@ _OWN = (
     _percent("rollout.canary.maxErrors", "0.001", "50", "1%", "0%"),
     _percent("rollout.canary.confidence", "50", "99.999", "99%", "100%"),
     _value("autoscaling.maxReplicas", 4, 3, "maxReplicas 3 is less than minReplicas 4: write 4 or more", minReplicas=4),
+    _value("autoscaling.targetRequestsPerWorker", "Auto", "auto", f"'auto' {_COUNT_WORDS}", maxReplicas=4),
+    _value("autoscaling.targetRequestsPerWorker", 1000, 0, f"'0' {_COUNT_WORDS}", maxReplicas=4),
     _duration("autoscaling.idleAfter", "1s", "168h", "60m", "never", maxReplicas=4),
     _percent("health.memoryPressure", "1", "100", "80%", "101%"),
     _duration("health.memoryPressureFor", "1s", "1h", "90s", "soon"),

@@ -29,6 +29,9 @@ MEANINGS: Final = {
     "RolloutIdle": "One revision serves: a new pool's first one, or the stable one that the spec asks for again.",
     "RolloutPaused": "The rollout is held, by `spec.rollout.paused` or by request.",
     "RolloutResumed": "The rollout goes on after a pause.",
+    "ScaledUp": "The load asks for more workers, or the bounds of `spec.autoscaling` do.",
+    "ScaledDown": "The load has asked for fewer workers throughout the hold, or the bounds do.",
+    "ScalingAdvised": "What would follow the load, with `mode: Advise` or beside another autoscaler; `spec.replicas` holds.",
     "RequestNotUnderstood": "The annotation `slicewise.dev/rollout-request` is not a valid request; the message says what to write.",
 }
 """Reason → what it says. `reasons_in_code` finds the reasons; a test compares the two."""
@@ -40,7 +43,7 @@ shows those of a namespace. An Event is written when something changes. The same
 Event that exists, at most once in ten minutes. Programs should read conditions instead: most clusters delete Events after an
 hour.
 
-## Rollouts
+## Rollouts and scaling
 
 | reason | type | when |
 |---|---|---|

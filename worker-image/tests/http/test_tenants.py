@@ -54,6 +54,22 @@ def test_a_question_takes_the_place_of_whom_most_waits(crowded) -> None:
     assert worker.metric("slicewise_worker_requests_total", finish_reason="refused") == 1
 
 
+def test_a_worker_says_how_many_requests_it_has_where_the_operator_reads_it(crowded) -> None:
+    worker, path, endless, short = crowded
+
+    def said() -> dict[str, int]:
+        return worker.get("/v1/worker").json()["requests"]
+
+    assert said() == {"running": 0, "waiting": 0, "ended": 0}
+    holder = begin(worker, path, endless)
+    worker.until(lambda: said()["running"] == 1)
+    waits = begin(worker, path, short)
+    worker.until(lambda: said() == {"running": 1, "waiting": 1, "ended": 0})
+    holder.close()
+    worker.until(lambda: said() == {"running": 0, "waiting": 0, "ended": 1})
+    waits.close()
+
+
 def test_who_cannot_begin_in_its_time_gets_the_503_at_once_with_the_numbers(crowded) -> None:
     worker, path, endless, short = crowded
     with ThreadPoolExecutor(3) as pool:

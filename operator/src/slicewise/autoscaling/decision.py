@@ -11,10 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
-from slicewise.autoscaling.hold import choose_hold
+from slicewise.autoscaling.hold import SHORTEST_HOLD, choose_hold
 from slicewise.autoscaling.target import workers_for
-from slicewise.autoscaling.window import Load
+from slicewise.autoscaling.window import NOT_READ, Load
+
+TOLD_SECONDS: Final = 10.0
+"""How long the load may be unknown before that is said: one reading that fails is no news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def decide(bounds: Bounds, load: Load, before: int | None) -> Decision:
     last = min(most, max(least, least if before is None else before))
     hold = choose_hold(load.history, bounds.target, bounds.cold_start)
     if load.requests is None:
-        return Decision(last, Why.UNKNOWN, None, hold)
+        return Decision(last, Why.UNKNOWN if _is_told(load) else Why.HOLD, None, hold)
     wanted = workers_for(load.requests, bounds.target)
     held = max(wanted, workers_for(load.peak(hold), bounds.target))
     sure = load.covered >= hold and not load.trouble and bounds.may_shrink
@@ -77,13 +81,20 @@ def decide(bounds: Bounds, load: Load, before: int | None) -> Decision:
     # What is there already stays: a count of slices that falls short of it is no reason to end a worker that serves.
     room = most if bounds.room is None else max(bounds.room, last)
     desired = min(most, max(least, min(goal, room)))
-    return Decision(desired, _why(wanted, desired, least, most, load), wanted, hold)
+    # What lasted for a moment within the shortest hold still limits, or the reason would change with every request.
+    asked = max(wanted, workers_for(load.peak(SHORTEST_HOLD), bounds.target))
+    return Decision(desired, _why(asked, wanted, desired, (least, most), load), wanted, hold)
 
 
-def _why(wanted: int, desired: int, least: int, most: int, load: Load) -> Why:
-    if wanted > desired:
+def _is_told(load: Load) -> bool:
+    return bool(load.trouble) and (load.troubled >= TOLD_SECONDS or load.trouble == NOT_READ)
+
+
+def _why(asked: int, wanted: int, desired: int, bounds: tuple[int, int], load: Load) -> Why:
+    least, most = bounds
+    if asked > desired:
         return Why.MOST if desired == most else Why.ROOM
-    if load.trouble:
+    if _is_told(load):
         return Why.UNKNOWN
     if wanted == desired:
         return Why.LOAD

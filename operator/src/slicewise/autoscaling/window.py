@@ -27,7 +27,8 @@ STALE_SECONDS: Final = 5.0
 """After how long without a reading nothing is known of the load any more."""
 FULL_COUNT: Final = 2.0
 """Requests that wait count in full for as many times the seconds that a request takes in a worker."""
-NOT_READ: Final = "the load was not read yet"
+NOT_COUNTED: Final = f"the requests were not counted for {STALE_SECONDS:g} s"
+NOT_READ: Final = "the requests were not counted yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Load:
     """The most requests of each `BUCKET_SECONDS`, the oldest first."""
     trouble: str = NOT_READ
     """Why the load, or a part of it, is not known; empty where all is."""
+    troubled: float = 0.0
+    """Seconds since the load was last known as a whole."""
 
     def peak(self, seconds: float) -> int:
         """Return the most requests of the latest `seconds`."""
@@ -79,6 +82,7 @@ class Window:
     """Since when some requests have waited at every reading."""
     complete_since: float | None = None
     trouble: str = NOT_READ
+    trouble_since: float | None = None
 
     def add(self, now: float, reading: Reading) -> Self:
         """Return the window with one more reading."""
@@ -102,20 +106,22 @@ class Window:
             waiting_since=waits,
             complete_since=None if reading.trouble else complete,
             trouble=reading.trouble,
+            trouble_since=self._trouble_since(now) if reading.trouble else None,
         )
 
-    def add_nothing(self, trouble: str) -> Self:
+    def add_nothing(self, now: float, trouble: str) -> Self:
         """Return the window after a reading that failed altogether."""
-        return replace(self, complete_since=None, trouble=trouble)
+        return replace(self, complete_since=None, trouble=trouble, trouble_since=self._trouble_since(now))
 
     def load(self, now: float) -> Load:
         """Return what a decision sees at `now`."""
         last = self._last()
+        troubled = max(0.0, now - self._trouble_since(now))
         if last is None or not 0.0 <= now - last <= STALE_SECONDS:
-            return Load(history=self.history, trouble=self.trouble or f"the load was not read for {STALE_SECONDS:g} s")
+            return Load(history=self.history, trouble=self.trouble or NOT_COUNTED, troubled=troubled)
         peaks = tuple((now - when, requests) for when, requests in self.peaks)
         covered = 0.0 if self.complete_since is None else now - self.complete_since
-        return Load(self.peaks[-1][1], peaks, covered, self.history, self.trouble)
+        return Load(self.peaks[-1][1], peaks, covered, self.history, self.trouble, troubled if self.trouble else 0.0)
 
     def _bucketed(self, now: float, counted: int) -> tuple[tuple[int, ...], tuple[int, int]]:
         number = int(now // BUCKET_SECONDS)
@@ -127,6 +133,12 @@ class Window:
         # Of a time without readings nothing is known; it is taken to have been as before it.
         missed = min(MOST_BUCKETS, number - under_way - 1)
         return (*self.history, most, *(most,) * missed)[-MOST_BUCKETS:], (number, counted)
+
+    def _trouble_since(self, now: float) -> float:
+        if self.trouble_since is not None:
+            return self.trouble_since
+        last = self._last()
+        return now if last is None else last
 
     def _last(self) -> float | None:
         return self.recent[-1][0] if self.recent else None

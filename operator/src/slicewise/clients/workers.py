@@ -6,6 +6,7 @@ Called by the observing step, only for pods of which the answer matters now. Who
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -20,6 +21,16 @@ _LIMIT: Final = 64 * 1024
 """Bytes read of an answer; a worker is not trusted with more of the operator's memory."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerLoad:
+    """The requests of one worker."""
+
+    running: int
+    waiting: int
+    ended: int = 0
+    """Since it started."""
+
+
 class Workers(Protocol):
     """What the observing step asks of pods."""
 
@@ -28,6 +39,9 @@ class Workers(Protocol):
 
     async def worker_info(self, address: str) -> WorkerInfo | None:
         """Return what the `worker` container of the pod with that IP address says."""
+
+    async def load(self, address: str) -> WorkerLoad | None:
+        """Return how many requests the `worker` container of the pod with that IP address has."""
 
 
 class HttpWorkers:
@@ -65,6 +79,17 @@ class HttpWorkers:
         if answer is None or not isinstance(answer.get("device"), str):
             return None
         return WorkerInfo(device=line(answer["device"], 64), on_gpu=answer.get("on_gpu") is True)
+
+    async def load(self, address: str) -> WorkerLoad | None:
+        """See `Workers.load`. A worker of a version that does not say it is unknown, as one that does not answer."""
+        answer = await self._get(address, self._worker_port, "/v1/worker")
+        said = (answer or {}).get("requests")
+        if not isinstance(said, dict):
+            return None
+        running, waiting = count(said.get("running")), count(said.get("waiting"))
+        if running is None or waiting is None:
+            return None
+        return WorkerLoad(running, waiting, count(said.get("ended")) or 0)
 
     async def _get(self, address: str, port: int, path: str) -> dict[str, Any] | None:
         url = URL.build(scheme="http", host=address, port=port, path=path)

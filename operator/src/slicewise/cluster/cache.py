@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
 from typing import Any, Final
 
 from slicewise.clients.resources import NODES, PODS, POOLS, Resource
@@ -20,6 +21,7 @@ from slicewise.cluster.records import (
     pack,
     pool_of,
     read_child,
+    scaled_by,
     version_of,
 )
 from slicewise.cluster.strangers import keep_stranger, read_stranger
@@ -212,6 +214,7 @@ def _ingest_pool(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bo
     if entry.uid and version <= entry.version:
         return False
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    entry.scaled_by = scaled_by(body)
     fresh = entry.uid != uid
     if fresh:
         entry.failures, entry.satisfied, entry.looked_at = (), False, -1e9
@@ -232,6 +235,9 @@ def _ingest_pod(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> boo
     if known is not None:
         record.progress, record.info, record.info_of = known.progress, known.info, known.info_of
         record.lacks = known.lacks if record.creating else ""
+        if known.observed.started_in is not None:
+            # A worker that was not ready for a while has not started again.
+            record.observed = replace(record.observed, started_in=known.observed.started_in)
         if known.container == record.container:
             record.info_tries, record.info_due = known.info_tries, known.info_due
     entry.pods[uid] = record

@@ -13,6 +13,7 @@ from slicewise.api import labels
 from slicewise.api.bounds import count, line, word
 from slicewise.clients.resources import BUDGETS, CLAIMS, DEPLOYMENTS, REVISIONS, Resource
 from slicewise.cluster.gateway_pods import GatewayRecord
+from slicewise.cluster.load import LoadMeter
 from slicewise.cluster.meter import Meter
 from slicewise.cluster.strangers import Stranger
 from slicewise.manifests.metadata import deployment_name, gateway_name
@@ -20,6 +21,7 @@ from slicewise.objects.fingerprint import fingerprint
 from slicewise.objects.pods import PodRecord, shared
 from slicewise.objects.stored_data import is_whole
 from slicewise.pool.observed import ApplyFailure, ObservedBudget, ObservedDeployment, ObservedRevision, References
+from slicewise.pool.outcome import Scaled
 from slicewise.pool.rollout.times import read_time
 from slicewise.telemetry.pools import PoolShown
 
@@ -86,6 +88,12 @@ class PoolEntry:
     """Uid → ready pod that its budgets count beside its workers."""
     meter: Meter | None = None
     """Only while a canary is judged."""
+    load: LoadMeter | None = None
+    """Only while the spec has autoscaling."""
+    scaled_by: str = ""
+    """Field manager of `spec.replicas` that wrote it through the scale subresource."""
+    scaled: Scaled | None = None
+    """What metrics show of scaling by load, as the latest plan had it."""
     gateway_version: str | None = None
     """Version of the configuration that they are to run, as the latest plan had it."""
     failures: tuple[ApplyFailure, ...] = ()
@@ -134,6 +142,15 @@ def hash_number(text: str | None) -> int | None:
 def version_of(body: Mapping[str, Any]) -> int:
     """Return the resourceVersion as a number: of two versions of one kind, the greater is the newer (Kubernetes 1.35)."""
     return int(body["metadata"].get("resourceVersion") or 0)
+
+
+def scaled_by(body: Mapping[str, Any]) -> str:
+    """Return the field manager that wrote `spec.replicas` of a pool through the scale subresource, as an autoscaler does; else ""."""
+    for entry in body["metadata"].get("managedFields") or ():
+        owns = "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        if owns and entry.get("subresource") == "scale":
+            return shared(line(entry.get("manager"), 64) or "another")
+    return ""
 
 
 def pool_of(body: Mapping[str, Any]) -> str | None:

@@ -25,6 +25,7 @@ from slicewise.cluster.cache import Cache
 from slicewise.cluster.foreign import ForeignPods
 from slicewise.cluster.gateway_pods import GatewayRecord, ask, observed_gateway
 from slicewise.cluster.measure import measure, offer
+from slicewise.cluster.measure_load import measure_load, offer_load
 from slicewise.cluster.records import PoolEntry, read_revision
 from slicewise.cluster.references import ReferenceReader, next_events, pending_claim
 from slicewise.cluster.strangers import by_zone
@@ -110,6 +111,8 @@ class Observer:
             status=status,
             installation=self._installation,
             measured=offer(entry, status),
+            load=offer_load(entry, stored, self._clock.monotonic()),
+            scaled_by=entry.scaled_by,
         )
 
     def wants_refresh(self, entry: PoolEntry) -> bool:
@@ -118,7 +121,7 @@ class Observer:
         asks = any(pod.fetching or (_unasked(pod) and pod.info_due <= now) for pod in entry.pods.values())
         wanted = entry.gateway_version
         behind = any(pod.is_due(wanted, now) and not self._lost(pod) for pod in entry.gateway_pods.values())
-        return asks or behind or _looks(entry)
+        return asks or behind or _looks(entry) or (entry.load is not None and entry.load.is_due(now))
 
     def next_refresh(self, entry: PoolEntry) -> float | None:
         """Return the seconds until a pod, or what Events say of pods and claims, is to be asked for again; None when nothing is."""
@@ -129,6 +132,8 @@ class Observer:
             for pod in entry.gateway_pods.values()
             if pod.lacks(wanted) and not self._lost(pod)
         ]
+        if entry.load is not None:
+            waits.append(entry.load.wait(now))
         if _looks(entry):
             waits += next_events(entry, self._clock.now())
         return min(waits, default=None)
@@ -171,6 +176,7 @@ class Observer:
         await asyncio.gather(
             self._references.refresh(entry, pool),
             measure(entry, pool, self._gateways, self._clock, self._lost),
+            measure_load(entry, self._gateways, self._workers, self._clock, self._lost),
             at_most(ASKED_AT_ONCE, [self._ask_pod(pod) for pod in pods]),
             at_most(ASKED_AT_ONCE, [ask(pod, self._gateways, wanted, now, cached=cached) for pod in behind]),
         )

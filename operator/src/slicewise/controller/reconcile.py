@@ -177,6 +177,7 @@ class Reconciler:
         entry.satisfied = ready.get("status") == "True" and moving.get("status") != "True"
         entry.reason = str(ready.get("reason") or "Unknown")
         entry.shown = read_shown(status)
+        entry.scaled = decision.plan.scaling
         entry.resource = (status.get("slice") or {}).get("resource")
         after = (
             self._parts.resync

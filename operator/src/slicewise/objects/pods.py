@@ -16,6 +16,8 @@ from slicewise.pool.placement import read_placement, untolerated
 FETCH_CONTAINER: Final = "fetch"
 WORKER_CONTAINER: Final = "worker"
 _STARTING: Final = frozenset({"PodInitializing", "ContainerCreating"})
+_LONGEST_START: Final = 3600.0
+"""Seconds that a worker may take to serve for the first time and still say what the next one takes."""
 _MOST_SLICES: Final = 1_000_000
 """Slices of one kind that a node or a pod is taken to have at most."""
 _SHARED: Final[dict[str, str]] = {}
@@ -79,6 +81,7 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
         ended_reason=ended_reason,
         ended_message=ended_message,
         fetch=None if fetching else _fetch_outcome(init),
+        started_in=_started_in(status) if ready and not count(worker.get("restartCount")) else None,
     )
     return PodRecord(
         version=version,
@@ -88,6 +91,16 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
         fetching=fetching and not observed.terminating,
         container=hash(worker.get("containerID") or "") if ready and not observed.terminating else 0,
     )
+
+
+def _started_in(status: Mapping[str, Any]) -> float | None:
+    """Seconds between the kubelet's `Ready` and the scheduler's `PodScheduled`; both are whole seconds of clocks that may differ."""
+    since = {item.get("type"): item.get("lastTransitionTime") for item in status.get("conditions") or ()}
+    placed, served = since.get("PodScheduled"), since.get("Ready")
+    if not placed or not served:
+        return None
+    seconds = timestamp(served) - timestamp(placed)
+    return seconds if 0.0 <= seconds <= _LONGEST_START else None
 
 
 def _is_creating(pod: ObservedPod, status: Mapping[str, Any], init: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from slicewise.pool.observed import ObservedNode, ObservedPool, ObservedRevision
 from slicewise.pool.placement import Placement, placed_nodes, read_placement
 from slicewise.pool.revision import find_revision, revision_hash, revision_inputs
 from slicewise.pool.rollout.state import Phase, RolloutState
+from slicewise.pool.scaling import Scaling, find_scaling
 from slicewise.pool.slices import (
     NoProfile,
     Profile,
@@ -50,6 +51,9 @@ class Demand:
     """The nodes as the placement of the stable revision sees them."""
     overcommitted: frozenset[str] = frozenset()
     """Names of the nodes that offer fewer slices than are held there, such as where workers serve on devices called unhealthy."""
+
+    scaling: Scaling | None = None
+    """What scaling by load says; None where the spec has none."""
 
     @property
     def cordoned(self) -> frozenset[str]:
@@ -94,12 +98,14 @@ def read_demand(pool: InferencePool, observed: ObservedPool, state: RolloutState
         if (stable_profile, stable_placement) == (profile, placement)
         else count_slices(stable_profile, zones, stable_nodes, workers.pods, observed.held_by_others)
     )
+    scaling = find_scaling(pool, observed, stable_slices, state)
     targets = spread(
         pool.spec,
         slices if new_rules else stable_slices,
         workers.present(),
         workers.present(state.canary if new_rules else state.stable),
         moving=state.canary is not None and state.phase in {Phase.PROMOTING, Phase.ROLLING_BACK},
+        scaled=None if scaling is None else scaling.desired,
     )
     return Demand(
         inputs,
@@ -115,6 +121,7 @@ def read_demand(pool: InferencePool, observed: ObservedPool, state: RolloutState
         nodes=nodes,
         stable_nodes=stable_nodes,
         overcommitted=overcommitted(stable_profile, observed.nodes, workers.pods, observed.held_by_others),
+        scaling=scaling,
     )
 
 

@@ -63,7 +63,8 @@ class Facts:
         if self.demand is None:
             return 0
         if not self.demand.targets:
-            return wanted_replicas(self.pool.spec, 1)
+            scaling = self.demand.scaling
+            return wanted_replicas(self.pool.spec, 1, None if scaling is None else scaling.desired)
         return sum(target.desired for target in self.demand.targets)
 
     @cached_property

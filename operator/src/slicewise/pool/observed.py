@@ -12,6 +12,7 @@ from typing import Any
 
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1.status import PoolStatus
+from slicewise.autoscaling.window import Load
 from slicewise.manifests.installation import Installation
 from slicewise.pool.rollout.verdict_record import Measured
 
@@ -103,6 +104,8 @@ class ObservedPod:
     """Its words when it last ended; kept while it is started again."""
     fetch: FetchProgress | None = None
     worker: WorkerInfo | None = None
+    started_in: float | None = None
+    """Seconds from its place on a node until it served for the first time; None where it has not, or it was restarted before."""
     node_lost: bool = False
     """It was ready, and its node is deleted or does not answer any more."""
 
@@ -273,6 +276,10 @@ class ObservedPool:
     """Whether those pods were looked for in all namespaces; else uncounted pods may hold slices."""
     measured: Measured = field(default_factory=Measured)
     """What the gateway counted for the canary and for stable since `status` was written."""
+    load: Load = field(default_factory=Load)
+    """Requests that run or wait, of late; only where the spec has autoscaling."""
+    scaled_by: str = ""
+    """Field manager that last wrote `spec.replicas` through the scale subresource; empty where none did, or another wrote it since."""
     references: References = References()
     apply_failures: tuple[ApplyFailure, ...] = ()
     status: PoolStatus = field(default_factory=PoolStatus)

@@ -34,6 +34,24 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaled:
+    """The numbers of scaling by load."""
+
+    desired: int
+    """Workers."""
+    wanted: int | None
+    """Workers that the load alone asks for; None where it is not known."""
+    requests: int | None
+    """That run or wait; None where it is not known."""
+    target: float
+    """Requests for each worker."""
+    hold: float
+    """Seconds over which the pool keeps the most workers that the load asked for."""
+    acts: bool
+    """Whether the number is the pool's."""
+
+
+@dataclass(frozen=True, slots=True)
 class PoolPlan:
     """The outcome of one decision.
 
@@ -50,5 +68,7 @@ class PoolPlan:
     ending: Ending | None = None
     """The end of a rollout, where this pass decides it."""
     requeue_after: float | None = None
+    scaling: Scaled | None = None
+    """What scaling by load says, for metrics; None where the spec has none, or no workers are desired."""
     gateway_version: str | None = None
     """Version of the configuration that the gateway's pods are to run; None: as before."""

@@ -37,6 +37,7 @@ from slicewise.pool.rollout.traffic import canary_weight, has_arrived, traffic
 from slicewise.pool.rollout.unplaced import UNPLACED_SECONDS, without_unfit
 from slicewise.pool.rollout.verdict_record import Measured
 from slicewise.pool.rollout.view import RevisionReplicas, RolloutView
+from slicewise.pool.scaling import shown
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.zones import budget_floors, hold_back_shrinking
 
@@ -101,6 +102,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         events=(*rollout_events(state, after), *report.events),
         ending=find_ending(before, after, now),
         requeue_after=0.0 if after != state else _requeue(facts, view, holding, now),
+        scaling=shown(demand.scaling, observed.load),
         gateway_version=gateway.config.version,
     )
 

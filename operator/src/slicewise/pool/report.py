@@ -17,6 +17,7 @@ from slicewise.pool.facts import Facts
 from slicewise.pool.outcome import Event
 from slicewise.pool.revision import find_revision
 from slicewise.pool.rollout.state import write_state
+from slicewise.pool.scaling import scaling_events, scaling_status
 
 _TOLD = (
     ConditionType.ACCEPTED,
@@ -24,6 +25,7 @@ _TOLD = (
     ConditionType.WEIGHTS_CACHED,
     ConditionType.WORKERS_READY,
     ConditionType.GATEWAY_PROGRAMMED,
+    ConditionType.AUTOSCALING_ACTIVE,
     ConditionType.DRAIN_BLOCKED,
     ConditionType.DEGRADED,
 )
@@ -36,6 +38,8 @@ _QUIET = {
     Reason.NOT_PROGRAMMED,
     Reason.UNKNOWN,
     Reason.SLICES_FREE,
+    Reason.FOLLOWS_LOAD,
+    Reason.LOAD_UNKNOWN,
     Reason.NOT_BLOCKED,
     Reason.NOT_DEGRADED,
 }
@@ -70,8 +74,10 @@ def build_report(facts: Facts, now: float) -> Report:
         rollout=write_state(facts.state, facts.weight),
         zones=before.zones if demand is None else _zones(demand, facts.ready),
         slice=before.slice if demand is None else _slice(demand),
+        autoscaling=before.autoscaling if demand is None else scaling_status(demand.scaling),
     )
-    return Report(status, _events(found, before))
+    scaled = () if demand is None else scaling_events(demand.scaling, before.autoscaling)
+    return Report(status, (*scaled, *_events(found, before)))
 
 
 def _serving_name(facts: Facts) -> str:
@@ -126,6 +132,7 @@ def _events(found: ConditionResults, before: PoolStatus) -> tuple[Event, ...]:
 def _event_type(kind: ConditionType, result: ConditionResult) -> Any:
     bad = result.status == "True" if kind in _BAD_WHEN_TRUE else result.status == "False"
     harmless = result.reason in {Reason.DOWNLOADING, Reason.STARTING, Reason.PENDING, Reason.NOT_PROGRAMMED}
+    harmless |= result.reason in {Reason.ADVICE_ONLY, Reason.SUSPENDED, Reason.SCALED_TO_ZERO}
     return "Warning" if bad and not harmless else "Normal"
 
 

@@ -30,8 +30,8 @@ class ZoneTarget:
     """Ready workers that nothing of ours goes below, and `minAvailable` of the zone's budget."""
 
 
-def wanted_replicas(spec: PoolSpec, zone_count: int) -> int:
-    """Return the desired number of workers of the pool.
+def wanted_replicas(spec: PoolSpec, zone_count: int, scaled: int | None = None) -> int:
+    """Return the desired number of workers of the pool. `scaled`: the number by load, where that decides.
 
     `suspend` and `replicas: 0` mean none. Without `replicas` (nor `autoscaling.minReplicas`) it is one per zone. An explicit
     floor wins over a smaller number.
@@ -39,7 +39,7 @@ def wanted_replicas(spec: PoolSpec, zone_count: int) -> int:
     if spec.suspend or spec.replicas == 0:
         return 0
     floor = spec.zones.min_available or 0
-    asked = spec.replicas
+    asked = spec.replicas if scaled is None else scaled
     if asked is None:
         asked = spec.autoscaling.min_replicas if spec.autoscaling and spec.autoscaling.min_replicas else zone_count
     return max(asked, floor * zone_count)
@@ -52,6 +52,7 @@ def spread(
     staying: Mapping[str, int] | None = None,
     *,
     moving: bool = False,
+    scaled: int | None = None,
 ) -> tuple[ZoneTarget, ...]:
     """Return the target of each zone, in the order of `slices`.
 
@@ -59,11 +60,11 @@ def spread(
     so that nothing is moved without need. First come those of the revision that stays (`staying`). While one revision replaces
     another (`moving`), a zone with a free slice comes next: a pool that leaves zones empty goes there rather than wait for a slice.
     Where no zone has room the workers are asked for all the same, evenly: they wait, the condition says so, and a node autoscaler sees
-    them.
+    them. `scaled`: the number by load, where that decides.
     """
     if not slices:
         return ()
-    total = wanted_replicas(spec, len(slices))
+    total = wanted_replicas(spec, len(slices), scaled)
     explicit = spec.zones.min_available
     have, stays = present or {}, staying or {}
     floor = explicit if explicit is not None and total > 0 else 0

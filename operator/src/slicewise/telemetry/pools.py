@@ -15,6 +15,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from slicewise.pool.outcome import Scaled
+from slicewise.telemetry.scaling import scaling_families
+
 _POOL: Final = ["namespace", "pool"]
 _KINDS: Final = ("requests", "failed", "timed", "slow", "refused", "left")
 _EVIDENCE: Final = {
@@ -57,6 +60,8 @@ class PoolNow:
     """None before its first reconcile."""
     workers: Mapping[tuple[str, str], int]
     """(Zone, state) → worker pods."""
+    scaled: Scaled | None = None
+    """What scaling by load says; None where the spec has none."""
 
 
 def read_shown(status: Mapping[str, Any]) -> PoolShown:
@@ -116,6 +121,7 @@ class PoolCollector(Collector):
         pools = list(self._pools())
         yield from _states(pools)
         yield from _rollouts(pools)
+        yield from scaling_families(pools)
         slices = _family(
             "slicewise_slices",
             "Slices by state: held by a worker, open (on a node that takes workers; pods of others may hold it), "

@@ -24,7 +24,7 @@ def played(
     window, found = Window(), []
     for step, reading in enumerate(readings):
         now = start + step
-        window = window.add_nothing(reading) if isinstance(reading, str) else window.add(now, reading)
+        window = window.add_nothing(now, reading) if isinstance(reading, str) else window.add(now, reading)
         found.append(decide(bounds, window.load(now), before))
         before = found[-1].desired
     return found
@@ -204,6 +204,21 @@ def test_failed_readings_never_remove_a_worker(loads: list[int | None], start: i
 
     for before, after, reading in zip(found, found[1:], readings, strict=False):
         assert not isinstance(reading, str) or after >= min(before, 50)
+
+
+def test_one_reading_that_fails_is_no_news() -> None:
+    found = played([*map(Reading, [28] * 20), "away", "away", *map(Reading, [28] * 5)])
+
+    assert {one.why for one in found[2:]} == {Why.LOAD}
+
+
+def test_what_limits_the_number_is_not_told_with_every_request() -> None:
+    """A load about the greatest number crosses it each second."""
+    narrow = Bounds(least=1, most=5, target=2.8, cold_start=5.0)
+
+    found = played(map(Reading, [14, 14, 16, 16] * 30), narrow)
+
+    assert {one.why for one in found[8:]} == {Why.MOST}
 
 
 @settings(max_examples=25)

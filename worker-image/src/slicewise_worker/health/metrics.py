@@ -44,6 +44,8 @@ class WorkerMetrics:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         prefix = "slicewise_worker"
+        self._progress: Callable[[], Progress] | None = None
+        self._answered = 0
         self._requests = Counter(
             f"{prefix}_requests",
             "Sequences that ended, by how: stop, length, cancelled, expired, error, refused.",
@@ -117,6 +119,7 @@ class WorkerMetrics:
 
         `cache_tokens` is what the KV cache holds, `constrained_places` how many answers may keep to a form at the same time.
         """
+        self._progress = progress
         running = Gauge("slicewise_worker_requests_running", "Sequences that hold a slot.", registry=self.registry)
         waiting = Gauge("slicewise_worker_requests_waiting", "Sequences that wait for a slot.", registry=self.registry)
         cache = Gauge("slicewise_worker_kv_cache_usage_ratio", "Part of the KV cache in use.", registry=self.registry)
@@ -168,6 +171,13 @@ class WorkerMetrics:
         )
         answers.set_function(lambda: float(device() is not None))
 
+    def load(self) -> dict[str, int] | None:
+        """Return the sequences that run and wait, and those that were answered since the start; None before the engine is there."""
+        if self._progress is None:
+            return None
+        now = self._progress()
+        return {"running": now.running, "waiting": now.waiting, "ended": self._answered}
+
     def rejected(self, code: str) -> None:
         """Count a refused request."""
         self._rejected.labels(code).inc()
@@ -198,6 +208,7 @@ class WorkerMetrics:
         self._requests.labels(outcome).inc()
         if outcome not in {"stop", "length"}:
             return  # how long a client waited before it left is not a latency of ours
+        self._answered += 1
         self._request_seconds.observe(seconds)
         if token_seconds is not None:
             self._per_token.observe(token_seconds)

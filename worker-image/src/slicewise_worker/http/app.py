@@ -73,6 +73,7 @@ class Worker:
             "reason": device.reason if device else self.state.phase.value,
             "phase": self.state.phase.name.lower(),
             "draining": self.state.draining,
+            "requests": self.metrics.load(),
         }
 
     def adapters(self) -> tuple[str, ...]:

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from slicewise.api.rules import Rule
 from slicewise.api.v1alpha1.base import ApiModel
-from slicewise.api.v1alpha1.scalars import Hours, WholeNumber
+from slicewise.api.v1alpha1.scalars import CountOrAuto, Hours, WholeNumber
+
+AUTO: Final = "Auto"
+
+
+class ScalingMode(StrEnum):
+    """Whether the number of workers follows the load."""
+
+    AUTO = "Auto"
+    ADVISE = "Advise"
 
 
 class AutoscalingSpec(ApiModel):
-    """Number of workers by load. Not acted on by this version."""
+    """Number of workers by load: by the requests that run or wait, never by memory."""
 
+    mode: ScalingMode = ScalingMode.AUTO
+    """`Advise` shows in status, metrics and Events how many workers `Auto` would ask for, and `spec.replicas` holds."""
     min_replicas: Annotated[WholeNumber, Field(ge=0, le=1000)] = 1
-    """Fewest workers; 0 lets the pool sleep."""
+    """Fewest workers. Floors hold where they are higher. This version takes 0 as 1, and `Accepted` says so."""
     max_replicas: Annotated[WholeNumber, Field(ge=1, le=1000)]
-    """Most workers."""
-    target_requests_per_worker: Annotated[WholeNumber, Field(ge=1, le=1000)] = 4
-    """Requests in flight per worker that the pool aims at."""
+    """Most workers. No more are asked for than there are slices."""
+    target_requests_per_worker: CountOrAuto = AUTO
+    """Requests that run or wait for each worker. `Auto` is 0.7 of `spec.engine.parallelSequences`."""
     idle_after: Hours = "10m"
-    """How long without a request before the pool goes to `minReplicas`, as a duration."""
+    """How long without a request before a pool with `minReplicas: 0` goes to 0, as a duration. Not acted on by this version."""
 
     rules = (
         Rule(

@@ -29,6 +29,7 @@ class ConditionType(StrEnum):
     ROLLOUT_PROGRESSING = "RolloutProgressing"
     SERVING_ON_GPU = "ServingOnGPU"
     FALLBACK_ACTIVE = "FallbackActive"
+    AUTOSCALING_ACTIVE = "AutoscalingActive"
     DRAIN_BLOCKED = "DrainBlocked"
     DEGRADED = "Degraded"
 
@@ -229,6 +230,23 @@ _DECLARED: Final = (
         when_absent="the spec has no fallback",
         set_by="pool/conditions/summary.py; this version has no fallback and says NotActedOn",
         reasons=(Reason.NOT_NEEDED, Reason.SERVING, Reason.NOT_ACTED_ON),
+    ),
+    Condition(
+        ConditionType.AUTOSCALING_ACTIVE,
+        when_true="the number of workers follows the load; the reason says what limits it",
+        when_false="it does not: the load is not known, the mode is Advise, or `spec.replicas` was written by another",
+        when_absent="the spec has no autoscaling, or is not accepted",
+        set_by="pool/scaling.py through pool/conditions/summary.py, from the requests that gateway and workers count",
+        reasons=(
+            Reason.FOLLOWS_LOAD,
+            Reason.AT_MAX_REPLICAS,
+            Reason.LIMITED_BY_SLICES,
+            Reason.LOAD_UNKNOWN,
+            Reason.ADVICE_ONLY,
+            Reason.SCALED_BY_ANOTHER,
+            Reason.SCALED_TO_ZERO,
+            Reason.SUSPENDED,
+        ),
     ),
     Condition(
         ConditionType.DRAIN_BLOCKED,

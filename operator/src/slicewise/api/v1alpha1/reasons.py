@@ -157,6 +157,20 @@ class Reason(StrEnum):
     NOT_NEEDED = "NotNeeded", "Slices serve."
     SERVING = "Serving", "The fallback serves because no slice does."
 
+    # AutoscalingActive
+    FOLLOWS_LOAD = "FollowsLoad", "The number of workers follows the requests that run or wait."
+    AT_MAX_REPLICAS = "AtMaxReplicas", "The load asks for more workers than `spec.autoscaling.maxReplicas`."
+    LIMITED_BY_SLICES = "LimitedBySlices", "The load asks for more workers than there are slices."
+    LOAD_UNKNOWN = (
+        "LoadUnknown",
+        "The requests cannot be counted, or not all of them, so no worker is removed; the message says why.",
+    )
+    ADVICE_ONLY = "AdviceOnly", "`spec.autoscaling.mode` is `Advise`: the number is shown, and `spec.replicas` holds."
+    SCALED_BY_ANOTHER = (
+        "ScaledByAnother",
+        "Another autoscaler, or a person, wrote `spec.replicas` through the scale subresource, and that holds.",
+    )
+
     # DrainBlocked
     NO_FREE_SLICE = "NoFreeSlice", "A node is being drained and its worker has no free slice to move to in its zone."
     NOT_BLOCKED = "NotBlocked", "No drain waits for the pool."

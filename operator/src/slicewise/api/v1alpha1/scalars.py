@@ -111,6 +111,16 @@ Quantity = Annotated[str, Field(max_length=_QUANTITY_LENGTH), BeforeValidator(_a
 
 Memory = Annotated[Quantity, memory_rule("1Mi", "8Gi")]
 MemoryOrAuto = Annotated[Quantity, memory_rule("1Mi", "8Gi", word="Auto")]
+_COUNT: Final = "^([1-9][0-9]{0,2}|1000)$"
+CountOrAuto = Annotated[
+    Quantity,
+    Rule(
+        cel=f"string(self) == 'Auto' || {cel_matches(_COUNT, 'string(self)')}",
+        holds=lambda text: text == "Auto" or matches(_COUNT)(text),
+        message="'{value}' is not a number from 1 to 1000: write a whole number, such as 4, or Auto",
+        expects="a whole number from 1 to 1000, such as 4, or Auto",
+    ),
+]
 LARGEST_BODY: Final = "16Mi"
 """Of any pool: gateways and workers are made for it."""
 BodySize = Annotated[Quantity, memory_rule("1Ki", "1Mi", high=LARGEST_BODY)]

@@ -48,7 +48,8 @@ class PoolSpec(ApiModel):
     slice: SliceSpec
     worker: WorkerSpec | None = None
     replicas: Annotated[WholeNumber, Field(ge=0, le=1000, json_schema_extra={"format": "int32"})] | None = None
-    """Workers in all. Default: one per zone. Autoscalers and `kubectl scale` write it; autoscalers need a first value."""
+    """Workers in all. Default: one per zone. Autoscalers and `kubectl scale` write it; autoscalers need a first value.
+    With `autoscaling` it is the number that a new pool begins with; 0, and what was written through the scale subresource, hold."""
     zones: ZonesSpec = Field(default_factory=ZonesSpec)
     cache: CacheSpec = Field(default_factory=lambda: CacheSpec(empty_dir=EmptyDirCache()))
     """Where the weights are kept: exactly one of the forms. Default: an emptyDir without a limit. A change starts no new

@@ -201,6 +201,15 @@ class RolloutStatus(StatusModel):
     verdict: VerdictStatus | None = None
 
 
+class AutoscalingStatus(StatusModel):
+    """What scaling by load asks for."""
+
+    desired: Count | None = None
+    """Workers. With `mode: Advise`, or where another autoscaler writes `spec.replicas`, what would be asked for."""
+    cold_start_seconds: Count | None = None
+    """From a worker's place on a node until it serves: the median of the workers that there are."""
+
+
 class PoolStatus(StatusModel):
     """What the operator reports."""
 
@@ -245,5 +254,6 @@ class PoolStatus(StatusModel):
         | None
     ) = None
     slice: SliceStatus | None = None
+    autoscaling: AutoscalingStatus | None = None
     revisions: RevisionsStatus | None = None
     rollout: RolloutStatus | None = None

@@ -11,6 +11,7 @@ from slicewise.pool.conditions.gateway import find_gateway
 from slicewise.pool.conditions.gpu import find_gpu
 from slicewise.pool.conditions.refusals import find_refusal
 from slicewise.pool.conditions.result import ConditionResult
+from slicewise.pool.conditions.scaling import find_scaling_active
 from slicewise.pool.conditions.shape_words import refused_by_nodes
 from slicewise.pool.conditions.workers import find_capacity, find_weights, find_workers
 from slicewise.pool.facts import Facts
@@ -21,9 +22,6 @@ from slicewise.pool.rollout.traffic import ALL
 from slicewise.pool.rollout.verdict_record import UNREADABLE
 
 ConditionResults = dict[ConditionType, ConditionResult]
-
-_LATER = ("autoscaling", "fallback")
-"""Parts of the spec that are accepted and not acted on by this version."""
 
 _CAN_STALL = (
     ConditionType.ACCEPTED,
@@ -39,11 +37,10 @@ _CAN_STALL = (
 def not_acted_on(facts: Facts) -> list[str]:
     """Return the fields of the spec that this version validates and does not act on."""
     spec = facts.pool.spec
-    present = {
-        "autoscaling": spec.autoscaling,
-        "fallback": spec.fallback,
-    }
-    return [f"spec.{name}" for name in _LATER if present[name] is not None]
+    found = [] if spec.fallback is None else ["spec.fallback"]
+    if spec.autoscaling is not None and spec.autoscaling.min_replicas == 0:
+        found.append("spec.autoscaling.minReplicas 0 (taken as 1) and idleAfter")
+    return found
 
 
 def find_all(facts: Facts) -> ConditionResults:
@@ -57,6 +54,7 @@ def find_all(facts: Facts) -> ConditionResults:
         found[ConditionType.GATEWAY_PROGRAMMED] = find_gateway(facts)
         found[ConditionType.ROLLOUT_PROGRESSING] = _rollout(facts)
         found[ConditionType.SERVING_ON_GPU] = find_gpu(facts)
+        found[ConditionType.AUTOSCALING_ACTIVE] = find_scaling_active(facts)
         found[ConditionType.DRAIN_BLOCKED] = find_drain(facts)
         found[ConditionType.DEGRADED] = _degraded(facts)
     if facts.pool.spec.fallback is not None:

@@ -1,0 +1,168 @@
+"""A pool that follows its load: the operator as a process, a real API server, controllers that make pods, and played pods."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+from builders import pool_object
+from servers.control_plane import ApiServer
+from wiring.conftest import controlled_server
+from wiring.operator_process import POOLS, Cluster, OperatorProcess, Operators, eventually
+from wiring.test_judged import events, pods_come_up
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
+REPLICAS = "slicewise_autoscaling_workers"
+
+
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API server of this module's own, with controllers that make pods of Deployments."""
+    with controlled_server(tmp_path_factory) as server:
+        yield server
+
+
+@dataclass
+class Busy:
+    """Gateway and workers of a pool behind one address."""
+
+    requests: int = 1
+    """That the gateway has in flight."""
+    silent: bool = False
+    reads: int = 0
+    runner: list[web.AppRunner] = field(default_factory=list)
+
+    async def stats(self, _: web.Request) -> web.Response:
+        """Envoy."""
+        self.reads += 1
+        if self.silent:
+            return web.Response(status=503)
+        return web.Response(text=f'envoy_cluster_upstream_rq_active{{envoy_cluster_name="rev-0"}} {self.requests}\n')
+
+    async def worker(self, _: web.Request) -> web.Response:
+        """A worker, which does not say how many requests it has, as one of an earlier version."""
+        return web.json_response({"device": "CPU", "on_gpu": False})
+
+
+@contextlib.asynccontextmanager
+async def busy_at(address: str) -> AsyncIterator[Busy]:
+    """Answer as pods do on an address of their own."""
+    played, app = Busy(), web.Application()
+    app.router.add_get("/stats/prometheus", played.stats)
+    app.router.add_get("/v1/worker", played.worker)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    for port in (8080, 9090):
+        await web.TCPSite(runner, address, port).start()
+    try:
+        yield played
+    finally:
+        await runner.cleanup()
+
+
+def desired(cluster: Cluster) -> int | None:
+    number: int | None = ((cluster.pool().get("status") or {}).get("autoscaling") or {}).get("desired")
+    return number
+
+
+def asked(cluster: Cluster) -> int:
+    """Workers that the Deployments ask for."""
+    children = cluster.children()
+    return sum(
+        child["spec"]["replicas"]
+        for name, child in children.items()
+        if name.startswith("Deployment/") and not name.endswith("-gateway")
+    )
+
+
+def reason(cluster: Cluster) -> str:
+    return str(cluster.condition("AutoscalingActive").get("reason"))
+
+
+@contextlib.asynccontextmanager
+async def served(
+    cluster: Cluster, replicas: Operators, address: str, /, **spec: Any
+) -> AsyncIterator[tuple[Busy, OperatorProcess]]:
+    """A pool that follows its load, at its least."""
+    operator = await replicas.start()
+    async with pods_come_up(cluster, address, address), busy_at(address) as played:
+        scaling = {"maxReplicas": 5, "targetRequestsPerWorker": 4}
+        cluster.create(pool_object(namespace=cluster.namespace, **{"autoscaling": scaling, **spec}))
+        await eventually(lambda: reason(cluster) not in {"None", "LoadUnknown"}, operator.words(), 60)
+        yield played, operator
+
+
+async def test_workers_come_with_the_load_and_the_next_leader_keeps_them(cluster: Cluster, replicas: Operators) -> None:
+    async with served(cluster, replicas, "127.79.0.1") as (played, operator):
+        played.requests = 11
+        await eventually(lambda: asked(cluster) == 3, "three workers", 60)
+        assert "replicas" not in cluster.pool()["spec"]
+        assert (desired(cluster), reason(cluster)) == (3, "FollowsLoad")
+        await eventually(lambda: "ScaledUp" in events(cluster), "the Event", 30)
+        line = f'{REPLICAS}{{acts="yes",namespace="{cluster.namespace}",pool="chat"}}'
+        await eventually(lambda: operator.metric(line) == 3, "the metric", 30)
+
+        operator.kill()
+        played.requests = 0
+        another = await replicas.start()
+        before = played.reads
+        await eventually(lambda: played.reads > before + 3, another.words(), 60)
+        assert (desired(cluster), asked(cluster)) == (3, 3)
+
+
+async def test_counts_that_cannot_be_read_leave_the_workers_and_say_so(cluster: Cluster, replicas: Operators) -> None:
+    async with served(cluster, replicas, "127.79.0.2") as (played, operator):
+        played.requests = 7
+        await eventually(lambda: asked(cluster) == 2, "two workers", 60)
+        played.silent = True
+        await eventually(lambda: reason(cluster) == "LoadUnknown", operator.words(), 60)
+        assert cluster.condition("AutoscalingActive")["status"] == "False"
+        assert asked(cluster) == 2
+        played.silent = False
+        await eventually(lambda: reason(cluster) == "FollowsLoad", operator.words(), 60)
+
+
+async def test_what_was_written_through_the_scale_subresource_holds_until_it_is_removed(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    async with served(cluster, replicas, "127.79.0.3", replicas=1) as (played, operator):
+        played.requests = 7
+        await eventually(lambda: asked(cluster) == 2, "two workers", 60)
+        path = f"{POOLS.format(cluster.namespace)}/chat"
+        code, scale = cluster.server.request("GET", f"{path}/scale")
+        assert code == 200, scale
+        scale["spec"]["replicas"] = 4
+        code, answer = cluster.server.request("PUT", f"{path}/scale?fieldManager=kube-controller-manager", scale)
+        assert code == 200, answer
+        await eventually(lambda: reason(cluster) == "ScaledByAnother", operator.words(), 60)
+        assert "kube-controller-manager" in cluster.condition("AutoscalingActive")["message"]
+        await eventually(lambda: asked(cluster) == 4, "what the other wrote", 60)
+        assert cluster.pool()["spec"]["replicas"] == 4
+
+        remove = [{"op": "remove", "path": "/spec/replicas"}]
+        code, answer = cluster.server.request("PATCH", path, remove, content_type="application/json-patch+json")
+        assert code == 200, answer
+        await eventually(lambda: reason(cluster) == "FollowsLoad", operator.words(), 60)
+
+
+async def test_advice_changes_no_worker_and_a_pool_without_autoscaling_is_not_read(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    scaling = {"maxReplicas": 5, "targetRequestsPerWorker": 4, "mode": "Advise"}
+    async with served(cluster, replicas, "127.79.0.4", autoscaling=scaling, replicas=1) as (played, operator):
+        played.requests = 11
+        await eventually(lambda: desired(cluster) == 3, operator.words(), 60)
+        await eventually(lambda: "ScalingAdvised" in events(cluster), "the Event", 30)
+        assert (asked(cluster), reason(cluster)) == (1, "AdviceOnly")
+
+        cluster.edit("chat", {"autoscaling": None})
+        await eventually(lambda: cluster.seen() and not reason(cluster).startswith("Adv"), operator.words(), 60)
+        await eventually(operator.resting, operator.words(), 60)
+        before = played.reads
+        await asyncio.sleep(2.5)
+        assert played.reads == before

@@ -33,6 +33,7 @@ def contradictions(
         *_requests(status, texts),
         *_weights(status, conditions, pods),
         *_free(texts, pods, free),
+        *_fallback(conditions, texts, pods),
     )
     return [text for text in found if text]
 
@@ -128,3 +129,15 @@ def _weights(status: Mapping[str, Any], conditions: Mapping[str, Any], pods: tup
         yield f"a worker of revision {asked} serves, and {entry['message']!r}"
     if entry.get("message") == "no worker has started to fetch the weights yet" and up:
         yield f"workers of {up} serve, and {entry['message']!r}"
+
+
+def _fallback(conditions: Mapping[str, Any], texts: list[str], pods: tuple[ObservedPod, ...]) -> Iterator[str]:
+    entry, on_gpu = conditions.get("FallbackActive", {}), conditions.get("ServingOnGPU", {})
+    reason, serves = entry.get("reason"), any(pod.serving for pod in pods)
+    if serves and reason in {"Pending", "Starting", "Serving"}:
+        yield f"a slice serves, and {entry['message']!r}"
+    if not serves and (reason == "Returning" or entry.get("message", "").startswith("slices serve")):
+        yield f"no slice serves, and {entry['message']!r}"
+    answers = any("CPU fallback" in text and "answers" in text for text in texts)
+    if answers != (on_gpu.get("reason") == "OnFallback") or (answers and serves):
+        yield f"{on_gpu or 'no ServingOnGPU'} beside {entry or 'no FallbackActive'}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from builders import DIGEST, pool_object
 from pool_cases import HUB
-from shape_cases import FULL_PLACEMENT, FULL_WORKER
+from shape_cases import CPU, FULL_PLACEMENT, FULL_WORKER
 
 FULL: tuple[dict[str, Any], ...] = (
     {
@@ -72,9 +72,11 @@ FULL: tuple[dict[str, Any], ...] = (
         },
         "fallback": {
             "cpu": {
+                **CPU,
                 "replicas": 1,
-                "cores": "2",
-                "memory": "4Gi",
+                "warm": True,
+                "nodeSelector": FULL_PLACEMENT["nodeSelector"],
+                "tolerations": FULL_PLACEMENT["tolerations"],
                 "model": {
                     "name": "chat",
                     "aliases": ["chat-1"],

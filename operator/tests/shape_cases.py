@@ -27,6 +27,7 @@ _NEAR = {
         {"weight": 1, "podAffinityTerm": _MORE_PODS},
     ],
 }
+CPU: Mapping[str, Any] = {"cores": "2", "memory": "4Gi"}
 FULL_PLACEMENT: Mapping[str, Any] = {
     "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi", "ephemeral-storage": "1Gi"}},
     "nodeSelector": {"pool": "llm"},
@@ -189,4 +190,13 @@ def _placement(part: str) -> Iterator[Case]:
     )
 
 
-PLACEMENT_CASES = (*_placement("worker"), *_placement("gateway"))
+def _of_fallback() -> Iterator[Case]:
+    """The cases of what the fallback has of it: selector and tolerations."""
+    for case in _placement("worker"):
+        if "nodeSelector" in case.field or "tolerations" in case.field:
+            good, bad = ({"fallback": {"cpu": {**CPU, **spec["worker"]}}} for spec in (case.good, case.bad))
+            field = case.field.replace("spec.worker", "spec.fallback.cpu")
+            yield Case(f"fallback {case.rule}", good, bad, field, case.says)
+
+
+PLACEMENT_CASES = (*_placement("worker"), *_placement("gateway"), *_of_fallback())

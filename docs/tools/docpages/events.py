@@ -33,6 +33,8 @@ MEANINGS: Final = {
     "ScaledDown": "The load has asked for fewer workers throughout the hold, or the bounds do.",
     "ScalingAdvised": "What would follow the load, with `mode: Advise` or beside another autoscaler; `spec.replicas` holds.",
     "RequestNotUnderstood": "The annotation `slicewise.dev/rollout-request` is not a valid request; the message says what to write.",
+    "FallbackStarted": "No slice has served for 15 s, and the CPU fallback is asked for.",
+    "FallbackEnded": "Slices have served for a minute, or the pool has no workers on purpose; the CPU fallback ends.",
 }
 """Reason → what it says. `reasons_in_code` finds the reasons; a test compares the two."""
 
@@ -43,7 +45,7 @@ shows those of a namespace. An Event is written when something changes. The same
 Event that exists, at most once in ten minutes. Programs should read conditions instead: most clusters delete Events after an
 hour.
 
-## Rollouts and scaling
+## Rollouts, scaling and fallback
 
 | reason | type | when |
 |---|---|---|

@@ -41,7 +41,7 @@ async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60,
 def route(revision: str, weight: int = 100, fallback: bool = False) -> RevisionRoute:
     backends = [Backend(f"chat-{revision}")]
     if fallback:
-        backends.append(Backend("chat-fallback", priority=1))
+        backends.append(Backend("chat-fallback", priority=1, served_by="cpu-fallback"))
     return RevisionRoute(revision, weight, tuple(backends), answers=f"digest-of-{revision}")
 
 

@@ -15,7 +15,7 @@ from slicewise_cli.view.remedies import MODEL, OF_A_FILE, OF_AN_ADAPTER, REMEDIE
 from slicewise_cli.view.slices import NodeSlices, Quota
 
 _GOOD_WHEN_FALSE: Final = {ConditionType.STALLED, ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED}
-_QUIET: Final = {Reason.NOT_ACTED_ON, Reason.CPU_SLICES, Reason.NOT_NEEDED}
+_QUIET: Final = {Reason.CPU_SLICES, Reason.NOT_NEEDED}
 """Reasons of conditions that look bad and need no action."""
 _SUMMARIES: Final = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.ROLLOUT_PROGRESSING}
 

@@ -27,7 +27,7 @@ def build_eds(cluster: str, plan: ClusterPlan, slices: Iterable[Mapping[str, Any
         for address, port, endpoint in _addresses(by_service.get(backend.service, ()), backend.port):
             # While slices are rewritten an address may be in two; the one that may serve counts.
             if level.get((address, port), {}).get("health_status") != "HEALTHY":
-                level[address, port] = _endpoint(address, port, endpoint, plan.revision)
+                level[address, port] = _endpoint(address, port, endpoint, plan.revision, backend.served_by)
     groups = [[entries[key] for key in sorted(entries)] for _, entries in sorted(levels.items())]
     if edge is not None:
         groups.append([{"endpoint": {"address": _address(edge.address, edge.port)}, **_metadata({"worker": "edge"})}])
@@ -64,12 +64,14 @@ def _addresses(slices: Iterable[Mapping[str, Any]], port_name: str) -> Iterator[
                 yield from ((address, int(port), endpoint) for address in (endpoint.get("addresses") or ())[:1])
 
 
-def _endpoint(address: str, port: int, endpoint: Mapping[str, Any], revision: str) -> Json:
+def _endpoint(address: str, port: int, endpoint: Mapping[str, Any], revision: str, served_by: str) -> Json:
     terminating = (endpoint.get("conditions") or {}).get("terminating") is True
     words = {
         "worker": (endpoint.get("targetRef") or {}).get("name"),
         "zone": endpoint.get("zone"),
-        "revision": revision,
+        # What answers in place of a revision is none of it, for caches, counters and logs alike.
+        "revision": served_by or revision,
+        "served_by": served_by,
     }
     return {
         "endpoint": {"address": _address(address, port)},

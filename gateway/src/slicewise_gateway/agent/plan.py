@@ -33,6 +33,8 @@ class Backend:
     port: str
     """Name of the Service's port."""
     priority: int = 0
+    served_by: str = ""
+    """What its endpoints are called in place of the revision; empty: by the revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def _backend(part: Mapping[str, Any], where: str) -> Backend:
         _field(part, "service", str, f"{where}.service"),
         _field(part, "port", str, f"{where}.port"),
         _number(part, "priority", _PRIORITIES, f"{where}.priority") if "priority" in part else 0,
+        _field(part, "servedBy", str, f"{where}.servedBy") if "servedBy" in part else "",
     )
 
 

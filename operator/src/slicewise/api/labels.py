@@ -31,6 +31,10 @@ LABEL_ROLE: Final = f"{GROUP}/role"
 
 ROLE_WORKER: Final = "worker"
 """A pod that serves the pool's model on a slice; budgets and the Services of revisions select this role."""
+ROLE_FALLBACK: Final = "fallback"
+"""A pod that serves on CPU while no slice does. No floor, budget of a zone or Service of a revision counts it."""
+FALLBACK: Final = "cpu-fallback"
+"""What stands in place of a revision in answers, logs and metrics of the fallback's workers."""
 ROLE_GATEWAY: Final = "gateway"
 """A pod of the pool's gateway; the Service that clients use selects this role."""
 
@@ -67,6 +71,11 @@ def common_labels(pool: str, component: str) -> dict[str, str]:
 def worker_selector(pool: str) -> dict[str, str]:
     """Return the labels that select every worker of `pool`, whatever its revision or zone."""
     return {LABEL_POOL: pool, LABEL_ROLE: ROLE_WORKER}
+
+
+def fallback_selector(pool: str) -> dict[str, str]:
+    """Return the labels that select the workers of the CPU fallback of `pool`."""
+    return {LABEL_POOL: pool, LABEL_ROLE: ROLE_FALLBACK}
 
 
 def gateway_selector(pool: str) -> dict[str, str]:

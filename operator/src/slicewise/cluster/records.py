@@ -57,8 +57,8 @@ class Child:
     body: bytes | None = None
     """The object, packed; only while not verified."""
     facts: ObservedDeployment | ObservedBudget | bytes | str | None = None
-    """Deployment: what decisions see of it; one without a revision is the gateway's. ControllerRevision: number and data, packed.
-    PersistentVolumeClaim: its phase. PodDisruptionBudget: what decisions see of it; None for the gateway's."""
+    """Deployment: what decisions see of it; one without a revision is the gateway's or the fallback's. ControllerRevision: number and data,
+    packed. PersistentVolumeClaim: its phase. PodDisruptionBudget: what decisions see of it; None for the gateway's."""
 
 
 @dataclass(slots=True, eq=False)
@@ -253,7 +253,15 @@ def _facts(resource: Resource, body: Mapping[str, Any]) -> ObservedDeployment | 
         zone=shared(marks.get(labels.LABEL_ZONE, "")),
         replicas=1 if replicas is None else replicas,
         failure=next((line(c.get("message")) for c in failed), None),
+        ready=_ready_of_fallback(marks, body),
     )
+
+
+def _ready_of_fallback(marks: Mapping[str, str], body: Mapping[str, Any]) -> int:
+    """Its ready pods. Not of other Deployments: each of their pods is in the cache, and a change of the number would wake a pass more."""
+    if marks.get(labels.LABEL_COMPONENT) != labels.ROLE_FALLBACK:
+        return 0
+    return count((body.get("status") or {}).get("readyReplicas")) or 0
 
 
 def _budget(body: Mapping[str, Any]) -> ObservedBudget | None:

@@ -30,6 +30,7 @@ from slicewise.cluster.records import PoolEntry, read_revision
 from slicewise.cluster.references import ReferenceReader, next_events, pending_claim
 from slicewise.cluster.strangers import by_zone
 from slicewise.manifests.installation import Installation
+from slicewise.manifests.metadata import fallback_name, gateway_name
 from slicewise.objects.pods import PodRecord, is_lost
 from slicewise.pool.facts import FAILED_MOUNT
 from slicewise.pool.observed import (
@@ -87,8 +88,9 @@ class Observer:
                 _pod(pod, self._cache.nodes) for pod in sorted(entry.pods.values(), key=lambda pod: pod.observed.name)
             ),
             gateway_pods=observed_gateway(entry.gateway_pods.values(), self._cache.nodes),
-            gateway_failure=next((item.failure for item in deployments if not item.revision), None),
+            gateway_failure=next((item.failure for item in deployments if item.name == gateway_name(entry.name)), None),
             deployments=tuple(item for item in deployments if item.revision),
+            fallback=next((item for item in deployments if item.name == fallback_name(entry.name)), None),
             revisions=tuple(
                 revision
                 for child in entry.children

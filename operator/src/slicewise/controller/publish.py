@@ -66,6 +66,8 @@ class Publication:
         """See `Publisher.transition`. The log has a line for each Event, also where it has expired or cannot be posted."""
         if plan.ending is not None:
             self._metrics.rollout_ended(plan.ending.outcome, plan.ending.reason, plan.ending.seconds)
+        if plan.fallback_switch is not None:
+            self._metrics.fallback_switched(plan.fallback_switch)
         name = f"{stored['metadata']['namespace']}/{stored['metadata']['name']}"
         for event in plan.events:
             log.info(event.reason, pool=name, type=event.type, message=event.message)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from slicewise.envoy.discovery import TYPE, Json, typed
-from slicewise.envoy.model import CACHE_HEADER, HELD_HEADER, REVISION_HEADER, Cors
+from slicewise.envoy.model import CACHE_HEADER, HELD_HEADER, REVISION_HEADER, SERVED_BY_HEADER, Cors
 
 _FILTER: Final = "envoy.filters.http.cors"
 _KIND: Final = "envoy.extensions.filters.http.cors.v3"
-_READABLE: Final = ("retry-after", "x-request-id", REVISION_HEADER, HELD_HEADER, CACHE_HEADER)
+_READABLE: Final = ("retry-after", "x-request-id", REVISION_HEADER, SERVED_BY_HEADER, HELD_HEADER, CACHE_HEADER)
 
 
 def cors_filter() -> Json:

@@ -10,7 +10,7 @@ from slicewise.envoy.bootstrap import BOOTSTRAP_FILE, build_bootstrap
 from slicewise.envoy.clusters import build_cds
 from slicewise.envoy.discovery import Json, canonical, digest
 from slicewise.envoy.listener import build_lds
-from slicewise.envoy.model import GatewayModel, cluster_name
+from slicewise.envoy.model import Backend, GatewayModel, cluster_name
 from slicewise.envoy.routes import build_internal_rds, build_rds, build_rtds
 from slicewise.envoy.shares import SHARES_FILE, build_shares
 from slicewise.envoy.tenants import KEYS_FILE, build_keys
@@ -53,15 +53,17 @@ def render_gateway(model: GatewayModel) -> GatewayConfig:
     return GatewayConfig(version, digest(files[BOOTSTRAP_FILE]), files)
 
 
+def _backend(backend: Backend) -> Json:
+    found: Json = {"service": backend.service, "port": backend.port, "priority": backend.priority}
+    return {**found, "servedBy": backend.served_by} if backend.served_by else found
+
+
 def _agent(model: GatewayModel) -> Json:
     """What the agent reads: which Services' endpoints make which cluster, and which Secret holds the keys."""
     clusters = {
         cluster_name(route.revision): {
             "revision": route.revision,
-            "backends": [
-                {"service": backend.service, "port": backend.port, "priority": backend.priority}
-                for backend in route.backends
-            ],
+            "backends": [_backend(backend) for backend in route.backends],
         }
         for route in model.routes
     }

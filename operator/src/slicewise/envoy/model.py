@@ -16,6 +16,8 @@ PRIORITY_HEADER: Final = "x-slicewise-priority"
 """Request header to workers by which a client, or the gateway for a tenant, puts a request behind others. None puts one before others."""
 REVISION_HEADER: Final = "x-slicewise-revision"
 """Response header with the revision that the request was routed to."""
+SERVED_BY_HEADER: Final = "x-slicewise-served-by"
+"""Response header of what answers in place of the revision, such as `cpu-fallback`; absent where the revision does."""
 HELD_HEADER: Final = "x-slicewise-held"
 """Response header with the seconds that the edge held a request because its revision had no worker."""
 CACHE_HEADER: Final = "x-slicewise-cache"
@@ -58,11 +60,15 @@ class Backend:
     port: str = "http"
     """Name of the Service's port."""
     priority: int = 0
+    served_by: str = ""
+    """What answers and logs name in place of the revision; empty: the revision serves."""
 
     def __post_init__(self) -> None:
         """Refuse a name that cannot be a Service's."""
         _check_name("service", self.service)
         _check_name("port", self.port)
+        if self.served_by:
+            _check_name("served_by", self.served_by)
 
 
 @dataclass(frozen=True, slots=True)

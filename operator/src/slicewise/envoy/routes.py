@@ -14,6 +14,7 @@ from slicewise.envoy.model import (
     EDGE_CLUSTER,
     NOT_STARTED_HEADER,
     REVISION_HEADER,
+    SERVED_BY_HEADER,
     TIMEOUT_HEADER,
     WORKER_HEALTHY_HEADER,
     GatewayModel,
@@ -193,7 +194,12 @@ def _weighted(route: RevisionRoute, *, default: bool) -> Json:
                 # That of the endpoint; the edge has none, and passes on that of the worker who answered.
                 "header": {"key": REVISION_HEADER, "value": "%UPSTREAM_METADATA(slicewise:revision)%"},
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-            }
+            },
+            # Nothing is added where the endpoint has none.
+            {
+                "header": {"key": SERVED_BY_HEADER, "value": "%UPSTREAM_METADATA(slicewise:served_by)%"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            },
         ],
     }
 

@@ -15,11 +15,14 @@ from slicewise.manifests.access import build_network_policy, build_service_accou
 from slicewise.manifests.deployment import build_deployment
 from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.disruption_budget import Hold, build_disruption_budget, build_gateway_budget
+from slicewise.manifests.fallback import build_fallback, fallback_model
 from slicewise.manifests.gateway_access import build_gateway_account, build_gateway_binding, build_gateway_policy
 from slicewise.manifests.gateway_config import build_gateway_config
 from slicewise.manifests.gateway_deployment import build_gateway_deployment
+from slicewise.manifests.installation import Installation
 from slicewise.manifests.revision import build_revision
 from slicewise.manifests.service import build_endpoint_service, build_revision_service, build_worker_service
+from slicewise.manifests.shape import plain
 from slicewise.manifests.weight_cache import build_claim, build_live_list
 
 PRUNED_KINDS = (
@@ -56,6 +59,9 @@ class ChildrenInput:
     """Zone → the floor of its budget."""
     operator_namespace: str
     gateway: DesiredGateway
+    installation: Installation = field(default_factory=Installation)
+    fallback_replicas: int = 0
+    """Workers that the CPU fallback's Deployment asks for; 0 where the spec has no fallback."""
     holds: Mapping[str, Hold] = field(default_factory=dict)
     """Zone → how its budget is raised while workers are scaled down."""
 
@@ -72,7 +78,7 @@ def build_children(desired: ChildrenInput) -> tuple[dict[str, Any], ...]:
         build_worker_service(pool),
         *(build_revision_service(pool, route.revision) for route in gateway.model.routes),
         build_claim(pool),
-        build_live_list(pool, live_data),
+        build_live_list(pool, [*live_data, *_of_fallback(pool)]),
         build_gateway_config(pool, gateway.config),
     ]
     children += [build_revision(pool, item.hash, item.number, item.data) for item in desired.revisions]
@@ -86,6 +92,7 @@ def build_children(desired: ChildrenInput) -> tuple[dict[str, Any], ...]:
                 for zone, count in item.replicas.items()
                 if count > 0 or zone in desired.floors
             ]
+    children += build_fallback(pool, desired.installation, desired.fallback_replicas)
     children += [
         build_gateway_account(pool),
         build_gateway_binding(pool, gateway.installation.role),
@@ -94,3 +101,10 @@ def build_children(desired: ChildrenInput) -> tuple[dict[str, Any], ...]:
         build_gateway_deployment(pool, gateway),
     ]
     return tuple(child for child in children if child is not None)
+
+
+def _of_fallback(pool: InferencePool) -> list[dict[str, Any]]:
+    """The model of the CPU fallback as a revision's data has it; none where there is no fallback."""
+    if pool.spec.fallback is None:
+        return []
+    return [{"inputs": {"model": plain(fallback_model(pool, pool.spec.fallback.cpu))}}]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from slicewise.api.labels import gateway_selector, worker_selector
+from slicewise.api.labels import gateway_selector
 from slicewise.api.ports import AGENT_PORT, EDGE_METRICS_PORT, WORKER_PORT
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.manifests.access import workers_and_fallback
 from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.metadata import gateway_binding_name, gateway_name, object_meta
 from slicewise.manifests.metadata_addresses import EVERYWHERE_BUT_METADATA, NAMES
@@ -44,7 +45,7 @@ def build_gateway_policy(pool: InferencePool, desired: DesiredGateway) -> dict[s
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": desired.operator_namespace}}}
     egress: list[dict[str, Any]] = [
         NAMES,
-        {"ports": [_tcp(WORKER_PORT)], "to": [{"podSelector": {"matchLabels": worker_selector(name)}}]},
+        {"ports": [_tcp(WORKER_PORT)], "to": [{"podSelector": workers_and_fallback(pool)}]},
         {
             "ports": [_tcp(port) for port in here.api_server_ports],
             "to": [{"ipBlock": {"cidr": cidr}} for cidr in here.api_server_cidrs] or EVERYWHERE_BUT_METADATA,

@@ -12,8 +12,8 @@ from slicewise.api.v1alpha1 import InferencePool
 
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _LONGEST_SLUG = 24
-_TAKEN = frozenset({"nozone", "gateway"})
-"""Slugs that stand for something else: nodes without a zone, and what belongs to the gateway."""
+_TAKEN = frozenset({"nozone", "gateway", "fallback"})
+"""Slugs that stand for something else: nodes without a zone, and what belongs to the gateway or to the CPU fallback."""
 
 
 def zone_slug(zone: str) -> str:
@@ -52,6 +52,11 @@ def worker_service_name(pool: str) -> str:
 def revision_service_name(pool: str, revision: str) -> str:
     """Return the name of the headless Service over the workers of one revision."""
     return f"{pool}-{revision}"
+
+
+def fallback_name(pool: str) -> str:
+    """Return the name of the CPU fallback's Deployment, Service and disruption budget."""
+    return f"{pool}-fallback"
 
 
 def gateway_name(pool: str) -> str:

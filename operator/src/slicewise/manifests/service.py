@@ -34,7 +34,7 @@ def build_endpoint_service(pool: InferencePool, gateway_port: int) -> dict[str, 
 def build_worker_service(pool: InferencePool) -> dict[str, Any]:
     """Return the headless Service that lists the workers one by one, for scraping."""
     name = pool.metadata.name
-    return _headless(pool, worker_service_name(name), "worker", worker_selector(name), {})
+    return headless(pool, worker_service_name(name), "worker", worker_selector(name), {})
 
 
 def build_revision_service(pool: InferencePool, revision: str) -> dict[str, Any]:
@@ -42,12 +42,13 @@ def build_revision_service(pool: InferencePool, revision: str) -> dict[str, Any]
     name = pool.metadata.name
     own = {LABEL_REVISION: revision}
     selector = {**worker_selector(name), **own}
-    return _headless(pool, revision_service_name(name, revision), REVISION_COMPONENT, selector, own)
+    return headless(pool, revision_service_name(name, revision), REVISION_COMPONENT, selector, own)
 
 
-def _headless(
+def headless(
     pool: InferencePool, name: str, component: str, selector: Mapping[str, str], labels: Mapping[str, str]
 ) -> dict[str, Any]:
+    """Return a Service that lists pods one by one. `labels`: of its own, besides those of every child."""
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -12,6 +12,7 @@ from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.pool.demand import Demand
 from slicewise.pool.disruption import BlockedDrain
+from slicewise.pool.fallback import Fallback
 from slicewise.pool.observed import ObservedPod, ObservedPool
 from slicewise.pool.outcome import PodDeletion
 from slicewise.pool.rollout.state import RolloutState
@@ -51,6 +52,8 @@ class Facts:
     arrived: bool = True
     """Whether the gateway has the weights of the rollout, or has had the time to take them up."""
     deletions: tuple[PodDeletion, ...] = ()
+    fallback: Fallback | None = None
+    """None where the spec has none, and where `demand` is None."""
 
     @cached_property
     def workers(self) -> tuple[ObservedPod, ...]:

@@ -15,6 +15,7 @@ from math import floor
 from typing import Any, Final
 
 from slicewise.api.duration import duration_seconds
+from slicewise.api.labels import FALLBACK
 from slicewise.api.quantity import Bytes, parse_quantity
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.gateway import Cors as CorsSpec
@@ -37,7 +38,7 @@ from slicewise.envoy import (
 )
 from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.installation import GatewayInstallation
-from slicewise.manifests.metadata import revision_service_name
+from slicewise.manifests.metadata import fallback_name, revision_service_name
 from slicewise.manifests.shape import merge
 from slicewise.pool.observed import ObservedPool
 from slicewise.pool.revision import find_revision
@@ -51,18 +52,26 @@ _render = lru_cache(maxsize=16)(render_gateway)
 
 
 def desired_gateway(
-    pool: InferencePool, observed: ObservedPool, weights: Mapping[str, int], *, has_workers: bool
+    pool: InferencePool,
+    observed: ObservedPool,
+    weights: Mapping[str, int],
+    *,
+    has_workers: bool,
+    fallback: bool = False,
 ) -> DesiredGateway:
     """Return what the gateway is to be.
 
     `weights`: revision → weight, the stable revision first. `has_workers`: whether any worker is desired; if not,
-    a request is refused at once instead of being held.
+    a request is refused at once instead of being held. `fallback`: whether requests go to the CPU fallback while no worker is
+    healthy.
     """
     cache = pool.spec.gateway.response_cache if pool.spec.gateway else None
     answers = {revision: _answers(observed, revision) for revision in weights} if cache else {}
     own = PodPlacement.model_validate(pool.spec.gateway.model_dump()) if pool.spec.gateway else None
     here = replace(observed.installation.gateway, shape=merge(observed.installation.gateway.shape, own))
     model = _model(pool, here, weights, answers)
+    if fallback:
+        model = replace(model, routes=_with_fallback(pool, model.routes))
     if has_workers:
         model = replace(model, edge=EdgeEndpoint(), cache=ResponseCache(duration_seconds(cache.ttl)) if cache else None)
     return DesiredGateway(
@@ -73,6 +82,13 @@ def desired_gateway(
         pull_secrets=observed.installation.image_pull_secrets,
         redis_secret=cache.redis_secret_ref.name if cache else None,
     )
+
+
+def _with_fallback(pool: InferencePool, routes: tuple[RevisionRoute, ...]) -> tuple[RevisionRoute, ...]:
+    """Only behind the revision that gets most: a canary that is judged and whose workers are gone must not be answered for."""
+    cpu = Backend(fallback_name(pool.metadata.name), priority=1, served_by=FALLBACK)
+    most = max(routes, key=lambda route: route.weight)
+    return tuple(replace(route, backends=(*route.backends, cpu)) if route is most else route for route in routes)
 
 
 def _answers(observed: ObservedPool, revision: str) -> str:

@@ -191,6 +191,8 @@ class ObservedDeployment:
     """`spec.replicas`: what was last asked for."""
     failure: str | None = None
     """Message of `ReplicaFailure` (quota exceeded, forbidden by admission, …)."""
+    ready: int = 0
+    """Of the CPU fallback's: its pods that are ready. 0 of any other, whose pods are observed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,8 @@ class ObservedPool:
     gateway_failure: str | None = None
     """Message of `ReplicaFailure` of the gateway's Deployment."""
     deployments: tuple[ObservedDeployment, ...] = ()
+    fallback: ObservedDeployment | None = None
+    """The Deployment of the CPU fallback; it is not among `deployments`."""
     revisions: tuple[ObservedRevision, ...] = ()
     budgets: tuple[ObservedBudget, ...] = ()
     nodes: tuple[ObservedNode, ...] = ()

@@ -70,5 +70,7 @@ class PoolPlan:
     requeue_after: float | None = None
     scaling: Scaled | None = None
     """What scaling by load says, for metrics; None where the spec has none, or no workers are desired."""
+    fallback_switch: Literal["cpu", "slices"] | None = None
+    """What serves from now on, where this pass decides that."""
     gateway_version: str | None = None
     """Version of the configuration that the gateway's pods are to run; None: as before."""

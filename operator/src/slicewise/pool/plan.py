@@ -16,9 +16,11 @@ from slicewise.manifests.children import ChildrenInput, KeptRevision, build_chil
 from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.pod_template import build_pod_template
 from slicewise.pool.choosing import ZonePlaces, choose_by_node
+from slicewise.pool.conditions.fallback import fallback_events
 from slicewise.pool.demand import Demand, read_demand
 from slicewise.pool.disruption import ZoneAfter, blocked_drains, deletions, drain_surge, suspects_to_replace
 from slicewise.pool.facts import Facts
+from slicewise.pool.fallback import Fallback, plan_fallback
 from slicewise.pool.gateway import desired_gateway, is_programmed
 from slicewise.pool.holding import LOOK_SECONDS, Holding, hold_budgets
 from slicewise.pool.observed import ObservedPool
@@ -39,7 +41,7 @@ from slicewise.pool.rollout.verdict_record import Measured
 from slicewise.pool.rollout.view import RevisionReplicas, RolloutView
 from slicewise.pool.scaling import shown
 from slicewise.pool.slices import NoProfile
-from slicewise.pool.zones import budget_floors, hold_back_shrinking
+from slicewise.pool.zones import budget_floors, hold_back_shrinking, wanted_replicas
 
 FETCH_POLL_SECONDS = 5.0
 """How often progress is read while weights are being downloaded."""
@@ -65,7 +67,15 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         state, demand.wanted, {name: sum(demand.workers.serving(name).values()) for name in stored}, now
     )
     has_workers = any(target.desired for target in demand.targets) or not demand.targets
-    gateway = desired_gateway(pool, observed, traffic(state, _serving(demand, state)), has_workers=has_workers)
+    serving = _serving(demand, state)
+    fallback = _fallback(pool, observed, demand, now)
+    gateway = desired_gateway(
+        pool,
+        observed,
+        traffic(state, serving),
+        has_workers=has_workers,
+        fallback=fallback is not None and fallback.wanted and not serving.get(state.canary or ""),
+    )
     arrived = has_arrived(state, is_programmed(observed, gateway), now)
     view = _view(pool, demand, state, observed.measured, arrived=arrived, now=now)
     held = _held_back(demand, state)
@@ -92,18 +102,21 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         waits_for=waits_for_gone(after, view, now),
         arrived=arrived,
         deletions=(*deletions(observed.pods), *holding.deletions),
+        fallback=fallback,
     )
     report = build_report(facts, now)
     children = build_children(_children_input(facts, state, holding, gateway))
+    switched = None if fallback is None else fallback.switched_to
     return PoolPlan(
         children=children,
         status=report.status.write(),
         deletions=facts.deletions,
-        events=(*rollout_events(state, after), *report.events),
+        events=(*rollout_events(state, after), *fallback_events(facts), *report.events),
         ending=find_ending(before, after, now),
-        requeue_after=0.0 if after != state else _requeue(facts, view, holding, now),
+        requeue_after=0.0 if after != state or switched else _requeue(facts, view, holding, now),
         scaling=shown(demand.scaling, observed.load),
         gateway_version=gateway.config.version,
+        fallback_switch=switched,
     )
 
 
@@ -154,6 +167,12 @@ def _view(
         stable_late=workers.late(state.stable, now - deadline),
         progress_deadline=deadline,
     )
+
+
+def _fallback(pool: InferencePool, observed: ObservedPool, demand: Demand, now: float) -> Fallback | None:
+    desired = sum(target.desired for target in demand.targets) if demand.targets else wanted_replicas(pool.spec, 1)
+    serves = any(pod.serving for pod in demand.workers.pods)
+    return plan_fallback(pool, observed.status, serves=serves, desired=desired, now=now)
 
 
 def _serving(demand: Demand, state: RolloutState) -> dict[str, int]:
@@ -237,6 +256,8 @@ def _children_input(facts: Facts, state: RolloutState, holding: Holding, gateway
         floors=facts.floors,
         operator_namespace=observed.installation.operator_namespace,
         gateway=gateway,
+        installation=observed.installation,
+        fallback_replicas=0 if facts.fallback is None else facts.fallback.replicas,
         holds=holding.holds,
     )
 
@@ -249,6 +270,7 @@ def _render(pool: InferencePool, observed: ObservedPool, demand: Demand) -> Mapp
 
 def _requeue(facts: Facts, view: RolloutView, holding: Holding, now: float) -> float | None:
     waits = [next_deadline(facts.state, view, now), LOOK_SECONDS if holding.holds else None]
+    waits.append(None if facts.fallback is None else facts.fallback.wait)
     if any(pod.fetch is not None and not pod.fetch.done for pod in facts.observed.pods):
         waits.append(FETCH_POLL_SECONDS)
     if (

@@ -8,12 +8,13 @@ from typing import Any
 
 from slicewise.api.labels import worker_selector
 from slicewise.api.v1alpha1 import ConditionType, Reason
-from slicewise.api.v1alpha1.status import PoolStatus, RevisionsStatus, SliceStatus, ZoneStatus
+from slicewise.api.v1alpha1.status import FallbackStatus, PoolStatus, RevisionsStatus, SliceStatus, ZoneStatus
 from slicewise.manifests.service import endpoint_url
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.conditions.summary import WAITS_FOR_A_PERSON, ConditionResults, find_all, write_conditions
 from slicewise.pool.demand import Demand
 from slicewise.pool.facts import Facts
+from slicewise.pool.fallback import write_fallback
 from slicewise.pool.outcome import Event
 from slicewise.pool.revision import find_revision
 from slicewise.pool.rollout.state import write_state
@@ -72,6 +73,7 @@ def build_report(facts: Facts, now: float) -> Report:
         conditions=tuple(conditions),
         revisions=_revisions(facts),
         rollout=write_state(facts.state, facts.weight),
+        fallback=_fallback(facts),
         zones=before.zones if demand is None else _zones(demand, facts.ready),
         slice=before.slice if demand is None else _slice(demand),
         autoscaling=before.autoscaling if demand is None else scaling_status(demand.scaling),
@@ -87,6 +89,12 @@ def _serving_name(facts: Facts) -> str:
         return facts.pool.model_name
     inputs = stable.data.get("inputs") or {}
     return str((inputs.get("model") or {}).get("name") or facts.pool.metadata.name)
+
+
+def _fallback(facts: Facts) -> FallbackStatus | None:
+    if facts.fallback is not None:
+        return write_fallback(facts.fallback.state)
+    return None if facts.pool.spec.fallback is None else facts.observed.status.fallback
 
 
 def _revisions(facts: Facts) -> RevisionsStatus | None:

@@ -77,6 +77,12 @@ class Metrics:
             registry=self.registry,
             buckets=(30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400),
         )
+        self._fallback = Counter(
+            "slicewise_fallback_switches",
+            "Switches between slices and CPU fallback, by what serves from then on: cpu, slices.",
+            ["to"],
+            registry=self.registry,
+        )
         self._leader = Gauge("slicewise_leader", "1 while this replica acts.", registry=self.registry)
 
     def reconciled(self, result: str, seconds: float, error: BaseException | None) -> None:
@@ -99,6 +105,10 @@ class Metrics:
         self._rollouts.labels(outcome, reason).inc()
         if seconds is not None:
             self._rollout_seconds.labels(outcome).observe(seconds)
+
+    def fallback_switched(self, to: str) -> None:
+        """Count a switch to the CPU fallback (`cpu`) or back (`slices`)."""
+        self._fallback.labels(to).inc()
 
     def leading(self, leads: bool) -> None:
         """Say whether this replica acts."""

@@ -58,3 +58,14 @@ async def test_the_end_of_a_rollout_is_counted() -> None:
     counted = {"outcome": "given_up", "reason": "TooManyErrors"}
     assert metrics.registry.get_sample_value("slicewise_rollout_outcomes_total", counted) == 1
     assert metrics.registry.get_sample_value("slicewise_rollout_duration_seconds_sum", {"outcome": "given_up"}) == 60
+
+
+async def test_a_switch_of_the_fallback_is_counted_by_where_it_leads() -> None:
+    metrics = Metrics()
+    publication = Publication(EventRecorder(NoEvents(), lambda: 0.0, "here"), metrics)
+    for to in ("cpu", "slices", None):
+        publication.transition(POOL, PoolPlan(None, {}, fallback_switch=to))
+    values = [
+        metrics.registry.get_sample_value("slicewise_fallback_switches_total", {"to": to}) for to in ("cpu", "slices")
+    ]
+    assert values == [1, 1]

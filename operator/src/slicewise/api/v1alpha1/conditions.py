@@ -218,18 +218,20 @@ _DECLARED: Final = (
     Condition(
         ConditionType.SERVING_ON_GPU,
         when_true="every serving worker says that it computes on the GPU",
-        when_false="one computes on the CPU although the pool asks for GPU slices, or the pool asks for CPU slices",
-        when_absent="no worker serves",
-        set_by="pool/conditions/summary.py, from the workers' /v1/worker",
-        reasons=(Reason.ON_GPU, Reason.ON_CPU, Reason.CPU_SLICES, Reason.UNKNOWN),
+        when_false="one computes on the CPU although the pool asks for GPU slices, or the pool asks for CPU slices, or no slice "
+        "serves and the CPU fallback does",
+        when_absent="no worker serves, nor the fallback",
+        set_by="pool/conditions/gpu.py, from the workers' /v1/worker",
+        reasons=(Reason.ON_GPU, Reason.ON_CPU, Reason.ON_FALLBACK, Reason.CPU_SLICES, Reason.UNKNOWN),
     ),
     Condition(
         ConditionType.FALLBACK_ACTIVE,
-        when_true="the fallback serves because no slice does",
-        when_false="slices serve, or this version does not act on the fallback",
+        when_true="no slice has served for 15 s, so the fallback is asked for, until slices have served for a minute; the reason says "
+        "whether it serves",
+        when_false="slices serve, or none has served for less than 15 s, or the pool has no workers on purpose",
         when_absent="the spec has no fallback",
-        set_by="pool/conditions/summary.py; this version has no fallback and says NotActedOn",
-        reasons=(Reason.NOT_NEEDED, Reason.SERVING, Reason.NOT_ACTED_ON),
+        set_by="pool/fallback.py through pool/conditions/fallback.py",
+        reasons=(Reason.NOT_NEEDED, Reason.PENDING, Reason.STARTING, Reason.SERVING, Reason.RETURNING),
     ),
     Condition(
         ConditionType.AUTOSCALING_ACTIVE,

@@ -33,7 +33,6 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.NOT_STALLED,
         Reason.ACCEPTED,
         Reason.ACCEPTED_IN_PART,
-        Reason.NOT_ACTED_ON,
         Reason.SLICES_FREE,
         Reason.FLOOR_ABOVE_REPLICAS,
         Reason.CACHED,
@@ -47,6 +46,7 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.AT_MAX_REPLICAS,
         Reason.LIMITED_BY_SLICES,
         Reason.ADVICE_ONLY,
+        Reason.RETURNING,
         Reason.NOT_BLOCKED,
         Reason.NOT_DEGRADED,
     ),
@@ -87,6 +87,7 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.PAUSED,
         Reason.UNDECIDED,
         Reason.ON_CPU,
+        Reason.ON_FALLBACK,
     ),
     Help.PERSON: (
         Reason.INVALID,

@@ -42,7 +42,6 @@ class Reason(StrEnum):
     )
     INVALID = "Invalid", "The spec breaks a rule; workers that serve stay as they are."
     NOT_SUPPORTED_YET = "NotSupportedYet", "This version cannot act on a form that the spec uses; write another."
-    NOT_ACTED_ON = "NotActedOn", "The spec has what this condition is about, and this version does not act on it."
 
     # CapacityAvailable
     SLICES_FREE = "SlicesFree", "Every worker has a slice, or one is free for it."
@@ -150,12 +149,14 @@ class Reason(StrEnum):
 
     # ServingOnGPU
     ON_GPU = "OnGPU", "Every serving worker computes on its GPU slice."
+    ON_FALLBACK = "OnFallback", "No worker on a slice serves, and those of the CPU fallback do."
     ON_CPU = "OnCPU", "A worker holds a GPU slice and computes on the CPU."
     CPU_SLICES = "CPUSlices", "The pool asks for CPU slices, so no worker is meant to be on a GPU."
 
     # FallbackActive
-    NOT_NEEDED = "NotNeeded", "Slices serve."
+    NOT_NEEDED = "NotNeeded", "Slices serve, or the pool has no workers on purpose."
     SERVING = "Serving", "The fallback serves because no slice does."
+    RETURNING = "Returning", "Slices serve again; the fallback ends once they have done so for a minute."
 
     # AutoscalingActive
     FOLLOWS_LOAD = "FollowsLoad", "The number of workers follows the requests that run or wait."

@@ -210,6 +210,17 @@ class AutoscalingStatus(StatusModel):
     """From a worker's place on a node until it serves: the median of the workers that there are."""
 
 
+class FallbackStatus(StatusModel):
+    """The state of the CPU fallback. Absent where the spec has none."""
+
+    active: bool | None = None
+    """Whether it is asked for because no slice serves."""
+    switched_at: Time | None = None
+    """When `active` last changed."""
+    turning_since: Time | None = None
+    """Since when slices serve while it is active, or none while it is not; absent while nothing speaks for a change."""
+
+
 class PoolStatus(StatusModel):
     """What the operator reports."""
 
@@ -257,3 +268,4 @@ class PoolStatus(StatusModel):
     autoscaling: AutoscalingStatus | None = None
     revisions: RevisionsStatus | None = None
     rollout: RolloutStatus | None = None
+    fallback: FallbackStatus | None = None

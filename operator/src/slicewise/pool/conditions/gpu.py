@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from slicewise.api.v1alpha1 import Reason
+from slicewise.pool.conditions.fallback import fallback_serves
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.facts import Facts
 
 
 def find_gpu(facts: Facts) -> ConditionResult | None:
-    """ServingOnGPU; None while no worker serves."""
+    """ServingOnGPU; None while no worker serves, nor the CPU fallback."""
     up = [pod for pod in facts.workers if pod.serving]
     if not up:
+        if fallback_serves(facts):
+            return ConditionResult("False", Reason.ON_FALLBACK, "no slice serves; FallbackActive says what does")
         return None
     if facts.demand is not None and facts.demand.profile.resource is None:
         return ConditionResult("False", Reason.CPU_SLICES, "the pool asks for CPU slices (spec.slice.cpu)")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from slicewise.api.v1alpha1 import ConditionType, Help, Reason
 from slicewise.api.v1alpha1.status import ConditionStatus
 from slicewise.pool.conditions.disruption import find_drain, find_unhealthy_devices
+from slicewise.pool.conditions.fallback import fallback_serves, find_fallback
 from slicewise.pool.conditions.gateway import find_gateway
 from slicewise.pool.conditions.gpu import find_gpu
 from slicewise.pool.conditions.refusals import find_refusal
@@ -37,10 +39,9 @@ _CAN_STALL = (
 def not_acted_on(facts: Facts) -> list[str]:
     """Return the fields of the spec that this version validates and does not act on."""
     spec = facts.pool.spec
-    found = [] if spec.fallback is None else ["spec.fallback"]
     if spec.autoscaling is not None and spec.autoscaling.min_replicas == 0:
-        found.append("spec.autoscaling.minReplicas 0 (taken as 1) and idleAfter")
-    return found
+        return ["spec.autoscaling.minReplicas 0 (taken as 1) and idleAfter"]
+    return []
 
 
 def find_all(facts: Facts) -> ConditionResults:
@@ -57,9 +58,7 @@ def find_all(facts: Facts) -> ConditionResults:
         found[ConditionType.AUTOSCALING_ACTIVE] = find_scaling_active(facts)
         found[ConditionType.DRAIN_BLOCKED] = find_drain(facts)
         found[ConditionType.DEGRADED] = _degraded(facts)
-    if facts.pool.spec.fallback is not None:
-        message = "spec.fallback is not acted on by this version: nothing serves when no slice does"
-        found[ConditionType.FALLBACK_ACTIVE] = ConditionResult("False", Reason.NOT_ACTED_ON, message)
+        found[ConditionType.FALLBACK_ACTIVE] = find_fallback(facts)
     rest = {kind: result for kind, result in found.items() if result is not None}
     return {**summarise(facts, rest), **rest}
 
@@ -163,6 +162,8 @@ def _degraded(facts: Facts) -> ConditionResult:
 def summarise(facts: Facts, found: Mapping[ConditionType, ConditionResult]) -> ConditionResults:
     """Return Ready, Reconciling and Stalled: what kstatus, Helm `--wait`, Flux and Argo CD read."""
     ready = _ready(facts, found)
+    if ready.status != "True" and fallback_serves(facts):
+        ready = replace(ready, message=f"{ready.message}; the CPU fallback answers meanwhile")
     stalled = None if ready.status == "True" else _stalled(facts, found)
     if ready.status == "True":
         working = ConditionResult("False", Reason.DONE, "the pool is as the spec asks for")
@@ -213,7 +214,8 @@ def _calm(found: Mapping[ConditionType, ConditionResult]) -> ConditionResult:
 
 
 def _bad_status(kind: ConditionType) -> str:
-    return "True" if kind in {ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED} else "False"
+    bad = {ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED, ConditionType.FALLBACK_ACTIVE}
+    return "True" if kind in bad else "False"
 
 
 def _refused_child(facts: Facts) -> ConditionResult | None:

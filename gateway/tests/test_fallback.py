@@ -1,0 +1,111 @@
+"""The CPU fallback behind a revision: when Envoy asks it, what clients hear, and what is counted and kept. On a real Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from rig.envoy import CANARY, CHAT, STABLE, Rig, route, running, until
+from rig.worker import StartWorkers, Worker
+
+from slicewise.envoy import EdgeEndpoint, GatewayModel
+
+SERVED_BY = "x-slicewise-served-by"
+REVISION = "x-slicewise-revision"
+ONE = GatewayModel("chat", (route(STABLE, fallback=True),))
+
+
+async def by_whom(rig: Rig) -> tuple[str, str | None, str]:
+    status, body, headers = await rig.ask()
+    assert status == 200, body
+    return body["worker"], headers.get(SERVED_BY), headers[REVISION]
+
+
+async def is_by(rig: Rig, worker: Worker) -> bool:
+    return (await by_whom(rig))[0] == worker.name
+
+
+async def test_an_answer_says_that_it_is_the_fallbacks_and_of_no_revision(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    gpu, cpu = await start_workers(2)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": [gpu], "chat-fallback": [cpu]}) as rig:
+        assert await by_whom(rig) == (gpu.name, None, STABLE)
+        assert cpu.requests == 0
+        gpu.ready = False
+        await until(lambda: is_by(rig, cpu), what="the fallback answers")
+        assert await by_whom(rig) == (cpu.name, "cpu-fallback", "cpu-fallback")
+        gpu.ready = True
+        await until(lambda: is_by(rig, gpu), what="the slice answers again")
+        assert await by_whom(rig) == (gpu.name, None, STABLE)
+        await asyncio.to_thread(rig.stop)
+        served = {(line["worker"], line["revision"]) for line in rig.access_log()}
+    assert served == {(gpu.name, STABLE), (cpu.name, "cpu-fallback")}
+
+
+async def test_no_request_goes_there_while_one_slice_of_many_is_healthy_even_if_its_queue_is_full(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    *slices, cpu = await start_workers(4)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": slices, "chat-fallback": [cpu]}) as rig:
+        for worker in slices[1:]:
+            worker.ready = False
+        await rig.healthy(STABLE, 2)
+        assert all([await is_by(rig, slices[0]) for _ in range(20)])
+        slices[0].mode = "full"
+        assert {(await rig.ask())[0] for _ in range(5)} == {503}
+        assert cpu.requests == 0
+
+
+async def test_a_request_whose_only_slice_dies_is_tried_again_on_the_cpu(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    gpu, cpu = await start_workers(2)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": [gpu], "chat-fallback": [cpu]}) as rig:
+        await gpu.stop()
+        answers = [await by_whom(rig) for _ in range(20)]
+    assert set(answers) == {(cpu.name, "cpu-fallback", "cpu-fallback")}
+
+
+async def test_a_fallback_that_has_no_worker_yet_is_skipped_and_found_when_it_comes(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    gpu, edge, cpu = await start_workers(3)
+    model = GatewayModel("chat", ONE.routes, edge=EdgeEndpoint(edge.address, edge.port))
+    edge.ready = False  # so that `running` can count workers
+    async with running(tmp_path, model, {f"chat-{STABLE}": [gpu], "chat-fallback": []}) as rig:
+        edge.ready = True
+        gpu.ready = False
+        await until(lambda: is_by(rig, edge), what="the edge takes what neither slice nor CPU can")
+        rig.workers["chat-fallback"] = [cpu]
+        assert await rig.apply() == [f"eds-rev-{STABLE}.json"]
+        await until(lambda: is_by(rig, cpu), what="the CPU answers")
+
+
+async def test_a_canary_whose_workers_are_gone_is_not_answered_for(tmp_path: Path, start_workers: StartWorkers) -> None:
+    gpu, canary, cpu = await start_workers(3)
+    model = GatewayModel("chat", (route(STABLE, 50, fallback=True), route(CANARY, 50)))
+    services = {f"chat-{STABLE}": [gpu], f"chat-{CANARY}": [canary], "chat-fallback": [cpu]}
+    async with running(tmp_path, model, services) as rig:
+        canary.ready = False
+        await rig.healthy(CANARY, 0)
+        statuses = {(await rig.ask())[0] for _ in range(60)}
+    assert statuses == {200, 503}
+    assert cpu.requests == 0
+
+
+async def test_a_stream_on_the_cpu_ends_there_when_slices_are_back(tmp_path: Path, start_workers: StartWorkers) -> None:
+    gpu, cpu = await start_workers(2)
+    cpu.mode = "stream"
+    gpu.ready = False
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": [], "chat-fallback": [cpu]}) as rig:
+        rig.workers[f"chat-{STABLE}"] = [gpu]
+        async with rig.session.post(rig.url + CHAT, data=b"{}") as answer:
+            assert answer.headers[SERVED_BY] == "cpu-fallback"
+            assert await answer.content.readline() == b"data: first\n"
+            gpu.ready = True
+            await rig.apply()
+            await rig.healthy(STABLE, 2)
+            assert await is_by(rig, gpu)
+            cpu.go.set()
+            assert await answer.read() == b"\ndata: last\n\n"

@@ -118,6 +118,9 @@ class _Steps:
     def begun(self, tenant: Tenant, seconds: float, prompt_tokens: int) -> None:
         """Of no interest."""
 
+    def reused(self, tenant: Tenant, tokens: int) -> None:
+        """Of no interest."""
+
     def generated(self, tenant: Tenant, tokens: int) -> None:
         """Of no interest."""
 

@@ -8,7 +8,8 @@ from itertools import count
 
 import pytest
 
-from slicewise_worker.engine.llama import Batch, Context
+from slicewise_worker.engine.batch import Batch
+from slicewise_worker.engine.llama import Context
 from slicewise_worker.engine.request import Broken, Finished, Generation, QueueFullError, Sampling
 
 GREEDY = Sampling(temperature=0)
@@ -234,5 +235,5 @@ def test_whatever_comes_and_goes_everything_ends_and_nothing_is_left(tiny, bench
         assert end.generated == generation.max_tokens
     engine.settle(lambda: not engine.engine.progress().busy)
     assert engine.engine.progress().cached_tokens == 0
-    assert sorted(engine.engine._free) == [0, 1, 2]
+    assert len(engine.engine._slots) == 3
     assert not engine.engine._paused

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slicewise_worker.engine.llama import Batch, Context
+from slicewise_worker.engine.batch import Batch
+from slicewise_worker.engine.llama import Context
 from slicewise_worker.engine.request import Broken, Finished, Generation, QueueFullError, Sampling, StoppedError
 
 GREEDY = Sampling(temperature=0)

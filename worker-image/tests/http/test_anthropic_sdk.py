@@ -32,7 +32,9 @@ def test_a_whole_answer(client: anthropic.Anthropic) -> None:
     assert (answer.stop_reason, answer.stop_sequence) == ("end_turn", None)
     assert answer.usage.output_tokens > 0
     counted = client.messages.count_tokens(model="chat", messages=QUESTION, system="Answer briefly.")
-    assert counted.input_tokens == answer.usage.input_tokens > 0
+    cached = answer.usage.cache_read_input_tokens
+    assert cached is not None
+    assert counted.input_tokens == answer.usage.input_tokens + cached > 0
     assert answer._request_id
 
 
@@ -52,13 +54,19 @@ def test_a_stop_sequence_is_named(client: anthropic.Anthropic) -> None:
 
 def test_a_stream_is_the_whole_answer_in_parts(client: anthropic.Anthropic) -> None:
     whole = client.messages.create(model="chat", max_tokens=40, temperature=0, messages=QUESTION)
+    counted = client.messages.count_tokens(model="chat", messages=QUESTION).input_tokens
     with client.messages.stream(model="chat", max_tokens=40, temperature=0, messages=QUESTION) as stream:
         events = list(stream)
         final = stream.get_final_message()
     assert [block.model_dump(include={"type", "text"}) for block in final.content] == [
         block.model_dump(include={"type", "text"}) for block in whole.content
     ]
-    assert (final.stop_reason, final.usage) == (whole.stop_reason, whole.usage)
+    assert (final.stop_reason, final.usage.output_tokens) == (whole.stop_reason, whole.usage.output_tokens)
+    assert (final.usage.input_tokens, final.usage.cache_read_input_tokens) == (1, counted - 1), (
+        "the same question again"
+    )
+    started = next(event.message.usage for event in events if event.type == "message_start")
+    assert (started.input_tokens, started.cache_read_input_tokens) == (1, counted - 1)
     raw = [event.type for event in events if event.type != "text"]
     assert raw[0] == "message_start"
     assert raw[-3:] == ["content_block_stop", "message_delta", "message_stop"]

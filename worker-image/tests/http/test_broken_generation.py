@@ -12,7 +12,8 @@ import pytest
 from plain_http import NO_TLS
 from starlette.applications import Starlette
 
-from slicewise_worker.engine.llama import Batch, Context, ContextShape, Model, start_backend
+from slicewise_worker.engine.batch import Batch
+from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import Limits
 from slicewise_worker.health.metrics import WorkerMetrics

@@ -85,7 +85,15 @@ def test_a_model_with_tokens_for_it_answers_before_a_suffix(tiny_infill: Path, s
     assert choices(worker, prompt="Hello")[0]["text"] != written
 
 
-def test_usage_says_that_no_token_of_a_prompt_came_from_a_cache(chat_worker: Any) -> None:
-    usage = chat_worker.post("/v1/completions", PLAIN).json()["usage"]
-    assert usage["prompt_tokens_details"] == {"cached_tokens": 0}
-    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+def test_usage_says_how_many_tokens_of_a_prompt_came_from_the_cache(chat_worker: Any) -> None:
+    long = PLAIN | {"prompt": "Which zone has a slice that is free? " * 4}
+    for asked, choices_of_it in ((long, 1), (long | {"n": 2}, 2), (long | {"prompt": [long["prompt"]] * 2}, 2)):
+        usage = chat_worker.post("/v1/completions", asked).json()["usage"]
+        assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+        if asked is not long:
+            prompts = choices_of_it if isinstance(asked["prompt"], list) else 1
+            assert usage["prompt_tokens_details"] == {
+                "cached_tokens": prompts * (usage["prompt_tokens"] // prompts - 1)
+            }
+    assert chat_worker.metric("slicewise_worker_cached_prompt_tokens_total") > 0
+    assert chat_worker.metric("slicewise_worker_kv_cache_kept_tokens") > 0

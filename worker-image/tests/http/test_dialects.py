@@ -20,7 +20,7 @@ from slicewise_worker.http.errors import ApiError
 
 TOOL = {"name": "add", "description": "Adds.", "input_schema": {"type": "object"}}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
-USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12, "prompt_tokens_details": {"cached_tokens": 3}}
 MESSAGES: dict[str, Any] = {"model": "chat", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
 RESPONSE: dict[str, Any] = {"model": "chat", "input": "Hi"}
 
@@ -164,10 +164,10 @@ STREAM = [
 
 
 def test_a_stream_in_anthropics_events() -> None:
-    state = MessageEvents(7, thinking=True)
+    state = MessageEvents(7, lambda: 3, thinking=True)
     events = [event for each in STREAM for event in state.chunk(each)]
     assert all(name == data["type"] for name, data in events)
-    assert events[0][1]["message"]["usage"]["input_tokens"] == 7
+    assert events[0][1]["message"]["usage"]["input_tokens"] == 4
     blocks = [data["content_block"]["type"] for name, data in events if name == "content_block_start"]
     assert blocks == ["thinking", "text", "tool_use", "tool_use"]
     starts = [data["index"] for name, data in events if name == "content_block_start"]
@@ -286,7 +286,7 @@ DELTAS = st.one_of(
 @fuzzed(60, st.lists(DELTAS, max_size=8), st.sampled_from(["stop", "length", "tool_calls"]), st.booleans())
 def test_any_stream_opens_and_closes_what_it_writes(deltas: list[dict[str, Any]], reason: str, thinking: bool) -> None:
     stream = [chunk({"role": "assistant"}), *map(chunk, deltas), chunk({}, reason), {**STREAM[-1]}]
-    state = MessageEvents(7, thinking=thinking)
+    state = MessageEvents(7, lambda: 3, thinking=thinking)
     events = [event for each in stream for event in state.chunk(each)]
     opened = [data["index"] for name, data in events if name == "content_block_start"]
     assert opened == [data["index"] for name, data in events if name == "content_block_stop"] == [*range(len(opened))]

@@ -11,6 +11,7 @@ from itertools import chain
 from math import inf
 
 from slicewise_worker.engine.callers import NO_TENANT, Caller, Tenant
+from slicewise_worker.engine.kept import Slots
 from slicewise_worker.engine.pace import Asked
 from slicewise_worker.engine.places import PlacedQueue
 from slicewise_worker.engine.report import Progress
@@ -28,6 +29,7 @@ class Front(StepThread[Ticket]):
         self._waiting: PlacedQueue[Ticket] = PlacedQueue(limits.constrained)
         self._running: dict[int, Running[Sampler]] = {}
         """By slot."""
+        self._slots = Slots(limits.sequences)
         self._paused: dict[Ticket, Running[Sampler]] = {}
         """Of those who wait: who had a slot before, and goes on where it was."""
         self._events: list[tuple[Ticket, Event]] = []
@@ -128,6 +130,7 @@ class Front(StepThread[Ticket]):
                 running=len(running),
                 waiting=waiting,
                 cached_tokens=sum(sequence.evaluated for sequence in running),
+                kept_tokens=self._slots.kept_tokens,
                 constrained=self._waiting.places_used,
             )
 

@@ -14,7 +14,7 @@ import logging
 import re
 from array import array
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from slicewise_worker.engine.batch import Batch
 from slicewise_worker.engine.binding import api
 from slicewise_worker.engine.constraint import Grammars
 from slicewise_worker.engine.request import FlashAttention, KvType
@@ -178,50 +179,6 @@ class Model:
         return self._model
 
 
-class Batch:
-    """The tokens of one step, in arrays that llama.cpp reads in place."""
-
-    def __init__(self, capacity: int) -> None:
-        self._token = np.zeros(capacity, np.int32)
-        self._position = np.zeros(capacity, np.int32)
-        self._sequence = np.zeros(capacity, np.int32)
-        self._output = np.zeros(capacity, np.int8)
-        self._sequences = np.ones(capacity, np.int32)
-        int32 = ctypes.POINTER(ctypes.c_int32)
-        base = self._sequence.ctypes.data
-        self._pointers = (int32 * capacity)(*(ctypes.cast(base + 4 * index, int32) for index in range(capacity)))
-        self.value = api.llama_batch(
-            n_tokens=0,
-            token=self._token.ctypes.data_as(int32),
-            embd=None,
-            pos=self._position.ctypes.data_as(int32),
-            n_seq_id=self._sequences.ctypes.data_as(int32),
-            seq_id=self._pointers,
-            logits=self._output.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
-        )
-        self.capacity = capacity
-        self.size = 0
-
-    def clear(self) -> None:
-        """Start a new step."""
-        self.size = 0
-
-    def add(self, sequence: int, tokens: Sequence[int], position: int, *, output: bool) -> int:
-        """Append `tokens` of `sequence`, the first at `position`, and return the index of the last one.
-
-        With `output` the step computes its logits, and `Sampler.sample` takes that index.
-        The caller never adds more than `capacity` tokens in a step.
-        """
-        start, end = self.size, self.size + len(tokens)
-        self._token[start:end] = tokens
-        self._position[start:end] = np.arange(position, position + len(tokens))
-        self._sequence[start:end] = sequence
-        self._output[start:end] = 0
-        self._output[end - 1] = output
-        self.size = end
-        return end - 1
-
-
 class Context:
     """KV cache and compute buffers over a model. Used by one thread."""
 
@@ -249,6 +206,10 @@ class Context:
         self._vocabulary = model.vocabulary
         self._adapters = model.adapters
         self.shape = shape
+        self._window: int = api.llama_model_n_swa(model.pointer)
+        self._recurrent = bool(api.llama_model_is_recurrent(model.pointer) or api.llama_model_is_hybrid(model.pointer))
+        self.shares = not (self._recurrent or self._window)
+        """Whether several sequences can use one beginning: not where a cache has room for a window of each, or one state of each."""
 
     def use(self, adapter: str | None) -> None:
         """Compute with the adapter of that name from now on, None: with the model alone. What is in the cache stays as it is."""
@@ -275,6 +236,25 @@ class Context:
     def forget(self, sequence: int) -> None:
         """Drop all tokens of `sequence` from the cache."""
         api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def reuse(self, sequence: int, source: int, tokens: int) -> int:
+        """Let `sequence` begin with the first `tokens` that `source` has in the cache; return how many it has then, all or none.
+
+        `source` may be `sequence` itself; if not, it stays as it is, and `shares` must hold.
+        """
+        if source != sequence:
+            self.forget(sequence)
+            api.llama_memory_seq_cp(self._memory, source, sequence, 0, tokens)
+            return tokens
+        # A recurrent state is of its last token: llama.cpp refuses to cut there.
+        cut = api.llama_memory_seq_rm(self._memory, sequence, tokens, -1)
+        first = api.llama_memory_seq_pos_min(self._memory, sequence)
+        # Of a sliding window the cells before it are gone, and those that were in it at `tokens` may be.
+        needed = max(0, tokens - self._window) if self._window else 0
+        if cut and (self._recurrent or 0 <= first <= needed):
+            return tokens
+        self.forget(sequence)
+        return 0
 
     def close(self) -> None:
         """Free the context."""

@@ -14,9 +14,10 @@ from math import inf
 import structlog
 
 from slicewise_worker.engine.ahead import Ahead
-from slicewise_worker.engine.callers import Tenant, is_batch, owner_of
-from slicewise_worker.engine.front import Front
-from slicewise_worker.engine.llama import Batch, Context, Model
+from slicewise_worker.engine.batch import Batch
+from slicewise_worker.engine.callers import Tenant, owner_of
+from slicewise_worker.engine.llama import Context, Model
+from slicewise_worker.engine.placing import Placing
 from slicewise_worker.engine.report import Step
 from slicewise_worker.engine.request import (
     Broken,
@@ -27,9 +28,9 @@ from slicewise_worker.engine.request import (
     Limits,
 )
 from slicewise_worker.engine.sampler import Sampler
-from slicewise_worker.engine.schedule import Place, Turns, Waiting, Work, plan_step, who_pauses
+from slicewise_worker.engine.schedule import Turns, Waiting, Work, plan_step
 from slicewise_worker.engine.sequence import Running, Ticket
-from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST
+from slicewise_worker.engine.tenants import ANSWER_COST
 
 log = structlog.get_logger(__name__)
 
@@ -42,20 +43,15 @@ _REPEATED_SHARE = 0.02
 """Of all tokens that are evaluated, those that were before: what pausing may cost."""
 
 
-class Engine(Front):
+class Engine(Placing):
     """Generates many sequences at once over one context."""
 
     def __init__(self, model: Model, context: Context, limits: Limits, notify: Notify) -> None:
-        super().__init__(limits)
-        self.model = model
-        self._context = context
+        super().__init__(model, context, limits)
         self._notify = notify
         self._batch = Batch(context.shape.batch)
         self._ahead = Ahead(min(context.shape.threads, _MOST_MASK_THREADS))
-        self._free = list(range(limits.sequences - 1, -1, -1))
         self._turns = Turns()
-        self._repeatable: float = limits.context_tokens
-        """Tokens that may be evaluated again now."""
         self._took: tuple[float, int] | None = None
         """Seconds of the step, and tokens of prompts in it; None where it failed."""
         self._answered: Counter[tuple[Tenant, bool]] = Counter()
@@ -102,65 +98,11 @@ class Engine(Front):
                 self._release(sequence, "expired")
         self._given_up = False
 
-    def _admit(self) -> None:
-        """Let the next ones run, as far as there are slots, or some of a tenant that has more of them."""
-        while self._waiting.ready:
-            # Batch has its turn when a slot is free; one that is taken from another of batch is not for batch.
-            tenant = self._waiting.next_tenant(batch=bool(self._free))
-            if not self._free and not self._pause_for(tenant):
-                break
-            ticket, slot = self._waiting.pop_of(tenant), self._free.pop()
-            resumed = ticket in self._paused
-            self._running[slot] = sequence = self._resumed(ticket, slot) if resumed else self._begun(ticket, slot)
-            if resumed or self._waiting.passes(tenant):
-                sequence.keep_slot()
-
-    def _begun(self, ticket: Ticket, slot: int) -> Running[Sampler]:
-        generation = ticket.generation
-        self._charge(ticket.tenant, PROMPT_COST * len(generation.prompt), constrained=ticket.constrained)
-        ticket.times.waited = time.monotonic() - ticket.submitted
-        if self.observer:
-            self.observer.begun(owner_of(ticket.tenant), ticket.times.waited, len(generation.prompt))
-        sampler = Sampler(self.model, generation, window=self.limits.context_tokens)
-        room = self.limits.context_tokens - len(generation.prompt)
-        return Running(ticket, slot, min(generation.max_tokens, room), sampler)
-
-    def _charge(self, tenant: Tenant, cost: int, *, constrained: bool) -> None:
-        self._waiting.charge(tenant, cost)
-        if constrained:
-            self._waiting.charge_place(tenant, cost)
-
-    def _resumed(self, ticket: Ticket, slot: int) -> Running[Sampler]:
-        """Return one that was paused, to be read again from its beginning. That is not charged: it is nothing that the tenant asked for."""
-        sequence = self._paused.pop(ticket)
-        sequence.slot, sequence.evaluated = slot, 0
-        return sequence
-
-    def _pause_for(self, tenant: Tenant) -> bool:
-        """Free a slot for `tenant`; False where none is due, or more would be read again than the share that is for it.
-
-        What one of batch reads again for one that is not is no part of the share: it keeps its slot long enough after that.
-        """
-        ordered = sorted(self._running.values(), key=lambda sequence: sequence.ticket.submitted)
-        places = [Place(one.slot, one.ticket.tenant, one.evaluated, one.generated < one.keeps_until) for one in ordered]
-        place = who_pauses(places, tenant, self._waiting.weight)
-        if place is None:
-            return False
-        cost = 0 if is_batch(place.tenant) and not is_batch(tenant) else place.tokens
-        if cost > self._repeatable:
-            return False
-        self._repeatable -= cost
-        sequence = self._running.pop(place.slot)
-        self._paused[sequence.ticket] = sequence
-        self._waiting.push_first(sequence.ticket)
-        self._next_deadline = min(self._next_deadline, sequence.ticket.deadline)
-        self._free.append(place.slot)
-        self._context.forget(place.slot)
-        return True
-
     def _plan(self) -> list[Work]:
         """Return what is in the next step, and let the context compute it with the adapter whose turn it is."""
-        ordered = sorted(self._running.values(), key=lambda sequence: sequence.ticket.submitted)
+        self._catch_up()
+        going = (sequence for sequence in self._running.values() if sequence.follows is None)
+        ordered = sorted(going, key=lambda sequence: sequence.ticket.submitted)
         adapter = self._turns.next([sequence.adapter for sequence in ordered])
         self._context.use(adapter)
         ordered = [sequence for sequence in ordered if sequence.adapter == adapter]
@@ -194,6 +136,8 @@ class Engine(Front):
         self._repeatable = min(self._repeatable + self._batch.size * _REPEATED_SHARE, self.limits.context_tokens)
         for item in work:
             self._running[item.slot].advance(item.count)
+        # Before one of them ends, with its first token perhaps, and lets go of what others wait for.
+        self._catch_up()
         for sequence, index in sampled:
             self._sample(sequence, index)
         seconds = time.monotonic() - started
@@ -240,10 +184,9 @@ class Engine(Front):
         per_token = None if first is None or more < 1 else (now - first) / more
         with self._changed:
             del self._running[sequence.slot]
-            self._free.append(sequence.slot)
+            self._free(sequence, keep=outcome != "error")
             self._waiting.leave(sequence.ticket)
             self._pace.ended(sequence.generated)
-        self._context.forget(sequence.slot)
         sequence.sampler.close()
         if self.observer:
             self.observer.ended(outcome, seconds, per_token)

@@ -9,8 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from slicewise_worker.engine.batch import Batch
 from slicewise_worker.engine.binding import api
-from slicewise_worker.engine.llama import Batch, Context, ContextShape, LlamaError, Model
+from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, Model
 from slicewise_worker.engine.model_kind import RANK
 
 ABORTED: Final = 2

@@ -29,6 +29,8 @@ class Progress:
     running: int
     waiting: int
     cached_tokens: int
+    kept_tokens: int = 0
+    """Tokens of sequences that ended, which stay in the cache until their room is needed."""
     constrained: int = 0
     """Sequences that keep to a form and have the memory for it."""
 
@@ -41,6 +43,9 @@ class Observer(Protocol):
 
     def begun(self, tenant: Owner, seconds: float, prompt_tokens: int) -> None:
         """A request of `tenant` was begun `seconds` after it was submitted."""
+
+    def reused(self, tenant: Owner, tokens: int) -> None:
+        """Of the prompt of a request of `tenant`, `tokens` were in the cache and are not read again."""
 
     def generated(self, tenant: Owner, tokens: int) -> None:
         """In a step, `tokens` of the answers of `tenant` came out."""

@@ -39,7 +39,8 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
     """(token, what is added to its logit); the tokens are in the vocabulary."""
     seed: int | None = None
-    """Same seed, prompt and parameters on the same worker build: same answer, if it was not paused. None draws one."""
+    """Same seed, prompt and parameters on the same worker build: same answer, if it was not paused
+    and as much of its prompt was in the cache. None draws one."""
 
 
 class ConstraintError(Exception):
@@ -102,6 +103,8 @@ class Times:
 
     waited: float | None = None
     first_token: float | None = None
+    cached: int = 0
+    """Tokens of the prompt that were in the cache, and were not read for it."""
 
 
 @dataclass(frozen=True, slots=True)

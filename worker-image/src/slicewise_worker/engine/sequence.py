@@ -9,11 +9,17 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from slicewise_worker.engine.callers import BATCH_SHARE, LEAST_KEPT, Tenant
+import numpy as np
+
+from slicewise_worker.engine.callers import BATCH_SHARE, LEAST_KEPT, Tenant, owner_of
+from slicewise_worker.engine.kept import Cached
 from slicewise_worker.engine.request import Broken, Chances, Event, Finished, FinishReason, Generation, Piece, Times
 from slicewise_worker.engine.text import TextStream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 S = TypeVar("S")
 
@@ -72,6 +78,8 @@ class Running(Generic[S]):
     chances: list[Chances] = field(default_factory=list)
     """Of tokens whose text is not sent yet."""
     evaluated: int = 0
+    follows: tuple[Running[S], int] | None = None
+    """Who reads the same beginning just now, and how much of it: this one waits for that."""
     generated: int = 0
     sampled: array[int] = field(default_factory=lambda: array("i"))
     """The tokens that came after the prompt. The last is not evaluated yet, and after a pause the others are not either."""
@@ -96,6 +104,21 @@ class Running(Generic[S]):
     def keep_slot(self) -> None:
         """Keep the slot for some tokens, an eighth of those that are read for it if that is more: or it would read and never end."""
         self.keeps_until = self.generated + max(LEAST_KEPT, self.prompt_left // BATCH_SHARE)
+
+    @property
+    def tokens(self) -> NDArray[np.int32]:
+        """All tokens of it, int32: those of the prompt, and those that were sampled."""
+        return np.concatenate((np.asarray(self.ticket.generation.prompt, np.int32), np.asarray(self.sampled, np.int32)))
+
+    @property
+    def coming(self) -> Cached:
+        """What it has in the cache, and what will be there when all its tokens are read."""
+        return Cached(self.slot, owner_of(self.ticket.tenant), self.adapter, self.tokens, self.evaluated)
+
+    @property
+    def left_behind(self) -> Cached:
+        """What it has in the cache."""
+        return replace(self.coming, tokens=self.tokens[: self.evaluated])
 
     def take(self, count: int) -> Sequence[int]:
         """Return the next `count` tokens to evaluate; `evaluated` is their first position until `advance`."""

@@ -56,6 +56,11 @@ class WorkerMetrics:
             f"{prefix}_rejected", "Requests that were refused, by error code.", ["code"], registry=registry
         )
         self._prompt = Counter(f"{prefix}_prompt_tokens", "Prompt tokens evaluated.", registry=registry)
+        self._reused = Counter(
+            f"{prefix}_cached_prompt_tokens",
+            "Prompt tokens that were in the KV cache and were not evaluated again.",
+            registry=registry,
+        )
         self._generated = Counter(f"{prefix}_generated_tokens", "Tokens generated.", registry=registry)
         self._request_seconds = Histogram(
             f"{prefix}_request_duration_seconds",
@@ -83,7 +88,7 @@ class WorkerMetrics:
         self._tenants = TenantNames()
         self._tokens_of = Counter(
             f"{prefix}_tenant_tokens",
-            "Tokens by tenant: prompt (of requests that were begun) and generated. The first 50 tenants, then `other`; empty: without.",
+            "Tokens by tenant: prompt (of what was begun), cached (of those) and generated. The first 50, then `other`; empty: without.",
             ["tenant", "kind"],
             registry=self.registry,
         )
@@ -122,7 +127,16 @@ class WorkerMetrics:
         self._progress = progress
         running = Gauge("slicewise_worker_requests_running", "Sequences that hold a slot.", registry=self.registry)
         waiting = Gauge("slicewise_worker_requests_waiting", "Sequences that wait for a slot.", registry=self.registry)
-        cache = Gauge("slicewise_worker_kv_cache_usage_ratio", "Part of the KV cache in use.", registry=self.registry)
+        cache = Gauge(
+            "slicewise_worker_kv_cache_usage_ratio",
+            "Part of the KV cache that running sequences use.",
+            registry=self.registry,
+        )
+        kept = Gauge(
+            "slicewise_worker_kv_cache_kept_tokens",
+            "Tokens of sequences that ended, which stay in the KV cache until their room is needed.",
+            registry=self.registry,
+        )
         constrained = Gauge(
             "slicewise_worker_constrained_places_used",
             "Sequences that keep to a schema or grammar and run, or are next.",
@@ -137,6 +151,7 @@ class WorkerMetrics:
         waiting.set_function(lambda: progress().waiting)
         constrained.set_function(lambda: progress().constrained)
         places.set(constrained_places)
+        kept.set_function(lambda: progress().kept_tokens)
         cache.set_function(lambda: progress().cached_tokens / cache_tokens)
 
     def watch_health(
@@ -194,6 +209,11 @@ class WorkerMetrics:
         name = self._tenants.of(tenant)
         self._queue_of.labels(name).observe(seconds)
         self._tokens_of.labels(name, "prompt").inc(prompt_tokens)
+
+    def reused(self, tenant: Owner, tokens: int) -> None:
+        """Count tokens of prompts of `tenant` that were in the cache."""
+        self._reused.inc(tokens)
+        self._tokens_of.labels(self._tenants.of(tenant), "cached").inc(tokens)
 
     def generated(self, tenant: Owner, tokens: int) -> None:
         """Count tokens that `tenant` got."""

@@ -40,6 +40,10 @@ class Work(Protocol):
     prompt_tokens: int
 
     @property
+    def cached_tokens(self) -> int | None:
+        """Tokens of the prompts that were in the cache; None where nothing is kept in one."""
+
+    @property
     def times(self) -> Sequence[Times]:
         """Of each sequence of it."""
 
@@ -76,6 +80,7 @@ class Account:
             first = [one.first_token for one in work.times if one.first_token is not None]
             found |= {
                 "prompt_tokens": work.prompt_tokens,
+                "cached_tokens": work.cached_tokens,
                 "completion_tokens": sum(work.generated) if work.generated else None,
                 "queue_ms": _milliseconds(min(waited)) if waited else None,
                 "first_token_ms": _milliseconds(min(first) - self.arrived) if first else None,

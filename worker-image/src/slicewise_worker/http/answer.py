@@ -22,6 +22,7 @@ from slicewise_worker.engine.request import (
     Generation,
     Piece,
     StoppedError,
+    Times,
 )
 from slicewise_worker.http.deadline import timed_out
 from slicewise_worker.http.errors import ApiError, not_started
@@ -109,6 +110,7 @@ class Answer:
         except StoppedError as error:
             raise not_started(str(error), "shutting_down") from error
         self.times = [ticket.times for ticket in self._tickets.values()]
+        self._of_prompts = _by_prompt(generations, self.times)
 
     def _put(self, index: int, event: Event) -> None:
         """What the client has not been sent yet becomes one event a choice: a late loop has no backlog to work off."""
@@ -144,6 +146,11 @@ class Answer:
         """Give up what still runs; without effect on what has ended."""
         self._engine.cancel([*self._tickets.values()])
 
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens of the prompts that were in the cache; of a prompt that several choices share, what none of them had to read."""
+        return sum(min(one.cached for one in times) for times in self._of_prompts)
+
     def usage(self) -> dict[str, Any]:
         """Return OpenAI's `usage`."""
         generated = sum(self.generated)
@@ -151,8 +158,16 @@ class Answer:
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": generated,
             "total_tokens": self.prompt_tokens + generated,
-            "prompt_tokens_details": {"cached_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
         }
+
+
+def _by_prompt(generations: Sequence[Generation], times: Sequence[Times]) -> list[list[Times]]:
+    """Return the `times` of those that share a prompt together."""
+    found: dict[int, list[Times]] = {}
+    for generation, one in zip(generations, times, strict=True):
+        found.setdefault(id(generation.prompt), []).append(one)
+    return [*found.values()]
 
 
 async def _gone(request: Request) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -155,6 +155,7 @@ class AnswerStream(StreamingResponse):
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(events, media_type="text/event-stream", headers=headers)
         self.prompt_tokens = answer.prompt_tokens
+        self.cached_tokens: Callable[[], int] = lambda: answer.cached_tokens
         self._answer = answer
         self._read_until = read_until
 

@@ -107,6 +107,7 @@ class Evaluation:
         self._come = asyncio.Event()
         self._event: VectorEvent | None = None
         self.prompt_tokens = sum(map(len, inputs))
+        self.cached_tokens: int | None = None
         self.generated: tuple[int, ...] = ()
         """No text is generated."""
         self.reasons: list[str] = []

@@ -36,7 +36,7 @@ async def messages(request: Request, served: Served) -> Response:
     response = await chat(request, served, read)
     shown = thinking[-1]
     if isinstance(response, AnswerStream):
-        events = MessageEvents(response.prompt_tokens, thinking=shown)
+        events = MessageEvents(response.prompt_tokens, response.cached_tokens, thinking=shown)
         response.body_iterator = _rewritten(
             response.body_iterator, events.chunk, _broken, _event("ping", {"type": "ping"})
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ def whole(chat: Json, *, thinking: bool) -> Json:
         content.append({"type": "text", "text": text})
     calls = message.get("tool_calls") or ()
     content += [{**_tool_use(call), "input": _input(call["function"]["arguments"])} for call in calls]
-    usage = _usage(chat["usage"]["prompt_tokens"], chat["usage"]["completion_tokens"])
+    usage = _used(chat["usage"])
     return {**_head(chat, usage), "content": content, **_stop(choice)}
 
 
@@ -46,13 +46,19 @@ def _head(chat: Json, usage: Json) -> Json:
     }
 
 
-def _usage(input_tokens: int, output_tokens: int) -> Json:
+def _usage(prompt_tokens: int, cached_tokens: int, output_tokens: int) -> Json:
+    """Return Anthropic's `usage`, in which what came from a cache is not part of the input."""
     return {
-        "input_tokens": input_tokens,
+        "input_tokens": prompt_tokens - cached_tokens,
         "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
+        "cache_read_input_tokens": cached_tokens,
         "output_tokens": output_tokens,
     }
+
+
+def _used(usage: Json) -> Json:
+    cached = usage["prompt_tokens_details"]["cached_tokens"]
+    return _usage(usage["prompt_tokens"], cached, usage["completion_tokens"])
 
 
 def _stop(choice: Json) -> Json:
@@ -78,8 +84,10 @@ def _input(arguments: str) -> Json:
 class MessageEvents:
     """Turns the chunks of a streamed chat into Anthropic's events."""
 
-    def __init__(self, prompt_tokens: int, *, thinking: bool) -> None:
+    def __init__(self, prompt_tokens: int, cached_tokens: Callable[[], int], *, thinking: bool) -> None:
+        """Begin a message; how many tokens of its prompt are cached is asked when the first chunk comes."""
         self._prompt_tokens = prompt_tokens
+        self._cached_tokens = cached_tokens
         self._thinking = thinking
         self._block = -1
         """Index of the latest block."""
@@ -92,7 +100,7 @@ class MessageEvents:
         """Yield the events for the next chunk."""
         if not self._started:
             self._started = True
-            message = _head(chunk, _usage(self._prompt_tokens, 0))
+            message = _head(chunk, _usage(self._prompt_tokens, self._cached_tokens(), 0))
             yield "message_start", {"type": "message_start", "message": message}
             yield "ping", {"type": "ping"}
         for choice in chunk["choices"]:
@@ -100,7 +108,7 @@ class MessageEvents:
             if choice["finish_reason"] is not None:
                 self._stop = _stop(choice)
         if usage := chunk.get("usage"):
-            yield from self._end(usage["completion_tokens"])
+            yield from self._end(_used(usage))
 
     def _delta(self, delta: Json) -> Events:
         if self._thinking and (thought := delta.get("reasoning_content")):
@@ -133,8 +141,7 @@ class MessageEvents:
             self._open = ""
             yield "content_block_stop", {"type": "content_block_stop", "index": self._block}
 
-    def _end(self, output_tokens: int) -> Events:
+    def _end(self, usage: Json) -> Events:
         yield from self._close()
-        usage = _usage(self._prompt_tokens, output_tokens)
         yield "message_delta", {"type": "message_delta", "delta": self._stop, "usage": usage}
         yield "message_stop", {"type": "message_stop"}

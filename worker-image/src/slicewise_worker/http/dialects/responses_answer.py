@@ -85,9 +85,10 @@ def _response(chat: Json, echo: Echo, status: str, output: list[Json], usage: Js
 
 def _usage(usage: Json) -> Json:
     details = usage.get("completion_tokens_details") or {}
+    cached = usage["prompt_tokens_details"]["cached_tokens"]
     return {
         "input_tokens": usage["prompt_tokens"],
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": cached},
         "output_tokens": usage["completion_tokens"],
         "output_tokens_details": {"reasoning_tokens": details.get("reasoning_tokens", 0)},
         "total_tokens": usage["total_tokens"],

@@ -13,6 +13,7 @@ from rig.envoy import CANARY, CHAT, STABLE, route, until
 from rig.worker import StartWorkers, Worker
 
 from slicewise.clients.gateways import HttpGateways
+from slicewise.clients.stats_in_flight import InFlight
 from slicewise.envoy import GatewayModel
 from slicewise.envoy.measurement import Counts, Reading
 
@@ -241,3 +242,33 @@ async def reading(pod: EdgeRig) -> Reading:
     found = await gateways.counters("127.0.0.1", LIMIT)
     assert isinstance(found, Reading)
     return found
+
+
+async def test_a_held_request_counts_as_one_in_flight_before_a_worker_comes_and_while_it_answers(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    """By these counts a pool without workers is woken, and scaled while it wakes."""
+    workers = await start_workers(1)
+    nobody(workers)
+    workers[0].waits = True
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, cache=False) as pod:
+        gateway = HttpGateways(pod.rig.session, stats_port=pod.rig.model.ports.stats)
+
+        async def counts() -> InFlight:
+            found = await gateway.in_flight("127.0.0.1")
+            assert isinstance(found, InFlight), found
+            return found
+
+        before = (await counts()).begun
+        asking = [asyncio.create_task(pod.ask(seed=number)) for number in range(5)]
+        await pod.counted("held_requests", 5)
+        assert await counts() == InFlight(5, before + 5)
+        workers[0].ready = True
+
+        async def all_run() -> bool:
+            return workers[0].running == 5
+
+        await until(all_run)
+        assert await counts() == InFlight(5, before + 5)
+        workers[0].go.set()
+        assert {(await task).status for task in asking} == {200}

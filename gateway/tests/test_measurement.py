@@ -13,6 +13,7 @@ from rig.envoy import CANARY, CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers
 
 from slicewise.clients.gateways import HttpGateways
+from slicewise.clients.stats_in_flight import InFlight
 from slicewise.envoy import GatewayModel, TenantKeys
 from slicewise.envoy.measurement import Counts, NoData, Reading, between
 
@@ -57,7 +58,8 @@ async def test_requests_in_flight_are_those_that_workers_have_not_answered(
 
         async def in_flight(number: int) -> None:
             async def has() -> bool:
-                return await gateway.in_flight("127.0.0.1") == number
+                found = await gateway.in_flight("127.0.0.1")
+                return isinstance(found, InFlight) and found.requests == number
 
             await until(has)
 

@@ -33,6 +33,8 @@ class Busy:
 
     requests: int = 1
     """That the gateway has in flight."""
+    begun: int = 1
+    """That it has had."""
     silent: bool = False
     reads: int = 0
     runner: list[web.AppRunner] = field(default_factory=list)
@@ -42,7 +44,12 @@ class Busy:
         self.reads += 1
         if self.silent:
             return web.Response(status=503)
-        return web.Response(text=f'envoy_cluster_upstream_rq_active{{envoy_cluster_name="rev-0"}} {self.requests}\n')
+        client = 'envoy_http_conn_manager_prefix="pool"'
+        return web.Response(
+            text=f'envoy_cluster_upstream_rq_active{{envoy_cluster_name="rev-0"}} {self.requests}\n'
+            f"envoy_http_downstream_rq_active{{{client}}} {self.requests}\n"
+            f"envoy_http_downstream_rq_total{{{client}}} {self.begun}\n"
+        )
 
     async def worker(self, _: web.Request) -> web.Response:
         """A worker, which does not say how many requests it has, as one of an earlier version."""
@@ -148,6 +155,26 @@ async def test_what_was_written_through_the_scale_subresource_holds_until_it_is_
         code, answer = cluster.server.request("PATCH", path, remove, content_type="application/json-patch+json")
         assert code == 200, answer
         await eventually(lambda: reason(cluster) == "FollowsLoad", operator.words(), 60)
+
+
+async def test_a_pool_sleeps_after_its_last_request_and_one_held_request_wakes_it(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    scaling = {"minReplicas": 0, "maxReplicas": 5, "targetRequestsPerWorker": 4, "idleAfter": "2s"}
+    async with served(cluster, replicas, "127.79.0.5", autoscaling=scaling) as (played, operator):
+        config = cluster.children()["ConfigMap/chat-gateway"]["data"]
+        played.requests = 0
+        await eventually(lambda: asked(cluster) == 0, operator.words(), 120)
+        await eventually(
+            lambda: cluster.condition("WorkersReady").get("reason") == "ScaledToZero", operator.words(), 60
+        )
+        assert cluster.condition("WorkersReady")["status"] == "True"
+        assert cluster.condition("Accepted")["reason"] == "Accepted"
+        assert cluster.children()["ConfigMap/chat-gateway"]["data"] == config, "it holds requests while the pool sleeps"
+
+        played.requests = played.begun = 2
+        await eventually(lambda: asked(cluster) == 1, operator.words(), 60)
+        await eventually(lambda: cluster.condition("WorkersReady").get("reason") == "AllReady", operator.words(), 60)
 
 
 async def test_advice_changes_no_worker_and_a_pool_without_autoscaling_is_not_read(

@@ -1,7 +1,9 @@
 """The decision: desired workers from the load, the bounds and the number so far. Pure; called by `plan_pool` once a pass.
 
     up      at once, to ⌈requests / target⌉
+    wake    from 0 to 1 with the first request
     down    to the most that the load asked for within the hold, once the load was known all that time
+    sleep   to 0 after `idle_after` without a request, where `least` is 0
     else    the number stays, and also where the load is not known
 
 Nothing here looks at memory: a KV cache that grows is no load.
@@ -33,6 +35,8 @@ class Bounds:
     """Seconds from a worker's place on a node until it serves; None where none was measured."""
     room: int | None = None
     """Workers for which there are slices, those that are there included; None where that is not known."""
+    idle_after: float = float("inf")
+    """Seconds without a request after which the last worker may go, where `least` is 0."""
     may_shrink: bool = True
     """False while workers move for another reason, such as a rollout: what is measured then should not change under it."""
 
@@ -70,7 +74,8 @@ def decide(bounds: Bounds, load: Load, before: int | None) -> Decision:
     """Return the desired number of workers. `before`: the number so far; None for a new pool."""
     least = max(0, bounds.least)
     most = max(least, bounds.most)
-    last = min(most, max(least, least if before is None else before))
+    # A new pool begins with a worker, also where 0 is its least: so it is seen whether it can serve at all.
+    last = min(most, max(least, max(1, least) if before is None else before))
     hold = choose_hold(load.history, bounds.target, bounds.cold_start)
     if load.requests is None:
         return Decision(last, Why.UNKNOWN if _is_told(load) else Why.HOLD, None, hold)
@@ -78,12 +83,23 @@ def decide(bounds: Bounds, load: Load, before: int | None) -> Decision:
     held = max(wanted, workers_for(load.peak(hold), bounds.target))
     sure = load.covered >= hold and not load.trouble and bounds.may_shrink
     goal = max(wanted, min(last, held) if sure else last)
+    goal = _asleep_or_awake(goal, last, bounds, load)
     # What is there already stays: a count of slices that falls short of it is no reason to end a worker that serves.
     room = most if bounds.room is None else max(bounds.room, last)
     desired = min(most, max(least, min(goal, room)))
     # What lasted for a moment within the shortest hold still limits, or the reason would change with every request.
     asked = max(wanted, workers_for(load.peak(SHORTEST_HOLD), bounds.target))
     return Decision(desired, _why(asked, wanted, desired, (least, most), load), wanted, hold)
+
+
+def _asleep_or_awake(goal: int, last: int, bounds: Bounds, load: Load) -> int:
+    if not last:
+        return (
+            max(goal, 1) if load.latest else goal
+        )  # the first request wakes the pool, whether its client stays or not
+    if load.idle < bounds.idle_after:
+        return max(goal, 1)
+    return 0 if bounds.may_shrink else goal  # the user has said how long to wait, so no hold does
 
 
 def _is_told(load: Load) -> bool:

@@ -43,6 +43,8 @@ class Reading:
     """That a request takes in a worker, on average; None where it is not known, and then all that wait count in full."""
     trouble: str = ""
     """Why the reading is not complete, as a clause; empty where it is."""
+    idle: bool = False
+    """Whether it is certain that no request has come since the reading before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ class Load:
     """Why the load, or a part of it, is not known; empty where all is."""
     troubled: float = 0.0
     """Seconds since the load was last known as a whole."""
+    latest: int = 0
+    """Requests of the latest reading, whether they have lasted or not."""
+    idle: float = 0.0
+    """Seconds for which it is certain that no request came."""
 
     def peak(self, seconds: float) -> int:
         """Return the most requests of the latest `seconds`."""
@@ -83,6 +89,7 @@ class Window:
     complete_since: float | None = None
     trouble: str = NOT_READ
     trouble_since: float | None = None
+    idle_since: float | None = None
 
     def add(self, now: float, reading: Reading) -> Self:
         """Return the window with one more reading."""
@@ -107,11 +114,13 @@ class Window:
             complete_since=None if reading.trouble else complete,
             trouble=reading.trouble,
             trouble_since=self._trouble_since(now) if reading.trouble else None,
+            idle_since=(now if gap or self.idle_since is None else self.idle_since) if reading.idle else None,
         )
 
     def add_nothing(self, now: float, trouble: str) -> Self:
         """Return the window after a reading that failed altogether."""
-        return replace(self, complete_since=None, trouble=trouble, trouble_since=self._trouble_since(now))
+        since = self._trouble_since(now)
+        return replace(self, complete_since=None, trouble=trouble, trouble_since=since, idle_since=None)
 
     def load(self, now: float) -> Load:
         """Return what a decision sees at `now`."""
@@ -121,7 +130,9 @@ class Window:
             return Load(history=self.history, trouble=self.trouble or NOT_COUNTED, troubled=troubled)
         peaks = tuple((now - when, requests) for when, requests in self.peaks)
         covered = 0.0 if self.complete_since is None else now - self.complete_since
-        return Load(self.peaks[-1][1], peaks, covered, self.history, self.trouble, troubled if self.trouble else 0.0)
+        idle = 0.0 if self.idle_since is None else now - self.idle_since
+        troubled = troubled if self.trouble else 0.0
+        return Load(self.peaks[-1][1], peaks, covered, self.history, self.trouble, troubled, self.recent[-1][1], idle)
 
     def _bucketed(self, now: float, counted: int) -> tuple[tuple[int, ...], tuple[int, int]]:
         number = int(now // BUCKET_SECONDS)

@@ -15,7 +15,7 @@ from slicewise.api.bounds import count, json_object, line, word
 from slicewise.api.ports import AGENT_PORT, EDGE_METRICS_PORT, STATS_PORT
 from slicewise.clients.bounded import Unreadable, get_text
 from slicewise.clients.stats import STATS_FILTER, parse_stats
-from slicewise.clients.stats_in_flight import IN_FLIGHT_FILTER, parse_in_flight
+from slicewise.clients.stats_in_flight import IN_FLIGHT_FILTER, InFlight, parse_in_flight
 from slicewise.envoy.measurement import NoData, Reading
 from slicewise.pool.observed import GatewayInfo
 
@@ -34,8 +34,8 @@ class Gateways(Protocol):
     async def counters(self, address: str, p95_seconds: float) -> Reading | NoData:
         """Return Envoy's counters since it started."""
 
-    async def in_flight(self, address: str) -> int | NoData:
-        """Return the requests that Envoy has given to workers, or is about to, and that have not ended."""
+    async def in_flight(self, address: str) -> InFlight | NoData:
+        """Return the requests that Envoy has given to workers, or holds until there is one, and that have not ended."""
 
     async def info(self, address: str) -> GatewayInfo | NoData:
         """Return what the agent says."""
@@ -67,7 +67,7 @@ class HttpGateways:
         text = await self._get(_url(address, self._stats_port, "/stats/prometheus").with_query(filter=STATS_FILTER))
         return text if isinstance(text, NoData) else parse_stats(text, p95_seconds)
 
-    async def in_flight(self, address: str) -> int | NoData:
+    async def in_flight(self, address: str) -> InFlight | NoData:
         """See `Gateways.in_flight`."""
         text = await self._get(_url(address, self._stats_port, "/stats/prometheus").with_query(filter=IN_FLIGHT_FILTER))
         return text if isinstance(text, NoData) else parse_in_flight(text)

@@ -15,6 +15,7 @@ from math import exp
 from typing import Final
 
 from slicewise.autoscaling.window import Load, Reading, Window
+from slicewise.clients.stats_in_flight import InFlight
 from slicewise.clients.workers import WorkerLoad
 from slicewise.envoy.measurement import NoData
 
@@ -40,6 +41,8 @@ class LoadMeter:
     """When it was last looked at, monotonic seconds."""
     workers: dict[str, tuple[float, WorkerLoad]] = field(default_factory=dict)
     """Uid of a worker → when it was read, and what it said."""
+    begun: dict[str, int] = field(default_factory=dict)
+    """Uid of a gateway pod → requests that it had begun."""
     busy: float = 0.0
     """Seconds that requests ran."""
     ended: float = 0.0
@@ -58,27 +61,44 @@ class LoadMeter:
             return 0.0
         return max(0.0, self.looked_at + LOOK_SECONDS - now)
 
-    def add(self, gateways: Mapping[str, int | NoData], workers: Mapping[str, WorkerLoad | None], now: float) -> None:
-        """Take in one reading of all pods: uid → what the ready ones answered."""
+    def add(
+        self,
+        gateways: Mapping[str, InFlight | NoData],
+        workers: Mapping[str, WorkerLoad | None],
+        now: float,
+        *,
+        asleep: bool = False,
+    ) -> None:
+        """Take in one reading of all pods: uid → what the ready ones answered. `asleep`: no worker is desired now."""
         self.looked_at = now
+        silent = self._is_silent(gateways)
         said = {uid: one for uid, one in workers.items() if one is not None}
         self._note(said, now)
-        outside = [count for count in gateways.values() if not isinstance(count, NoData)]
+        outside = [one.requests for one in gateways.values() if not isinstance(one, NoData)]
         running = sum(one.running for one in said.values())
         inside = running + sum(one.waiting for one in said.values())
         whole = len(said) == len(workers)
         if not outside and not said:
-            self.window = self.window.add_nothing(now, NO_ANSWER if workers else NO_WORKER)
+            self.window = self.window.add_nothing(now, NO_ANSWER if workers or asleep else NO_WORKER)
             return
-        trouble = "" if whole or (outside and len(outside) == len(gateways)) else IN_PART
+        answered = bool(outside) and len(outside) == len(gateways)
+        trouble = "" if answered or (whole and workers) else IN_PART
         requests = max(sum(outside), inside)
         reading = Reading(
             requests,
             max(0, requests - running) if whole else 0,
             self.busy / self.ended if self.ended >= _LEAST_ENDED else None,
-            trouble if workers else NO_WORKER,
+            trouble if workers or asleep else NO_WORKER,
+            idle=silent and not requests and not trouble,
         )
         self.window = self.window.add(now, reading)
+
+    def _is_silent(self, gateways: Mapping[str, InFlight | NoData]) -> bool:
+        """Whether every gateway pod has answered, now and before, and none has begun a request between: short ones show in no gauge."""
+        begun = {uid: one.begun for uid, one in gateways.items() if not isinstance(one, NoData)}
+        silent = bool(begun) and len(begun) == len(gateways) and begun == self.begun
+        self.begun = begun
+        return silent
 
     def _note(self, said: Mapping[str, WorkerLoad], now: float) -> None:
         for uid, one in said.items():

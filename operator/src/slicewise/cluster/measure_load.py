@@ -45,4 +45,9 @@ async def measure_load(
         at_most(_ASKED_AT_ONCE, [gateways.in_flight(address) for address in here.values()]),
         at_most(_ASKED_AT_ONCE, [workers.load(address) for address in serving.values()]),
     )
-    meter.add(dict(zip(here, outside, strict=True)), dict(zip(serving, inside, strict=True)), clock.monotonic())
+    meter.add(
+        dict(zip(here, outside, strict=True)),
+        dict(zip(serving, inside, strict=True)),
+        clock.monotonic(),
+        asleep=entry.scaled is not None and entry.scaled.acts and entry.scaled.desired == 0,
+    )

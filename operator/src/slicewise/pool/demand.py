@@ -56,6 +56,11 @@ class Demand:
     """What scaling by load says; None where the spec has none."""
 
     @property
+    def asleep(self) -> bool:
+        """Whether no worker is desired because no request came, and the next request wakes the pool."""
+        return self.scaling is not None and self.scaling.asleep
+
+    @property
     def cordoned(self) -> frozenset[str]:
         """Names of the cordoned nodes."""
         return frozenset(node.name for node in self.nodes if node.cordoned)

@@ -66,7 +66,8 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     state = with_stable(
         state, demand.wanted, {name: sum(demand.workers.serving(name).values()) for name in stored}, now
     )
-    has_workers = any(target.desired for target in demand.targets) or not demand.targets
+    # A pool that sleeps holds requests like one whose workers start, so that its gateway is the same before and after.
+    has_workers = any(target.desired for target in demand.targets) or not demand.targets or demand.asleep
     serving = _serving(demand, state)
     fallback = _fallback(pool, observed, demand, now)
     gateway = desired_gateway(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1 import InferencePool, Reason
 from slicewise.api.v1alpha1.autoscaling import AUTO, AutoscalingSpec, ScalingMode
 from slicewise.api.v1alpha1.status import AutoscalingStatus
@@ -43,6 +44,11 @@ class Scaling:
     """Who wrote `spec.replicas` through the scale subresource, where that holds."""
 
     @property
+    def asleep(self) -> bool:
+        """Whether the pool has no workers because no request came, and the next one wakes it."""
+        return self.desired == 0
+
+    @property
     def desired(self) -> int | None:
         """The pool's number of workers; None where `spec.replicas` decides."""
         return None if self.decision is None or self.held_by is not None else self.decision.desired
@@ -61,11 +67,12 @@ def find_scaling(
         return Scaling(None, target, cold, Reason.SUSPENDED if spec.suspend else Reason.SCALED_TO_ZERO)
     floor = (spec.zones.min_available or 0) * max(1, len(slices))
     bounds = Bounds(
-        least=max(1, scaling.min_replicas, floor),
+        least=max(scaling.min_replicas, floor),
         most=max(1, scaling.max_replicas),
         target=target,
         cold_start=cold,
         room=_room(slices),
+        idle_after=duration_seconds(scaling.idle_after),
         may_shrink=state.canary is None,
     )
     status = observed.status

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slicewise.clients.stats_in_flight import parse_in_flight
+from slicewise.clients.stats_in_flight import InFlight, parse_in_flight
 from slicewise.clients.workers import WorkerLoad
 from slicewise.cluster.load import IN_PART, NO_ANSWER, NO_WORKER, LoadMeter
 from slicewise.cluster.records import scaled_by
@@ -17,10 +17,16 @@ from slicewise.envoy.measurement import NoData
 AWAY = NoData("10.0.0.1:9090 cannot be read")
 
 
-def counted(*looks: tuple[dict[str, int | NoData], dict[str, WorkerLoad | None]]) -> LoadMeter:
+def counted(
+    *looks: tuple[dict[str, int | NoData], dict[str, WorkerLoad | None]], begun: int = 0, asleep: bool = False
+) -> LoadMeter:
+    """`begun`: requests that each gateway pod begins within a second."""
     meter = LoadMeter()
     for second, (gateways, workers) in enumerate(looks):
-        meter.add(gateways, workers, 100.0 + second)
+        said = {
+            uid: one if isinstance(one, NoData) else InFlight(one, 10 + second * begun) for uid, one in gateways.items()
+        }
+        meter.add(said, workers, 100.0 + second, asleep=asleep)
     return meter
 
 
@@ -79,27 +85,57 @@ def test_a_pool_is_read_once_a_second_and_at_once_after_the_clock_went_back() ->
     assert LoadMeter().is_due(0.0)
 
 
+def test_a_pool_is_idle_only_while_no_gateway_begins_a_request_and_all_of_them_say_so() -> None:
+    quiet = [({"g": 0}, {"a": WorkerLoad(0, 0)})] * 10
+
+    assert counted(*quiet).load(109.0).idle == 8.0
+    assert counted(*quiet, begun=1).load(109.0).idle == 0.0, "requests that are over between two looks"
+    assert counted(*quiet, ({"g": 1}, {"a": WorkerLoad(1, 0)})).load(110.0).idle == 0.0
+    assert counted(*quiet, ({"g": AWAY}, {"a": WorkerLoad(0, 0)})).load(110.0).idle == 0.0
+    assert counted(*quiet, ({"g": 0, "h": 0}, {"a": WorkerLoad(0, 0)})).load(110.0).idle == 0.0, "one that is new"
+    assert counted(*[({}, {"a": WorkerLoad(0, 0)})] * 9).load(108.0).idle == 0.0, "no gateway"
+
+
+def test_while_the_pool_sleeps_the_gateway_alone_is_enough() -> None:
+    assert counted(({"g": 3}, {}), asleep=True).load(100.0).trouble == ""
+    assert counted(({"g": 3}, {}), asleep=True).load(100.0).latest == 3
+    assert counted(({"g": AWAY}, {}), asleep=True).load(100.0).trouble == NO_ANSWER
+
+
 _OF_ENVOY = """# TYPE envoy_cluster_upstream_rq_active gauge
 envoy_cluster_upstream_rq_active{envoy_cluster_name="rev-6f9c4d01"} 3
 envoy_cluster_upstream_rq_active{envoy_cluster_name="rev-91bd0233"} 2
 # TYPE envoy_cluster_upstream_rq_pending_active gauge
 envoy_cluster_upstream_rq_pending_active{envoy_cluster_name="rev-6f9c4d01"} 4
 envoy_cluster_upstream_rq_pending_active{envoy_cluster_name="rev-91bd0233"} 0
+envoy_http_downstream_rq_active{envoy_http_conn_manager_prefix="stats"} 1
+envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="stats"} 77
 """
 
 
-def test_envoys_gauges_are_added_up_and_none_at_all_is_unknown() -> None:
-    assert parse_in_flight(_OF_ENVOY) == 9
-    assert parse_in_flight('envoy_cluster_upstream_rq_active{envoy_cluster_name="edge"} 7\n') == NoData(
-        "the gateway knows no revision yet"
+def _listener(active: int) -> str:
+    return (
+        f'envoy_http_downstream_rq_active{{envoy_http_conn_manager_prefix="pool"}} {active}\n'
+        'envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="pool"} 1234\n'
     )
+
+
+def test_envoys_gauges_are_added_up_and_the_smaller_of_its_two_counts_is_taken() -> None:
+    assert parse_in_flight(_OF_ENVOY + _listener(12)) == InFlight(9, 1234)
+    assert parse_in_flight(_OF_ENVOY + _listener(5)) == InFlight(5, 1234)
+
+
+def test_a_count_that_is_not_there_is_unknown_and_not_0() -> None:
+    assert isinstance(parse_in_flight(_OF_ENVOY), NoData)
+    other = 'envoy_cluster_upstream_rq_active{envoy_cluster_name="edge"} 7\n'
+    assert parse_in_flight(other + _listener(7)) == NoData("the gateway knows no revision yet")
 
 
 @given(st.text(max_size=400))
 def test_any_answer_of_a_gateway_is_a_number_or_unknown(text: str) -> None:
     found = parse_in_flight(text)
 
-    assert isinstance(found, NoData) or found >= 0
+    assert isinstance(found, NoData) or found.requests >= 0
 
 
 def _pool(*managed: dict[str, Any]) -> dict[str, Any]:

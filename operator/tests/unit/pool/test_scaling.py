@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -135,13 +136,53 @@ def test_none_means_none(spec: dict[str, Any], reason: str) -> None:
     assert plan.scaling is None
 
 
-def test_zero_is_taken_as_one_and_that_is_said() -> None:
-    plan = planned(busy(0), scaling={"minReplicas": 0}, status={"autoscaling": {"desired": 1}})
-    (accepted,) = [item for item in plan.status["conditions"] if item["type"] == "Accepted"]
+def quiet(idle: float) -> Load:
+    """No request now, and none for `idle` seconds for certain."""
+    return replace(busy(0), idle=idle)
 
-    assert plan.status["desired"] == 1
-    assert accepted["reason"] == "AcceptedInPart"
-    assert "spec.autoscaling.minReplicas 0 (taken as 1)" in accepted["message"]
+
+def asleep(load: Load, desired: int | None, **fields: Any) -> PoolPlan:
+    """The plan of a pool that may sleep; `desired`: the number in its status."""
+    scaling = {"minReplicas": 0, "idleAfter": "5m"}
+    status = {} if desired is None else {"autoscaling": {"desired": desired}, "desired": desired}
+    return planned(load, scaling=scaling, status=status, **fields)
+
+
+def test_a_pool_sleeps_once_no_request_came_for_as_long_as_asked_and_not_by_its_gauges_alone() -> None:
+    assert workers(asleep(quiet(299.0), 1)) == 1
+    assert workers(asleep(quiet(0.0), 3)) == 1
+    assert workers(asleep(replace(quiet(300.0), covered=1.0), 3)) == 0, (
+        "no hold is asked for beside the time of the user's own"
+    )
+    slept = asleep(quiet(300.0), 1)
+    assert (workers(slept), slept.status["desired"]) == (0, 0)
+    reasons = {item["type"]: item["reason"] for item in slept.status["conditions"]}
+    assert (reasons["Accepted"], reasons["AutoscalingActive"]) == ("Accepted", "FollowsLoad")
+
+
+def test_the_first_request_wakes_the_pool_before_it_has_lasted() -> None:
+    held = replace(quiet(0.0), latest=1)
+
+    assert asleep(quiet(9e9), 0).status["desired"] == 0
+    assert asleep(held, 0).status["desired"] == 1
+    assert asleep(Load(trouble="away", troubled=60.0), 0).status["desired"] == 0
+
+
+def test_a_pool_that_sleeps_says_so_and_keeps_the_gateway_that_holds_requests() -> None:
+    none = {"observed": {"pods": ()}}
+    sleeping, awake = asleep(quiet(9e9), 0, **none), asleep(quiet(9e9), 1, **none)
+    reasons = {item["type"]: item["reason"] for item in sleeping.status["conditions"]}
+
+    assert reasons["WorkersReady"] == "ScaledToZero"
+    (said,) = [item["message"] for item in sleeping.status["conditions"] if item["type"] == "WorkersReady"]
+    assert "the next one starts one" in said
+    assert sleeping.gateway_version == awake.gateway_version
+    assert sleeping.gateway_version != planned(quiet(0.0), replicas=0, **none).gateway_version
+
+
+def test_a_new_pool_that_may_sleep_begins_with_a_worker_and_a_floor_keeps_it_awake() -> None:
+    assert asleep(Load(), None).status["desired"] == 1
+    assert asleep(quiet(9e9), 3, zones={"minAvailable": 1}).status["desired"] == 3
 
 
 def test_a_floor_wins_over_a_smaller_number() -> None:

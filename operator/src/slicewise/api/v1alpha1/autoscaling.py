@@ -27,13 +27,13 @@ class AutoscalingSpec(ApiModel):
     mode: ScalingMode = ScalingMode.AUTO
     """`Advise` shows in status, metrics and Events how many workers `Auto` would ask for, and `spec.replicas` holds."""
     min_replicas: Annotated[WholeNumber, Field(ge=0, le=1000)] = 1
-    """Fewest workers. Floors hold where they are higher. This version takes 0 as 1, and `Accepted` says so."""
+    """Fewest workers. Floors hold where they are higher. With 0 the pool sleeps after `idleAfter`, and the next request wakes it."""
     max_replicas: Annotated[WholeNumber, Field(ge=1, le=1000)]
     """Most workers. No more are asked for than there are slices."""
     target_requests_per_worker: CountOrAuto = AUTO
     """Requests that run or wait for each worker. `Auto` is 0.7 of `spec.engine.parallelSequences`."""
     idle_after: Hours = "10m"
-    """How long without a request before a pool with `minReplicas: 0` goes to 0, as a duration. Not acted on by this version."""
+    """How long without a request before a pool with `minReplicas: 0` goes to 0, as a duration."""
 
     rules = (
         Rule(

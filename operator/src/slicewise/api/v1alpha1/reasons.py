@@ -20,7 +20,10 @@ class Reason(StrEnum):
     # Ready, Reconciling, Stalled
     ALL_WORKERS_READY = "AllWorkersReady", "Every desired worker serves."
     WORKERS_NOT_READY = "WorkersNotReady", "Some workers do not serve yet; WorkersReady and WeightsCached say why."
-    SCALED_TO_ZERO = "ScaledToZero", "The pool has no workers because `spec.replicas` is 0."
+    SCALED_TO_ZERO = (
+        "ScaledToZero",
+        "The pool has no workers because `spec.replicas` is 0, or because it scales by load and no request came.",
+    )
     SUSPENDED = "Suspended", "The pool has no workers because `spec.suspend` is true."
     GATEWAY_NOT_PROGRAMMED = (
         "GatewayNotProgrammed",

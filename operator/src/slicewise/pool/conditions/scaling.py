@@ -64,6 +64,10 @@ def _active(scaling: Scaling, decision: Decision, facts: Facts) -> ConditionResu
         return ConditionResult(
             "True", Reason.LIMITED_BY_SLICES, f"the load asks for more than {number}, and no slice is free"
         )
+    if scaling.asleep:
+        return ConditionResult(
+            "True", Reason.FOLLOWS_LOAD, "no worker; the gateway holds the next request, which starts one"
+        )
     return ConditionResult("True", Reason.FOLLOWS_LOAD, f"{number}, {scaling.target:g} requests each at most")
 
 

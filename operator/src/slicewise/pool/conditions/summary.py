@@ -36,14 +36,6 @@ _CAN_STALL = (
 """Conditions without which a pool is not ready; if several need a person, the first one is reported."""
 
 
-def not_acted_on(facts: Facts) -> list[str]:
-    """Return the fields of the spec that this version validates and does not act on."""
-    spec = facts.pool.spec
-    if spec.autoscaling is not None and spec.autoscaling.min_replicas == 0:
-        return ["spec.autoscaling.minReplicas 0 (taken as 1) and idleAfter"]
-    return []
-
-
 def find_all(facts: Facts) -> ConditionResults:
     """Return every condition that applies, in the order of the declared list."""
     found: dict[ConditionType, ConditionResult | None] = {ConditionType.ACCEPTED: _accepted(facts)}
@@ -66,11 +58,9 @@ def find_all(facts: Facts) -> ConditionResults:
 def _accepted(facts: Facts) -> ConditionResult:
     if facts.no_profile is not None and facts.no_profile.unsupported:
         return ConditionResult("False", Reason.NOT_SUPPORTED_YET, facts.no_profile.message)
-    later, remarks = not_acted_on(facts), facts.pool.remarks
-    if later or remarks:
-        words = [f"not acted on by this version: {', '.join(later)}"] if later else []
-        text = ". ".join([*words, *(f"kept from an earlier version: {remark}" for remark in remarks)])
-        return ConditionResult("True", Reason.ACCEPTED_IN_PART, text, advises=bool(remarks))
+    if facts.pool.remarks:
+        text = ". ".join(f"kept from an earlier version: {remark}" for remark in facts.pool.remarks)
+        return ConditionResult("True", Reason.ACCEPTED_IN_PART, text, advises=True)
     return ConditionResult("True", Reason.ACCEPTED, "the spec is valid")
 
 

@@ -215,6 +215,9 @@ def find_workers(facts: Facts) -> ConditionResult:
             return ConditionResult("True", Reason.SUSPENDED, "spec.suspend is true: no worker runs")
         if facts.pool.spec.replicas == 0:
             return ConditionResult("True", Reason.SCALED_TO_ZERO, "spec.replicas is 0: no worker runs")
+        if facts.demand is not None and facts.demand.asleep:
+            text = "no request came of late, so no worker runs; the next one starts one"
+            return ConditionResult("True", Reason.SCALED_TO_ZERO, text)
     count = f"{facts.ready_count} of {facts.desired} workers are ready"
     trouble = _trouble(facts, count)
     everywhere = not facts.zones_short and facts.demand is not None and facts.demand.targets

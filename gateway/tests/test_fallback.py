@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from rig.envoy import CANARY, CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers, Worker
 
+from slicewise.clients.gateways import HttpGateways
 from slicewise.envoy import EdgeEndpoint, GatewayModel
+from slicewise.envoy.measurement import Counts, Reading
 
 SERVED_BY = "x-slicewise-served-by"
 REVISION = "x-slicewise-revision"
@@ -109,3 +112,81 @@ async def test_a_stream_on_the_cpu_ends_there_when_slices_are_back(tmp_path: Pat
             assert await is_by(rig, gpu)
             cpu.go.set()
             assert await answer.read() == b"\ndata: last\n\n"
+
+
+LIMIT = 0.5
+"""Seconds."""
+JUDGED = replace(ONE, fallback=True, p95_seconds=LIMIT)
+
+
+async def counts(rig: Rig) -> Counts:
+    reading = await HttpGateways(rig.session, stats_port=rig.model.ports.stats).counters("127.0.0.1", LIMIT)
+    assert isinstance(reading, Reading), reading
+    found = reading.revisions[STABLE]
+    assert isinstance(found, Counts), found
+    return found
+
+
+async def test_nothing_that_the_cpu_does_is_counted_for_the_revision(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    gpu, cpu = await start_workers(2)
+    async with running(tmp_path, JUDGED, {f"chat-{STABLE}": [gpu], "chat-fallback": [cpu]}) as rig:
+        gpu.ready = False
+        await rig.healthy(STABLE, 1)
+        assert await is_by(rig, cpu)
+        for mode, status in (("refuse", 404), ("fail", 500), ("late", 504), ("full", 503)):
+            cpu.mode = mode  # type: ignore[assignment]  # one of its modes
+            assert (await rig.ask())[0] == status
+        cpu.mode, cpu.delay = "ok", LIMIT * 3
+        slow = asyncio.create_task(rig.ask())
+        leaves = asyncio.create_task(rig.ask())
+        await until(lambda: has(cpu, running=2), what="two requests run on the CPU")
+        leaves.cancel()
+        assert (await slow)[0] == 200
+        cpu.mode, cpu.delay = "die", 0
+        assert (await rig.ask())[0] == 503
+        await until(lambda: aside(rig, at_least=9), what="the tries on the CPU are counted")
+        found = await counts(rig)
+        assert found.started == 0
+        assert replace(found, tries=0, retried=0) == Counts()
+
+
+async def test_what_slices_do_is_counted_as_ever_beside_it(tmp_path: Path, start_workers: StartWorkers) -> None:
+    gpu, cpu = await start_workers(2)
+    async with running(tmp_path, JUDGED, {f"chat-{STABLE}": [gpu], "chat-fallback": [cpu]}) as rig:
+        for mode, status in (("ok", 200), ("refuse", 404), ("fail", 500), ("ok", 200)):
+            gpu.mode = mode  # type: ignore[assignment]  # one of its modes
+            assert (await rig.ask())[0] == status
+        gpu.mode, gpu.delay = "ok", LIMIT * 3
+        assert (await rig.ask())[0] == 200
+        gpu.ready = False
+        await until(lambda: is_by(rig, cpu), what="the CPU answers")
+
+        async def are_counted() -> bool:
+            found = await counts(rig)
+            rest = found.started == found.timed + found.refused
+            return (found.failed, found.refused) == (1, 1) and found.slow >= 1 and rest
+
+        await until(are_counted, what="one of each, and all but the refused one timed")
+
+
+async def test_a_request_that_the_cpu_took_over_counts_once_and_as_a_success(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    gpu, cpu = await start_workers(2)
+    gpu.mode = "die"
+    async with running(tmp_path, JUDGED, {f"chat-{STABLE}": [gpu], "chat-fallback": [cpu]}) as rig:
+        assert (await by_whom(rig))[0] == cpu.name
+        await until(lambda: aside(rig, at_least=1), what="the try on the CPU is counted")
+        found = await counts(rig)
+        assert (gpu.requests, found.started, found.failed) == (1, 1, 0)
+
+
+async def has(worker: Worker, running: int) -> bool:
+    return worker.running == running
+
+
+async def aside(rig: Rig, at_least: int) -> bool:
+    found = await rig.stat(f"slicewise.aside.slicewise_cluster.rev-{STABLE}")
+    return found is not None and found >= at_least

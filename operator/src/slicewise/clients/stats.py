@@ -18,7 +18,7 @@ from slicewise.envoy.model import revision_of
 from slicewise.envoy.outcomes import LIMIT_TAG, OUTCOME_TAG, limit_ms
 
 _TIMED: Final = ("crossed", "fast", "late", "gone", "left")
-_TOLD: Final = ("failed", "refused")
+_TOLD: Final = ("failed", "refused", "aside", "aside_again")
 _TRIES: Final = ("rq_total", "rq_pending_failure_eject", "rq_pending_overflow", "cx_none_healthy")
 """The outcomes of a try: a worker gets it, cannot be reached, is overloaded, or does not exist."""
 STATS_FILTER: Final = (
@@ -81,13 +81,14 @@ def _counts(found: Mapping[str, int], limit: float, by_another_limit: bool) -> C
         return NoData("Envoy does not say how many requests the revision had")
     # Envoy names a counter of ours with its first event.
     crossed, fast, late, gone, left = (found.get(name, 0) for name in _TIMED)
-    failed, refused = (found.get(name, 0) for name in _TOLD)
+    failed, refused, aside, again = (found.get(name, 0) for name in _TOLD)
     if by_another_limit and not any((crossed, fast, late, left)):
         return NoData(f"the gateway was started with another limit than {limit:g} s")
     slow = max(late, crossed)
     return Counts(
-        tries=sum(found.get(_plain(f"{_ENVOYS}{name}"), 0) for name in _TRIES),
-        retried=found.get(f"{_ENVOYS}rq_retry", 0),
+        # What the CPU fallback got is no try of the revision. Of the two counters of one try, a read may see the later one only.
+        tries=max(0, sum(found.get(_plain(f"{_ENVOYS}{name}"), 0) for name in _TRIES) - aside),
+        retried=max(0, found.get(f"{_ENVOYS}rq_retry", 0) - again),
         failed=failed,
         refused=refused,
         left=left,

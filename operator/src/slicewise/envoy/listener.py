@@ -16,7 +16,7 @@ from slicewise.envoy.model import (
     TENANT_HEADER,
     GatewayModel,
 )
-from slicewise.envoy.outcomes import downstream_counters, limit_of, upstream_log
+from slicewise.envoy.outcomes import downstream_counters, upstream_log
 from slicewise.envoy.routes import BODY_FILTER, INTERNAL_ROUTE_NAME, ROUTE_NAME
 from slicewise.envoy.shares import share_filters
 from slicewise.envoy.tenants import tenant_filters
@@ -112,13 +112,13 @@ def _clients(model: GatewayModel) -> Json:
         "stream_idle_timeout": _OTHER_STREAMS,
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "slicewise"},
         "local_reply_config": build_local_replies(),
-        "access_log": [_access_log(), *downstream_counters(limit_of(model))],
+        "access_log": [_access_log(), *downstream_counters(model)],
         "http_filters": [
             cors_filter(),
             *tenant_filters(model),
             *share_filters(model),
             _whole_bodies(),
-            _router(**upstream_log(limit_of(model))),
+            _router(**upstream_log(model)),
         ],
     }
     if model.otlp is not None:
@@ -152,8 +152,8 @@ def _internal(model: GatewayModel) -> Json:
         "max_request_headers_kb": 64,
         "stream_idle_timeout": _OTHER_STREAMS,
         "local_reply_config": build_local_replies(),
-        "access_log": [_access_log(), *downstream_counters(limit_of(model))],
-        "http_filters": [_whole_bodies(), _router(**upstream_log(limit_of(model)))],
+        "access_log": [_access_log(), *downstream_counters(model)],
+        "http_filters": [_whole_bodies(), _router(**upstream_log(model))],
     }
     if model.otlp is not None:
         manager["tracing"] = _tracing(model)

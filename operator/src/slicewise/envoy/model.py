@@ -197,6 +197,9 @@ class GatewayModel:
     """One more bucket boundary in the latency histograms: the limit that rollouts are judged by."""
     otlp: tuple[str, int] | None = None
     """Host and port of an OpenTelemetry collector (OTLP over gRPC). None: no traces."""
+    fallback: bool = False
+    """Whether a backend of some route answers in place of its revision now and then: it is then counted apart. A change makes a new
+    listener, so it says what the pool has, and not what stands behind which revision at the moment."""
     max_connections: int = MAX_CONNECTIONS
     concurrency: int = 1
     """Envoy's threads; each has connections of its own to the workers."""

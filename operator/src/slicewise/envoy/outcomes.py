@@ -40,11 +40,13 @@ def limit_ms(limit: float) -> int:
     return max(1, round(limit * 1000))
 
 
-def downstream_counters(limit: float) -> list[Json]:
+def downstream_counters(model: GatewayModel) -> list[Json]:
     """Return the counters of requests that have ended for their client.
 
-    What Envoy answers by itself before a worker is asked (401, 413, 429, an unknown path) is in none of them.
+    What Envoy answers by itself before a worker is asked (401, 413, 429, an unknown path) is in none of them, nor what the CPU
+    fallback had last.
     """
+    limit = limit_of(model)
     answered = _either(_all(_status("GE", 200), _status("LE", 399)), _status("GE", 500), _cel(_TIMED_OUT))
     # Reset, gone, malformed, too late; not: left by the client.
     broken = _flags("UC", "UR", "UPE", "LR", "UT", "SI")
@@ -57,28 +59,37 @@ def downstream_counters(limit: float) -> list[Json]:
     failed = _all(answered, is_overload(otherwise=True), failures)
     left = _all(_flags("DC"), _duration("LE", limit_ms(limit) - 1))
     return [
-        _counter("failed", failed),
-        _counter("refused", _cel(_REFUSED)),
-        _counter("left", left, limit),
+        _counter("failed", _of_revision(model, failed)),
+        _counter("refused", _of_revision(model, _cel(_REFUSED))),
+        _counter("left", _of_revision(model, left), limit),
     ]
 
 
-def upstream_log(limit: float) -> Json:
-    """Return the router's part: the counters of requests to workers, and when it looks at those that run."""
+def upstream_log(model: GatewayModel) -> Json:
+    """Return the router's part: the counters of requests to workers, and when it looks at those that run.
+
+    With a CPU fallback, `aside` counts the tries that it got, `aside_again` those of them that were not the
+    first of their request: Envoy's own counters of a cluster have both too.
+    """
+    limit = limit_of(model)
     ms = limit_ms(limit)
     look = max(ms, _SOONEST_MS) + _GRACE_MS
     # The second look comes after twice as long, and finds what the first has counted.
     first = _all(_duration("GE", ms), _duration("LE", look + look // 2))
     ended = _type("UpstreamEnd")
-    return {
-        "upstream_log": [
-            _counter("crossed", _all(_type("UpstreamPeriodic"), first), limit),
-            _counter("fast", _all(ended, _duration("LE", ms - 1), _cel(_ANSWERED)), limit),
-            _counter("late", _all(ended, _duration("GE", ms)), limit),
-            _counter("gone", _all(ended, _duration("GE", look)), limit),
-        ],
-        "upstream_log_options": {"upstream_log_flush_interval": seconds(look / 1000)},
+    counted = {
+        "crossed": _all(_type("UpstreamPeriodic"), first),
+        "fast": _all(ended, _duration("LE", ms - 1), _cel(_ANSWERED)),
+        "late": _all(ended, _duration("GE", ms)),
+        "gone": _all(ended, _duration("GE", look)),
     }
+    loggers = [_counter(name, _of_revision(model, when), limit) for name, when in counted.items()]
+    options: Json = {"upstream_log_flush_interval": seconds(look / 1000)}
+    if model.fallback:
+        begun = _all(_type("UpstreamPoolReady"), _cel(_ASIDE))
+        loggers += [_counter("aside", begun), _counter("aside_again", _all(begun, _cel(_AGAIN)))]
+        options["flush_upstream_log_on_upstream_stream"] = True
+    return {"upstream_log": loggers, "upstream_log_options": options}
 
 
 def limit_of(model: GatewayModel) -> float:
@@ -93,6 +104,21 @@ _ANSWERED: Final = (
     "response.code >= 200 && (response.code < 400 || response.code >= 500) "
     f"&& !('{NOT_STARTED_HEADER}' in response.headers)"
 )
+
+
+_HOST: Final = "xds.upstream_host_metadata"
+_ASIDE: Final = (
+    f"has({_HOST}) && 'slicewise' in {_HOST}.filter_metadata && 'served_by' in {_HOST}.filter_metadata['slicewise']"
+)
+"""What answers in place of the revision has it (`gateway/…/endpoints.py`). A request without an endpoint has no such metadata."""
+
+
+_AGAIN: Final = "request.headers['x-envoy-attempt-count'] != '1'"
+
+
+def _of_revision(model: GatewayModel, condition: Json) -> Json:
+    """Return the condition for what a revision had, and not its stand-in on CPU."""
+    return _all(condition, _cel(f"!({_ASIDE})")) if model.fallback else condition
 
 
 def _counter(name: str, condition: Json, limit: float | None = None) -> Json:

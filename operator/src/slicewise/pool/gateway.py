@@ -127,6 +127,7 @@ def _model(
         cors=_cors(spec.cors),
         p95_seconds=duration_seconds(canary.p95) if canary is not None and canary.p95 is not None else None,
         otlp=_collector(here.otlp),
+        fallback=pool.spec.fallback is not None,
         **_size(here.envoy_resources),
     )
 

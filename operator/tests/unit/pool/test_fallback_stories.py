@@ -209,10 +209,15 @@ def test_no_story_makes_conditions_contradict_or_touches_a_floor(seed: int, warm
     assert run.cpu.replicas == (2 if warm and run.status["desired"] else 0)
 
 
+def file(plan: PoolPlan, name: str) -> str:
+    """Return one of the gateway's files."""
+    found = next(item for item in plan.children or () if item["metadata"]["name"] == "chat-gateway" and "data" in item)
+    return str(found["data"][name])
+
+
 def backends(plan: PoolPlan) -> dict[str, list[str]]:
     """Revision → Services behind it, in the order in which they are asked."""
-    found = next(item for item in plan.children or () if item["metadata"]["name"] == "chat-gateway" and "data" in item)
-    clusters = json.loads(found["data"]["agent.json"])["clusters"].values()
+    clusters = json.loads(file(plan, "agent.json"))["clusters"].values()
     return {
         cluster["revision"]: [item["service"] for item in sorted(cluster["backends"], key=lambda b: b["priority"])]
         for cluster in clusters
@@ -227,9 +232,10 @@ def test_the_gateway_asks_it_behind_the_revision_that_serves(run: Run) -> None:
 def test_a_canary_that_serves_keeps_it_away_and_never_has_it_behind_itself(run: Run) -> None:
     canary = {"p95": "600ms", "steps": [{"weight": 5, "window": "60s"}]}
     run.pool = changed(run.pool, model=OTHER, rollout={"canary": canary})
-    seen = set()
+    seen, listeners = set(), set()
     for _ in range(40):
         plan = run.operate()
+        listeners.add(file(plan, "lds.json"))
         found, revisions = backends(plan), run.status["revisions"]
         serves = any(pod.serving and pod.revision == revisions.get("canary") for pod in run.pods.values())
         behind = {revision for revision, services in found.items() if "chat-fallback" in services}
@@ -239,6 +245,8 @@ def test_a_canary_that_serves_keeps_it_away_and_never_has_it_behind_itself(run: 
         run.tick()
     assert (True, False) in seen
     assert (False, True) in seen
+    assert len(listeners) == 1, "no connection is drained for it"
+    assert "served_by" in listeners.pop(), "what it does is counted apart"
 
 
 def test_other_children_are_the_same_with_and_without_it() -> None:

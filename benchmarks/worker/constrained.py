@@ -10,13 +10,11 @@ from math import inf
 from pathlib import Path
 
 from report import Figure, Report, ratio_of_medians
+from steps import Steps, deliver
 
-from slicewise_worker.engine.callers import Tenant
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
 from slicewise_worker.engine.loop import Engine
-from slicewise_worker.engine.report import Step
 from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits, Sampling
-from slicewise_worker.engine.sequence import Ticket
 
 SCHEMA = {
     "type": "object",
@@ -47,7 +45,7 @@ def constrained(report: Report, path: Path, sizes: Sizes) -> None:
     context_tokens = sizes.tokens + 32
     shape = ContextShape(context_tokens * sizes.streams, 32 + sizes.streams, sizes.streams, "f16", sizes.threads)
     limits = Limits(context_tokens, sizes.streams, prompt_chunk_tokens=32, max_queue=sizes.streams)
-    engine = Engine(model, Context(model, shape), limits, _deliver)
+    engine = Engine(model, Context(model, shape), limits, deliver)
     engine.start()
     began = time.perf_counter()
     model.grammars.json_schema(SCHEMA)
@@ -92,45 +90,6 @@ def constrained(report: Report, path: Path, sizes: Sizes) -> None:
     report.add(Figure("schema_later_request_milliseconds", statistics.median(compiled) * 1000, "ms"))
 
 
-def _deliver(events: list[tuple[Ticket, Event]]) -> None:
-    for ticket, event in events:
-        ticket.on_event(event)
-
-
-class _Steps:
-    """Gathers what the engine says of its steps in which every stream gets a token and no prompt is read."""
-
-    def __init__(self, streams: int) -> None:
-        self._streams = streams
-        self._processor: float | None = None
-        self.seconds: list[float] = []
-        self.processor: list[float] = []
-        """Processor seconds of the whole process since the step before: what others do on the machine hardly changes them."""
-
-    def stepped(self, step: Step) -> None:
-        """Keep the time of a step."""
-        if step.batch_tokens == step.generated_tokens == self._streams and not step.prompt_tokens:
-            self.seconds.append(step.seconds)
-            if self._processor is not None:
-                self.processor.append(time.process_time() - self._processor)
-            self._processor = time.process_time()
-
-    def begun(self, tenant: Tenant, seconds: float, prompt_tokens: int) -> None:
-        """Of no interest."""
-
-    def reused(self, tenant: Tenant, tokens: int) -> None:
-        """Of no interest."""
-
-    def generated(self, tenant: Tenant, tokens: int) -> None:
-        """Of no interest."""
-
-    def first_token(self, seconds: float) -> None:
-        """Of no interest."""
-
-    def ended(self, outcome: str, seconds: float, token_seconds: float | None) -> None:
-        """Of no interest."""
-
-
 def _seconds_a_step(engine: Engine, sizes: Sizes, *, schema: bool) -> tuple[float, float]:
     """Return the seconds of a step in which every stream gets a token, the median, and its processor seconds."""
     grammars = engine.model.grammars
@@ -152,7 +111,7 @@ def _seconds_a_step(engine: Engine, sizes: Sizes, *, schema: bool) -> tuple[floa
             ends.append(event)
             open_streams.release()
 
-    engine.observer = steps = _Steps(sizes.streams)
+    engine.observer = steps = Steps(sizes.streams)
     engine.submit(generations, [on_event] * sizes.streams, inf)
     for _ in generations:
         open_streams.acquire()

@@ -1,8 +1,8 @@
 """make bench-worker: what a JSON schema costs a token, what requests of 1 MiB hold up, how soon arguments of calls arrive,
-and what a light tenant waits beside a heavy one.
+what a light tenant waits beside a heavy one, and what is kept in the cache saves and costs.
 
 Sizes come from the environment: BENCH_MODEL (shaped; a made model), BENCH_STREAMS (16), BENCH_TOKENS (24, of each stream), BENCH_ROUNDS
-(5), BENCH_THREADS (1), BENCH_TENANT_SECONDS (20), and BENCH_ONLY (constrained,large,arguments,tenants).
+(5), BENCH_THREADS (1), BENCH_TENANT_SECONDS (20), and BENCH_ONLY (constrained,large,arguments,tenants,prefix).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from constrained import Sizes, constrained
 from large import arguments, large
+from prefix import prefix
 from report import Report
 from tenants import tenants
 
@@ -31,7 +32,7 @@ def main() -> None:
         rounds=int(os.environ.get("BENCH_ROUNDS", "5")),
         threads=int(os.environ.get("BENCH_THREADS", "1")),
     )
-    only = os.environ.get("BENCH_ONLY", "constrained,large,arguments,tenants").split(",")
+    only = os.environ.get("BENCH_ONLY", "constrained,large,arguments,tenants,prefix").split(",")
     if "constrained" in only:
         constrained(report, _made(name), sizes)
     if "large" in only:
@@ -41,6 +42,8 @@ def main() -> None:
     if "tenants" in only:
         for step_ms in (10, 0):
             tenants(report, _made("tiny"), sizes.rounds, float(os.environ.get("BENCH_TENANT_SECONDS", "20")), step_ms)
+    if "prefix" in only:
+        prefix(report, _made(name), sizes.rounds, sizes.tokens)
     print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from report import Figure, Report, percentile, ratio_of_medians
+from steps import deliver
 
 from slicewise_worker.engine.callers import Caller
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
@@ -93,7 +94,7 @@ def tenants(report: Report, path: Path, rounds: int, seconds: float, step_ms: fl
     model.step_delay = step_ms / 1000
     context = _PROMPTS[1] + _ANSWERS[1] + 8
     shape = ContextShape(context * SLOTS, SLOTS + CHUNK, SLOTS, "f16", 1)
-    engine = Engine(model, Context(model, shape), Limits(context, SLOTS, CHUNK, max_queue=100), _deliver)
+    engine = Engine(model, Context(model, shape), Limits(context, SLOTS, CHUNK, max_queue=100), deliver)
     engine.start()
     light, heavy = Caller("light"), Caller("heavy")
     kinds = {"alone": (light, None), "apart": (light, heavy), "first come": (Caller(), Caller())}
@@ -175,8 +176,3 @@ def _ratio_of_p99(ours: Sequence[float], peers: Sequence[float]) -> tuple[float,
     )
     value = percentile(ours, 99) / percentile(peers, 99)
     return value, (found[int(_RESAMPLES * 0.025)], found[int(_RESAMPLES * 0.975)])
-
-
-def _deliver(events: list[tuple[Ticket, Event]]) -> None:
-    for ticket, event in events:
-        ticket.on_event(event)

@@ -16,6 +16,8 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final
 
+from steps import deliver
+
 from slicewise_worker.engine.callers import Caller
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
 from slicewise_worker.engine.loop import Engine
@@ -111,17 +113,12 @@ def trace() -> list[Cell]:
     made = subprocess.run([sys.executable, str(_MAKE), "tiny"], check=True, capture_output=True, text=True)
     model = Model(Path(made.stdout.strip()), gpu=False)
     shape = ContextShape(CONTEXT * SLOTS, SLOTS + CHUNK, SLOTS, "f16", 1)
-    engine = _Traced(model, Context(model, shape), Limits(CONTEXT, SLOTS, CHUNK, max_queue=16), _deliver)
+    engine = _Traced(model, Context(model, shape), Limits(CONTEXT, SLOTS, CHUNK, max_queue=16), deliver)
     engine.begin()
     for _ in REQUESTS:
         engine.came.acquire()
     engine.stop()
     return engine.cells
-
-
-def _deliver(events: list[tuple[Ticket, Event]]) -> None:
-    for ticket, event in events:
-        ticket.on_event(event)
 
 
 _LEFT, _TOP, _ROW, _GAP = 64.0, 58.0, 34.0, 6.0

@@ -56,6 +56,7 @@ def test_an_answer_has_a_line_with_its_tokens_and_times(start_worker: Any, tiny:
         "status": 200,
         "model": "chat",
         "prompt_tokens": usage["prompt_tokens"],
+        "cached_tokens": usage["prompt_tokens_details"]["cached_tokens"],
         "completion_tokens": 4,
         "finish_reason": "length",
     }
@@ -67,6 +68,7 @@ def test_an_answer_has_a_line_with_its_tokens_and_times(start_worker: Any, tiny:
         "status": 200,
         "model": "chat",
         "prompt_tokens": 3,
+        "cached_tokens": 0,
         "completion_tokens": 6,
         "finish_reason": "length",
     }

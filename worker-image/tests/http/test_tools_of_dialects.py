@@ -48,7 +48,11 @@ def test_anthropic_whole_streamed_and_with_results_given_back(worker: Any) -> No
         more = [*question, {"role": "assistant", "content": answer.content}, {"role": "user", "content": results}]
         again = client.messages.create(messages=more, **ask)
         assert again.stop_reason == "tool_use"
-        assert again.usage.input_tokens > answer.usage.input_tokens
+        first, goes_on = answer.usage, again.usage
+        assert goes_on.cache_read_input_tokens
+        assert goes_on.cache_read_input_tokens + goes_on.input_tokens > first.input_tokens + (
+            first.cache_read_input_tokens or 0
+        )
         one = client.messages.create(
             messages=question, **ask, tool_choice={"type": "auto", "disable_parallel_tool_use": True}
         )

@@ -220,7 +220,8 @@ def gateway_pod():
 
 def test_workers_are_scraped_by_their_labels(render):
     spec = render({"prometheus": {"podMonitor": {"enabled": True}}}).one("PodMonitor")["spec"]
-    assert spec["selector"]["matchLabels"] == {labels.LABEL_ROLE: labels.ROLE_WORKER}
+    roles = [labels.ROLE_WORKER, labels.ROLE_FALLBACK]
+    assert spec["selector"] == {"matchExpressions": [{"key": labels.LABEL_ROLE, "operator": "In", "values": roles}]}
     assert spec["namespaceSelector"] == {"any": True}
     assert set(spec["podTargetLabels"]) == {labels.LABEL_POOL, labels.LABEL_ZONE, labels.LABEL_REVISION}
     assert spec["podMetricsEndpoints"][0] == {

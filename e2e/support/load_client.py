@@ -24,6 +24,8 @@ async def ask(url: str, body: dict[str, object], headers: dict[str, str]) -> Non
         ):
             line["status"] = answer.status
             line["cache"] = answer.headers.get("x-slicewise-cache")
+            line["served_by"] = answer.headers.get("x-slicewise-served-by")
+            line["retry_after"] = answer.headers.get("retry-after")
             text = await answer.text()
             if answer.status == 200:
                 line["text"] = json.loads(text)["choices"][0]["message"]["content"]

@@ -81,7 +81,7 @@ class Pool:
 
     def gateways(self) -> list[Object]:
         """The gateway's pods that nobody has asked to go."""
-        pods = [pod for pod in self.children("pods") if not is_worker(pod)]
+        pods = [pod for pod in self.children("pods") if role_of(pod) == "gateway"]
         return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
     def workers(self) -> list[Object]:
@@ -93,8 +93,12 @@ class Pool:
 
 
 def is_worker(pod: Object) -> bool:
-    """Whether a pod is one of a pool's workers, and not of its gateway."""
-    return (pod["metadata"].get("labels") or {}).get("slicewise.dev/role") == "worker"
+    """Whether a pod is one of a pool's workers on slices, and not of its gateway or its CPU fallback."""
+    return role_of(pod) == "worker"
+
+
+def role_of(pod: Object) -> str:
+    return str((pod["metadata"].get("labels") or {}).get("slicewise.dev/role", ""))
 
 
 def zone_of(pod: Object) -> str:

@@ -47,7 +47,9 @@ def choose_hold(history: tuple[int, ...], target: float, cold_start: float | Non
 
 def _cost(history: Sequence[int], target: float, hold: float, cold: float) -> float:
     """Return slice-seconds."""
-    there = _held([workers_for(requests, target) for requests in history], max(1, round(hold / BUCKET_SECONDS)))
+    # One bucket less: a load that comes back just as the hold ends is in the bucket behind it.
+    buckets = max(1, round(hold / BUCKET_SECONDS) - 1)
+    there = _held([workers_for(requests, target) for requests in history], buckets)
     # At a rise only the workers of before it are there; each carries its target and the rest of its sequences.
     late = sum(
         max(0.0, requests / target - count / AUTO_USE) for requests, count in zip(history[1:], there, strict=False)

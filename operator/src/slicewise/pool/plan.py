@@ -75,7 +75,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         observed,
         traffic(state, serving),
         has_workers=has_workers,
-        fallback=fallback is not None and fallback.wanted and not serving.get(state.canary or ""),
+        fallback=fallback is not None and (fallback.wanted or demand.asleep) and not serving.get(state.canary or ""),
     )
     arrived = has_arrived(state, is_programmed(observed, gateway), now)
     view = _view(pool, demand, state, observed.measured, arrived=arrived, now=now)
@@ -171,7 +171,9 @@ def _view(
 
 
 def _fallback(pool: InferencePool, observed: ObservedPool, demand: Demand, now: float) -> Fallback | None:
-    desired = sum(target.desired for target in demand.targets) if demand.targets else wanted_replicas(pool.spec, 1)
+    scaled = None if demand.scaling is None else demand.scaling.desired
+    targets = demand.targets
+    desired = sum(target.desired for target in targets) if targets else wanted_replicas(pool.spec, 1, scaled)
     serves = any(pod.serving for pod in demand.workers.pods)
     return plan_fallback(pool, observed.status, serves=serves, desired=desired, now=now)
 

@@ -229,7 +229,7 @@ _DECLARED: Final = (
         when_true="no slice has served for 15 s, so the fallback is asked for, until slices have served for a minute; the reason says "
         "whether it serves",
         when_false="slices serve, or none has served for less than 15 s, or the pool has no workers on purpose",
-        when_absent="the spec has no fallback",
+        when_absent="the spec has no fallback, or is not accepted, or no node offers what a first revision asks for",
         set_by="pool/fallback.py through pool/conditions/fallback.py",
         reasons=(Reason.NOT_NEEDED, Reason.PENDING, Reason.STARTING, Reason.SERVING, Reason.RETURNING),
     ),

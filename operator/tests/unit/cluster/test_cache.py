@@ -276,3 +276,17 @@ def test_the_number_of_a_controller_revision_leaves_room_for_the_next(cache: Cac
 @pytest.mark.parametrize("text", ["f" * 200_000, "0x1f", "-1", " 1", "1_0", ""])
 def test_an_annotation_that_is_no_hash_of_ours_is_none(text: str) -> None:
     assert hash_number(text) is None
+
+
+def test_a_cold_start_stays_what_it_was_when_the_worker_was_not_ready_for_a_while(cache: Cache) -> None:
+    def since(version: int, ready: str) -> dict[str, Any]:
+        times = {"PodScheduled": "2026-11-21T10:00:00Z", "Ready": ready}
+        conditions = [{"type": kind, "status": "True", "lastTransitionTime": when} for kind, when in times.items()]
+        body = pod(version)
+        return {**body, "status": {**body["status"], "conditions": conditions}}
+
+    cache.ingest(POOLS, pool())
+    for version, ready in ((5, "2026-11-21T10:00:20Z"), (6, "2026-11-21T10:50:00Z")):
+        cache.ingest(PODS, since(version, ready))
+        (record,) = cache.pools["default", "chat"].pods.values()
+        assert record.observed.started_in == 20.0

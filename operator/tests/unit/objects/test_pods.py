@@ -198,3 +198,27 @@ def offering(marks: dict[str, str], *, allocatable: dict[str, str] | None = None
         "spec": {},
         "status": {"allocatable": allocatable or {MIG: "2"}},
     }
+
+
+def started(
+    placed: str = "2026-11-21T10:00:05Z", served: str = "2026-11-21T10:00:47Z", restarts: int = 0
+) -> float | None:
+    """What is read of a worker that has its place and serves since these times."""
+    conditions = [
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": placed},
+        {"type": "Ready", "status": "True", "lastTransitionTime": served},
+    ]
+    containers = [{"name": "worker", "ready": True, "restartCount": restarts, "state": {"running": {}}}]
+    found = read_pod(pod({"phase": "Running", "conditions": conditions, "containerStatuses": containers}), 1)
+    return found.observed.started_in
+
+
+def test_a_cold_start_is_from_the_place_on_a_node_until_the_worker_serves() -> None:
+    assert started() == 42.0
+
+
+def test_what_says_nothing_of_a_cold_start_is_none() -> None:
+    assert started(restarts=1) is None, "it served before"
+    assert started(served="2026-11-21T09:00:00Z") is None, "clocks that differ"
+    assert started(served="2026-11-22T10:00:00Z") is None, "it was stuck"
+    assert read_pod(pod({"conditions": [{"type": "Ready", "status": "True"}]}), 1).observed.started_in is None

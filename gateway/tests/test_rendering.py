@@ -31,6 +31,7 @@ FULL = replace(
     cache=ResponseCache(),
     tenant_keys=TenantKeys("keys"),
     shares=(TenantShare("acme", 4), TenantShare("nightly", batch=True)),
+    affinity=True,
     requests_per_minute=600,
     replicas=3,
     cors=Cors(("https://app.example.com",)),

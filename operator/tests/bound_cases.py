@@ -92,6 +92,7 @@ FULL: tuple[dict[str, Any], ...] = (
             **FULL_PLACEMENT,
             "replicas": 1,
             "tenantKeysSecretRef": {"name": "keys"},
+            "routing": "Conversation",
             "tenants": [{"name": "acme", "weight": 4, "priority": "Batch"}],
             "limits": {"maxBodyBytes": "1Mi", "requestTimeout": "90s", "perTenantRequestsPerMinute": 600},
             "responseCache": {"ttl": "60s", "redisSecretRef": {"name": "redis"}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from slicewise.envoy.affinity import ring_hash
 from slicewise.envoy.discovery import CLUSTER, TYPE, Json, from_file, response
 from slicewise.envoy.model import (
     EDGE_CLUSTER,
@@ -43,21 +44,7 @@ def _revision_cluster(model: GatewayModel, revision: str) -> Json:
         "type": "EDS",
         "eds_cluster_config": {"eds_config": from_file(model.directory, eds_file(name))},
         "connect_timeout": "0.5s",
-        "lb_policy": "LEAST_REQUEST",
-        "load_balancing_policy": {
-            "policies": [
-                {
-                    "typed_extension_config": {
-                        "name": "envoy.load_balancing_policies.least_request",
-                        "typed_config": {
-                            "@type": f"{TYPE}/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
-                            # Pools are small and requests are long: looking at every worker costs nothing beside them.
-                            "selection_method": "FULL_SCAN",
-                        },
-                    }
-                }
-            ]
-        },
+        "load_balancing_policy": ring_hash() if model.affinity else _least_request(),
         "common_lb_config": {
             # With the default, half of the workers dead makes Envoy send to the dead ones again.
             "healthy_panic_threshold": {"value": 0},
@@ -71,6 +58,23 @@ def _revision_cluster(model: GatewayModel, revision: str) -> Json:
         "circuit_breakers": {"thresholds": [_thresholds(model)]},
         "per_connection_buffer_limit_bytes": 32768,
         "typed_extension_protocol_options": {_HTTP: _http_options()},
+    }
+
+
+def _least_request() -> Json:
+    return {
+        "policies": [
+            {
+                "typed_extension_config": {
+                    "name": "envoy.load_balancing_policies.least_request",
+                    "typed_config": {
+                        "@type": f"{TYPE}/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+                        # Pools are small and requests are long: looking at every worker costs nothing beside them.
+                        "selection_method": "FULL_SCAN",
+                    },
+                }
+            }
+        ]
     }
 
 

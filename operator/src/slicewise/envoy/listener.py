@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from slicewise.envoy.affinity import affinity_filters
 from slicewise.envoy.browsers import cors_filter
 from slicewise.envoy.clusters import OTLP_CLUSTER
 from slicewise.envoy.discovery import LISTENER, TYPE, Json, from_file, response, typed
@@ -118,6 +119,7 @@ def _clients(model: GatewayModel) -> Json:
             *tenant_filters(model),
             *share_filters(model),
             _whole_bodies(),
+            *affinity_filters(model),
             _router(**upstream_log(model)),
         ],
     }
@@ -153,7 +155,7 @@ def _internal(model: GatewayModel) -> Json:
         "stream_idle_timeout": _OTHER_STREAMS,
         "local_reply_config": build_local_replies(),
         "access_log": [_access_log(), *downstream_counters(model)],
-        "http_filters": [_whole_bodies(), _router(**upstream_log(model))],
+        "http_filters": [_whole_bodies(), *affinity_filters(model), _router(**upstream_log(model))],
     }
     if model.otlp is not None:
         manager["tracing"] = _tracing(model)

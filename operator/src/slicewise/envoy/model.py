@@ -14,6 +14,8 @@ WEIGHT_HEADER: Final = "x-slicewise-weight"
 """Request header to workers with what the tenant counts for, if that is not 1. Set by the gateway alone."""
 PRIORITY_HEADER: Final = "x-slicewise-priority"
 """Request header to workers by which a client, or the gateway for a tenant, puts a request behind others. None puts one before others."""
+AFFINITY_HEADER: Final = "x-slicewise-affinity"
+"""Request header with the number that a conversation's worker is found by. Set by the gateway alone."""
 REVISION_HEADER: Final = "x-slicewise-revision"
 """Response header with the revision that the request was routed to."""
 SERVED_BY_HEADER: Final = "x-slicewise-served-by"
@@ -191,6 +193,8 @@ class GatewayModel:
     tenant_keys: TenantKeys | None = None
     shares: tuple[TenantShare, ...] = ()
     """Of tenants that the pool names; all others have weight 1."""
+    affinity: bool = False
+    """Whether the requests of a conversation go to one worker; else each goes to the worker that has least to do."""
     cors: Cors | None = None
     """None: browsers let no page of another origin read an answer."""
     p95_seconds: float | None = None

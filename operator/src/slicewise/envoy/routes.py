@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from slicewise.envoy.affinity import hash_policy, without_affinity
 from slicewise.envoy.browsers import cors_policy
 from slicewise.envoy.discovery import ROUTES, RUNTIME, TYPE, Json, response, seconds, typed
 from slicewise.envoy.model import (
@@ -45,7 +46,7 @@ _NO_BODY: Final = {BODY_FILTER: {"@type": _BODY_OF_ROUTE, "disabled": True}}
 
 def build_rds(model: GatewayModel) -> Json:
     """Return the routes. What is not listed is unknown to clients: `/metrics` and similar paths of workers stay inside."""
-    routes = [_not_ascii(), *_skip_cache(model), *_answers(model)]
+    routes = [_not_ascii(model), *_skip_cache(model), *_answers(model)]
     routes += [{"match": {"path": path}, **_to_workers(model)} for path in GET_PATHS]
     routes.append({"match": {"prefix": "/v1/models/"}, **_to_workers(model)})
     found = _routes(model, ROUTE_NAME, routes, {"include_request_attempt_count": True, **cors_policy(model.cors)})
@@ -85,13 +86,13 @@ def build_rtds(model: GatewayModel) -> Json:
     return response(RUNTIME, [{"name": RUNTIME_LAYER, "layer": layer}])
 
 
-def _not_ascii() -> Json:
+def _not_ascii(model: GatewayModel) -> Json:
     """Refuse a path or query with other bytes than HTTP allows: Envoy lets them in, and what is behind it does not."""
     written = {"name": ":path", "string_match": {"safe_regex": {"regex": "[!-~]*"}}, "invert_match": True}
     return {
         "match": {"prefix": "/", "headers": [written]},
         "direct_response": {"status": 400},
-        "typed_per_filter_config": dict(_NO_BODY),
+        "typed_per_filter_config": {**_NO_BODY, **without_affinity(model)},
     }
 
 
@@ -101,7 +102,11 @@ def _routes(model: GatewayModel, name: str, routes: list[Json], more: Json) -> J
     The bound of bodies is here and not in the listener, so that a change of it closes no connection.
     """
     routes.append(
-        {"match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": dict(_NO_BODY)}
+        {
+            "match": {"prefix": "/"},
+            "direct_response": {"status": 404},
+            "typed_per_filter_config": {**_NO_BODY, **without_affinity(model)},
+        }
     )
     per_filter = {
         BODY_FILTER: {"@type": _BODY_OF_ROUTE, "buffer": {"max_request_bytes": model.max_body_bytes}},
@@ -171,6 +176,7 @@ def _to_workers(model: GatewayModel, retries: Json | None = None) -> Json:
             "timeout": seconds(model.timeouts.gateway),
             "idle_timeout": seconds(model.timeouts.gateway + 5),
             "retry_policy": retries or _retry_policy(RETRY_ON),
+            **hash_policy(model),
         },
         "request_body_buffer_limit": _retried_bytes(model),
     }

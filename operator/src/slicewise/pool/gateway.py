@@ -18,8 +18,8 @@ from slicewise.api.duration import duration_seconds
 from slicewise.api.labels import FALLBACK
 from slicewise.api.quantity import Bytes, parse_quantity
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec, Routing, TenantPriority
 from slicewise.api.v1alpha1.gateway import Cors as CorsSpec
-from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec, TenantPriority
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.scalars import LARGEST_BODY
 from slicewise.envoy import (
@@ -124,6 +124,7 @@ def _model(
         shares=tuple(
             TenantShare(one.name, one.weight, one.priority is TenantPriority.BATCH) for one in spec.tenants or ()
         ),
+        affinity=spec.routing is Routing.CONVERSATION,
         cors=_cors(spec.cors),
         p95_seconds=duration_seconds(canary.p95) if canary is not None and canary.p95 is not None else None,
         otlp=_collector(here.otlp),

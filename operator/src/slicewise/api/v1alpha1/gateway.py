@@ -49,6 +49,13 @@ class Cors(ApiModel):
     """How long a browser may remember the answer to a preflight request, as a duration."""
 
 
+class Routing(StrEnum):
+    """Which worker a request goes to."""
+
+    LEAST_REQUESTS = "LeastRequests"
+    CONVERSATION = "Conversation"
+
+
 class TenantPriority(StrEnum):
     """Whose requests go first."""
 
@@ -85,6 +92,10 @@ class GatewaySpec(PodPlacement):
         | None
     ) = None
     """Tenants that count for more or less than others."""
+    routing: Routing = Routing.LEAST_REQUESTS
+    """`LeastRequests`: each request goes to the worker that has least to do. `Conversation`: the turns of a conversation go to the worker
+    that has the earlier ones in its cache, while that has no more than five quarters of the mean to do. A change closes
+    connections, after their requests."""
     limits: GatewayLimits | None = None
     response_cache: ResponseCache | None = None
     cors: Cors | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from rig.edge import edge_pod
@@ -92,3 +93,26 @@ async def test_what_the_cache_answers_is_no_part_of_what_a_rollout_is_judged_by(
 
         await until(is_counted, what="Envoy has counted what the worker was asked, some a moment after its answer")
         assert workers[0].requests < 10
+
+
+async def test_what_the_cpu_fallback_answers_is_not_kept_and_says_so_through_the_cache(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    gpu, cpu = await start_workers(2)
+    model = GatewayModel("chat", (route(STABLE, fallback=True),), fallback=True)
+    async with edge_pod(tmp_path, model, {f"chat-{STABLE}": [gpu], "chat-fallback": [cpu]}) as pod:
+        await pod.ask(seed=1)
+        await pod.counted("stored_total", 1)
+        gpu.ready, fresh = False, count(1000)
+
+        async def is_on_cpu() -> bool:
+            return (await pod.ask(seed=next(fresh))).headers.get("x-slicewise-served-by") == "cpu-fallback"
+
+        await until(is_on_cpu, what="the CPU answers")
+        kept = len(await pod.redis.keys())
+        for seed in range(100, 105):
+            answer = await pod.ask(seed=seed)
+            assert (answer.cache, answer.revision) == ("miss", "cpu-fallback")
+        assert len(await pod.redis.keys()) == kept
+        known = await pod.ask(seed=1)
+        assert (known.cache, known.revision, known.headers.get("x-slicewise-served-by")) == ("hit", STABLE, None)

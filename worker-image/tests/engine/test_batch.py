@@ -51,6 +51,7 @@ def test_others_are_first_and_one_of_so_many_is_batch(first: list[Tenant], pushe
     assert all(numbers == sorted(numbers) for numbers in order.values()), "those of one tenant stay in their order"
 
 
+@settings(deadline=None)
 @given(st.lists(tenants, max_size=30), tenants)
 def test_batch_is_never_before_a_request_that_is_not(waiting: list[Tenant], tenant: Tenant) -> None:
     queue: FairQueue[Asked] = FairQueue()
@@ -73,6 +74,7 @@ def test_a_tenants_batch_does_not_count_against_its_questions() -> None:
     assert owner_of(queue.pop().tenant) == "b"
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 8),
     st.lists(st.tuples(tenants, st.integers(1, 300)), max_size=9),
@@ -98,6 +100,7 @@ def test_a_step_is_bounded_and_questions_get_all_of_it_but_an_eighth(
 places = st.lists(st.tuples(tenants, st.integers(0, 99), st.booleans()), max_size=12)
 
 
+@settings(deadline=None)
 @given(places, tenants)
 def test_a_question_takes_a_slot_of_batch_first_and_batch_takes_none_of_others(
     held: list[tuple[Tenant, int, bool]], tenant: Tenant
@@ -134,6 +137,7 @@ def test_batch_makes_room_first_and_takes_none_of_others(
         assert sum(asked.number for asked in going if is_batch(asked.tenant)) == behind
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.lists(st.integers(1, 32), max_size=6)), max_size=6),
     st.integers(32, 64),

@@ -85,6 +85,20 @@ def test_long_prompts_of_one_tenant_that_fill_the_room_give_way_to_another_s(tin
         assert isinstance(collector.end(), Finished)
 
 
+def test_a_tenant_with_fewer_slots_takes_one_though_another_was_given_less(tiny, bench) -> None:
+    context, gate = held_at(40)
+    engine = bench(tiny, sequences=2, context_type=context, context_tokens=4096, max_queue=8)
+    heavy = [engine.submit(Generation([5, 6, 7], 1500, GREEDY), tenant="heavy")[0] for _ in range(3)]
+    assert all(collector.started.wait(60) for collector in heavy[:2])
+    engine.engine._waiting.charge("light", 500)
+    light, _ = engine.submit(SHORT, tenant="light")
+    engine.engine._waiting.charge("light", 500)
+    assert engine.engine._waiting.next_tenant() == "heavy"
+    gate.set()
+    assert isinstance(light.end(), Finished)
+    assert not any(collector.ended.is_set() for collector in heavy), "it would have waited for one of them"
+
+
 def held_at(step: int) -> tuple[type[Context], threading.Event]:
     """Return a context whose step of that number waits for the event, with the event."""
     gate, steps = threading.Event(), count(1)

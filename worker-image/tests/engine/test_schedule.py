@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slicewise_worker.engine.recent import Recent
 from slicewise_worker.engine.schedule import Place, Waiting, Work, deal_inputs, plan_step, who_pauses
 
 
@@ -31,6 +33,7 @@ def test_a_chunk_of_one_token_goes_to_the_oldest() -> None:
     assert plan_step([], [Waiting(0, 9), Waiting(1, 2)], chunk=1) == [Work(0, 1, last=False)]
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 8),
     st.lists(st.integers(1, 300), max_size=8),
@@ -66,6 +69,7 @@ def test_where_nobody_has_inputs_left_nothing_is_dealt() -> None:
     assert deal_inputs([[], []], tokens=8, most=4) == [0, 0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(1, 32), max_size=6), max_size=6), st.integers(32, 64), st.integers(1, 8))
 def test_a_step_of_inputs_is_bounded_and_moves_on(left: list[list[int]], tokens: int, most: int) -> None:
     taken = deal_inputs(left, tokens, most)
@@ -85,6 +89,7 @@ def test_each_tenant_gets_the_same_part_of_a_chunk() -> None:
 weights = st.fixed_dictionaries({name: st.integers(1, 100) for name in "abcde"})
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 90)), min_size=1, max_size=9),
     st.integers(1, 64),
@@ -107,6 +112,56 @@ def test_no_tenant_gets_more_of_a_chunk_for_its_weight_than_another_that_wants_m
             assert weight[one] != weight[other] or got[one] <= got[other] + 1
 
 
+def test_who_was_given_little_lately_is_read_first_until_it_has_as_much() -> None:
+    waiting = [Waiting(0, 1000, "heavy"), Waiting(1, 200, "light")]
+    shares = [{"heavy": 500.0, "light": had}.__getitem__ for had in (0.0, 436.0, 450.0, 500.0)]
+    work = [plan_step([], waiting, 64, given=given) for given in shares]
+    assert [[(item.slot, item.count) for item in step] for step in work] == [
+        [(1, 64)],
+        [(1, 64)],
+        [(0, 7), (1, 57)],
+        [(0, 32), (1, 32)],
+    ]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 90)), min_size=1, max_size=9),
+    st.integers(1, 64),
+    weights,
+    st.fixed_dictionaries({name: st.floats(0, 1000) for name in "abc"}),
+)
+def test_parts_of_a_chunk_raise_those_who_had_least(
+    prompts: list[tuple[str, int]], chunk: int, weight: dict[str, int], had: dict[str, float]
+) -> None:
+    waiting = [Waiting(index, left, tenant) for index, (tenant, left) in enumerate(prompts)]
+    got = dict.fromkeys("abc", 0)
+    for item in plan_step([], waiting, chunk, weight.__getitem__, had.__getitem__):
+        got[prompts[item.slot][0]] += item.count
+    wanted = {tenant: sum(left for name, left in prompts if name == tenant) for tenant in "abc"}
+    assert sum(got.values()) == min(chunk, sum(wanted.values())), "no token is left while a prompt wants one"
+    for one in "abc":
+        for other in "abc":
+            if got[one] > 1 and got[other] < wanted[other]:
+                # Whole tokens: one of them has at most one more than its part, the other at most two less.
+                above = had[one] + (got[one] - 1) / weight[one]
+                assert above <= had[other] + (got[other] + 2) / weight[other] + 1e-6
+
+
+def test_what_was_given_is_forgotten_and_takes_no_room() -> None:
+    recent = Recent()
+    for number in range(20_000):
+        recent.stepped()
+        recent.note(f"tenant-{number}", 64)
+    assert recent.given("tenant-19999") == pytest.approx(64)
+    assert recent.given("tenant-19949") == pytest.approx(64 * 0.98**50)
+    assert recent.given("tenant-0") < 1e-6
+    assert len(recent._given) < 8_000
+    for _ in range(10_000):
+        recent.stepped()
+    assert not recent._given
+
+
 def test_a_tenant_of_four_times_the_weight_gets_four_times_the_chunk() -> None:
     waiting = [Waiting(0, 1000, "one"), Waiting(1, 1000, "four"), Waiting(2, 9, "little")]
     work = plan_step([], waiting, 64, {"one": 1, "four": 4, "little": 1}.__getitem__)
@@ -126,6 +181,7 @@ def test_the_only_slot_is_not_taken_and_equal_parts_stay_as_they_are() -> None:
     assert who_pauses([], "a") is None
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from("abcd"), min_size=1, max_size=16),
     st.sampled_from("abcde"),

@@ -105,6 +105,7 @@ def test_a_tenant_of_ten_times_the_load_holds_up_nobody() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8), requests, requests, st.integers(1, MOST_WEIGHT))
 def test_the_lightest_tenant_does_not_starve(
     slots: int, light: tuple[int, int], heavy: tuple[int, int], weight: int
@@ -133,6 +134,19 @@ def test_weights_are_remembered_no_longer_than_counters() -> None:
         assert len(queue._ranks._services[0]._weights) <= 4096
     queue.weigh("tenant-19999", 1)
     assert queue.weight("tenant-19999") == queue.weight("never seen") == 1
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 100)), min_size=1, max_size=20), st.integers(0, 60))
+def test_near_are_those_who_were_given_little_more_than_the_next(given: list[tuple[str, int]], lead: int) -> None:
+    queue: FairQueue[Asked] = FairQueue()
+    for tenant, _ in given:
+        queue.push(Asked(tenant))
+    for tenant, cost in given:
+        queue.charge(tenant, cost)
+    had = {tenant: sum(cost for name, cost in given if name == tenant) for tenant, _ in given}
+    first = queue.next_tenant()
+    assert set(queue.near(first, lead)) == {name for name in had if name != first and had[name] - had[first] <= lead}
 
 
 def test_nobody_saves_up_service_by_not_asking() -> None:

@@ -18,8 +18,8 @@ from slicewise.api.duration import duration_seconds
 from slicewise.api.labels import FALLBACK
 from slicewise.api.quantity import Bytes, parse_quantity
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec, Routing, TenantPriority
 from slicewise.api.v1alpha1.gateway import Cors as CorsSpec
+from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec, Routing, TenantPriority
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.scalars import LARGEST_BODY
 from slicewise.envoy import (

@@ -18,6 +18,7 @@ from slicewise_worker.engine.batch import Batch
 from slicewise_worker.engine.callers import Tenant, owner_of
 from slicewise_worker.engine.llama import Context, Model
 from slicewise_worker.engine.placing import Placing
+from slicewise_worker.engine.recent import Recent
 from slicewise_worker.engine.report import Step
 from slicewise_worker.engine.request import (
     Broken,
@@ -30,7 +31,7 @@ from slicewise_worker.engine.request import (
 from slicewise_worker.engine.sampler import Sampler
 from slicewise_worker.engine.schedule import Turns, Waiting, Work, plan_step
 from slicewise_worker.engine.sequence import Running, Ticket
-from slicewise_worker.engine.tenants import ANSWER_COST
+from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ class Engine(Placing):
         self._batch = Batch(context.shape.batch)
         self._ahead = Ahead(min(context.shape.threads, _MOST_MASK_THREADS))
         self._turns = Turns()
+        self._recent = Recent()
         self._took: tuple[float, int] | None = None
         """Seconds of the step, and tokens of prompts in it; None where it failed."""
         self._answered: Counter[tuple[Tenant, bool]] = Counter()
@@ -112,7 +114,14 @@ class Engine(Placing):
             for sequence in ordered
             if sequence.prompt_left
         ]
-        return plan_step(decoding, waiting, self.limits.prompt_chunk_tokens, self._waiting.weight)
+        weight = self._waiting.weight
+        work = plan_step(decoding, waiting, self.limits.prompt_chunk_tokens, weight, self._recent.given)
+        self._recent.stepped()
+        for item in work:
+            sequence = self._running[item.slot]
+            cost = PROMPT_COST * item.count if sequence.prompt_left else ANSWER_COST
+            self._recent.note(sequence.ticket.tenant, cost / weight(sequence.ticket.tenant))
+        return work
 
     def _evaluate(self, work: Sequence[Work], started: float) -> None:
         self._batch.clear()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Iterator
 
 from slicewise_worker.engine.callers import Tenant, is_batch, owner_of
 from slicewise_worker.engine.front import Front
@@ -30,10 +32,10 @@ class Placing(Front):
     def _admit(self) -> None:
         """Let the next ones run, as far as there are slots, or some of a tenant that has more of them. With `_changed` held."""
         while self._waiting.ready:
-            # Batch has its turn when a slot is free; one that is taken from another of batch is not for batch.
-            tenant = self._waiting.next_tenant(batch=bool(self._slots))
-            if not self._slots and not self._pause_for(tenant):
+            found = next(((tenant,) for tenant in self._in_turn() if self._slots or self._pause_for(tenant)), None)
+            if found is None:
                 break
+            (tenant,) = found
             ticket = self._waiting.pop_of(tenant)
             paused = self._paused.pop(ticket, None)
             if paused is not None:
@@ -43,6 +45,17 @@ class Placing(Front):
                 sequence = self._begin(ticket)
             if paused is not None or self._waiting.passes(tenant):
                 sequence.keep_slot()
+
+    def _in_turn(self) -> Iterator[Tenant]:
+        """Yield who begins next, and who may take a slot from others if that one cannot."""
+        # Batch has its turn when a slot is free; one that is taken from another of batch is not for batch.
+        tenant = self._waiting.next_tenant(batch=bool(self._slots))
+        yield tenant
+        # A tenant with fewer slots takes one though another was given a little less: that one would wait for an answer to end anyway.
+        held = Counter(sequence.ticket.tenant for sequence in self._running.values())
+        near = self._waiting.near(tenant, self.limits.context_tokens)
+        if near:
+            yield min(near, key=lambda one: (held[one] + 1) / self._waiting.weight(one))
 
     def _begin(self, ticket: Ticket) -> Running[Sampler]:
         """Let `ticket` run for the first time. What need not be read for it is not charged."""

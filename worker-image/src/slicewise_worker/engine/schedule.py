@@ -7,7 +7,7 @@ replacing `plan_step`; the loop only carries out what it says.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,18 +39,29 @@ def _alike(_tenant: Tenant) -> int:
     return 1
 
 
-def plan_step(decoding: Sequence[int], waiting: Sequence[Waiting], chunk: int, weight: Weight = _alike) -> list[Work]:
+def _nothing(_tenant: Tenant) -> float:
+    return 0.0
+
+
+def plan_step(
+    decoding: Sequence[int],
+    waiting: Sequence[Waiting],
+    chunk: int,
+    weight: Weight = _alike,
+    given: Callable[[Tenant], float] = _nothing,
+) -> list[Work]:
     """Return the work of one step: one token for each decoding slot and at most `chunk` (≥ 1) prompt tokens.
 
-    `decoding` holds the slots that wait for their next token, `waiting` the prompts in order of arrival. Each tenant gets a part of the
-    chunk in proportion to its weight, as far as its prompts want it. Of that the tenant's oldest prompt gets at least half, so that it
-    always ends; the rest goes to whoever has least left, so that a short question does not wait for a long one. A decoding slot never
-    waits, batch or not: the step is bounded by `len(decoding) + chunk` tokens, which is what bounds the gap between two of its tokens.
+    `decoding` holds the slots that wait for their next token, `waiting` the prompts in order of arrival. The tenant that was `given` least
+    for its weight gets the chunk until it has as much as the next, and from then on both in proportion to their weights. Of that the
+    tenant's oldest prompt gets at least half, so that it always ends; the rest goes to whoever has least left, so that a short question
+    does not wait for a long one. A decoding slot never waits, batch or not: the step is bounded by `len(decoding) + chunk` tokens, which
+    is what bounds the gap between two of its tokens.
     """
     behind = [prompt for prompt in waiting if is_batch(prompt.tenant)]
     others = [prompt for prompt in waiting if not is_batch(prompt.tenant)]
-    counts = _deal_to_tenants(others, chunk - _kept(behind, chunk) if others else 0, weight)
-    counts |= _deal_to_tenants(behind, chunk - sum(counts.values()), weight)
+    counts = _deal_to_tenants(others, chunk - _kept(behind, chunk) if others else 0, weight, given)
+    counts |= _deal_to_tenants(behind, chunk - sum(counts.values()), weight, given)
     work = [Work(slot, 1, last=True) for slot in decoding]
     work += [
         Work(prompt.slot, count, last=count == prompt.left) for prompt in waiting if (count := counts[prompt.slot])
@@ -63,13 +74,15 @@ def _kept(behind: Sequence[Waiting], chunk: int) -> int:
     return min(sum(prompt.left for prompt in behind), max(min(1, chunk - 1), chunk // BATCH_SHARE))
 
 
-def _deal_to_tenants(waiting: Sequence[Waiting], chunk: int, weight: Weight) -> dict[int, int]:
+def _deal_to_tenants(
+    waiting: Sequence[Waiting], chunk: int, weight: Weight, given: Callable[[Tenant], float]
+) -> dict[int, int]:
     """Return the tokens that each slot gets of `chunk`."""
     of_tenants: dict[Tenant, list[Waiting]] = {}
     for prompt in waiting:
         of_tenants.setdefault(prompt.tenant, []).append(prompt)
     wants = [sum(prompt.left for prompt in prompts) for prompts in of_tenants.values()]
-    shares = _part(wants, [*map(weight, of_tenants)], chunk)
+    shares = _part(wants, [*map(weight, of_tenants)], [*map(given, of_tenants)], chunk)
     return {
         prompt.slot: count
         for prompts, share in zip(of_tenants.values(), shares, strict=True)
@@ -77,15 +90,35 @@ def _deal_to_tenants(waiting: Sequence[Waiting], chunk: int, weight: Weight) -> 
     }
 
 
-def _part(wants: Sequence[int], weights: Sequence[int], whole: int) -> list[int]:
-    """Return the parts of `whole` for those who want so much: by weight for all who want it, and nothing left while one wants more."""
-    parts, heavy = [0] * len(wants), sum(weights)
-    for index in sorted(range(len(wants)), key=lambda index: (wants[index] / weights[index], index)):
-        # Rounded up, so that a chunk of one token goes to one of them.
-        parts[index] = min(wants[index], -(-whole * weights[index] // heavy))
-        whole -= parts[index]
-        heavy -= weights[index]
+def _part(wants: Sequence[int], weights: Sequence[int], had: Sequence[float], whole: int) -> list[int]:
+    """Return the parts of `whole`: of those who want this much and `had` that much for their weights, who had least is raised first.
+
+    Nothing is left while one wants more.
+    """
+    level = _level(wants, weights, had, whole)
+    raised = [weight * (level - before) for weight, before in zip(weights, had, strict=True)]
+    parts = [max(0, min(want, int(part))) for want, part in zip(wants, raised, strict=True)]
+    left = min(whole, sum(wants)) - sum(parts)
+    # Parts are whole tokens, so that a few are left: fewer than there are tenants, and one for each that is nearest to its next.
+    for index in sorted(range(len(wants)), key=lambda index: (parts[index] - raised[index], index)):
+        more = min(left, 1, wants[index] - parts[index])
+        parts[index] += more
+        left -= more
     return parts
+
+
+def _level(wants: Sequence[int], weights: Sequence[int], had: Sequence[float], whole: int) -> float:
+    """Return to which level `whole` raises all, each as far as it wants."""
+    changes = []
+    for want, weight, before in zip(wants, weights, had, strict=True):
+        changes += [(before, weight), (before + want / weight, -weight)]
+    slope, filled, at = 0, 0.0, 0.0
+    for level, change in sorted(changes):
+        more = slope * (level - at)
+        if filled + more >= whole and slope:
+            return at + (whole - filled) / slope
+        filled, slope, at = filled + more, slope + change, level
+    return at
 
 
 def deal_inputs(left: Sequence[Sequence[int]], tokens: int, most: int) -> list[int]:

@@ -234,6 +234,11 @@ class FairQueue(Generic[T]):
         """Return whose request is next; something waits. Without `batch`, batch has no turn while another one waits."""
         return self._ranks.least(self._waiting, batch=batch)
 
+    def near(self, tenant: Tenant, lead: float) -> list[Tenant]:
+        """Return the others of its kind who wait and were given at most `lead` more than `tenant`, who waits, for their weights."""
+        others = (other for other in peers(tenant, self._waiting) if other != tenant)
+        return [other for other in others if self._ranks.given(other) - self._ranks.given(tenant) <= lead]
+
     def passes(self, tenant: Tenant) -> bool:
         """Whether `tenant` is batch, and another one waits that is not."""
         return is_batch(tenant) and not all(map(is_batch, self._waiting))

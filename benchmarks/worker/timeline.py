@@ -83,9 +83,10 @@ class _Traced(Engine):
     def _submit_due(self, step: int) -> None:
         while self._still and self._still[0].at <= step:
             request = self._still.pop(0)
+            # Each prompt is of a token of its own: none has a beginning that is in the cache.
             ender = tuple((token, -100.0) for token in self.model.tokenizer.enders()[:300])
             sampling = Sampling(temperature=0, logit_bias=ender)
-            generation = Generation([5] * request.prompt, request.answer, sampling)
+            generation = Generation([5 + len(self._still)] * request.prompt, request.answer, sampling)
             (ticket,) = self.submit([generation], [self._on_event], inf, request.caller)
             self._asked[ticket] = request
 

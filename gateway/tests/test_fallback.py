@@ -60,6 +60,22 @@ async def test_no_request_goes_there_while_one_slice_of_many_is_healthy_even_if_
         assert cpu.requests == 0
 
 
+async def test_a_pool_that_keeps_conversations_together_goes_there_and_back_likewise(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    first, second, cpu = await start_workers(3)
+    model = replace(ONE, affinity=True)
+    async with running(tmp_path, model, {f"chat-{STABLE}": [first, second], "chat-fallback": [cpu]}) as rig:
+        first.ready = False
+        await rig.healthy(STABLE, 2)
+        assert all([await is_by(rig, second) for _ in range(20)])
+        second.ready = False
+        await until(lambda: is_by(rig, cpu), what="the CPU answers")
+        first.ready = True
+        await until(lambda: is_by(rig, first), what="a slice answers again")
+        assert all([await is_by(rig, first) for _ in range(20)])
+
+
 async def test_a_request_whose_only_slice_dies_is_tried_again_on_the_cpu(
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:

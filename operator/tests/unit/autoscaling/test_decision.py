@@ -172,7 +172,7 @@ def test_the_hold_is_thirty_seconds_at_least_and_ten_minutes_at_most() -> None:
 LOADS = st.lists(st.integers(0, 400), min_size=1, max_size=90)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(LOADS, st.integers(0, 10), st.integers(0, 40), st.floats(0.5, 50), st.floats(1, 300))
 def test_the_number_is_always_within_the_bounds_and_never_below_what_has_lasted(
     loads: list[int], least: int, more: int, target: float, cold: float
@@ -184,7 +184,7 @@ def test_the_number_is_always_within_the_bounds_and_never_below_what_has_lasted(
         assert one.desired >= min(bounds.most, workers_for(lasted, target))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(LOADS, st.integers(0, 30))
 def test_the_number_goes_down_only_after_a_hold_without_more(loads: list[int], start: int) -> None:
     found = numbers([*loads, *[0] * 55], before=start)
@@ -196,7 +196,7 @@ def test_the_number_goes_down_only_after_a_hold_without_more(loads: list[int], s
             assert found[step] <= max(1, workers_for(max(behind), 2.8))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(st.integers(0, 100), st.none()), min_size=1, max_size=90), st.integers(1, 30))
 def test_failed_readings_never_remove_a_worker(loads: list[int | None], start: int) -> None:
     readings: list[Reading | str] = ["away" if load is None else Reading(load) for load in loads]
@@ -221,7 +221,7 @@ def test_what_limits_the_number_is_not_told_with_every_request() -> None:
     assert {one.why for one in found[8:]} == {Why.MOST}
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=60))
 def test_whatever_the_clock_does_the_window_keeps_its_order(steps: list[float]) -> None:
     window, now = Window(), 1000.0
@@ -234,7 +234,7 @@ def test_whatever_the_clock_does_the_window_keeps_its_order(steps: list[float]) 
         assert [when for when, _ in window.peaks] == sorted(when for when, _ in window.peaks)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 300), max_size=360), st.floats(0.5, 50), st.floats(1, 200))
 def test_a_hold_that_is_chosen_is_one_of_the_choices(history: list[int], target: float, cold: float) -> None:
     hold = choose_hold(tuple(history), target, cold)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slicewise.clients.stats_in_flight import InFlight, parse_in_flight
@@ -131,6 +131,7 @@ def test_a_count_that_is_not_there_is_unknown_and_not_0() -> None:
     assert parse_in_flight(other + _listener(7)) == NoData("the gateway knows no revision yet")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_any_answer_of_a_gateway_is_a_number_or_unknown(text: str) -> None:
     found = parse_in_flight(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slicewise.api.v1alpha1.status import PoolStatus
@@ -67,6 +67,7 @@ def test_a_pool_that_has_no_workers_on_purpose_has_no_fallback_at_once() -> None
 LOOKS = st.lists(st.tuples(st.floats(0, 40), st.booleans()), min_size=1, max_size=80)
 
 
+@settings(deadline=None)
 @given(looks=LOOKS)
 def test_there_is_at_most_one_switch_a_minute_and_each_has_its_reason(looks: list[tuple[float, bool]]) -> None:
     now, state, switches = T, FallbackState(), [T - 1e9]
@@ -83,6 +84,7 @@ def test_there_is_at_most_one_switch_a_minute_and_each_has_its_reason(looks: lis
             switches.append(now)
 
 
+@settings(deadline=None)
 @given(looks=LOOKS, serves=st.booleans())
 def test_it_is_right_a_minute_and_a_wait_after_things_came_to_rest(
     looks: list[tuple[float, bool]], serves: bool
@@ -97,6 +99,7 @@ def test_it_is_right_a_minute_and_a_wait_after_things_came_to_rest(
     assert state.turning_since is None
 
 
+@settings(deadline=None)
 @given(looks=st.lists(st.tuples(st.floats(-1e6, 1e6), st.booleans()), max_size=30), serves=st.booleans())
 def test_no_jump_of_the_clock_makes_it_wait_longer_than_from_now_on(
     looks: list[tuple[float, bool]], serves: bool
@@ -110,6 +113,7 @@ def test_no_jump_of_the_clock_makes_it_wait_longer_than_from_now_on(
     assert state.active is not serves
 
 
+@settings(deadline=None)
 @given(times=st.lists(st.one_of(st.none(), st.text(max_size=25), st.integers(), st.booleans()), min_size=3, max_size=3))
 def test_a_stored_state_that_cannot_be_understood_is_a_fallback_that_is_not_active_or_one_that_is(
     times: list[Any],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
+import patient_properties  # noqa: F401
 import pytest
 from rig.worker import StartWorkers, Worker, own_address
 from servers.control_plane import ApiServer, control_plane, free_port

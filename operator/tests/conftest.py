@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import patient_properties  # noqa: F401
 import pytest
 from servers.control_plane import REPOSITORY, ApiServer, control_plane, controller_manager
 from servers.definitions import established

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import httpx2
 import openai
+import patient_properties  # noqa: F401
 import pytest
 from encoders import CONTEXT, write_bert
 from fuzzing import (  # noqa: F401 - hooks and a fixture

@@ -1,0 +1,128 @@
+"""The game day of the CPU fallback: every device dies under load, and requests are answered on CPU or refused with Retry-After.
+
+The fake device plugin only says that a device is unhealthy; the worker on it computes on the CPU and answers on, and the operator keeps
+a worker that answers while no slice is free. A worker on a real dead GPU ends, so the story ends the workers itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from e2e.support.client import Answer, Client
+from e2e.support.given import Given
+from e2e.support.load import Load
+from e2e.support.nodes import HOME
+from e2e.support.polling import eventually
+from e2e.support.pool import Pool, model, role_of, serves
+from e2e.support.story import Story
+from e2e.support.then import Then
+from e2e.support.when import When
+
+ON_CPU = "cpu-fallback"
+
+
+def cpu(**fields: Any) -> dict[str, Any]:
+    """Return `spec.fallback` with a model of its own name, so that an answer shows which one it is of."""
+    small = {**model("tiny"), "name": "on-cpu"}
+    return {"cpu": {"replicas": 1, "cores": "1", "memory": "512Mi", "model": small, **fields}}
+
+
+def all_slices_die(story: Story, when: When, pool: Pool) -> None:
+    """All devices of the cluster are unhealthy, and the pool's workers have ended."""
+    for line in story.nodes.devices("list").splitlines():
+        story.nodes.devices("kill", line.split()[0])
+    eventually("no node offers a slice", lambda: _no_slice(story), within=60)
+    workers = f"slicewise.dev/pool={pool.name},slicewise.dev/role=worker"
+    when.kubectl("delete", "pod", "-l", workers, "--grace-period=0", "--force")
+
+
+def on_cpu(pool: Pool) -> list[str]:
+    """Names of the fallback's pods that are ready."""
+    pods = [pod for pod in pool.children("pods") if role_of(pod) == "fallback"]
+    return [pod["metadata"]["name"] for pod in pods if serves(pod)]
+
+
+def every_failure_was_a_refusal_to_come_back_later(load: Load) -> None:
+    bad = [item for item in load.failures() if item.get("status") != 503 or not item.get("retry_after")]
+    # What ran on a worker when it was ended has lost its answer: with a byte sent, nothing can be tried again.
+    assert len(bad) <= 3, bad[:5]
+
+
+def budgets_of(pool: Pool) -> dict[str, int]:
+    found = pool.children("poddisruptionbudgets")
+    return {item["metadata"]["name"]: item["spec"].get("minAvailable") for item in found}
+
+
+def test_when_every_device_dies_under_load_requests_are_answered_on_cpu_until_slices_are_back(
+    story: Story, given: Given, when: When, then: Then
+) -> None:
+    pool = given.a_pool("chat", fallback=cpu())
+    then.says(pool, "FallbackActive", "False", "NotNeeded")
+    assert on_cpu(pool) == []
+    budgets = budgets_of(pool)
+    client = given.a_client()
+    load = given.load_on(pool, rate=3)
+
+    all_slices_die(story, when, pool)
+    then.says(pool, "FallbackActive", "True", within=60)
+    then.event(pool, "FallbackStarted")
+    then.says(pool, "FallbackActive", "True", "Serving", within=120)
+    then.says(pool, "ServingOnGPU", "False", "OnFallback")
+    then.says(pool, "Ready", "False", words=["the CPU fallback answers meanwhile"])
+    assert budgets_of(pool) == budgets, "a floor was traded"
+
+    # What was held meanwhile fills its queue at first, and then it refuses.
+    answer = eventually("an answer from the CPU", lambda: _answered(client, pool), within=120)
+    assert answer.headers["x-slicewise-served-by"] == ON_CPU
+    assert answer.headers["x-slicewise-revision"] == ON_CPU
+    assert answer.body["model"] == "on-cpu"
+    load.goes_on_for(20)
+    served = [item for item in load.requests() if item.get("served_by") == ON_CPU]
+    assert len(served) >= 20
+
+    story.nodes.devices("reset")
+    then.is_ready(pool, within=240)
+    answer = client.ask(pool)
+    assert (answer.status, answer.headers.get("x-slicewise-served-by")) == (200, None)
+    then.says(pool, "FallbackActive", "False", "NotNeeded", within=120)
+    then.event(pool, "FallbackEnded")
+    eventually("the workers on CPU are gone", lambda: _none(on_cpu(pool)), within=120)
+    load.goes_on_for(20)
+    load.stop()
+    every_failure_was_a_refusal_to_come_back_later(load)
+
+
+def test_warm_workers_answer_at_once_and_no_request_is_held_for_long(
+    story: Story, given: Given, when: When, then: Then
+) -> None:
+    pool = given.a_pool("chat", fallback=cpu(warm=True))
+    eventually("a warm worker", lambda: _some(on_cpu(pool)), within=120)
+    load = given.load_on(pool, rate=3)
+    load.goes_on_for(10)
+    assert not [item for item in load.requests() if item.get("served_by")], "slices serve, and the CPU was asked"
+    all_slices_die(story, when, pool)
+    load.goes_on_for(30)
+    assert [item for item in load.requests() if item.get("served_by") == ON_CPU]
+    story.nodes.devices("reset")
+    then.is_ready(pool, within=240)
+    load.stop()
+    every_failure_was_a_refusal_to_come_back_later(load)
+
+
+def _no_slice(story: Story) -> None:
+    offered = {node: story.nodes.slices(node) for node in HOME}
+    assert not any(offered.values()), offered
+
+
+def _answered(client: Client, pool: Pool) -> Answer:
+    answer = client.ask(pool)
+    assert answer.status == 200, (answer.status, answer.headers)
+    return answer
+
+
+def _none(found: list[str]) -> None:
+    assert found == [], found
+
+
+def _some(found: list[str]) -> None:
+    assert found

@@ -6,7 +6,7 @@ import time
 
 from slicewise_worker.engine.callers import Tenant
 from slicewise_worker.engine.report import Step
-from slicewise_worker.engine.request import Event
+from slicewise_worker.engine.request import Broken, Event
 from slicewise_worker.engine.sequence import Ticket
 
 
@@ -14,6 +14,12 @@ def deliver(events: list[tuple[Ticket, Event]]) -> None:
     """Call the sinks in the engine's own thread."""
     for ticket, event in events:
         ticket.on_event(event)
+
+
+def refuse_broken(event: Event) -> None:
+    """Raise `RuntimeError` where an answer broke: its times say nothing."""
+    if isinstance(event, Broken):
+        raise RuntimeError(event.message)  # noqa: TRY004 - no wrong type, but an answer that failed
 
 
 class Steps:

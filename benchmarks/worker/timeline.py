@@ -16,12 +16,12 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final
 
-from steps import deliver
+from steps import deliver, refuse_broken
 
 from slicewise_worker.engine.callers import Caller
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
 from slicewise_worker.engine.loop import Engine
-from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits, Sampling
+from slicewise_worker.engine.request import Event, Finished, Generation, Limits, Sampling
 from slicewise_worker.engine.schedule import Work
 from slicewise_worker.engine.sequence import Ticket
 
@@ -91,8 +91,7 @@ class _Traced(Engine):
             self._asked[ticket] = request
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, Broken):
-            raise RuntimeError(event.message)  # noqa: TRY004 - no wrong type, but an answer that failed
+        refuse_broken(event)
         if isinstance(event, Finished):
             self.came.release()
 

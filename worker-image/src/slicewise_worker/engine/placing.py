@@ -73,13 +73,13 @@ class Placing(Front):
 
     def _place(self, sequence: Running[Sampler]) -> int:
         """Put `sequence` into a slot; return how many of its tokens are in the cache, or are being read for another one."""
-        ticket, shares = sequence.ticket, self._context.shares
+        ticket = sequence.ticket
         taken = self._slots.take(
             owner_of(ticket.tenant),
             sequence.adapter,
             sequence.tokens,
-            self._readers(ticket.tenant) if shares else (),
-            shares=shares,
+            self._readers(ticket.tenant),
+            shares=self._context.shares,
         )
         elder = None if taken.source is None else self._running.get(taken.source)
         sequence.slot, sequence.evaluated = taken.slot, 0
@@ -95,13 +95,14 @@ class Placing(Front):
             return taken.shared
         return sequence.evaluated
 
-    def _readers(self, tenant: Tenant) -> list[Cached]:
-        """Return what the running sequences of the same owner have in the cache, and of those that come before `tenant` what will be there.
+    def _readers(self, tenant: Tenant) -> Iterator[Cached]:
+        """Yield what the running sequences of the same owner have in the cache, and of those that come before `tenant` what will be there.
 
         One that is not batch does not wait for one of batch, which may be paused for it.
         """
-        own = (one for one in self._running.values() if owner_of(one.ticket.tenant) == owner_of(tenant))
-        return [one.coming if is_batch(tenant) or not is_batch(one.ticket.tenant) else one.left_behind for one in own]
+        for one in self._running.values():
+            if owner_of(one.ticket.tenant) == owner_of(tenant):
+                yield one.coming if is_batch(tenant) or not is_batch(one.ticket.tenant) else one.left_behind
 
     def _catch_up(self) -> None:
         """Let those who follow others go on, where the others have read what both begin with, or do not run any more."""

@@ -118,7 +118,8 @@ class Running(Generic[S]):
     @property
     def left_behind(self) -> Cached:
         """What it has in the cache."""
-        return replace(self.coming, tokens=self.tokens[: self.evaluated])
+        coming = self.coming
+        return replace(coming, tokens=coming.tokens[: self.evaluated])
 
     def take(self, count: int) -> Sequence[int]:
         """Return the next `count` tokens to evaluate; `evaluated` is their first position until `advance`."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
+from docpages.envoy_metrics import envoy_metrics
+from docpages.metric import Metric
 from slicewise.clients.stats import STATS_FILTER
+from slicewise.pool.outcome import Scaled
 from slicewise.settings import OperatorSettings
 from slicewise.telemetry.metrics import Metrics, Scraped
 from slicewise.telemetry.pools import PoolNow, PoolShown
@@ -33,23 +35,18 @@ and `prometheus.gatewayMonitor` let Prometheus scrape them, `networkPolicy.metri
 _ENVOY: Final = """## Envoy (port 9090 of gateway pods, `/stats/prometheus`)
 
 Envoy's own statistics, with the prefix `envoy_`
-([list](https://www.envoyproxy.io/docs/envoy/latest/configuration/upstream/cluster_manager/cluster_stats)). The cluster of a
-revision is `rev-REVISION`. The gate judges a canary by the statistics whose name in Envoy matches:
+([list](https://www.envoyproxy.io/docs/envoy/latest/configuration/upstream/cluster_manager/cluster_stats)). Its counters have no
+`_total` at their end unless their name in Envoy has. The cluster of a revision is `rev-REVISION`. Alerts, dashboards and the gate use
+these:
+
+{table}
+
+The gate judges a canary by the statistics whose name in Envoy matches:
 
 ```
 {filter}
 ```
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric as it is served."""
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    text: str
 
 
 def programs() -> dict[str, tuple[Metric, ...]]:
@@ -77,10 +74,20 @@ def page() -> str:
     """Return the page as Markdown."""
     parts = [_HEAD]
     for heading, metrics in programs().items():
-        rows = [f"| `{item.name}` | {item.kind} | {_labels(item)} | {item.text} |" for item in metrics]
-        parts.append("\n".join([f"## {heading}", "", "| metric | type | labels | |", "|---|---|---|---|", *rows, ""]))
-    parts.append(_ENVOY.format(filter=STATS_FILTER))
+        parts.append(f"## {heading}\n\n{_table(metrics)}\n")
+    parts.append(_ENVOY.format(filter=STATS_FILTER, table=_table(envoy_metrics())))
     return "\n".join(parts)
+
+
+def _table(metrics: Iterable[Metric]) -> str:
+    rows = [f"| `{item.name}` | {item.kind} | {_labels(item)} | {item.text} |" for item in metrics]
+    return "\n".join(["| metric | type | labels | |", "|---|---|---|---|", *rows])
+
+
+def exported() -> dict[str, Metric]:
+    """Return the name of each series of each program, Envoy's that we use among them → its metric."""
+    everything = [*(item for each in programs().values() for item in each), *envoy_metrics()]
+    return {series: item for item in everything for series in item.series()}
 
 
 def _labels(metric: Metric) -> str:
@@ -111,8 +118,10 @@ def _pool() -> PoolNow:
         weight=5,
         counts=(("canary", "requests", 1),),
         evidence=(("failed_above", 1.0),),
+        cold_start=1.0,
     )
-    return PoolNow("namespace", "pool", shown, {("zone", "ready"): 1})
+    scaled = Scaled(1, 1, 1, target=1.0, hold=1.0, acts=True)
+    return PoolNow("namespace", "pool", shown, {("zone", "ready"): 1}, {("zone", "pod"): 0}, scaled)
 
 
 def _worker() -> Iterator[Metric]:

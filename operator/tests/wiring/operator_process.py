@@ -161,9 +161,13 @@ class OperatorProcess:
 
     def metrics(self, *lines: str) -> tuple[float, ...]:
         """Return the values of metrics at one moment, 0 for those that are not there."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
-            shown = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines())
+        shown = self.shown()
         return tuple(float(shown.get(line, 0.0)) for line in lines)
+
+    def shown(self) -> dict[str, str]:
+        """Return all metrics at one moment: series and value."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            return dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines())
 
     def leads(self) -> bool:
         return self.metric("slicewise_leader") == 1

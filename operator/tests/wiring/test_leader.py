@@ -39,6 +39,9 @@ async def test_only_the_leader_writes_and_the_standby_takes_over_when_it_ends(
     floor = f'slicewise_pool_floor{{namespace="{cluster.namespace}",pool="chat",zone="a"}}'
     await eventually(lambda: first.metric(floor) > 0, "the leader shows the pool's state")
     assert second.metric(floor) == 0, "and the standby none, which it would not keep up to date"
+    assert any(line.startswith("slicewise_pools{") for line in first.shown())
+    # It does not know why a pool is not ready, and an alert would count the pool for it.
+    assert not any(line.startswith("slicewise_pools{") for line in second.shown())
 
     assert first.end() == 0
     await eventually(second.leads, "the second leads, as the lease was given back and not because it ran out")

@@ -18,7 +18,8 @@ def pools_now(cache: Cache) -> Iterator[PoolNow]:
             workers = Counter(
                 (pod.observed.zone, _state(pod.observed, pod.fetching, cache.nodes)) for pod in entry.pods.values()
             )
-            yield PoolNow(entry.namespace, entry.name, entry.shown, workers, entry.scaled)
+            restarts = {(pod.observed.zone, pod.observed.name): pod.observed.restarts for pod in entry.pods.values()}
+            yield PoolNow(entry.namespace, entry.name, entry.shown, workers, restarts, entry.scaled)
 
 
 def slices_now(cache: Cache) -> Mapping[tuple[str, str, str], int]:

@@ -66,8 +66,8 @@ class Operator:
         self._metrics = Metrics()
         self._metrics.scrape_from(
             Scraped(
-                self._reasons,
-                self._fetches,
+                lambda: self._reasons() if self._acts else {},
+                lambda: self._fetches() if self._acts else (),
                 self._life.silence,
                 lambda: self._queue.waiting,
                 lambda: self._queue.running,

@@ -176,7 +176,7 @@ class Reconciler:
         ready, moving = conditions.get("Ready") or {}, conditions.get("Reconciling") or {}
         entry.satisfied = ready.get("status") == "True" and moving.get("status") != "True"
         entry.reason = str(ready.get("reason") or "Unknown")
-        entry.shown = read_shown(status)
+        entry.shown = read_shown(status, decision.plan.drains_blocked)
         entry.scaled = decision.plan.scaling
         entry.resource = (status.get("slice") or {}).get("resource")
         after = (

@@ -6,7 +6,7 @@ Made by `plan_pool`, executed by `controller/apply.py`. Holds no behaviour: the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from slicewise.pool.rollout.ending import Ending
@@ -72,5 +72,7 @@ class PoolPlan:
     """What scaling by load says, for metrics; None where the spec has none, or no workers are desired."""
     fallback_switch: Literal["cpu", "slices"] | None = None
     """What serves from now on, where this pass decides that."""
+    drains_blocked: Mapping[str, int] = field(default_factory=dict)
+    """Zone → cordoned nodes that wait for this pool, for metrics."""
     gateway_version: str | None = None
     """Version of the configuration that the gateway's pods are to run; None: as before."""

@@ -6,6 +6,7 @@ manifests, the conditions. Called by `controller/reconcile.py` once a pass.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -106,10 +107,9 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         fallback=fallback,
     )
     report = build_report(facts, now)
-    children = build_children(_children_input(facts, state, holding, gateway))
     switched = None if fallback is None else fallback.switched_to
     return PoolPlan(
-        children=children,
+        children=build_children(_children_input(facts, state, holding, gateway)),
         status=report.status.write(),
         deletions=facts.deletions,
         events=(*rollout_events(state, after), *fallback_events(facts), *report.events),
@@ -117,6 +117,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         requeue_after=0.0 if after != state or switched else _requeue(facts, view, holding, now),
         scaling=shown(demand.scaling, observed.load),
         gateway_version=gateway.config.version,
+        drains_blocked=Counter(drain.zone for drain in facts.blocked_drains),
         fallback_switch=switched,
     )
 

@@ -20,9 +20,9 @@ class Scraped:
     """Where values come from that are read at the moment of a scrape."""
 
     pools: Callable[[], Mapping[str, int]]
-    """Reason of `Ready` → pools."""
+    """Reason of `Ready` → pools; none while this replica does not act."""
     fetches: Callable[[], Iterable[tuple[str, str, int, int]]]
-    """(Namespace, pool, bytes done, bytes in all) of pools whose weights are being fetched."""
+    """(Namespace, pool, bytes done, bytes in all) of pools whose weights are being fetched; none while this replica does not act."""
     watch_silence: Callable[[], Mapping[str, float]]
     """Watched collection → seconds since its watch showed life."""
     waiting: Callable[[], int]

@@ -1,17 +1,17 @@
 """Metrics of what the pools' status says: conditions, workers, floors, slices, rollouts. Served by the replica that acts, alone.
 
-Names and labels of pools, zones and revisions are the cluster's, so there are as many series as pools and zones; none is made of
-what a client or a worker sends.
+Names and labels of pools, zones, revisions and pods are the cluster's, so there are as many series as pools, zones and workers; none
+is made of what a client or a worker sends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, Final
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -48,6 +48,10 @@ class PoolShown:
     counts: tuple[tuple[str, str, int], ...] = ()
     """`canary` or `stable`, kind, number of requests; of the verdict while there is a canary."""
     evidence: tuple[tuple[str, float], ...] = ()
+    cold_start: float | None = None
+    """Seconds from a worker's place on a node until it serves; None where none was measured."""
+    drains_blocked: Mapping[str, int] = field(default_factory=dict)
+    """Zone → cordoned nodes that wait for the pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,15 @@ class PoolNow:
     """None before its first reconcile."""
     workers: Mapping[tuple[str, str], int]
     """(Zone, state) → worker pods."""
+    restarts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(Zone, pod) → how often its model server was started again."""
     scaled: Scaled | None = None
     """What scaling by load says; None where the spec has none."""
 
 
-def read_shown(status: Mapping[str, Any]) -> PoolShown:
-    """Return what metrics show of a `.status` that was planned."""
+def read_shown(status: Mapping[str, Any], drains_blocked: Mapping[str, int] | None = None) -> PoolShown:
+    """Return what metrics show of a `.status` that was planned, and of the plan's blocked drains."""
+    scaling: Mapping[str, Any] = status.get("autoscaling") or {}
     rollout: Mapping[str, Any] = status.get("rollout") or {}
     revisions: Mapping[str, Any] = status.get("revisions") or {}
     verdict: Mapping[str, Any] = (rollout.get("verdict") or {}) if revisions.get("canary") else {}
@@ -91,10 +98,12 @@ def read_shown(status: Mapping[str, Any]) -> PoolShown:
             if (verdict.get(version) or {}).get(kind) is not None
         ),
         evidence=tuple(
-            (name, float(verdict["evidence"][field]))
-            for field, name in _EVIDENCE.items()
-            if (verdict.get("evidence") or {}).get(field) is not None
+            (name, float(verdict["evidence"][kind]))
+            for kind, name in _EVIDENCE.items()
+            if (verdict.get("evidence") or {}).get(kind) is not None
         ),
+        cold_start=scaling.get("coldStartSeconds"),
+        drains_blocked=dict(drains_blocked or {}),
     )
 
 
@@ -120,6 +129,7 @@ class PoolCollector(Collector):
         """Yield the families."""
         pools = list(self._pools())
         yield from _states(pools)
+        yield from _workers(pools)
         yield from _rollouts(pools)
         yield from scaling_families(pools)
         slices = _family(
@@ -142,24 +152,50 @@ def _states(pools: Iterable[PoolNow]) -> Iterator[Metric]:
     floor = _family(
         "slicewise_pool_floor", "Ready workers below which nothing of the operator's own goes.", [*_POOL, "zone"]
     )
+    drains = _family(
+        "slicewise_pool_drains_blocked",
+        "Cordoned nodes whose drain waits for a worker of the pool that cannot go.",
+        [*_POOL, "zone"],
+    )
+    cold = _family(
+        "slicewise_autoscaling_cold_start_seconds",
+        "From a worker's place on a node until it serves, as measured; without a sample before the first one.",
+        _POOL,
+    )
+    for pool in pools:
+        if (shown := pool.shown) is None:
+            continue
+        key = [pool.namespace, pool.name]
+        info.add_metric([*key, *shown.info], 1)
+        for condition in shown.conditions:
+            conditions.add_metric([*key, *condition], 1)
+        for zone, desired, least in shown.zones:
+            wanted.add_metric([*key, zone], desired)
+            floor.add_metric([*key, zone], least)
+            drains.add_metric([*key, zone], shown.drains_blocked.get(zone, 0))
+        if shown.cold_start is not None:
+            cold.add_metric(key, shown.cold_start)
+    yield from (info, conditions, wanted, floor, drains, cold)
+
+
+def _workers(pools: Iterable[PoolNow]) -> Iterator[Metric]:
     workers = _family(
         "slicewise_pool_workers",
         "Worker pods by state: ready, suspect (ready on a device called unhealthy), fetching, starting, unplaced, ending, failed, lost.",
         [*_POOL, "zone", "state"],
     )
+    restarts = CounterMetricFamily(
+        "slicewise_pool_worker_restarts",
+        "How often the container of a worker pod was started again; only of pods that exist.",
+        labels=[*_POOL, "zone", "pod"],
+    )
     for pool in pools:
         key = [pool.namespace, pool.name]
         for (zone, state), number in sorted(pool.workers.items()):
             workers.add_metric([*key, zone, state], number)
-        if pool.shown is None:
-            continue
-        info.add_metric([*key, *pool.shown.info], 1)
-        for condition in pool.shown.conditions:
-            conditions.add_metric([*key, *condition], 1)
-        for zone, desired, least in pool.shown.zones:
-            wanted.add_metric([*key, zone], desired)
-            floor.add_metric([*key, zone], least)
-    yield from (info, conditions, wanted, floor, workers)
+        for (zone, pod), number in sorted(pool.restarts.items()):
+            restarts.add_metric([*key, zone, pod], number)
+    yield from (workers, restarts)
 
 
 def _rollouts(pools: Iterable[PoolNow]) -> Iterator[Metric]:

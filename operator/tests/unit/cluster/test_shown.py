@@ -110,7 +110,10 @@ def test_each_worker_is_in_one_state(cache: Cache) -> None:
 
 def test_a_pool_that_was_never_reconciled_has_workers_and_no_more(cache: Cache) -> None:
     cache.ingest(PODS, worker("one", "open"))
-    assert {key[0] for key in served(cache) if "pool" in key[0] or "rollout" in key[0]} == {"slicewise_pool_workers"}
+    assert {key[0] for key in served(cache) if "pool" in key[0] or "rollout" in key[0]} == {
+        "slicewise_pool_workers",
+        "slicewise_pool_worker_restarts_total",
+    }
 
 
 def test_what_the_status_says_is_served(cache: Cache) -> None:
@@ -135,6 +138,28 @@ def test_the_verdict_on_a_canary_that_is_gone_is_not_served(cache: Cache) -> Non
     names = {key[0] for key in served(cache)}
     assert "slicewise_rollout_phase" in names
     assert not names & {"slicewise_rollout_weight_ratio", "slicewise_rollout_requests", "slicewise_rollout_evidence"}
+
+
+def test_restarts_are_counted_for_each_worker_that_exists(cache: Cache) -> None:
+    calm = worker("calm", "open", containerStatuses=[{"name": "worker", "restartCount": 0}])
+    failing = worker("failing", "open", containerStatuses=[{"name": "worker", "restartCount": 6}])
+    for body in (calm, failing):
+        cache.ingest(PODS, body)
+    name = "slicewise_pool_worker_restarts_total"
+    assert {(name, "calm", "a"): 0, (name, "failing", "a"): 6}.items() <= served(cache).items()
+    cache.ingest(PODS, failing, deleted=True)
+    assert (name, "failing", "a") not in served(cache)
+
+
+def test_blocked_drains_and_the_cold_start_are_served_where_they_are_known(cache: Cache) -> None:
+    cache.pools[KEY].shown = read_shown(ANALYSING)
+    shown = served(cache)
+    assert shown["slicewise_pool_drains_blocked", "a"] == 0
+    assert ("slicewise_autoscaling_cold_start_seconds",) not in shown
+    cache.pools[KEY].shown = read_shown({**ANALYSING, "autoscaling": {"coldStartSeconds": 42}}, {"a": 2})
+    shown = served(cache)
+    assert shown["slicewise_pool_drains_blocked", "a"] == 2
+    assert shown["slicewise_autoscaling_cold_start_seconds",] == 42
 
 
 def test_a_deleted_pool_is_no_longer_served(cache: Cache) -> None:

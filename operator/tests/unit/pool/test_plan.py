@@ -96,6 +96,7 @@ def test_a_drain_without_a_free_slice_waits_and_says_so() -> None:
     assert blocked["status"] == "True"
     assert "node node-a is cordoned" in blocked["message"]
     assert "zone a has 1 ready, its floor is 1" in blocked["message"]
+    assert run.operate().drains_blocked == {"a": 1}
 
 
 def test_a_worker_whose_weights_changed_on_disk_gets_a_new_pod_that_fetches_them_anew() -> None:

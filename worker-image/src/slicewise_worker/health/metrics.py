@@ -94,7 +94,7 @@ class WorkerMetrics:
         )
         self._queue_of = Summary(
             f"{prefix}_tenant_queue_seconds",
-            "From a request's arrival until it was begun, by tenant.",
+            "From a request's arrival until it was begun, by tenant; its count is that of the tenant's requests.",
             ["tenant"],
             registry=self.registry,
         )

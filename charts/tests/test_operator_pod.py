@@ -11,7 +11,14 @@ from slicewise.manifests.shape import plain
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import OperatorSettings
 
-NOT_SET_BY_THE_CHART = {"leader_election", "lease_renew_seconds", "list_page_size", "kubeconfig", "server"}
+NOT_SET_BY_THE_CHART = {
+    "leader_election",
+    "lease_renew_seconds",
+    "list_page_size",
+    "kubeconfig",
+    "server",
+    "cost_look_seconds",
+}
 """For running by hand and for tests; `extraEnv` still reaches them."""
 
 

@@ -9,12 +9,18 @@ docstring below a field is what users read beside the value, so it says what the
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from monitoring_values import Prometheus
 from pod_values import Gateway, PulledImage, TrialRedis, Worker
 from pydantic import Field
-from value_group import Annotations, Group, KubernetesObject, Labels, Name, Namespace
+from value_group import KEY, Annotations, Group, KubernetesObject, Labels, Name, Namespace
+
+Price = Annotated[float, Field(ge=0, le=1e9)]
+
+
+def _with_prices() -> dict[str, Any]:
+    return {"patternProperties": {KEY: {"type": "number", "minimum": 0, "maximum": 1e9}}, "additionalProperties": False}
 
 
 class LeaderElection(Group):
@@ -80,6 +86,18 @@ class NetworkPolicy(Group):
     """More egress rules, for example to the proxy that `extraEnv` names."""
 
 
+class Cost(Group):
+    """Prices, by which the operator counts what pools cost."""
+
+    currency: Annotated[str, Field(pattern=r"^([A-Za-z][A-Za-z0-9]{0,11})?$")] = ""
+    """Currency of all prices and budgets, such as `USD`; empty: costs are not counted."""
+    slices: Annotated[dict[str, Price], Field(json_schema_extra=_with_prices())] = {}
+    """Resource → price of one slice for an hour, with what its worker takes of the node beside it. A node's label
+    `price.slicewise.dev/mig-1g.10gb` (the resource without its domain) wins. Without a price the cost is unknown."""
+    cpu_core: Price | None = None
+    """Price of a CPU core for an hour, for workers without a slice. A node's label `price.slicewise.dev/cpu` wins."""
+
+
 class PodDisruptionBudget(Group):
     """Budget of the operator's own pods."""
 
@@ -126,6 +144,8 @@ class ChartValues(Group):
     """What the operator and the cluster's users may do."""
     prometheus: Prometheus = Prometheus()
     """Monitoring. Nothing here depends on what the cluster offers; all of it is off until you turn it on."""
+    cost: Cost = Cost()
+    """Prices. What pools cost is counted once a currency is named."""
     network_policy: NetworkPolicy = NetworkPolicy()
     """What may talk to the operator, and what it may talk to."""
     pod_disruption_budget: PodDisruptionBudget = PodDisruptionBudget()

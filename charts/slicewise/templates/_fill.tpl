@@ -98,6 +98,8 @@ begins with it. What is there is left alone, so a null inside of a Kubernetes ob
 {"path": ["prometheus", "rules"], "name": "enabled", "default": false},
 {"path": ["prometheus", "rules"], "name": "labels", "default": {}},
 {"path": ["prometheus", "rules"], "name": "runbookBaseUrl", "default": ""},
+{"path": ["cost"], "name": "currency", "default": ""},
+{"path": ["cost"], "name": "slices", "default": {}},
 {"path": ["networkPolicy"], "name": "enabled", "default": true},
 {"path": ["networkPolicy", "apiServer"], "name": "ports", "default": [443, 6443]},
 {"path": ["networkPolicy", "apiServer"], "name": "cidrs", "default": []},

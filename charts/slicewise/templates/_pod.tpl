@@ -49,6 +49,8 @@
   value: {{ .Values.worker.requestLog | quote }}
 - name: SLICEWISE_WORKER_PROXY
   value: {{ dict "https" .Values.worker.proxy.https "http" .Values.worker.proxy.http "noProxy" .Values.worker.proxy.noProxy | toJson | quote }}
+- name: SLICEWISE_PRICES_FILE
+  value: {{ ternary "/etc/slicewise/prices/prices.json" "" (ne .Values.cost.currency "") | quote }}
 - name: SLICEWISE_LEASE_NAME
   value: {{ include "slicewise.operator" . | quote }}
 - name: SLICEWISE_LEASE_DURATION_SECONDS

@@ -10,8 +10,11 @@ from prometheus_client import CollectorRegistry
 from docpages.envoy_metrics import envoy_metrics
 from docpages.metric import Metric
 from slicewise.clients.stats import STATS_FILTER
+from slicewise.cost.spend import Spend, Sums
+from slicewise.cost.work import Tokens, Work
 from slicewise.pool.outcome import Scaled
 from slicewise.settings import OperatorSettings
+from slicewise.telemetry.cost import CostCollector, PoolCost
 from slicewise.telemetry.metrics import Metrics, Scraped
 from slicewise.telemetry.pools import PoolNow, PoolShown
 from slicewise_gateway.agent.metrics import AgentMetrics
@@ -105,6 +108,9 @@ def _operator() -> Iterator[Metric]:
     )
     metrics.scrape_from(one)
     metrics.show_pools(lambda: [_pool()], lambda: {("resource", "zone", "open"): 1})
+    total = Sums(Spend(idle=1.0), Work(1.0, {"tenant": Tokens(1.0, 1.0)}))
+    costs = [PoolCost("namespace", "pool", 1.0, total, 1.0)]
+    metrics.add(CostCollector(lambda: "USD", lambda: costs, lambda: {("resource", "zone", "open"): 1.0}))
     return _of(metrics.registry)
 
 

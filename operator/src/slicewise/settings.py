@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from slicewise.api.labels import ZONE_KEY
 from slicewise.api.v1alpha1.placement import PodPlacement
 from slicewise.api.v1alpha1.worker import WorkerSpec
+from slicewise.cost.account import LOOK_SECONDS
 from slicewise.manifests.container import POD_SECURITY
 from slicewise.manifests.installation import (
     AGENT_RESOURCES,
@@ -83,6 +84,11 @@ class OperatorSettings(BaseSettings):
     request_log: bool = True
     """Whether workers write a line in their log for each request."""
     worker_proxy: WorkerProxy = Field(default_factory=WorkerProxy)
+
+    prices_file: str = ""
+    """Path of the price list (JSON: `currency`, `slices`, `cpuCore`), read again when it changes. Empty: costs are not counted."""
+    cost_look_seconds: float = Field(default=LOOK_SECONDS, gt=0, le=120)
+    """Time between two looks at what pools hold and their workers did."""
 
     leader_election: bool = True
     """Off: this replica always acts. Only for a single operator run by hand."""

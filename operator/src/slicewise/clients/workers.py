@@ -1,7 +1,7 @@
-"""What worker pods say of themselves over HTTP: progress of the weights, and where the model computes.
+"""What worker pods say of themselves over HTTP: progress of the weights, where the model computes, and what they have counted.
 
-Called by the observing step, only for pods of which the answer matters now. Whoever does not answer within a second is
-`None`: unknown, never a zero.
+Called by the observing step and by the costing, only for pods of which the answer matters now. Whoever does not answer within a
+second is `None`: unknown, never a zero.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from yarl import URL
 from slicewise.api.bounds import count, json_object, line, word
 from slicewise.api.ports import FETCH_PORT, WORKER_PORT
 from slicewise.clients.bounded import Unreadable, get_text
+from slicewise.clients.worker_counts import parse_counts
+from slicewise.cost.work import WorkerCounts
 from slicewise.pool.observed import FetchProgress, WorkerInfo
 
 _LIMIT: Final = 64 * 1024
 """Bytes read of an answer; a worker is not trusted with more of the operator's memory."""
+_METRICS_LIMIT: Final = 128 * 1024
+"""Bytes read of its metrics: with 52 tenants of the longest names they have about 45 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,9 @@ class Workers(Protocol):
 
     async def load(self, address: str) -> WorkerLoad | None:
         """Return how many requests the `worker` container of the pod with that IP address has."""
+
+    async def counts(self, address: str) -> WorkerCounts | None:
+        """Return what the `worker` container of the pod with that IP address has counted since its start."""
 
 
 class HttpWorkers:
@@ -90,6 +97,12 @@ class HttpWorkers:
         if running is None or waiting is None:
             return None
         return WorkerLoad(running, waiting, count(said.get("ended")) or 0)
+
+    async def counts(self, address: str) -> WorkerCounts | None:
+        """See `Workers.counts`."""
+        url = URL.build(scheme="http", host=address, port=self._worker_port, path="/metrics")
+        text = await get_text(self._session, url, limit=_METRICS_LIMIT, seconds=self._timeout)
+        return None if isinstance(text, Unreadable) else parse_counts(text)
 
     async def _get(self, address: str, port: int, path: str) -> dict[str, Any] | None:
         url = URL.build(scheme="http", host=address, port=port, path=path)

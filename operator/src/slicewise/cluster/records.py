@@ -16,6 +16,7 @@ from slicewise.cluster.gateway_pods import GatewayRecord
 from slicewise.cluster.load import LoadMeter
 from slicewise.cluster.meter import Meter
 from slicewise.cluster.strangers import Stranger
+from slicewise.cost.account import Account
 from slicewise.manifests.metadata import deployment_name, gateway_name
 from slicewise.objects.fingerprint import fingerprint
 from slicewise.objects.pods import PodRecord, shared
@@ -90,6 +91,8 @@ class PoolEntry:
     """Only while a canary is judged."""
     load: LoadMeter | None = None
     """Only while the spec has autoscaling."""
+    account: Account | None = None
+    """Only while costs are counted."""
     scaled_by: str = ""
     """Field manager of `spec.replicas` that wrote it through the scale subresource."""
     scaled: Scaled | None = None

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import aiohttp
@@ -23,13 +23,16 @@ from slicewise.clients.clock import SystemClock
 from slicewise.clients.connection import Connection, connect, open_session
 from slicewise.clients.gateways import Gateways, HttpGateways
 from slicewise.clients.kube import ApiError, KubeClient
+from slicewise.clients.price_file import PriceFile
 from slicewise.clients.resources import POOLS
 from slicewise.clients.stream import watch_middleware
 from slicewise.clients.workers import HttpWorkers, Workers
 from slicewise.cluster.cache import Cache
+from slicewise.cluster.costing import Costing, costs_now, slice_rates
 from slicewise.cluster.foreign import ForeignPods
 from slicewise.cluster.shown import pools_now, slices_now
 from slicewise.controller.apply import Applier
+from slicewise.controller.costs import keep_costs
 from slicewise.controller.handlers import NoMemories, kopf_registry, kopf_settings
 from slicewise.controller.intake import Intake
 from slicewise.controller.leader import Leader, LeaseConfig
@@ -40,6 +43,7 @@ from slicewise.controller.reconcile import Parts, Reconciler
 from slicewise.controller.work_queue import WorkQueue
 from slicewise.pool.plan import plan_invalid, plan_pool
 from slicewise.settings import OperatorSettings
+from slicewise.telemetry.cost import CostCollector
 from slicewise.telemetry.events import EventRecorder
 from slicewise.telemetry.health import Health, WatchLife, serve
 from slicewise.telemetry.metrics import Metrics, Scraped
@@ -76,6 +80,9 @@ class Operator:
         self._metrics.show_pools(
             lambda: pools_now(self._cache) if self._acts else (), lambda: slices_now(self._cache) if self._acts else {}
         )
+        self._prices = PriceFile(settings.prices_file)
+        self._costing: Costing | None = None
+        self._metrics.add(CostCollector(self._currency, lambda: costs_now(self._cache), self._slice_rates))
         self._stop = asyncio.Event()
         self._leads = False
         self.port = 0
@@ -115,6 +122,10 @@ class Operator:
             self._metrics.reconciled,
         )
         loop.start()
+        self._costing = Costing(self._cache, pods[0], self._clock, self._prices.prices)
+        costs = asyncio.create_task(
+            keep_costs(self._costing, lambda: self._acts, self._settings.cost_look_seconds), name="costs"
+        )
         gate = asyncio.create_task(self._open_when_complete(), name="gate")
         if self._settings.leader_election:
             election = asyncio.create_task(leader.run(), name="election")
@@ -129,9 +140,10 @@ class Operator:
         failed = None if self._stop.is_set() else next((task for task in running if task.done()), None)
         log.info("ending", asked=self._stop.is_set())
         gate.cancel()
+        costs.cancel()
         await loop.stop(FINISH_SECONDS)
         election.cancel()
-        await asyncio.gather(election, gate, return_exceptions=True)
+        await asyncio.gather(election, gate, costs, return_exceptions=True)
         await leader.release()
         await publication.flush(FLUSH_SECONDS)
         stop_kopf.set()
@@ -249,6 +261,13 @@ class Operator:
         """kopf takes the signals when it starts and would stop the watches at once; take them back."""
         await ready.wait()
         self._catch_signals()
+
+    def _currency(self) -> str:
+        prices = None if self._costing is None or not self._acts else self._costing.prices
+        return "" if prices is None else prices.currency
+
+    def _slice_rates(self) -> Mapping[tuple[str, str, str], float]:
+        return slice_rates(self._cache, None if self._costing is None else self._costing.prices)
 
     def _reasons(self) -> dict[str, int]:
         return dict(Counter(entry.reason for entry in self._cache.pools.values() if entry.uid))

@@ -34,6 +34,8 @@ class PodRecord:
     observed: ObservedPod
     """Without `fetch` while it runs and without `worker`; the observing step fills those in."""
     address: str = ""
+    cores: float = 0.0
+    """CPU cores that its containers ask for."""
     creating: bool = False
     """It has a node and not what its first container needs (volumes, a network): what it lacks, only Events say."""
     lacks: str = ""
@@ -87,6 +89,7 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
         version=version,
         observed=observed,
         address=status.get("podIP") or "",
+        cores=requested_cores(spec),
         creating=_is_creating(observed, status, init),
         fetching=fetching and not observed.terminating,
         container=hash(worker.get("containerID") or "") if ready and not observed.terminating else 0,
@@ -127,6 +130,17 @@ def held_slices(spec: Mapping[str, Any]) -> dict[str, int]:
     for container in spec.get("initContainers") or ():
         for name, number in _extended((container.get("resources") or {}).get("limits")).items():
             total[name] = max(total.get(name, 0), number)
+    return total
+
+
+def requested_cores(spec: Mapping[str, Any]) -> float:
+    """Return the CPU cores that the containers of a pod of that spec ask for; what is no quantity asks for none."""
+    total = 0.0
+    for container in spec.get("containers") or ():
+        try:
+            total += float(parse_quantity(((container.get("resources") or {}).get("requests") or {}).get("cpu") or 0))
+        except ValueError:
+            continue
     return total
 
 

@@ -124,6 +124,10 @@ class Metrics:
         """Add what the pools' status says; see `PoolCollector`."""
         self.registry.register(PoolCollector(pools, slices))
 
+    def add(self, collector: Collector) -> None:
+        """Add what a collector reads at each scrape."""
+        self.registry.register(collector)
+
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)

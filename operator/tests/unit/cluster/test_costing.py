@@ -1,0 +1,198 @@
+"""Costing: what the cache holds and workers say, priced, and shown to Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from builders import MIG
+from prometheus_client.parser import text_string_to_metric_families
+from unit.cluster.test_shown import KEY, node, worker
+
+from slicewise.clients.resources import DEPLOYMENTS, NODES, PODS, POOLS
+from slicewise.cluster.cache import Cache
+from slicewise.cluster.costing import Costing, costs_now, slice_rates
+from slicewise.cost.account import Account
+from slicewise.cost.prices import Prices
+from slicewise.cost.work import Tokens, WorkerCounts
+from slicewise.telemetry.cost import CostCollector
+from slicewise.telemetry.metrics import Metrics
+
+LIST = Prices("EUR", {MIG: 3.6}, core=1.8)
+
+
+class Clock:
+    """One that a test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return 1_795_300_000.0 + self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class Said:
+    """Workers that say what a test puts here; by address."""
+
+    def __init__(self) -> None:
+        self.counts_of: dict[str, WorkerCounts] = {}
+
+    async def counts(self, address: str) -> WorkerCounts | None:
+        return self.counts_of.get(address)
+
+
+class Scene:
+    """A pool on one node, with a clock."""
+
+    def __init__(self, prices: Prices | None = LIST, **spec: Any) -> None:
+        self.cache, self.clock, self.said, self.prices = Cache(), Clock(), Said(), prices
+        metadata = {"name": "chat", "namespace": "default", "uid": "pool-1", "resourceVersion": "1"}
+        self.cache.ingest(POOLS, {"metadata": metadata, "spec": spec})
+        self.cache.pools[KEY].resource = MIG
+        self.cache.ingest(NODES, node("here", 4))
+        self.costing = Costing(self.cache, self.said, self.clock, lambda: self.prices)  # type: ignore[arg-type]  # the one part used
+
+    def look(self, times: int = 1) -> Account:
+        for _ in range(times):
+            asyncio.run(self.costing.look())
+            self.clock.seconds += 30.0
+        account = self.cache.pools[KEY].account
+        assert account is not None
+        return account
+
+    def metrics(self) -> dict[tuple[str, ...], float]:
+        metrics = Metrics()
+        metrics.add(
+            CostCollector(
+                lambda: self.prices.currency if self.prices else "",
+                lambda: costs_now(self.cache),
+                lambda: slice_rates(self.cache, self.prices),
+            )
+        )
+        families = text_string_to_metric_families(metrics.render().decode())
+        return {
+            (sample.name, *(sample.labels[label] for label in sorted(sample.labels))): sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name.startswith("slicewise_cost")
+        }
+
+
+def serving(name: str, container: str = "c1") -> dict[str, Any]:
+    return worker(
+        name, "here", ready=True, podIP=name, containerStatuses=[{"name": "worker", "containerID": container}]
+    )
+
+
+def test_a_worker_costs_its_slice_from_its_place_on_a_node_until_it_is_gone() -> None:
+    scene = Scene()
+    scene.cache.ingest(PODS, worker("waits", None))
+    scene.cache.ingest(PODS, worker("starts", "here"))
+    account = scene.look(2)
+    assert (account.rate, account.month.spend.starting) == (3.6, pytest.approx(0.03))
+
+    scene.cache.ingest(PODS, worker("starts", "here"), deleted=True)
+    assert scene.look().rate == 0.0
+
+
+def test_a_nodes_label_is_what_its_slices_cost() -> None:
+    scene = Scene()
+    marked = node("here", 4)
+    marked["metadata"] |= {"resourceVersion": "2"}
+    marked["metadata"]["labels"] |= {"price.slicewise.dev/mig-1g.10gb": "7.2"}
+    scene.cache.ingest(NODES, marked)
+    scene.cache.ingest(PODS, worker("w", "here"))
+
+    assert scene.look().rate == 7.2
+
+
+def test_a_worker_without_a_slice_costs_the_cores_that_it_asks_for() -> None:
+    pod = worker("w", "here")
+    pod["spec"]["containers"] = [{"name": "worker", "resources": {"requests": {"cpu": "1500m"}}}]
+    scene = Scene()
+    scene.cache.ingest(PODS, pod)
+    assert scene.look().rate == pytest.approx(2.7)
+
+    scene.prices = Prices("EUR", {MIG: 3.6})
+    assert scene.look().rate is None
+
+
+def test_ready_pods_of_the_fallback_cost_their_cores() -> None:
+    scene = Scene(fallback={"cpu": {"cores": "500m"}})
+    owner = {"apiVersion": "slicewise.dev/v1alpha1", "kind": "InferencePool", "name": "chat", "uid": "pool-1"}
+    marks = {"slicewise.dev/pool": "chat", "app.kubernetes.io/component": "fallback"}
+    metadata = {"name": "chat-fallback", "namespace": "default", "uid": "d", "resourceVersion": "3", "labels": marks}
+    metadata |= {"ownerReferences": [{**owner, "controller": True}]}
+    scene.cache.ingest(DEPLOYMENTS, {"metadata": metadata, "spec": {"replicas": 3}, "status": {"readyReplicas": 2}})
+
+    assert scene.look().rate == pytest.approx(1.8)
+
+
+def test_what_workers_did_is_asked_of_the_ones_that_serve() -> None:
+    scene = Scene()
+    scene.cache.ingest(PODS, serving("w"))
+    scene.said.counts_of["w"] = WorkerCounts()
+    scene.look()
+    scene.said.counts_of["w"] = WorkerCounts(3, 15.0, {"team": Tokens(3, 50, 0, 50)})
+    account = scene.look()
+
+    assert account.month.work.answered == 3
+    assert (account.month.spend.busy, account.month.spend.idle) == (pytest.approx(0.015), pytest.approx(0.015))
+
+
+def test_a_pool_that_is_made_again_under_its_name_begins_again() -> None:
+    scene = Scene()
+    scene.cache.ingest(PODS, worker("w", "here"))
+    scene.look(2)
+    metadata = {"name": "chat", "namespace": "default", "uid": "pool-2", "resourceVersion": "9"}
+    scene.cache.ingest(POOLS, {"metadata": metadata, "spec": {}})
+
+    assert scene.look().month.spend.total == 0.0
+
+
+def test_without_prices_nothing_is_asked_kept_or_shown() -> None:
+    scene = Scene()
+    scene.look()
+    scene.prices = None
+    asyncio.run(scene.costing.look())
+
+    assert scene.cache.pools[KEY].account is None
+    assert scene.metrics() == {}
+
+
+def test_prometheus_sees_money_and_work_by_pool_and_tenant() -> None:
+    scene = Scene()
+    scene.cache.ingest(PODS, serving("w"))
+    scene.said.counts_of["w"] = WorkerCounts()
+    scene.look()
+    scene.said.counts_of["w"] = WorkerCounts(3, 15.0, {"team": Tokens(3, 50, 10, 40)})
+    scene.look()
+    shown, pool = scene.metrics(), ("default", "chat")
+
+    assert shown["slicewise_cost_info", "EUR"] == 1
+    assert shown["slicewise_cost_pool_per_hour", *pool] == 3.6
+    assert shown["slicewise_cost_pool_spend_total", *pool, "busy"] == pytest.approx(0.015)
+    assert shown["slicewise_cost_pool_month_spend", *pool] == pytest.approx(0.03)
+    assert shown["slicewise_cost_pool_requests_total", *pool] == 3
+    assert shown["slicewise_cost_pool_paid_tokens_total", *pool] == 80
+    assert shown["slicewise_cost_tenant_tokens_total", "generated", *pool, "team"] == 40
+    assert shown["slicewise_cost_tenant_requests_total", *pool, "team"] == 3
+    assert shown["slicewise_cost_tenant_spend_total", *pool, "team"] == pytest.approx(0.015)
+    assert shown["slicewise_cost_slices_per_hour", MIG, "held", "a"] == pytest.approx(3.6)
+    assert shown["slicewise_cost_slices_per_hour", MIG, "open", "a"] == pytest.approx(3 * 3.6)
+
+
+def test_what_has_no_price_has_no_sample_and_its_seconds_are_counted() -> None:
+    scene = Scene(Prices("EUR"))
+    scene.cache.ingest(PODS, worker("w", "here"))
+    scene.look(2)
+    shown = scene.metrics()
+
+    assert ("slicewise_cost_pool_per_hour", "default", "chat") not in shown
+    assert not [key for key in shown if key[0] == "slicewise_cost_slices_per_hour" and shown[key]]
+    assert ("slicewise_cost_slices_per_hour", MIG, "open", "a") not in shown
+    assert shown["slicewise_cost_pool_unpriced_seconds_total", "default", "chat"] == 30.0

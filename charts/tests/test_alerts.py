@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from docpages.metrics import exported
+from monitored import misused
 
 from slicewise.api.v1alpha1.conditions import CONDITIONS, ConditionType
 from slicewise.pool.rollout.state import Phase
-from slicewise.telemetry.metrics import Metrics, Scraped
-from slicewise_worker.health.metrics import WorkerMetrics
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "charts/slicewise/files/alerts.yaml"
-RULES = [rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]]
+EVERY = [rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]]
+RULES = [rule for rule in EVERY if "alert" in rule]
+RECORDED = {rule["record"] for rule in EVERY if "record" in rule}
 NAMES = [rule["alert"] for rule in RULES]
 
 
@@ -25,17 +27,6 @@ def promtool():
     result = subprocess.run([ROOT / "charts/tools/promtool.sh"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
-
-
-def exported():
-    """The names of all series that the operator and a worker export."""
-    operator, worker = Metrics(), WorkerMetrics()
-    nothing = Scraped(pools=dict, fetches=tuple, watch_silence=dict, waiting=lambda: 0, running=lambda: 0)
-    operator.scrape_from(nothing)
-    operator.show_pools(tuple, dict)
-    worker.watch_health(lambda: True, lambda: None, lambda: None)
-    families = [*operator.registry.collect(), *worker.registry.collect()]
-    return {f"{f.name}_total" if f.type == "counter" else f.name for f in families}
 
 
 def test_the_alerts_fire_when_they_should_and_not_before(promtool):
@@ -54,12 +45,9 @@ def test_every_alert_has_been_seen_firing():
     assert set(NAMES) == seen
 
 
-@pytest.mark.parametrize("rule", RULES, ids=NAMES)
-def test_every_metric_in_an_alert_exists(rule):
-    # `slicewise_dev_pool` and its kin are labels that the PodMonitor makes of the workers' labels.
-    named = {name for name in re.findall(r"\bslicewise_\w+", rule["expr"]) if not name.startswith("slicewise_dev_")}
-    assert named
-    assert named <= exported()
+@pytest.mark.parametrize("rule", EVERY, ids=lambda rule: rule.get("alert") or rule["record"])
+def test_every_metric_in_a_rule_exists_and_is_asked_for_labels_that_it_has(rule):
+    assert misused(rule["expr"], {**exported(), **dict.fromkeys(RECORDED)}) == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=NAMES)
@@ -75,15 +63,27 @@ def test_every_condition_reason_and_phase_in_an_alert_exists(rule):
 @pytest.mark.parametrize("rule", RULES, ids=NAMES)
 def test_every_alert_says_what_how_bad_and_where_to_read_on(rule):
     assert rule["labels"].keys() == {"severity"}
-    assert rule["annotations"].keys() == {"summary", "description"}
-    assert f"\n## {rule['alert']}\n" in (ROOT / "docs/alerts.md").read_text()
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+    page = ROOT / rule["annotations"]["runbook_url"]
+    assert page == ROOT / f"docs/runbooks/{rule['alert']}.md"
+    when = f"after {rule['for']}" if "for" in rule else "at once"
+    assert page.read_text().startswith(
+        f"# {rule['alert']}\n\nSeverity `{rule['labels']['severity']}`; fires {when}. [All alerts](../alerts.md)\n\n"
+    )
+    assert f"[{rule['alert']}](runbooks/{rule['alert']}.md)" in (ROOT / "docs/alerts.md").read_text()
+
+
+def test_every_page_of_an_alert_belongs_to_one():
+    assert {page.stem for page in (ROOT / "docs/runbooks").iterdir()} == set(NAMES)
 
 
 def test_the_chart_adds_where_the_sections_are_published(render):
-    values = {"prometheus": {"rules": {"enabled": True, "runbookBaseUrl": "https://x/alerts", "labels": {"a": "b"}}}}
+    values = {"prometheus": {"rules": {"enabled": True, "runbookBaseUrl": "https://x/books/", "labels": {"a": "b"}}}}
     installed = render(values).one("PrometheusRule")
     rules = [rule for group in installed["spec"]["groups"] for rule in group["rules"]]
-    urls = [rule["annotations"].pop("runbook_url") for rule in rules]
-    assert urls == [f"https://x/alerts#{name.lower()}" for name in NAMES]
-    assert rules == RULES
+    alerts = [rule for rule in rules if "alert" in rule]
+    assert [rule["annotations"]["runbook_url"] for rule in alerts] == [f"https://x/books/{name}.md" for name in NAMES]
+    for rule in alerts:
+        rule["annotations"]["runbook_url"] = f"docs/runbooks/{rule['alert']}.md"
+    assert rules == EVERY
     assert installed["metadata"]["labels"]["a"] == "b"

@@ -44,7 +44,7 @@ class Rules(Group):
     labels: Labels = {}
     """Labels that your Prometheus selects rules by."""
     runbook_base_url: str = ""
-    """Where you publish `docs/alerts.md`; each alert gets `runbook_url` = this + `#` + its heading there. Empty: none."""
+    """Where you publish the folder `docs/runbooks`; each alert gets `runbook_url` = this + `/` + its page there. Empty: the page's path."""
 
 
 class Prometheus(Group):

@@ -21,6 +21,7 @@ from docpages.source_code import REPOSITORY
 PAGES = [
     *sorted((REPOSITORY / "docs").glob("*.md")),
     *sorted((REPOSITORY / "docs/reference").glob("*.md")),
+    *sorted((REPOSITORY / "docs/runbooks").glob("*.md")),
     *(REPOSITORY / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "charts/slicewise/README.md")),
 ]
 FENCE = re.compile(r"( *)```(.*)")

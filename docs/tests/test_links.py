@@ -34,7 +34,9 @@ def test_headings_get_the_names_that_github_gives_them():
 
 def test_every_link_to_a_heading_leads_to_one():
     pages = [
-        path for folder in (".", "docs", "docs/adr", "docs/reference") for path in (REPOSITORY / folder).glob("*.md")
+        path
+        for folder in (".", "docs", "docs/adr", "docs/reference", "docs/runbooks")
+        for path in (REPOSITORY / folder).glob("*.md")
     ]
     assert len(pages) > 40
     assert [line for page in pages for line in dead(page)] == []

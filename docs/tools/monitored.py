@@ -1,0 +1,38 @@
+"""What a PromQL expression asks for, held against what the programs export."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from docpages.metric import Metric
+
+OURS = re.compile(r"(?<![\w.])((?:slicewise|envoy)[_:][\w:]+)(?:{([^}]*)})?")
+SCRAPED = {"namespace", "pod", "container", "instance", "job", "le"}
+"""Labels that Prometheus and the monitors of the chart put on what they scrape, besides those of pods."""
+
+
+def misused(expression: str, exported: Mapping[str, Metric | None]) -> list[str]:
+    """Return what the expression names and nothing has: metrics of ours and Envoy's, and labels that they are selected by.
+
+    `exported`: series → its metric; None for one that a rule records.
+    """
+    wrong = []
+    for name, matchers in OURS.findall(_without_labels(expression)):
+        # What a pod's labels become in Prometheus.
+        if name.startswith("slicewise_dev_"):
+            continue
+        if name not in exported:
+            wrong.append(name)
+            continue
+        metric = exported[name]
+        found = re.findall(r"(\w+)\s*(?:=|!=|=~|!~)\s*\"", matchers)
+        asked = {label for label in found if not label.startswith("slicewise_dev_")} - SCRAPED
+        if metric is not None:
+            wrong += [f"{name}: no label {label}" for label in sorted(asked - set(metric.labels))]
+    return wrong
+
+
+def _without_labels(expression: str) -> str:
+    """Return the expression without its lists of labels (`by (…)`, `on (…)`) and its texts, where words are no metrics."""
+    return re.sub(r"\b(by|on|without|ignoring|group_left|group_right)\s*\([^)]*\)", r"\1 ()", expression)

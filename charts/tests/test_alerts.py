@@ -24,7 +24,9 @@ NAMES = [rule["alert"] for rule in RULES]
 
 @pytest.fixture(scope="session")
 def promtool():
-    result = subprocess.run([ROOT / "charts/tools/promtool.sh"], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [ROOT / "charts/tools/prometheus.sh", "promtool"], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 

@@ -64,6 +64,7 @@ FULL: tuple[dict[str, Any], ...] = (
             "targetRequestsPerWorker": 4,
             "idleAfter": "10m",
         },
+        "cost": {"budget": {"perMonth": "300", "warnAt": "80%", "capReplicas": True}},
         "health": {
             "memoryPressure": "80%",
             "memoryPressureFor": "3s",

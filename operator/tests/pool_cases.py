@@ -102,9 +102,9 @@ def _memory(field: str, good: Any, bad: Any, low: str, example: str, *, auto: bo
     return _value(field, good, bad, text, rule=str(bad), **beside)
 
 
-def _percent(field: str, low: str, high: str, example: str, bad: str) -> Case:
+def _percent(field: str, low: str, high: str, example: str, bad: str, **beside: Any) -> Case:
     text = f"'{bad}' is not a percentage from {low}% to {high}%: write a number with %, such as {example}"
-    return _value(field, example, bad, text, rule=bad)
+    return _value(field, example, bad, text, rule=bad, **beside)
 
 
 def _steps(*weights: int) -> list[dict[str, Any]]:

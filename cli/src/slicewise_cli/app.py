@@ -6,6 +6,7 @@ from typing import Final
 
 import typer
 
+from slicewise_cli.commands.cost import cost
 from slicewise_cli.commands.explain import explain
 from slicewise_cli.commands.gate_power import gate_power
 from slicewise_cli.commands.get import get
@@ -30,4 +31,5 @@ for _action in ACTIONS:
 app.command("history")(history)
 app.command("undo")(undo)
 app.command("slices")(slices)
+app.command("cost")(cost)
 app.command("gate-power")(gate_power)

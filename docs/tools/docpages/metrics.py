@@ -109,7 +109,7 @@ def _operator() -> Iterator[Metric]:
     metrics.scrape_from(one)
     metrics.show_pools(lambda: [_pool()], lambda: {("resource", "zone", "open"): 1})
     total = Sums(Spend(idle=1.0), Work(1.0, {"tenant": Tokens(1.0, 1.0)}))
-    costs = [PoolCost("namespace", "pool", 1.0, total, 1.0)]
+    costs = [PoolCost("namespace", "pool", 1.0, total, 1.0, budget=1.0)]
     metrics.add(CostCollector(lambda: "USD", lambda: costs, lambda: {("resource", "zone", "open"): 1.0}))
     return _of(metrics.registry)
 

@@ -160,6 +160,7 @@ class OperatorSettings(BaseSettings):
             image_pull_secrets=self.image_pull_secrets,
             allow_private_sources=self.allow_private_sources,
             allow_cpu=self.allow_cpu,
+            counts_costs=bool(self.prices_file),
             request_log=self.request_log,
             worker_proxy=self.worker_proxy.environment,
             operator_namespace=self.namespace,

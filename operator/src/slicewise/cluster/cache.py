@@ -217,7 +217,8 @@ def _ingest_pool(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bo
     entry.scaled_by = scaled_by(body)
     fresh = entry.uid != uid
     if fresh:
-        entry.failures, entry.satisfied, entry.looked_at, entry.account = (), False, -1e9, None
+        entry.failures, entry.satisfied, entry.looked_at = (), False, -1e9
+        entry.account = entry.cost = None
     entry.uid, entry.version = _known_text(entry, uid), version
     entry.deleting = "deletionTimestamp" in metadata
     entry.body = pack({**body, "metadata": metadata}, "pool")

@@ -6,21 +6,29 @@ Nothing waits for it: it asks workers, never the API server, and what it finds i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
+
+from pydantic import ValidationError
 
 from slicewise.api.duration import duration_seconds, is_duration
 from slicewise.api.quantity import parse_quantity
+from slicewise.api.v1alpha1.cost import CostSpec
+from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.resources import DEPLOYMENTS
 from slicewise.clients.workers import Workers
-from slicewise.cluster.cache import Cache
+from slicewise.cluster.cache import Cache, Key
 from slicewise.cluster.records import PoolEntry
 from slicewise.cost.account import Account, Held, Holding
+from slicewise.cost.budget import Budget
 from slicewise.cost.prices import Prices
+from slicewise.cost.published import Published, Written, is_due
+from slicewise.cost.savings import ROOM, Offer, cheapest_fit
 from slicewise.manifests.metadata import fallback_name
 from slicewise.objects.pods import PodRecord
+from slicewise.pool.cost import read_budget, read_month
 from slicewise.pool.observed import ObservedDeployment
 from slicewise.telemetry.cost import PoolCost
 
@@ -34,8 +42,16 @@ _IDLE_AFTER: Final = 600.0
 class Costing:
     """Keeps the accounts of all pools."""
 
-    def __init__(self, cache: Cache, workers: Workers, clock: Clock, prices: Callable[[], Prices | None]) -> None:
-        """`prices`: the price list as it is now; None where costs are not counted."""
+    def __init__(
+        self,
+        cache: Cache,
+        workers: Workers,
+        clock: Clock,
+        prices: Callable[[], Prices | None],
+        wake: Callable[[Key], None] = lambda _key: None,
+    ) -> None:
+        """`prices`: the price list as it is now, None where costs are not counted; `wake` is called with a pool whose figures are due."""
+        self._wake = wake
         self._cache = cache
         self._workers = workers
         self._clock = clock
@@ -55,7 +71,7 @@ class Costing:
     def forget(self) -> None:
         """Drop all accounts: another replica acts, and a later look goes on from what is stored."""
         for entry in self._cache.pools.values():
-            entry.account = None
+            entry.account = entry.cost = None
 
     async def _look_at(self, entry: PoolEntry, prices: Prices) -> None:
         serving = [uid for uid, pod in entry.pods.items() if pod.container and pod.address]
@@ -65,7 +81,8 @@ class Costing:
         if not entry.uid:
             return
         counts = dict(zip(serving, answers, strict=True))
-        stored = entry.stored().get("spec") or {}
+        body = entry.stored()
+        stored = body.get("spec") or {}
         held = [
             Held(
                 uid,
@@ -77,9 +94,38 @@ class Costing:
             if pod.observed.holds_slice
         ]
         if entry.account is None:
-            entry.account = Account()
+            entry.account = _resumed(body, self._clock.now())
         holding = Holding(held, self._fallback(entry, stored, prices), _idle_after(stored))
         entry.account.look(holding, self._clock.monotonic(), self._clock.now())
+        self._publish(entry, entry.account, held, body, prices)
+
+    def _publish(
+        self, entry: PoolEntry, account: Account, held: Sequence[Held], body: Mapping[str, Any], prices: Prices
+    ) -> None:
+        now, spent, account.budget = self._clock.now(), account.month.spend.total, _budget(body)
+        if not is_due(account.written, account.rate, spent, now, account.budget):
+            return
+        offers = list(self._offers(prices))
+        worker = _mean([one.price for one in held]) if held else self._price_of_one(entry, offers)
+        needed = _needed(held, (body.get("status") or {}).get("slice") or {})
+        cheaper = cheapest_fit(offers, needed, worker) if entry.resource else None
+        account.written = Written(now, account.rate, spent)
+        entry.cost = Published(prices.currency, now, account.since, account.rate, worker, account.month, cheaper)
+        self._wake(entry.key)
+
+    def _offers(self, prices: Prices) -> Iterator[Offer]:
+        """The profiles of the nodes that take workers, each once for each price."""
+        seen = set()
+        for node in self._cache.nodes.values():
+            for resource, memory in node.slice_memory.items():
+                price = prices.of_slice(resource, node.labels)
+                if node.usable and price is not None and resource in node.allocatable:
+                    seen.add(Offer(resource, float(memory), price))
+        yield from seen
+
+    def _price_of_one(self, entry: PoolEntry, offers: Sequence[Offer]) -> float | None:
+        """What a worker would cost in a pool without one: the least that a node asks for its slice."""
+        return min((offer.price for offer in offers if offer.resource == entry.resource), default=None)
 
     def _price(self, pod: PodRecord, prices: Prices) -> float | None:
         node = self._cache.nodes.get(str(pod.observed.node))
@@ -101,6 +147,41 @@ class Costing:
         return prices.of_cores(cores * ready, {})
 
 
+def _resumed(body: Mapping[str, Any], now: float) -> Account:
+    """Return an account that goes on from what is stored of the pool's."""
+    account, stored = Account(), read_month(PoolStatus.read(body.get("status") or {}).cost)
+    if stored is not None:
+        account.resume(stored.month, stored.since, stored.rate, stored.at, now)
+    return account
+
+
+def _budget(body: Mapping[str, Any]) -> Budget | None:
+    """Return the budget of a pool; None for one without, and for a spec that is not accepted."""
+    try:
+        cost = CostSpec.model_validate((body.get("spec") or {}).get("cost") or {})
+    except ValidationError:
+        return None
+    return None if cost.budget is None else read_budget(cost.budget)
+
+
+def _mean(prices: Sequence[float | None]) -> float | None:
+    known = [price for price in prices if price is not None]
+    return sum(known) / len(known) if known and len(known) == len(prices) else None
+
+
+def _needed(held: Sequence[Held], shown: Mapping[str, Any]) -> float | None:
+    """Bytes that a slice must have: what the spec asks for, else what the workers that serve have in use, with some room."""
+    try:
+        return float(parse_quantity(shown["needed"]))
+    except (KeyError, ValueError):
+        pass
+    serving = [one for one in held if one.container]
+    used = [
+        one.counts.memory_bytes for one in serving if one.counts is not None and one.counts.memory_bytes is not None
+    ]
+    return max(used) * ROOM if used and len(used) == len(serving) else None
+
+
 def _idle_after(spec: Mapping[str, Any]) -> float:
     text = (spec.get("autoscaling") or {}).get("idleAfter")
     return duration_seconds(text) if isinstance(text, str) and is_duration(text) else _IDLE_AFTER
@@ -111,7 +192,8 @@ def costs_now(cache: Cache) -> Iterator[PoolCost]:
     for entry in cache.pools.values():
         if entry.uid and entry.account is not None:
             account = entry.account
-            yield PoolCost(entry.namespace, entry.name, account.rate, account.total, account.month.spend.total)
+            budget = None if account.budget is None else account.budget.amount
+            yield PoolCost(entry.namespace, entry.name, account.rate, account.total, account.month.spend.total, budget)
 
 
 def slice_rates(cache: Cache, prices: Prices | None) -> Mapping[tuple[str, str, str], float]:

@@ -17,6 +17,7 @@ from slicewise.cluster.load import LoadMeter
 from slicewise.cluster.meter import Meter
 from slicewise.cluster.strangers import Stranger
 from slicewise.cost.account import Account
+from slicewise.cost.published import Published
 from slicewise.manifests.metadata import deployment_name, gateway_name
 from slicewise.objects.fingerprint import fingerprint
 from slicewise.objects.pods import PodRecord, shared
@@ -93,6 +94,8 @@ class PoolEntry:
     """Only while the spec has autoscaling."""
     account: Account | None = None
     """Only while costs are counted."""
+    cost: Published | None = None
+    """What was last published of it."""
     scaled_by: str = ""
     """Field manager of `spec.replicas` that wrote it through the scale subresource."""
     scaled: Scaled | None = None

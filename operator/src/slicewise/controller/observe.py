@@ -114,6 +114,7 @@ class Observer:
             installation=self._installation,
             measured=offer(entry, status),
             load=offer_load(entry, stored, self._clock.monotonic()),
+            cost=entry.cost,
             scaled_by=entry.scaled_by,
         )
 

@@ -122,7 +122,7 @@ class Operator:
             self._metrics.reconciled,
         )
         loop.start()
-        self._costing = Costing(self._cache, pods[0], self._clock, self._prices.prices)
+        self._costing = Costing(self._cache, pods[0], self._clock, self._prices.prices, self._queue.add)
         costs = asyncio.create_task(
             keep_costs(self._costing, lambda: self._acts, self._settings.cost_look_seconds), name="costs"
         )

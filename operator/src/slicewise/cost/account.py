@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from slicewise.cost.budget import Budget
 from slicewise.cost.month import month_start
+from slicewise.cost.published import Written
 from slicewise.cost.spend import Spend, Sums
 from slicewise.cost.work import Work, WorkerCounts, since
 
@@ -84,12 +86,17 @@ class Account:
     """Money an hour at the latest look; None where it is not known."""
     looked_at: float | None = None
     """Monotonic seconds."""
+    written: Written | None = None
+    """What the status has of it."""
+    budget: Budget | None = None
+    """Of the spec."""
     _workers: dict[str, _Known] = field(default_factory=dict)
     _silent: float = 0.0
     """Seconds for which it is certain that no worker did anything."""
 
     def resume(self, month: Sums, since: float, rate: float | None, written: float, now: float) -> None:
         """Go on from what was stored: sums since `since`, `rate` at `written`. Times in seconds since the epoch."""
+        self.written = Written(written, rate, month.spend.total)
         begun = month_start(now)
         self.since = max(begun, since)
         if since >= begun:

@@ -74,6 +74,8 @@ class Installation:
     """Whether `slicewise-fetch` may reach private addresses."""
     allow_cpu: bool = False
     """Whether a worker on a GPU slice may compute on the CPU."""
+    counts_costs: bool = False
+    """Whether the operator counts what pools cost."""
     request_log: bool = True
     """Whether workers write a line in their log for each request."""
     worker_proxy: Mapping[str, str] = field(default_factory=dict)

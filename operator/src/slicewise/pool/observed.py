@@ -13,6 +13,7 @@ from typing import Any
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.autoscaling.window import Load
+from slicewise.cost.published import Published
 from slicewise.manifests.installation import Installation
 from slicewise.pool.rollout.verdict_record import Measured
 
@@ -282,6 +283,8 @@ class ObservedPool:
     """What the gateway counted for the canary and for stable since `status` was written."""
     load: Load = field(default_factory=Load)
     """Requests that run or wait, of late; only where the spec has autoscaling."""
+    cost: Published | None = None
+    """What was last published of the pool's cost; None before that, and where costs are not counted."""
     scaled_by: str = ""
     """Field manager that last wrote `spec.replicas` through the scale subresource; empty where none did, or another wrote it since."""
     references: References = References()

@@ -12,6 +12,7 @@ from slicewise.api.v1alpha1.status import FallbackStatus, PoolStatus, RevisionsS
 from slicewise.manifests.service import endpoint_url
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.conditions.summary import WAITS_FOR_A_PERSON, ConditionResults, find_all, write_conditions
+from slicewise.pool.cost import cost_status
 from slicewise.pool.demand import Demand
 from slicewise.pool.facts import Facts
 from slicewise.pool.fallback import write_fallback
@@ -27,12 +28,13 @@ _TOLD = (
     ConditionType.WORKERS_READY,
     ConditionType.GATEWAY_PROGRAMMED,
     ConditionType.AUTOSCALING_ACTIVE,
+    ConditionType.BUDGET_AT_RISK,
     ConditionType.DRAIN_BLOCKED,
     ConditionType.DEGRADED,
 )
 """Conditions of which a change of reason is an Event. The rollout's own Events come from its machine."""
 
-_BAD_WHEN_TRUE = {ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED}
+_BAD_WHEN_TRUE = {ConditionType.BUDGET_AT_RISK, ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED}
 _QUIET = {
     Reason.PENDING,
     Reason.STARTING,
@@ -41,6 +43,8 @@ _QUIET = {
     Reason.SLICES_FREE,
     Reason.FOLLOWS_LOAD,
     Reason.LOAD_UNKNOWN,
+    Reason.WITHIN_BUDGET,
+    Reason.PRICE_UNKNOWN,
     Reason.NOT_BLOCKED,
     Reason.NOT_DEGRADED,
 }
@@ -77,6 +81,7 @@ def build_report(facts: Facts, now: float) -> Report:
         zones=before.zones if demand is None else _zones(demand, facts.ready),
         slice=before.slice if demand is None else _slice(demand),
         autoscaling=before.autoscaling if demand is None else scaling_status(demand.scaling),
+        cost=cost_status(facts.pool, facts.observed),
     )
     scaled = () if demand is None else scaling_events(demand.scaling, before.autoscaling)
     return Report(status, (*scaled, *_events(found, before)))

@@ -19,6 +19,7 @@ from slicewise.api.v1alpha1.status import AutoscalingStatus
 from slicewise.autoscaling.decision import Bounds, Decision, decide
 from slicewise.autoscaling.target import auto_target
 from slicewise.autoscaling.window import Load
+from slicewise.pool.cost import budget_cap
 from slicewise.pool.observed import ObservedPod, ObservedPool
 from slicewise.pool.outcome import Event, Scaled
 from slicewise.pool.rollout.state import RolloutState
@@ -66,9 +67,10 @@ def find_scaling(
     if spec.suspend or spec.replicas == 0:
         return Scaling(None, target, cold, Reason.SUSPENDED if spec.suspend else Reason.SCALED_TO_ZERO)
     floor = (spec.zones.min_available or 0) * max(1, len(slices))
+    cap = budget_cap(pool, observed)
     bounds = Bounds(
         least=max(scaling.min_replicas, floor),
-        most=max(1, scaling.max_replicas),
+        most=max(1, scaling.max_replicas if cap is None else min(scaling.max_replicas, cap)),
         target=target,
         cold_start=cold,
         room=_room(slices),

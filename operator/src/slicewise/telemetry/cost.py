@@ -33,6 +33,8 @@ class PoolCost:
     """Since this process began to count."""
     month: float
     """Money in the calendar month."""
+    budget: float | None = None
+    """Money for a month; None where the spec has none."""
 
 
 class CostCollector(Collector):
@@ -100,8 +102,19 @@ def _money(pools: Iterable[PoolCost]) -> Iterator[Metric]:
         "Seconds in which no look was taken and no rate assumed; they are in no amount.",
         labels=_POOL,
     )
+    budget = GaugeMetricFamily(
+        "slicewise_cost_budget_month",
+        "Money that the pool may cost in a calendar month: spec.cost.budget.",
+        labels=_POOL,
+    )
+    spent = GaugeMetricFamily(
+        "slicewise_cost_budget_spent_ratio", "Part of the month's budget that is spent.", labels=_POOL
+    )
     for pool in pools:
         key, total = [pool.namespace, pool.name], pool.total.spend
+        if pool.budget:
+            budget.add_metric(key, pool.budget)
+            spent.add_metric(key, pool.month / pool.budget)
         if pool.rate is not None:
             rate.add_metric(key, pool.rate)
         for use in _USES:
@@ -110,7 +123,7 @@ def _money(pools: Iterable[PoolCost]) -> Iterator[Metric]:
         month.add_metric(key, pool.month)
         unpriced.add_metric(key, total.unpriced_seconds)
         uncounted.add_metric(key, total.uncounted_seconds)
-    yield from (rate, spend, sleep, month, unpriced, uncounted)
+    yield from (rate, spend, sleep, month, unpriced, uncounted, budget, spent)
 
 
 def _work(pools: Iterable[PoolCost]) -> Iterator[Metric]:

@@ -14,8 +14,11 @@ from slicewise.clients.resources import DEPLOYMENTS, NODES, PODS, POOLS
 from slicewise.cluster.cache import Cache
 from slicewise.cluster.costing import Costing, costs_now, slice_rates
 from slicewise.cost.account import Account
+from slicewise.cost.month import month_start
 from slicewise.cost.prices import Prices
+from slicewise.cost.published import Published
 from slicewise.cost.work import Tokens, WorkerCounts
+from slicewise.pool.rollout.times import format_time
 from slicewise.telemetry.cost import CostCollector
 from slicewise.telemetry.metrics import Metrics
 
@@ -54,7 +57,21 @@ class Scene:
         self.cache.ingest(POOLS, {"metadata": metadata, "spec": spec})
         self.cache.pools[KEY].resource = MIG
         self.cache.ingest(NODES, node("here", 4))
-        self.costing = Costing(self.cache, self.said, self.clock, lambda: self.prices)  # type: ignore[arg-type]  # the one part used
+        self.published: list[Published] = []
+        self.start = self.clock.now()
+        workers: Any = self.said
+        self.costing = Costing(self.cache, workers, self.clock, lambda: self.prices, self._published)
+
+    def _published(self, key: tuple[str, str]) -> None:
+        found = self.cache.pools[key].cost
+        assert found is not None
+        self.published.append(found)
+
+    def store_cost(self, *, at: float, **cost: Any) -> None:
+        """Give the pool a status with that cost."""
+        times = {"at": format_time(at), "since": format_time(month_start(at))}
+        metadata = {"name": "chat", "namespace": "default", "uid": "pool-1", "resourceVersion": "2"}
+        self.cache.ingest(POOLS, {"metadata": metadata, "spec": {}, "status": {"cost": {**times, **cost}}})
 
     def look(self, times: int = 1) -> Account:
         for _ in range(times):
@@ -184,6 +201,16 @@ def test_prometheus_sees_money_and_work_by_pool_and_tenant() -> None:
     assert shown["slicewise_cost_tenant_spend_total", *pool, "team"] == pytest.approx(0.015)
     assert shown["slicewise_cost_slices_per_hour", MIG, "held", "a"] == pytest.approx(3.6)
     assert shown["slicewise_cost_slices_per_hour", MIG, "open", "a"] == pytest.approx(3 * 3.6)
+
+
+def test_prometheus_sees_what_is_spent_of_a_budget() -> None:
+    scene = Scene(cost={"budget": {"perMonth": "0.10"}})
+    scene.cache.ingest(PODS, worker("w", "here"))
+    scene.look(2)
+    shown = scene.metrics()
+
+    assert shown["slicewise_cost_budget_month", "default", "chat"] == 0.1
+    assert shown["slicewise_cost_budget_spent_ratio", "default", "chat"] == pytest.approx(0.3)
 
 
 def test_what_has_no_price_has_no_sample_and_its_seconds_are_counted() -> None:

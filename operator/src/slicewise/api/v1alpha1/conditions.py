@@ -30,6 +30,7 @@ class ConditionType(StrEnum):
     SERVING_ON_GPU = "ServingOnGPU"
     FALLBACK_ACTIVE = "FallbackActive"
     AUTOSCALING_ACTIVE = "AutoscalingActive"
+    BUDGET_AT_RISK = "BudgetAtRisk"
     DRAIN_BLOCKED = "DrainBlocked"
     DEGRADED = "Degraded"
 
@@ -243,11 +244,25 @@ _DECLARED: Final = (
             Reason.FOLLOWS_LOAD,
             Reason.AT_MAX_REPLICAS,
             Reason.LIMITED_BY_SLICES,
+            Reason.LIMITED_BY_BUDGET,
             Reason.LOAD_UNKNOWN,
             Reason.ADVICE_ONLY,
             Reason.SCALED_BY_ANOTHER,
             Reason.SCALED_TO_ZERO,
             Reason.SUSPENDED,
+        ),
+    ),
+    Condition(
+        ConditionType.BUDGET_AT_RISK,
+        when_true="the part of the month's budget that `warnAt` names is spent, or all of it",
+        when_false="less is spent (Unknown where a price is not known, or costs are not counted)",
+        when_absent="the spec has no `cost.budget`, or is not accepted",
+        set_by="pool/cost.py through pool/conditions/budget.py, from what the operator counts of the pool's cost",
+        reasons=(
+            Reason.WITHIN_BUDGET,
+            Reason.BUDGET_NEARLY_SPENT,
+            Reason.BUDGET_SPENT,
+            Reason.PRICE_UNKNOWN,
         ),
     ),
     Condition(

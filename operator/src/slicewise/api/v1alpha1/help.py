@@ -45,6 +45,8 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.FOLLOWS_LOAD,
         Reason.AT_MAX_REPLICAS,
         Reason.LIMITED_BY_SLICES,
+        Reason.LIMITED_BY_BUDGET,
+        Reason.WITHIN_BUDGET,
         Reason.ADVICE_ONLY,
         Reason.RETURNING,
         Reason.NOT_BLOCKED,
@@ -83,6 +85,10 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.LOAD_UNKNOWN,
         Reason.SCALED_BY_ANOTHER,
         Reason.DEVICE_UNHEALTHY,
+        # A month ends; a budget or a price can be changed.
+        Reason.BUDGET_NEARLY_SPENT,
+        Reason.BUDGET_SPENT,
+        Reason.PRICE_UNKNOWN,
         # Waits on purpose, or serves meanwhile.
         Reason.PAUSED,
         Reason.UNDECIDED,

@@ -165,6 +165,10 @@ class Reason(StrEnum):
     FOLLOWS_LOAD = "FollowsLoad", "The number of workers follows the requests that run or wait."
     AT_MAX_REPLICAS = "AtMaxReplicas", "The load asks for more workers than `spec.autoscaling.maxReplicas`."
     LIMITED_BY_SLICES = "LimitedBySlices", "The load asks for more workers than there are slices."
+    LIMITED_BY_BUDGET = (
+        "LimitedByBudget",
+        "The load asks for more workers than the rest of the month's budget pays for (`spec.cost.budget`).",
+    )
     LOAD_UNKNOWN = (
         "LoadUnknown",
         "The requests cannot be counted, or not all of them, so no worker is removed; the message says why.",
@@ -173,6 +177,15 @@ class Reason(StrEnum):
     SCALED_BY_ANOTHER = (
         "ScaledByAnother",
         "Another autoscaler, or a person, wrote `spec.replicas` through the scale subresource, and that holds.",
+    )
+
+    # BudgetAtRisk
+    WITHIN_BUDGET = "WithinBudget", "Less than `spec.cost.budget.warnAt` of the month's budget is spent."
+    BUDGET_NEARLY_SPENT = "BudgetNearlySpent", "`spec.cost.budget.warnAt` of the month's budget is spent, or more."
+    BUDGET_SPENT = "BudgetSpent", "The month's budget is spent, or more; the pool goes on serving."
+    PRICE_UNKNOWN = (
+        "PriceUnknown",
+        "What the pool holds has no price, or costs are not counted at all, so the budget cannot be watched.",
     )
 
     # DrainBlocked

@@ -11,6 +11,7 @@ from slicewise.api.rules import Rule
 from slicewise.api.v1alpha1.autoscaling import AutoscalingSpec
 from slicewise.api.v1alpha1.base import ApiModel
 from slicewise.api.v1alpha1.cache import CacheSpec, EmptyDirCache
+from slicewise.api.v1alpha1.cost import CostSpec
 from slicewise.api.v1alpha1.engine import EngineSpec
 from slicewise.api.v1alpha1.fallback import FallbackSpec
 from slicewise.api.v1alpha1.gateway import GatewaySpec
@@ -40,6 +41,10 @@ def _sized(spec: PoolSpec) -> bool:
     return bool(named & {"cpu", "memory"})
 
 
+def _caps(spec: PoolSpec) -> bool:
+    return spec.cost is not None and spec.cost.budget is not None and spec.cost.budget.cap_replicas
+
+
 class PoolSpec(ApiModel):
     """What the user wants. The operator never writes it."""
 
@@ -56,6 +61,7 @@ class PoolSpec(ApiModel):
     revision."""
     rollout: RolloutSpec = Field(default_factory=RolloutSpec)
     autoscaling: AutoscalingSpec | None = None
+    cost: CostSpec | None = None
     health: HealthSpec | None = None
     fallback: FallbackSpec | None = None
     gateway: GatewaySpec | None = None
@@ -82,5 +88,14 @@ class PoolSpec(ApiModel):
             expects="ephemeral-storage only, where spec.slice.cpu says cpu and memory",
             values={"cores": ("string(self.slice.cpu.cores)", lambda spec: spec.slice.cpu.cores)},
             field="worker.resources",
+        ),
+        Rule(
+            cel="!has(self.cost) || !has(self.cost.budget) || !self.cost.budget.capReplicas || has(self.autoscaling)",
+            holds=lambda spec: spec.autoscaling is not None or not _caps(spec),
+            message="capReplicas lowers spec.autoscaling.maxReplicas to what {month} pays for, and the pool has no spec.autoscaling: "
+            "add it, or write false",
+            expects="spec.autoscaling beside capReplicas",
+            values={"month": ("string(self.cost.budget.perMonth)", lambda spec: spec.cost.budget.per_month)},
+            field="cost.budget.capReplicas",
         ),
     )

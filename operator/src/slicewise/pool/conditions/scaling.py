@@ -6,6 +6,7 @@ from slicewise.api.v1alpha1 import ConditionType, Reason
 from slicewise.autoscaling.decision import Decision, Why
 from slicewise.autoscaling.window import NOT_READ
 from slicewise.pool.conditions.result import ConditionResult
+from slicewise.pool.cost import budget_cap
 from slicewise.pool.facts import Facts
 from slicewise.pool.scaling import Scaling
 
@@ -50,13 +51,22 @@ def _kept(facts: Facts) -> ConditionResult | None:
     return None
 
 
-_LIVE = {Reason.FOLLOWS_LOAD, Reason.AT_MAX_REPLICAS, Reason.LIMITED_BY_SLICES, Reason.LOAD_UNKNOWN}
+_LIVE = {
+    Reason.FOLLOWS_LOAD,
+    Reason.AT_MAX_REPLICAS,
+    Reason.LIMITED_BY_SLICES,
+    Reason.LIMITED_BY_BUDGET,
+    Reason.LOAD_UNKNOWN,
+}
 
 
 def _active(scaling: Scaling, decision: Decision, facts: Facts) -> ConditionResult:
     number = f"{decision.desired} {_workers(decision.desired)}"
     if decision.why is Why.UNKNOWN:
         return ConditionResult("False", Reason.LOAD_UNKNOWN, f"no worker is removed: {facts.observed.load.trouble}")
+    if decision.why is Why.MOST and _is_capped(facts):
+        text = f"the load asks for more than {number}, which is what the rest of the month's budget pays for"
+        return ConditionResult("True", Reason.LIMITED_BY_BUDGET, text)
     if decision.why is Why.MOST:
         text = f"the load asks for more than {number}, which is spec.autoscaling.maxReplicas"
         return ConditionResult("True", Reason.AT_MAX_REPLICAS, text)
@@ -69,6 +79,12 @@ def _active(scaling: Scaling, decision: Decision, facts: Facts) -> ConditionResu
             "True", Reason.FOLLOWS_LOAD, "no worker; the gateway holds the next request, which starts one"
         )
     return ConditionResult("True", Reason.FOLLOWS_LOAD, f"{number}, {scaling.target:g} requests each at most")
+
+
+def _is_capped(facts: Facts) -> bool:
+    """Whether the budget asks for fewer workers than `maxReplicas`."""
+    scaling, cap = facts.pool.spec.autoscaling, budget_cap(facts.pool, facts.observed)
+    return scaling is not None and cap is not None and cap < scaling.max_replicas
 
 
 def _workers(count: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from slicewise.api.v1alpha1 import ConditionType, Help, Reason
 from slicewise.api.v1alpha1.status import ConditionStatus
+from slicewise.pool.conditions.budget import find_budget
 from slicewise.pool.conditions.disruption import find_drain, find_unhealthy_devices
 from slicewise.pool.conditions.fallback import fallback_serves, find_fallback
 from slicewise.pool.conditions.gateway import find_gateway
@@ -23,6 +24,12 @@ from slicewise.pool.rollout.times import format_time
 from slicewise.pool.rollout.traffic import ALL
 from slicewise.pool.rollout.verdict_record import UNREADABLE
 
+_BAD_WHEN_TRUE = {
+    ConditionType.BUDGET_AT_RISK,
+    ConditionType.DRAIN_BLOCKED,
+    ConditionType.DEGRADED,
+    ConditionType.FALLBACK_ACTIVE,
+}
 ConditionResults = dict[ConditionType, ConditionResult]
 
 _CAN_STALL = (
@@ -48,6 +55,7 @@ def find_all(facts: Facts) -> ConditionResults:
         found[ConditionType.ROLLOUT_PROGRESSING] = _rollout(facts)
         found[ConditionType.SERVING_ON_GPU] = find_gpu(facts)
         found[ConditionType.AUTOSCALING_ACTIVE] = find_scaling_active(facts)
+        found[ConditionType.BUDGET_AT_RISK] = find_budget(facts)
         found[ConditionType.DRAIN_BLOCKED] = find_drain(facts)
         found[ConditionType.DEGRADED] = _degraded(facts)
         found[ConditionType.FALLBACK_ACTIVE] = find_fallback(facts)
@@ -204,8 +212,7 @@ def _calm(found: Mapping[ConditionType, ConditionResult]) -> ConditionResult:
 
 
 def _bad_status(kind: ConditionType) -> str:
-    bad = {ConditionType.DRAIN_BLOCKED, ConditionType.DEGRADED, ConditionType.FALLBACK_ACTIVE}
-    return "True" if kind in bad else "False"
+    return "True" if kind in _BAD_WHEN_TRUE else "False"
 
 
 def _refused_child(facts: Facts) -> ConditionResult | None:

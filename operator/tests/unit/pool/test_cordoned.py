@@ -128,6 +128,7 @@ def places(run: Simulation, floor: int) -> tuple[int, int]:
 @example(seed=0, slices=[1, 1, 1, 1], spare=0, floor=0, edits=["cordon", "cordon", "model"])
 @example(seed=574, slices=[1, 1, 1, 2], spare=0, floor=None, edits=["model", "cordon"])
 @example(seed=9, slices=[1, 1, 1, 1, 1], spare=0, floor=0, edits=["cordon", "model"])
+@example(seed=2, slices=[2, 1, 1, 1], spare=1, floor=None, edits=["cordon", "model"])
 def test_no_story_of_cordoned_nodes_leaves_a_pool_two_workers_short(
     seed: int, slices: list[int], spare: int, floor: int | None, edits: list[str]
 ) -> None:

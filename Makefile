@@ -3,6 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Stories of `make test` run in lanes, each on a cluster of its own (e2e/support/programs.py names the same ones).
+CLUSTERS := slicewise slicewise-2 slicewise-3
 export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
 export UV_SYSTEM_CERTS ?= 1
 # With it, each process that a test starts compiles all that it loads: half of what a worker takes to start.
@@ -41,8 +43,8 @@ lock: ## write locks/*.txt anew from the pyproject.toml files (hashes, no addres
 ## Tests
 
 test: sync ## everything that proves it: lint, then all tests on a real cluster; a failure hides no other
-	@status=0; $(MAKE) lint || status=1; e2e/ready.sh || status=1; SLICEWISE_CLUSTER=slicewise-2 e2e/ready.sh || status=1; e2e/argocd/build.sh || status=1; \
-	GOGC=400 pytest -n 3 --no-loadscope-reorder --durations=10 $(PYTEST_ARGS) || status=1; exit $$status
+	@status=0; $(MAKE) lint || status=1; for cluster in $(CLUSTERS); do SLICEWISE_CLUSTER=$$cluster e2e/ready.sh || status=1; done; e2e/argocd/build.sh || status=1; \
+	GOGC=400 pytest -n 4 --no-loadscope-reorder --durations=10 $(PYTEST_ARGS) || status=1; exit $$status
 
 test-changed: sync tools models ## what a change can affect, without stories (SINCE=main: the commits since then too)
 	@tests=$$(python e2e/affected.py --since "$(or $(SINCE),HEAD)"); [ -z "$$tests" ] || pytest $$tests $(PYTEST_ARGS)
@@ -89,8 +91,8 @@ soak: ready ## an hour without an operator: serving goes on, a killed worker com
 cluster: ## a kind cluster with zones a, b, c and two fake GPU slices a node; works without an image registry
 	@e2e/cluster/up.sh
 
-cluster-down: ## remove it, and the second one of `make test` (what was built for them stays cached)
-	@e2e/cluster/down.sh; SLICEWISE_CLUSTER=slicewise-2 e2e/cluster/down.sh
+cluster-down: ## remove it, and those that `make test` makes beside it (what was built for them stays cached)
+	@for cluster in $(CLUSTERS); do SLICEWISE_CLUSTER=$$cluster e2e/cluster/down.sh; done
 
 images: ## the images of operator, worker and gateway
 	@images/build.sh

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from e2e.support.programs import LANES
+from e2e.support.programs import CLUSTERS
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
@@ -43,7 +43,7 @@ class DealOut(LoadScopeScheduling):
         """Return the unit that this process runs next, None where there is none for it."""
         stories = next((scope for scope in self.workqueue if _is_story(scope)), None)
         others = next((scope for scope in self.workqueue if not _is_story(scope)), None)
-        lanes = [known for known in self.nodes if _lane(known) < LANES]
+        lanes = [known for known in self.nodes if _lane(known) < len(CLUSTERS)]
         # Where every lane's process has crashed, the process that replaces it runs the stories.
         return (stories or others) if node in lanes or not lanes else others
 

@@ -180,6 +180,13 @@ def test_a_pool_that_sleeps_says_so_and_keeps_the_gateway_that_holds_requests() 
     assert sleeping.gateway_version != planned(quiet(0.0), replicas=0, **none).gateway_version
 
 
+def test_while_the_last_workers_end_a_pool_that_goes_to_sleep_waits_for_no_weights() -> None:
+    ends = tuple(make_pod(f"w-{zone}", STABLE, zone, ready=False, terminating=True) for zone in "abc")
+    plan = asleep(quiet(9e9), 0, observed={"pods": ends})
+    assert "WeightsCached" not in {item["type"] for item in plan.status["conditions"]}
+    assert not [event for event in plan.events if event.reason == "Pending"]
+
+
 def test_a_new_pool_that_may_sleep_begins_with_a_worker_and_a_floor_keeps_it_awake() -> None:
     assert asleep(Load(), None).status["desired"] == 1
     assert asleep(quiet(9e9), 3, zones={"minAvailable": 1}).status["desired"] == 3

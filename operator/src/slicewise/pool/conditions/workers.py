@@ -138,7 +138,7 @@ def _capacity_is_there(facts: Facts, what: str) -> ConditionResult:
 
 def find_weights(facts: Facts) -> ConditionResult | None:
     """WeightsCached; None where no worker is to run."""
-    if facts.desired == 0 and not facts.workers:
+    if facts.desired == 0 and all(pod.terminating for pod in facts.workers):
         return None
     spec = facts.pool.spec
     absent = _absent_reference(facts)

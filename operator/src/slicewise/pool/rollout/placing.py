@@ -134,7 +134,7 @@ def give_place(zone: str, view: RolloutView, steady: Mapping[str, int], *, gone:
     serving, spares = min(has.old, has.old_serving), keep_of(view.targets, view.canary).spares
     if stays < serving:  # another worker may have gone since this was planned, and a zone may have more than its own
         stays = max(stays, min(steady.get(zone, 0), serving - spares if spares > 0 else has.old))
-    # The successor of one on a cordoned node may be one more than desired. Then one goes for the canary, and another not before that serves.
+    # One more than desired may serve: the successor of one on a cordoned node. One goes for the canary, and no other before that serves.
     if has.old > target.desired:
         stays = max(stays, min(steady.get(zone, 0), has.old - 1))
     if has.new > has.new_unplaced + has.new_serving:

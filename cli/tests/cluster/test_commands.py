@@ -15,6 +15,7 @@ import yaml
 from builders import MIG
 from program import PROGRAMS, Cli, environment, put
 from servers.control_plane import ApiServer
+from unit.test_cost import COST
 
 from slicewise.api.labels import ANNOTATION_REQUEST
 from slicewise.api.v1alpha1 import InferencePool, parse_pool
@@ -146,6 +147,23 @@ def test_undo_warns_where_git_brings_the_pool(api_server: ApiServer, namespace: 
     new["status"]["revisions"] = {"stable": store(api_server, namespace, 2, new)}
     put(api_server, samples.changed(new, annotations={"argocd.argoproj.io/tracking-id": "pools:x"}), namespace)
     assert "Argo CD manages pool chat from Git" in cli("undo", "chat").stderr
+
+
+def test_cost_shows_one_pool_or_all_and_a_pool_without_figures_says_so(
+    api_server: ApiServer, namespace: str, cli: Cli
+) -> None:
+    pool = samples.idle()
+    pool["status"]["cost"] = COST
+    put(api_server, pool, namespace)
+    assert "per 1,000 requests  2.00  (180000 answered)" in cli("cost", "chat").stdout
+    header, row = cli("cost").stdout.splitlines()[:2]
+    assert header.startswith("NAME  PER HOUR")
+    assert row.split()[:3] == ["chat", "1.05", "361.50"]
+    assert json.loads(cli("cost", "chat", "-o", "json").stdout)["pool"]["perMillionTokens"] == 8.0
+    assert "does not exist" in cli("cost", "cat", code=1).stderr
+
+    put(api_server, samples.idle() | {"metadata": {"name": "free", "namespace": namespace}}, namespace)
+    assert "costs are not counted" in cli("cost", "free").stdout
 
 
 def test_slices_are_a_map_of_nodes_and_pods(api_server: ApiServer, namespace: str, cli: Cli) -> None:

@@ -21,7 +21,7 @@ from slicewise.clients.resources import DEPLOYMENTS
 from slicewise.clients.workers import Workers
 from slicewise.cluster.cache import Cache, Key
 from slicewise.cluster.records import PoolEntry
-from slicewise.cost.account import Account, Held, Holding
+from slicewise.cost.account import LOOK_SECONDS, Account, Held, Holding
 from slicewise.cost.budget import Budget
 from slicewise.cost.prices import Prices
 from slicewise.cost.published import Published, Written, is_due
@@ -48,9 +48,14 @@ class Costing:
         workers: Workers,
         clock: Clock,
         prices: Callable[[], Prices | None],
-        wake: Callable[[Key], None] = lambda _key: None,
+        wake: Callable[[Key], None],
+        seconds: float = LOOK_SECONDS,
     ) -> None:
-        """`prices`: the price list as it is now, None where costs are not counted; `wake` is called with a pool whose figures are due."""
+        """`prices`: the price list as it is now, None where costs are not counted; `wake` is called with a pool whose figures are due;
+        `seconds`: between two looks.
+        """
+        self.seconds = seconds
+        """Between two looks."""
         self._wake = wake
         self._cache = cache
         self._workers = workers
@@ -102,15 +107,16 @@ class Costing:
     def _publish(
         self, entry: PoolEntry, account: Account, held: Sequence[Held], body: Mapping[str, Any], prices: Prices
     ) -> None:
-        now, spent, account.budget = self._clock.now(), account.month.spend.total, _budget(body)
-        if not is_due(account.written, account.rate, spent, now, account.budget):
+        account.budget = _budget(body)
+        now = Written(self._clock.now(), account.rate, account.month.spend.total)
+        if not is_due(account.written, now, account.budget, self.seconds):
             return
         offers = list(self._offers(prices))
         worker = _mean([one.price for one in held]) if held else self._price_of_one(entry, offers)
         needed = _needed(held, (body.get("status") or {}).get("slice") or {})
         cheaper = cheapest_fit(offers, needed, worker) if entry.resource else None
-        account.written = Written(now, account.rate, spent)
-        entry.cost = Published(prices.currency, now, account.since, account.rate, worker, account.month, cheaper)
+        account.written = now
+        entry.cost = Published(prices.currency, now.at, account.since, account.rate, worker, account.month, cheaper)
         self._wake(entry.key)
 
     def _offers(self, prices: Prices) -> Iterator[Offer]:

@@ -15,8 +15,8 @@ _ASLEEP_SECONDS: Final = 1.0
 """How often is seen whether this replica acts."""
 
 
-async def keep_costs(costing: Costing, acts: Callable[[], bool], seconds: float) -> None:
-    """Look every `seconds` until cancelled."""
+async def keep_costs(costing: Costing, acts: Callable[[], bool]) -> None:
+    """Look again and again until cancelled."""
     while True:
         if not acts():
             costing.forget()
@@ -26,4 +26,4 @@ async def keep_costs(costing: Costing, acts: Callable[[], bool], seconds: float)
             await costing.look()
         except Exception:  # a bug here must not end the operator
             log.exception("costs not counted")
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(costing.seconds)

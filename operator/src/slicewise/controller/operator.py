@@ -122,10 +122,10 @@ class Operator:
             self._metrics.reconciled,
         )
         loop.start()
-        self._costing = Costing(self._cache, pods[0], self._clock, self._prices.prices, self._queue.add)
-        costs = asyncio.create_task(
-            keep_costs(self._costing, lambda: self._acts, self._settings.cost_look_seconds), name="costs"
+        self._costing = Costing(
+            self._cache, pods[0], self._clock, self._prices.prices, self._queue.add, self._settings.cost_look_seconds
         )
+        costs = asyncio.create_task(keep_costs(self._costing, lambda: self._acts), name="costs")
         gate = asyncio.create_task(self._open_when_complete(), name="gate")
         if self._settings.leader_election:
             election = asyncio.create_task(leader.run(), name="election")

@@ -9,10 +9,10 @@ from slicewise.cost.budget import Budget, standing
 from slicewise.cost.savings import Offer
 from slicewise.cost.spend import Sums
 
-PUBLISH_SECONDS: Final = 900.0
-"""Seconds between two writes of a pool's figures, which only grow; so a thousand pools write about once a second together."""
-NEWS_SECONDS: Final = 60.0
-"""Seconds after which a rate that has changed, or a budget that stands otherwise, is written."""
+PUBLISH_LOOKS: Final = 30
+"""Looks between two writes of a pool's figures, which only grow: a quarter of an hour, so a thousand pools write once a second together."""
+NEWS_LOOKS: Final = 2
+"""Looks after which a rate that has changed, or a budget that stands otherwise, is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the status has of an account."""
+    """What decides whether the figures of an account are written again."""
 
     at: float
     """Seconds since the epoch."""
@@ -44,15 +44,15 @@ class Written:
     """Money in its month."""
 
 
-def is_due(written: Written | None, rate: float | None, spent: float, now: float, budget: Budget | None) -> bool:
-    """Whether figures are to be written at `now`, seconds since the epoch. A clock that was set back makes them due.
+def is_due(written: Written | None, now: Written, budget: Budget | None, look: float) -> bool:
+    """Whether `now` is to be written after `written`. A clock that was set back makes it due.
 
-    `rate`, `spent`: as they are; `budget`: where it stands otherwise than in what was written, they are due soon.
+    `budget`: where it stands otherwise than in what was written, the figures are due soon. `look`: seconds between two looks.
     """
-    if written is None or now < written.at:
+    if written is None or now.at < written.at:
         return True
-    news = rate != written.rate
+    news = now.rate != written.rate
     if budget is not None:
         then = standing(budget, written.spent, priced=written.rate is not None)
-        news = news or standing(budget, spent, priced=rate is not None) is not then
-    return now - written.at >= (NEWS_SECONDS if news else PUBLISH_SECONDS)
+        news = news or standing(budget, now.spent, priced=now.rate is not None) is not then
+    return now.at - written.at >= look * (NEWS_LOOKS if news else PUBLISH_LOOKS)

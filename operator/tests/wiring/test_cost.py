@@ -1,0 +1,134 @@
+"""What a pool costs, counted by the operator as a process: real API server, controllers that make pods, a worker's own metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from builders import MIG, pool_object
+from prometheus_client import generate_latest
+from servers.control_plane import ApiServer
+from wiring.conftest import controlled_server
+from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
+from wiring.test_judged import events, pods_come_up
+
+from slicewise_worker.engine.report import Step
+from slicewise_worker.health.metrics import WorkerMetrics
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
+LOOK_SECONDS = 0.2
+SECOND = {"currency": "EUR", "slices": {MIG: 3600}}
+"""A slice costs 1 EUR a second."""
+
+
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API server of this module's own, with controllers that make pods of Deployments."""
+    with controlled_server(tmp_path_factory) as server:
+        yield server
+
+
+class Played:
+    """A worker that counts as ours do."""
+
+    def __init__(self) -> None:
+        self.metrics = WorkerMetrics()
+        self.reads = 0
+
+    def answer(self, requests: int) -> None:
+        """Answer requests of a tenant."""
+        for _ in range(requests):
+            self.metrics.begun("acme", 0.1, 100)
+            self.metrics.stepped(Step(0.01, 100, 100, 10))
+            self.metrics.generated("acme", 10)
+            self.metrics.ended("stop", 0.5, 0.1)
+
+    async def show(self, _: web.Request) -> web.Response:
+        self.reads += 1
+        return web.Response(body=generate_latest(self.metrics.registry))
+
+    async def info(self, _: web.Request) -> web.Response:
+        return web.json_response({"device": "CPU", "on_gpu": False})
+
+
+@contextlib.asynccontextmanager
+async def served(cluster: Cluster, address: str, **spec: Any) -> AsyncIterator[Played]:
+    """A pool with one worker."""
+    played, app = Played(), web.Application()
+    app.router.add_get("/metrics", played.show)
+    app.router.add_get("/v1/worker", played.info)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, address, 8080).start()
+    try:
+        async with pods_come_up(cluster, address, address):
+            cluster.create(pool_object(namespace=cluster.namespace, replicas=1, **spec))
+            yield played
+    finally:
+        await runner.cleanup()
+
+
+def cost(cluster: Cluster) -> dict[str, Any]:
+    return dict((cluster.pool().get("status") or {}).get("cost") or {})
+
+
+def metric(operator: OperatorProcess, cluster: Cluster, name: str, **labels: str) -> float:
+    marks = {"namespace": cluster.namespace, "pool": "chat", **labels}
+    text = ",".join(f'{label}="{marks[label]}"' for label in sorted(marks))
+    return operator.metric(f"slicewise_cost_{name}{{{text}}}")
+
+
+async def test_money_work_and_budget_outlive_the_operator_and_a_worker_that_counts_from_0_again(
+    cluster: Cluster, replicas: Operators, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text(json.dumps(SECOND))
+    settings = {"prices_file": prices, "cost_look_seconds": LOOK_SECONDS}
+    operator = await replicas.start(**settings)
+    budget = {"budget": {"perMonth": 2, "warnAt": "50%"}}
+    async with served(cluster, "127.79.1.1", cost=budget) as played:
+        await eventually(lambda: played.reads > 1, operator.words(), 60)
+        played.answer(5)
+        await eventually(lambda: metric(operator, cluster, "pool_requests_total") == 5, operator.words(), 30)
+        assert metric(operator, cluster, "tenant_tokens_total", tenant="acme", kind="generated") == 50
+        assert metric(operator, cluster, "pool_per_hour") == 3600
+        await eventually(lambda: cluster.condition("BudgetAtRisk").get("reason") == "BudgetSpent", operator.words(), 60)
+        await eventually(lambda: "BudgetSpent" in events(cluster), "the Event", 30)
+        await eventually(lambda: cost(cluster).get("requests") == 5, operator.words(), 60)
+        stored = cost(cluster)
+        assert (stored["currency"], stored["perHour"], stored["tenants"][0]["name"]) == ("EUR", 3600.0, "acme")
+
+        operator.kill()
+        played.metrics = WorkerMetrics()
+        played.answer(1)
+        another = await replicas.start(**settings)
+        read = played.reads
+        await eventually(lambda: played.reads > read + 1, another.words(), 60)
+        played.answer(2)
+        await eventually(lambda: cost(cluster).get("requests") == 7, another.words(), 60)
+        after = cost(cluster)
+        assert all(after["spend"][use] >= amount for use, amount in stored["spend"].items())
+        assert after["spend"]["assumed"] > 0
+        assert cluster.condition("BudgetAtRisk")["reason"] == "BudgetSpent"
+
+        prices.write_text(json.dumps({"currency": "EUR"}))
+        await eventually(lambda: "perHour" not in cost(cluster), another.words(), 60)
+        assert metric(another, cluster, "pool_per_hour") == 0, "no sample"
+        assert metric(another, cluster, "pool_unpriced_seconds_total") > 0
+
+
+async def test_an_installation_without_prices_asks_no_worker_and_shows_no_cost(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    operator = await replicas.start(cost_look_seconds=LOOK_SECONDS)
+    async with served(cluster, "127.79.1.2", cost={"budget": {"perMonth": 2}}) as played:
+        await eventually(lambda: cluster.condition("BudgetAtRisk").get("status") == "Unknown", operator.words(), 60)
+        await eventually(operator.resting, operator.words(), 60)
+        assert played.reads == 0
+        assert cost(cluster) == {}
+        assert "chart's values" in cluster.condition("BudgetAtRisk")["message"]

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from adapters import write_tiny_adapter, write_wordy_adapter
 from encoders import write_bert
-from networks import write_scripted, write_shaped, write_tiny, write_wordy
+from networks import write_light, write_scripted, write_shaped, write_tiny, write_wordy
 from scripts import CALLER, CHANNELER, CODER, THINKER
 
 MODELS: dict[str, Callable[[Path], object]] = {
@@ -36,6 +36,7 @@ MODELS: dict[str, Callable[[Path], object]] = {
     "coder": lambda path: write_scripted(path, "coder", CODER),
     "channeler": lambda path: write_scripted(path, "channeler", CHANNELER),
     "shaped": write_shaped,
+    "light": write_light,
     "encoder": lambda path: write_bert(path, pooling=1),
     "reranker": lambda path: write_bert(path, pooling=4),
     "tiny-lora-1": lambda path: write_tiny_adapter(path, "tiny-lora-1", seed=4),

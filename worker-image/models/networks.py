@@ -1,4 +1,4 @@
-"""The weights of the made models: `tiny`, `tiny-slow`, `wordy`, `wordy-v2`, `wordy-slow`, `shaped`, those with a script
+"""The weights of the made models: `tiny`, `tiny-slow`, `wordy`, `wordy-v2`, `wordy-slow`, `shaped`, `light`, those with a script
 (`scripts.py`), and of adapters for `tiny`.
 
 Only integers and powers of two go into the weights, no BLAS and no transcendental function, so that every machine makes
@@ -37,6 +37,7 @@ TINY = Shape(layers=2, width=64, feed_forward=128, heads=2, kv_heads=1, head=32,
 WORDY = Shape(layers=1, width=1024, feed_forward=32, heads=1, kv_heads=1, head=64, vocabulary=1024)
 SCRIPTED = Shape(layers=1, width=512, feed_forward=32, heads=1, kv_heads=1, head=64, vocabulary=512)
 SHAPED = Shape(layers=24, width=896, feed_forward=4864, heads=14, kv_heads=2, head=64, vocabulary=151_936)
+LIGHT = Shape(layers=6, width=512, feed_forward=1536, heads=8, kv_heads=2, head=64, vocabulary=32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,18 @@ def _printable(text: str) -> str:
 
 def write_shaped(path: Path, seed: int = 3) -> None:
     """Write random Q8_0 weights in the real shape of a 0.5 B model (500 MB), for measurements of speed."""
-    shape = SHAPED
+    _write_random(path, "shaped", SHAPED, seed, ends=True)
+
+
+def write_light(path: Path, seed: int = 4) -> None:
+    """Write random Q8_0 weights of 36 MB, for measurements of what a step costs beside its arithmetic.
+
+    With temperature 0 an answer ends only at its limit, as with `tiny`.
+    """
+    _write_random(path, "light", LIGHT, seed, ends=False)
+
+
+def _write_random(path: Path, name: str, shape: Shape, seed: int, *, ends: bool) -> None:
     dice = np.random.Generator(np.random.PCG64(seed))
 
     def noise(rows: int, columns: int) -> npt.NDArray[np.uint8]:
@@ -209,14 +221,18 @@ def write_shaped(path: Path, seed: int = 3) -> None:
         blocks[:, :, :2] = np.frombuffer(np.float16(2**-12).tobytes(), np.uint8)
         return blocks.reshape(rows, -1)
 
-    writer = _writer(path, "shaped", shape, gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer = _writer(path, name, shape, gguf.LlamaFileType.MOSTLY_Q8_0)
     trained = train(2048)
     words = made_words(shape.vocabulary - len(trained.tokens), frozenset(trained.tokens))
     write(writer, trained, words, shape.vocabulary)
     quantised = gguf.GGMLQuantizationType.Q8_0
-    writer.add_tensor("token_embd.weight", noise(shape.vocabulary, shape.width), raw_dtype=quantised)
+    embedding = noise(shape.vocabulary, shape.width)
+    if not ends:
+        # The scales stay: a value of 0 makes the token's score 0.
+        embedding.reshape(shape.vocabulary, -1, 34)[CONTROL.index(END), :, 2:] = 0
+    writer.add_tensor("token_embd.weight", embedding, raw_dtype=quantised)
     _add_norms(writer, shape)
     for layer in range(shape.layers):
-        for name, (rows, columns) in matrices(shape).items():
-            writer.add_tensor(f"blk.{layer}.{name}.weight", noise(rows, columns), raw_dtype=quantised)
+        for matrix, (rows, columns) in matrices(shape).items():
+            writer.add_tensor(f"blk.{layer}.{matrix}.weight", noise(rows, columns), raw_dtype=quantised)
     finish(writer)

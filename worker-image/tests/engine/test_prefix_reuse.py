@@ -19,12 +19,12 @@ SYSTEM = "The worker reads the file, and then it says what a slice is. " * 4
 
 
 class Counted(Context):
-    """A context that counts the tokens it was given."""
+    """A context that counts the tokens it was given for sequences that run."""
 
     tokens = 0
 
     def decode(self, batch: Batch) -> int:
-        self.tokens += batch.size
+        self.tokens += batch.size - self.padding
         return super().decode(batch)
 
 

@@ -57,7 +57,7 @@ class Slots:
     """The slots that no sequence holds, and what they keep: the least recently used first."""
 
     def __init__(self, count: int) -> None:
-        self._empty = list(range(count - 1, -1, -1))
+        self._empty = set(range(count))
         self._kept: dict[int, Cached] = {}
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ class Slots:
 
     def free(self, slot: int) -> None:
         """Take back a slot in which nothing is left."""
-        self._empty.append(slot)
+        self._empty.add(slot)
 
     def keep(self, kept: Cached) -> None:
         """Take back a slot with all that it has in the cache."""
@@ -108,7 +108,9 @@ class Slots:
     def _room(self, spared: Sequence[int]) -> int:
         """Return an empty slot, else what the tenant that keeps the most has not used for the longest time."""
         if self._empty:
-            return self._empty.pop()
+            # Those that run stay side by side where they can, which is what llama.cpp computes at once.
+            self._empty.remove(slot := min(self._empty))
+            return slot
         counts = Counter(one.owner for one in self._kept.values())
         slots = [slot for slot in self._kept if slot not in spared]
         slot = max(slots, key=lambda slot: counts[self._kept[slot].owner])

@@ -14,7 +14,7 @@ import logging
 import re
 from array import array
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from slicewise_worker.engine.batch import Batch
 from slicewise_worker.engine.binding import api
 from slicewise_worker.engine.constraint import Grammars
+from slicewise_worker.engine.gaps import between
 from slicewise_worker.engine.request import FlashAttention, KvType
 from slicewise_worker.engine.tokenizer import Tokenizer
 
@@ -41,6 +42,8 @@ FLASH_ATTENTION: Final[dict[FlashAttention, int]] = {
 }
 STEP_DELAY_KEY: Final = b"slicewise.debug.step_delay_ms"
 MAX_STEP_DELAY_MS: Final = 100
+_MOST_IDLE: Final = 2
+"""Idle slots side by side that get a token on a CPU, which costs about half as much as another pass over a small model's weights."""
 log = logging.getLogger("llama.cpp")
 # ggml.h; the comments of the Python binding have other numbers.
 _DEBUG, _WARN, _ERROR = 1, 3, 4
@@ -191,8 +194,13 @@ class Context:
         params.n_seq_max = shape.sequences
         params.n_threads = params.n_threads_batch = shape.threads
         params.type_k = params.type_v = KV_TYPES[shape.kv_type]
-        # One buffer for all sequences: a step that mixes single tokens and a chunk of a prompt stays one micro-batch.
-        params.kv_unified = True
+        self._window: int = api.llama_model_n_swa(model.pointer)
+        self._recurrent = bool(api.llama_model_is_recurrent(model.pointer) or api.llama_model_is_hybrid(model.pointer))
+        self.shares = not (self._recurrent or self._window)
+        """Whether several sequences can use one beginning: not where a cache has room for a window of each, or one state of each."""
+        # In one buffer for all sequences each token would be compared with the tokens of all others, to find that they are not its own.
+        self._apart = self.shares and shape.pooling is None and shape.sequences > 1
+        params.kv_unified = not self._apart
         params.flash_attn_type = FLASH_ATTENTION["Enabled" if shape.kv_type != "f16" else shape.flash_attention]
         # Else a build with a GPU backend moves work there though the pod did not ask for one.
         params.offload_kqv = params.op_offload = model.gpu
@@ -206,10 +214,9 @@ class Context:
         self._vocabulary = model.vocabulary
         self._adapters = model.adapters
         self.shape = shape
-        self._window: int = api.llama_model_n_swa(model.pointer)
-        self._recurrent = bool(api.llama_model_is_recurrent(model.pointer) or api.llama_model_is_hybrid(model.pointer))
-        self.shares = not (self._recurrent or self._window)
-        """Whether several sequences can use one beginning: not where a cache has room for a window of each, or one state of each."""
+        self._most_idle = 0 if not self._apart else shape.sequences if model.gpu else _MOST_IDLE
+        self._padded: list[tuple[int, int]] = []
+        """Idle slots that have a token in the next step, and its position."""
 
     def use(self, adapter: str | None) -> None:
         """Compute with the adapter of that name from now on, None: with the model alone. What is in the cache stays as it is."""
@@ -219,10 +226,34 @@ class Context:
         one = (api.llama_adapter_lora_p_ctypes * 1)(self._adapters[adapter])
         api.llama_set_adapters_lora(self._context, one, 1, (ctypes.c_float * 1)(1.0))
 
+    def idle_between(self, slots: Iterable[int]) -> list[int]:
+        """Return the idle slots that are worth a token in a step of `slots`."""
+        return between(slots, self._most_idle)
+
+    @property
+    def padding(self) -> int:
+        """Tokens of the next step that are for idle slots."""
+        return len(self._padded)
+
+    def pad(self, batch: Batch, slot: int) -> None:
+        """Give the idle `slot` a token in `batch` where it has room for one. What it keeps stays as it is."""
+        position = int(api.llama_memory_seq_pos_max(self._memory, slot)) + 1
+        if position >= self.shape.tokens // self.shape.sequences:
+            return
+        batch.add(slot, (0,), position, output=False)
+        self._padded.append((slot, position))
+
     def decode(self, batch: Batch) -> int:
-        """Evaluate `batch`: 0 is success, 1 no room in the cache; less than -1 leaves the context unsafe."""
+        """Evaluate `batch`: 0 is success, 1 no room in the cache; less than -1 leaves the context unsafe.
+
+        It is fastest where the sequences of the batch are in their order.
+        """
         batch.value.n_tokens = batch.size
-        return int(api.llama_decode(self._context, batch.value))
+        result = int(api.llama_decode(self._context, batch.value))
+        for slot, position in self._padded:
+            api.llama_memory_seq_rm(self._memory, slot, position, -1)
+        self._padded.clear()
+        return result
 
     def logits(self, index: int) -> NDArray[np.float32]:
         """Return the logits after the token at `index` of the last batch, in place: what is written there is sampled from."""
@@ -244,7 +275,12 @@ class Context:
         """
         if source != sequence:
             self.forget(sequence)
-            api.llama_memory_seq_cp(self._memory, source, sequence, 0, tokens)
+            if self._apart:
+                # llama.cpp copies whole buffers only, when it evaluates the next batch.
+                api.llama_memory_seq_cp(self._memory, source, sequence, -1, -1)
+                api.llama_memory_seq_rm(self._memory, sequence, tokens, -1)
+            else:
+                api.llama_memory_seq_cp(self._memory, source, sequence, 0, tokens)
             return tokens
         # A recurrent state is of its last token: llama.cpp refuses to cut there.
         cut = api.llama_memory_seq_rm(self._memory, sequence, tokens, -1)

@@ -127,12 +127,17 @@ class Engine(Placing):
         self._batch.clear()
         sampled: list[tuple[Running[Sampler], int]] = []
         prompt_tokens = 0
-        for item in work:
-            sequence = self._running[item.slot]
+        by_slot = {item.slot: item for item in work}
+        for slot in sorted([*by_slot, *self._context.idle_between(by_slot)]):
+            if (item := by_slot.get(slot)) is None:
+                self._context.pad(self._batch, slot)
+                continue
+            sequence = self._running[slot]
             prompt_tokens += item.count if sequence.prompt_left else 0
-            index = self._batch.add(item.slot, sequence.take(item.count), sequence.evaluated, output=item.last)
+            index = self._batch.add(slot, sequence.take(item.count), sequence.evaluated, output=item.last)
             if item.last:
                 sampled.append((sequence, index))
+        tokens = self._batch.size - self._context.padding
         constraints = [one for sequence, _ in sampled if (one := sequence.ticket.generation.constraint) is not None]
         with self._ahead.preparing(constraints):
             result = self._context.decode(self._batch)
@@ -142,7 +147,7 @@ class Engine(Placing):
             self._give_up(work, result)
             return
         self._stepped()
-        self._repeatable = min(self._repeatable + self._batch.size * _REPEATED_SHARE, self.limits.context_tokens)
+        self._repeatable = min(self._repeatable + tokens * _REPEATED_SHARE, self.limits.context_tokens)
         for item in work:
             self._running[item.slot].advance(item.count)
         # Before one of them ends, with its first token perhaps, and lets go of what others wait for.
@@ -152,7 +157,7 @@ class Engine(Placing):
         seconds = time.monotonic() - started
         self._took = seconds, prompt_tokens
         if self.observer:
-            self.observer.stepped(Step(seconds, self._batch.size, prompt_tokens, len(sampled)))
+            self.observer.stepped(Step(seconds, tokens, prompt_tokens, len(sampled)))
 
     def _sample(self, sequence: Running[Sampler], index: int) -> None:
         try:

@@ -113,3 +113,13 @@ def refusal(helm: Helm, tmp_path: Path) -> Callable[[Mapping[str, Any]], str]:
         return result.stderr
 
     return refused
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Path of the program that checks and tests rules."""
+    result = subprocess.run(
+        [Path(__file__).parents[1] / "tools/prometheus.sh", "promtool"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()

@@ -22,15 +22,6 @@ RECORDED = {rule["record"] for rule in EVERY if "record" in rule}
 NAMES = [rule["alert"] for rule in RULES]
 
 
-@pytest.fixture(scope="session")
-def promtool():
-    result = subprocess.run(
-        [ROOT / "charts/tools/prometheus.sh", "promtool"], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout.strip()
-
-
 def test_the_alerts_fire_when_they_should_and_not_before(promtool):
     result = subprocess.run(
         [promtool, "test", "rules", Path(__file__).parent / "alerts.test.yaml"],

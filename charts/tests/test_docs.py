@@ -16,6 +16,7 @@ PAGES = [
     ROOT / "docs/install.md",
     ROOT / "docs/response-cache.md",
     ROOT / "docs/alerts.md",
+    ROOT / "docs/monitoring.md",
     ROOT / "SECURITY.md",
     CHART / "README.md",
 ]

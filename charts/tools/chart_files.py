@@ -1,5 +1,5 @@
 """Writes what is generated from the values models: values.yaml, values.schema.json, the table in the chart's README, and the template
-that fills in values which are missing (`helm upgrade --reuse-values` brings those of an older chart).
+that fills in values which are missing (`helm upgrade --reuse-values` brings those of an older chart). And the dashboards, from their code.
 
     python charts/tools/chart_files.py            write them
     python charts/tools/chart_files.py --check    exit 1 and name the files that are stale
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import yaml
 from chart_values import ChartValues
+from dashboards import dashboards
 from value_group import Group
 
 CHART: Final = Path(__file__).parents[1] / "slicewise"
@@ -145,6 +146,7 @@ def generated() -> dict[Path, str]:
         CHART / "values.schema.json": json.dumps(values_schema(), indent=2, ensure_ascii=False) + "\n",
         CHART / "templates" / "_fill.tpl": fill_template(),
         readme: f"{head}{start}\n\n{values_table()}\n{end}{tail}",
+        **{CHART / "files" / "dashboards" / f"{uid}.json": text for uid, text in dashboards().items()},
     }
 
 

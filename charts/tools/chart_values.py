@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from monitoring_values import Prometheus
+from monitoring_values import Grafana, Prometheus
 from pod_values import Gateway, PulledImage, TrialRedis, Worker
 from pydantic import Field
 from value_group import KEY, Annotations, Group, KubernetesObject, Labels, Name, Namespace
@@ -144,6 +144,8 @@ class ChartValues(Group):
     """What the operator and the cluster's users may do."""
     prometheus: Prometheus = Prometheus()
     """Monitoring. Nothing here depends on what the cluster offers; all of it is off until you turn it on."""
+    grafana: Grafana = Grafana()
+    """Dashboards for Grafana."""
     cost: Cost = Cost()
     """Prices. What pools cost is counted once a currency is named."""
     network_policy: NetworkPolicy = NetworkPolicy()

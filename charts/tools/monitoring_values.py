@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from value_group import Group, Labels, PrometheusDuration
+from value_group import Annotations, Group, Labels, Name, PrometheusDuration
 
 
 class ServiceMonitor(Group):
@@ -45,6 +45,26 @@ class Rules(Group):
     """Labels that your Prometheus selects rules by."""
     runbook_base_url: str = ""
     """Where you publish the folder `docs/runbooks`; each alert gets `runbook_url` = this + `/` + its page there. Empty: the page's path."""
+
+
+class Dashboards(Group):
+    """Dashboards for Grafana, as ConfigMaps that the sidecar of Grafana's chart takes in."""
+
+    enabled: bool = False
+    """Make a ConfigMap for each dashboard of `files/dashboards`."""
+    namespace: Name = ""
+    """Where; empty: the release's namespace. A sidecar that looks at its own namespace alone needs Grafana's."""
+    labels: Labels = {"grafana_dashboard": "1"}
+    """Labels that the sidecar selects by."""
+    annotations: Annotations = {"grafana_folder": "Slicewise"}
+    """Annotations; the one that is there names the folder, where the sidecar's `folderAnnotation` is `grafana_folder`."""
+
+
+class Grafana(Group):
+    """Dashboards. Off by default."""
+
+    dashboards: Dashboards = Dashboards()
+    """Dashboards as ConfigMaps."""
 
 
 class Prometheus(Group):

@@ -36,3 +36,18 @@ def misused(expression: str, exported: Mapping[str, Metric | None]) -> list[str]
 def _without_labels(expression: str) -> str:
     """Return the expression without its lists of labels (`by (…)`, `on (…)`) and its texts, where words are no metrics."""
     return re.sub(r"\b(by|on|without|ignoring|group_left|group_right)\s*\([^)]*\)", r"\1 ()", expression)
+
+
+DCGM = {
+    "DCGM_FI_PROF_GR_ENGINE_ACTIVE",
+    "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE",
+    "DCGM_FI_PROF_DRAM_ACTIVE",
+    "DCGM_FI_DEV_FB_USED",
+    "DCGM_FI_DEV_FB_FREE",
+}
+"""What the DCGM exporter has for each MIG slice. Utilisation (`DCGM_FI_DEV_GPU_UTIL` and its kin) it has for whole GPUs alone."""
+
+
+def unmeasured(expression: str) -> list[str]:
+    """Return the metrics of DCGM in an expression that a MIG slice does not have."""
+    return sorted(set(re.findall(r"\bDCGM_\w+", expression)) - DCGM)

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from aiohttp import web
 from builders import MIG, make_pool
-from prometheus_client import CollectorRegistry, generate_latest
+from monitored import DCGM
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from servers.processes import free_port
 from simulation import Simulation
 
@@ -124,6 +125,7 @@ class WrongWorker:
 
     def __init__(self) -> None:
         self.metrics = WorkerMetrics()
+        self.metrics.describe({"model": "tiny"}, on_gpu=True)
         self.device: Memory | None = Memory(used=7 * GIB, total=10 * GIB, planned=6 * GIB)
         busy = Progress(steps=1, busy=True, since=0.0, failed=None, running=4, waiting=8, cached_tokens=1)
         self.metrics.watch(lambda: busy, 1024, 1)
@@ -159,6 +161,21 @@ class WrongGateway:
     def tick(self) -> None:
         """Let one more request wait without success."""
         self.edge.held.labels("expired").inc()
+
+
+def dcgm(namespace: str, pod: str) -> CollectorRegistry:
+    """Return what the DCGM exporter has of the slice of a pod, by the names that its own ServiceMonitor leads to; it needs a GPU."""
+    registry = CollectorRegistry()
+    labels = {
+        "gpu": "0",
+        "GPU_I_ID": "7",
+        "GPU_I_PROFILE": "1g.10gb",
+        "exported_namespace": namespace,
+        "exported_pod": pod,
+    }
+    for name in sorted(DCGM):
+        Gauge(name, "As DCGM has it.", list(labels), registry=registry).labels(**labels).set(1)
+    return registry
 
 
 class Served:

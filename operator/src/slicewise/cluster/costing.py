@@ -5,6 +5,7 @@ Nothing waits for it: it asks workers, never the API server, and what it finds i
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -83,6 +84,7 @@ class Costing:
         addresses = [entry.pods[uid].address for uid in serving]
         asked = {uid: entry.pods[uid].container for uid in serving}
         answers = await at_most(_ASKED_AT_ONCE, [self._workers.counts(address) for address in addresses])
+        await asyncio.sleep(0)  # many pools without an answer to wait for would hold up the lease
         if not entry.uid:
             return
         counts = dict(zip(serving, answers, strict=True))

@@ -191,4 +191,4 @@ def _money(worker: Held, seconds: float, busy: float | None) -> Spend:
 
 def _paid(worker: Held, work: Work) -> Spend:
     """Return the work as what money stands for; nothing where the worker's price is not known."""
-    return Spend() if worker.price is None else Spend(paid_requests=work.answered, paid_tokens=work.tokens.computed)
+    return Spend() if worker.price is None else Spend(paid_requests=work.answered, paid_tokens=work.computed)

@@ -7,7 +7,7 @@ what it shows is what it did since. So no sum made of them ever goes back.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 OTHER: Final = "other"
@@ -97,16 +97,24 @@ class Work:
     tenants: Mapping[str, Tokens] = field(default_factory=dict)
 
     @property
+    def computed(self) -> float:
+        """Tokens that were computed for all tenants."""
+        return sum(one.computed for one in self.tenants.values())
+
+    @property
     def tokens(self) -> Tokens:
         """Of all tenants."""
         return sum(self.tenants.values(), Tokens())
 
     def paid_with(self, money: float) -> Work:
         """Return the same work with `money` for it, which each tenant has a part of by its units."""
-        units = self.tokens.units
+        units = sum(one.units for one in self.tenants.values())
         if units <= 0:
             return self
-        tenants = {name: replace(one, spend=money * one.units / units) for name, one in self.tenants.items()}
+        tenants = {
+            name: Tokens(one.requests, one.prompt, one.cached, one.generated, money * one.units / units)
+            for name, one in self.tenants.items()
+        }
         return Work(self.answered, tenants)
 
     def __add__(self, other: Work) -> Self:

@@ -35,6 +35,8 @@ POOLS = {
     "SlicewiseOnFallback": "cpu",
     "SlicewiseLoadUnknown": "deaf",
     "SlicewiseScalingLimited": "full",
+    "SlicewiseBudgetAtRisk": "over",
+    "SlicewiseBudgetUnwatched": "unpriced",
     "SlicewiseRolloutUndecided": "rare",
     "SlicewiseRolloutGivenUp": "bad",
     "SlicewisePoolBelowFloor": "floor",

@@ -21,6 +21,7 @@ def cost() -> Dashboard:
         {
             "Now": _now(),
             "Pools": _pools(),
+            "Budgets": _budgets(),
             "Idle": _idle(),
             "Tenants": _tenants(),
         },
@@ -112,6 +113,23 @@ def _pools() -> list[Panel]:
             "By pool, since costs are counted.",
             "none",
             query(f"max by (namespace, pool) (slicewise_cost_pool_month_spend{{{_SCOPE}}})", _BY),
+        ),
+    ]
+
+
+def _budgets() -> list[Panel]:
+    return [
+        graph(
+            "Part of the month's budget that is spent",
+            "By pool; only of pools with a budget.",
+            "percentunit",
+            query(f"max by (namespace, pool) (slicewise_cost_budget_spent_ratio{{{_SCOPE}}})", _BY),
+        ),
+        graph(
+            "Budget of the month",
+            "By pool.",
+            "none",
+            query(f"max by (namespace, pool) (slicewise_cost_budget_month{{{_SCOPE}}})", _BY),
         ),
     ]
 

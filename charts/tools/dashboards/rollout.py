@@ -85,6 +85,11 @@ def _evidence() -> list[Panel]:
 
 
 def _revisions() -> list[Panel]:
+    # Envoy names a counter of an outcome with its first event.
+    late, fast = (
+        f"sum by (slicewise_cluster) (rate(envoy_slicewise_{name}{{{OF_PODS}}}[$__rate_interval]))"
+        for name in ("late", "fast")
+    )
     return [
         graph(
             "Tries",
@@ -110,9 +115,7 @@ def _revisions() -> list[Panel]:
             "Part of the answers that ended after the limit, by revision.",
             "percentunit",
             query(
-                f"""sum by (slicewise_cluster) (rate(envoy_slicewise_late{{{OF_PODS}}}[$__rate_interval]))
-                        / (sum by (slicewise_cluster) (rate(envoy_slicewise_late{{{OF_PODS}}}[$__rate_interval]))
-                        + sum by (slicewise_cluster) (rate(envoy_slicewise_fast{{{OF_PODS}}}[$__rate_interval])))""",
+                f"({late} or {fast} * 0) / (({late} or {fast} * 0) + ({fast} or {late} * 0))",
                 "{{slicewise_cluster}}",
             ),
         ),

@@ -31,6 +31,8 @@ CONDITIONS = {
     "cpu": ("FallbackActive", "True", "Serving"),
     "deaf": ("AutoscalingActive", "False", "LoadUnknown"),
     "full": ("AutoscalingActive", "True", "AtMaxReplicas"),
+    "over": ("BudgetAtRisk", "True", "BudgetSpent"),
+    "unpriced": ("BudgetAtRisk", "Unknown", "PriceUnknown"),
     "rare": ("RolloutProgressing", "False", "Undecided"),
 }
 """Pool → the condition that its alert is for."""

@@ -34,8 +34,7 @@ dependencies() {  # NAME FOLDER: what the lock names, as an unpacked tree, for t
   uv pip install --quiet --no-deps --python 3.11 --python-version 3.11.2 --target "$to.part" --only-binary :all: --require-hashes -r "$to.txt"
   if grep -q '^llama-cpp-python==' "locks/$1.txt"; then
     uv pip install --quiet --no-deps --python 3.11 --target "$to.part" "$(images/llama-wheel.sh)"
-    rm -rf "$to.part/lib" "$to.part/include"   # the wheel holds its libraries a second time, for C programs
-    # … and each under three names, as copies: links save space, and keep one library from being loaded twice
+    # Each library is there under three names, as copies: links save space, and keep one library from being loaded twice
     python - "$to.part/llama_cpp/lib" <<'PY'
 import pathlib, sys
 for short in sorted(pathlib.Path(sys.argv[1]).glob("*.so*"), key=lambda f: len(f.name)):
@@ -70,7 +69,7 @@ PY
 
 image() {  # NAME FOLDER-OF-THE-PACKAGE
   local tag=slicewise-$1:$VERSION context=$root/build/images/$1 hash lock
-  lock=$(inputs "locks/$1.txt" locks/build.txt images/build.sh images/llama-wheel.sh | cut -c1-16)
+  lock=$(inputs "locks/$1.txt" locks/build.txt locks/vulkan.txt images/build.sh images/llama-wheel.sh images/llama-backends.sh | cut -c1-16)
   hash=$( { echo "$lock $base $(docker image inspect "$base" --format '{{.Id}}')"; inputs "$2/src" "$2/pyproject.toml" "$2/README.md" "$2/Dockerfile"; } | sha256sum | cut -c1-16)
   if image_has "$tag" "$hash"; then echo "$tag is there"; return; fi
   mkdir -p "$context"
@@ -95,7 +94,7 @@ for which; do
   case $which in
     operator) step "image slicewise-operator:$VERSION" own image operator operator ;;
     worker)
-      step "llama.cpp for any x86-64-v3 machine (the first time: 8 minutes)" images/llama-wheel.sh
+      step "llama.cpp for any x86-64-v3 machine (the first time: 15 minutes)" images/llama-wheel.sh
       step "image slicewise-worker:$VERSION" own image worker worker-image ;;
     gateway) step "image slicewise-gateway:$VERSION" own image gateway gateway ;;
     *) echo "no image $which: operator, worker, gateway" >&2; exit 2 ;;

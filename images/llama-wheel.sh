@@ -2,7 +2,8 @@
 # Prints the path of llama-cpp-python's wheel, compiled once from the source package that the lock names and kept in
 # $SLICEWISE_CACHE/wheels: the virtual environment and the worker's image take the same one. There is no published wheel, and
 # uv would compile it again for each hash-checked install. The flags come from pyproject.toml, which says why; what builds it
-# (CMake, Ninja, the build back-end, pip) comes from locks/build.txt, hash by hash, and nothing is fetched besides.
+# (CMake, Ninja, the build back-end, pip) comes from locks/build.txt, hash by hash, and nothing is fetched besides. What
+# llama-backends.sh compiles lies in it as llama_cpp/lib/gpu/, and has a key of its own: a change there does not compile the rest again.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/cluster/settings.sh"
@@ -14,10 +15,10 @@ print(tomllib.load(open(sys.argv[1], "rb"))["tool"]["uv"]["extra-build-variables
 # Of locks/build.txt what compiles: another version of what builds our own packages is no reason to compile llama.cpp anew.
 builders=$(grep -E '^(cmake|ninja|scikit-build-core)==' "$root/locks/build.txt")
 folder=$SLICEWISE_CACHE/wheels/$(printf '%s\n%s\n%s\n%s\n' "$lock" "$flags" "$builders" "$(uname -m)" | sha256sum | cut -c1-16)
-wheel() { find "$folder" -name 'llama_cpp_python-*.whl' 2>/dev/null | head -n 1; }
-if [ -z "$(wheel)" ]; then
+wheel() { find "$1" -maxdepth 1 -name 'llama_cpp_python-*.whl' 2>/dev/null | head -n 1; }
+if [ -z "$(wheel "$folder")" ]; then
   alone wheel
-  if [ -z "$(wheel)" ]; then   # nobody made it while we waited
+  if [ -z "$(wheel "$folder")" ]; then   # nobody made it while we waited
     echo "compiling llama.cpp: 4 to 10 minutes on two cores, once" >&2
     debian g++:g++ >&2
     uv_program >&2
@@ -30,5 +31,34 @@ if [ -z "$(wheel)" ]; then
     mkdir -p "$folder"
     mv "$w"/out/*.whl "$folder/"
   fi
+  exec 9>&-
 fi
-wheel
+
+backends=$("$root/images/llama-backends.sh")
+whole=$folder/$(basename "$backends")
+if [ -z "$(wheel "$whole")" ]; then
+  rm -rf "$whole.$$"; mkdir "$whole.$$"
+  python3 - "$(wheel "$folder")" "$backends" "$whole.$$" <<'PY'
+import base64, hashlib, pathlib, sys, zipfile
+wheel, backends, folder = map(pathlib.Path, sys.argv[1:])
+record = []
+with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(folder / wheel.name, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as new:
+    def add(item, data):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        record.append(f"{item.filename},sha256={digest},{len(data)}")
+        new.writestr(item, data, zipfile.ZIP_DEFLATED)
+    for item in old.infolist():
+        if item.filename.endswith(".dist-info/RECORD"):
+            last = item
+        # The libraries and headers a second time, for C programs.
+        elif not item.filename.startswith(("bin/", "include/", "lib/")):
+            add(item, old.read(item))
+    for file in sorted(backends.glob("*.so")):
+        item = zipfile.ZipInfo(f"llama_cpp/lib/gpu/{file.name}")
+        item.external_attr = 0o100755 << 16
+        add(item, file.read_bytes())
+    new.writestr(last, "\n".join([*record, f"{last.filename},,", ""]))
+PY
+  mv -T "$whole.$$" "$whole" 2>/dev/null || rm -rf "$whole.$$"   # another run was first
+fi
+wheel "$whole"

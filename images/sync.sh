@@ -20,5 +20,5 @@ packages() {
 inside "$@"
 alone sync
 uv_program
-step "llama.cpp for any x86-64-v3 machine (the first time: 8 minutes)" images/llama-wheel.sh
+step "llama.cpp for any x86-64-v3 machine (the first time: 15 minutes)" images/llama-wheel.sh
 step "virtual environment .venv" own packages "$(images/llama-wheel.sh)"

@@ -3,7 +3,9 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/cluster/settings.sh"
-step "Debian packages" debian binutils:objdump
+# Mesa has a device for Vulkan in software, and the layer that lets it fail is compiled against Vulkan's headers.
+step "Debian packages" debian binutils:objdump gcc:cc libc6-dev:/usr/include/stdio.h libvulkan-dev:/usr/include/vulkan/vk_layer.h \
+  "mesa-vulkan-drivers:/usr/share/vulkan/icd.d/lvp_icd.$(uname -m).json"
 step "programs from Go modules (the first time: 5 minutes)" "$root/e2e/cluster/build.sh" host
 step "Prometheus, for the tests of the alerts" "$root/charts/tools/prometheus.sh" prometheus
 step "its promtool" "$root/charts/tools/prometheus.sh" promtool

@@ -52,13 +52,13 @@ step() {
 own() { "$self" --inside "$@"; }
 inside() { [ "${1:-}" != --inside ] || { shift; "$@"; exit; }; }
 
-# debian PACKAGE:PROGRAM …: installs those whose program is missing; without root, says what to install.
+# debian PACKAGE:PROGRAM …: installs those whose program, or file by its whole path, is missing; without root, says what to install.
 debian() {
   local p need=()
-  for p; do command -v "${p#*:}" >/dev/null || [ -x "/usr/sbin/${p#*:}" ] || need+=("${p%%:*}"); done
+  for p; do command -v "${p#*:}" >/dev/null || [ -x "/usr/sbin/${p#*:}" ] || [[ ${p#*:} = /* && -e ${p#*:} ]] || need+=("${p%%:*}"); done
   [ ${#need[@]} -gt 0 ] || return 0
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "missing programs; install these packages: ${need[*]}" >&2
+    echo "missing; install these packages: ${need[*]}" >&2
     return 1
   fi
   apt-get update -qq

@@ -83,6 +83,13 @@ def test_the_worker_s_image_leaves_out_what_is_not_needed_and_starts_without_it(
     assert inside("worker", "python3", "-c", program).strip() == "[] True"
 
 
+def test_the_worker_s_image_has_vulkan_s_loader_under_the_backend_for_gpus() -> None:
+    """The linker accepts both; the node's driver is missing here, without which the backend does not start."""
+    run(ROOT / "images/build.sh", "worker", within=1500)
+    program = "import ctypes; ctypes.CDLL('libvulkan.so.1'); import slicewise_worker.engine.backends as b; print(b.load_gpus())"
+    assert inside("worker", "python3", "-c", program).strip() == "GpuBackends(loaded=(), failed=('vulkan',))"
+
+
 def test_an_init_process_is_in_front_so_that_signals_arrive(image: str) -> None:
     assert inside(image, "python3", "-c", "print(open('/proc/1/comm').read())").strip() == "tini"
 

@@ -32,7 +32,8 @@ from slicewise_worker.health.watch import Planned
 from slicewise_worker.proof import Deliver, StartError, prove
 from slicewise_worker.settings import WorkerSettings, lowered
 from slicewise_worker.sizes import limits_of, own_bytes
-from slicewise_worker.watching import check_device, in_use, read_device
+from slicewise_worker.uncaught import end_with_words, lost_at_start
+from slicewise_worker.watching import check_device, check_layers, in_use, read_device
 from slicewise_worker.weights import hold
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def bring_up(
         _check_step(settings, kind)
         _check_template(settings, kind)
         start_backend()
+        end_with_words(settings.termination_log)
         reader = read_device(settings)
         state.device = choose_device(settings.device)
         check_device(state.device, settings)
@@ -134,7 +136,8 @@ def bring_up(
             raise StartInterruptedError from error
         raise StartError(error.reason, str(error)) from error
     except LlamaError as error:
-        raise StartError(EndReason.MODEL_UNUSABLE, f"{weights.path}: llama.cpp could not load it: {error}") from error
+        unusable = EndReason.MODEL_UNUSABLE, f"{weights.path}: llama.cpp could not load it: {error}"
+        raise StartError(*(lost_at_start(str(error)) or unusable)) from error
     engine.start()
     state.phase, state.done = Phase.WARMING, 0.0
     prove(engine)
@@ -261,9 +264,11 @@ def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -
         return not stopping.is_set()
 
     try:
-        return Model(weights.path, gpu=bool(state.device and state.device.on_gpu), progress=progress)
+        model = Model(weights.path, gpu=bool(state.device and state.device.on_gpu), progress=progress)
     except LoadCancelledError as error:
         raise StartInterruptedError from error
+    check_layers(state.device)
+    return model
 
 
 def _describe(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from slicewise_worker.engine.ends import EndReason
-from slicewise_worker.health.device import Device
+from slicewise_worker.engine.llama import recent_log
+from slicewise_worker.health.device import Device, layers_elsewhere
 from slicewise_worker.health.faults import judge_device
 from slicewise_worker.proof import StartError
 from slicewise_worker.settings import WorkerSettings, visible_devices
@@ -45,6 +46,14 @@ def check_device(device: Device, settings: WorkerSettings) -> None:
         )
         raise StartError(EndReason.DEVICE_MISSING, message)
     log.warning("device is not the one asked for", device=device.name, reason=device.reason)
+
+
+def check_layers(device: Device | None) -> None:
+    """Raise `StartError` where the model that was loaded does not lie on the GPU as a whole: the CPU would slow each token down."""
+    if device and device.on_gpu and (trouble := layers_elsewhere(recent_log())):
+        raise StartError(
+            EndReason.DEVICE_MISSING, f"the pod asked for a GPU, and {device.name} would not compute all: {trouble}"
+        )
 
 
 def in_use(reader: DeviceReader | None, needed: int) -> int | None:

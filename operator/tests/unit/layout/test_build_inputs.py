@@ -57,6 +57,15 @@ def test_every_line_of_a_lock_is_one_version_with_hashes(lock: str) -> None:
     assert loose == []
 
 
+def test_every_line_of_the_lock_of_vulkan_is_a_file_with_its_hash() -> None:
+    """As `sha256sum --check` reads it; what names a package without a hash would be taken as it comes."""
+    lines = (ROOT / "locks/vulkan.txt").read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[0-9a-f]{64}  [a-z0-9-]+_[^_]+_(amd64|all)\.deb", line)] == []
+    script = (ROOT / "images/llama-backends.sh").read_text()
+    (asked,) = re.findall(r"--include=(\S+)", script)
+    assert set(asked.split(",")) <= {line.split("  ")[1].partition("_")[0] for line in lines}
+
+
 def test_every_build_back_end_is_locked() -> None:
     """A build in isolation would take the newest back-end that the index has, without a hash."""
     locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "locks/build.txt").read_text(), re.MULTILINE))

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from slicewise_worker.engine.backends import load_gpus
 from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, Model, recent_log, start_backend
 from slicewise_worker.engine.probe import PROBES
 
@@ -97,7 +98,6 @@ def _sum_mib(pattern: re.Pattern[str]) -> int:
 
 
 def _dry_run(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
-    start_backend()
     model = Model(path, gpu=gpu, dry=True)
     # A tokenizer that llama.cpp gives up on (it ends the process then) ends this one, not a worker that serves.
     for text in PROBES:
@@ -111,9 +111,11 @@ def _dry_run(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
 
 def _answer(question: Mapping[str, Any]) -> dict[str, Any]:
     path, gpu = Path(question["path"]), question["gpu"]
+    start_backend()
+    if gpu:
+        load_gpus()
     if "adapter" not in question:
         return asdict(_dry_run(path, ContextShape(**question["shape"]), gpu=gpu))
-    start_backend()
     model = Model(path, gpu=gpu, dry=True)
     model.load_adapter("tried", Path(question["adapter"]))
     model.close()

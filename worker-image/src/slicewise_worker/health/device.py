@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from slicewise_worker.engine.binding import api
+from slicewise_worker.engine.backends import GpuBackends, found_devices, load_gpus
 
-_GPU_TYPES = frozenset({1, 2})
-"""GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU in ggml-backend.h."""
+_OFFLOADED: Final = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,38 +23,32 @@ class Device:
     """Free memory of the GPU before loading; None on the CPU."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    name: str
-    gpu: bool
-    free_bytes: int
-
-
-def _found_devices() -> list[_Found]:
-    ggml = ctypes.CDLL(str(Path(api.__file__).parent / "lib" / "libggml.so"))
-    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
-    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
-    ggml.ggml_backend_dev_description.restype = ctypes.c_char_p
-    devices = []
-    for index in range(ggml.ggml_backend_dev_count()):
-        device = ctypes.c_void_p(ggml.ggml_backend_dev_get(ctypes.c_size_t(index)))
-        free, total = ctypes.c_size_t(), ctypes.c_size_t()
-        ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-        name = ggml.ggml_backend_dev_description(device).decode("utf-8", "replace")
-        devices.append(_Found(name, ggml.ggml_backend_dev_type(device) in _GPU_TYPES, free.value))
-    return devices
-
-
 def choose_device(asked: Literal["cpu", "gpu"]) -> Device:
     """Return the device that the engine will compute on when the pod asked for `asked`."""
-    found = _found_devices()
-    cpu = next((device.name for device in found if not device.gpu), "CPU").strip()
-    if asked == "cpu":
+    backends = load_gpus() if asked == "gpu" else None
+    found = found_devices()
+    cpu = next((device.name for device in found if not device.gpu), "CPU")
+    if backends is None:
         return Device(cpu, on_gpu=False, reason="")
     if gpu := next((device for device in found if device.gpu), None):
         return Device(gpu.name, on_gpu=True, reason="", free_bytes=gpu.free_bytes)
-    if api.llama_supports_gpu_offload():
-        reason = "llama.cpp found no GPU: does the pod hold a slice, and does the node have its driver?"
-    else:
-        reason = "this build of llama.cpp has no GPU backend: the slice is held, the CPU computes"
-    return Device(cpu, on_gpu=False, reason=reason)
+    return Device(cpu, on_gpu=False, reason=_why_none(backends))
+
+
+def _why_none(backends: GpuBackends) -> str:
+    if backends.loaded:
+        names = " and ".join(backends.loaded)
+        return f"llama.cpp found no GPU with {names}: does the pod hold a slice, and does the node have its driver?"
+    if backends.failed:
+        names = " and ".join(backends.failed)
+        return f"llama.cpp's backend {names} cannot start: the container sees no driver for it, or a library is missing (see the log)"
+    return "this build of llama.cpp has no GPU backend: the slice is held, the CPU computes"
+
+
+def layers_elsewhere(log: Iterable[str]) -> str:
+    """Return what llama.cpp's `log` says of layers of the loaded model that the GPU does not hold, empty where it holds all."""
+    told = [found for line in log if (found := _OFFLOADED.search(line))]
+    if not told:
+        return "llama.cpp does not say that the GPU holds any layer"
+    there, all_of_them = told[-1].groups()
+    return "" if there == all_of_them else f"the GPU holds {there} of the model's {all_of_them} layers"

@@ -22,10 +22,11 @@ _MEANINGS: Final = {
     119: "its system processor does not answer",
     120: "its system processor has failed",
 }
-_REPLACE: Final = (
+REPLACE: Final = (
     "A restart on the same device does not help: drain the node, or delete the pod so that the worker gets another slice, and reset or "
     "replace the GPU"
 )
+"""What to do with a device that a restart does not mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,12 @@ def judge_device(reading: DeviceReading | None) -> tuple[EndReason, str] | None:
     if reading is None:
         return None
     if reading.lost is not None:
-        return EndReason.DEVICE_LOST, f"{reading.name} is lost: {reading.lost.words}. {_REPLACE}"
+        return EndReason.DEVICE_LOST, f"{reading.name} is lost: {reading.lost.words}. {REPLACE}"
     for xid in reading.xids:
         if xid not in APPLICATION_XIDS:
             what = f", {_MEANINGS[xid]}" if xid in _MEANINGS else ""
-            return EndReason.DEVICE_FAULT, f"{reading.name} reports Xid {xid}{what}. {_REPLACE}"
+            return EndReason.DEVICE_FAULT, f"{reading.name} reports Xid {xid}{what}. {REPLACE}"
     if reading.uncorrected:
-        message = f"{reading.name} has new errors in its memory (ECC) that could not be corrected: {reading.uncorrected}. {_REPLACE}"
+        message = f"{reading.name} has new errors in its memory (ECC) that could not be corrected: {reading.uncorrected}. {REPLACE}"
         return EndReason.DEVICE_MEMORY_FAULT, message
     return None

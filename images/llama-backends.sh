@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Prints a folder with llama.cpp's loadable backends for GPUs (libggml-vulkan.so), compiled once from the same source as the wheel
+# and kept in $SLICEWISE_CACHE/wheels. Vulkan's headers and the compiler of its shaders are Debian 13's, by the hashes of
+# locks/vulkan.txt: Debian 12's headers are too old, and its compiler knows no cooperative matrices. They are unpacked beside;
+# nothing of them is installed.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/e2e/cluster/settings.sh"
+lock=$(awk '/^[a-z]/ {hit = /^llama-cpp-python==/} hit' "$root/locks/worker.txt")
+builders=$(grep -E '^(cmake|ninja)==' "$root/locks/build.txt")
+# With GGML_BACKEND_DL a backend is a file that any build of the same version loads, also one that has its code for the CPU built in.
+flags="-DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_VULKAN=ON -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE=Release \
+-DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF"
+folder=$SLICEWISE_CACHE/wheels/backends-$(printf '%s\n%s\n%s\n%s\n' "$lock" "$builders" "$flags" "$(uname -m)" |
+  cat - "$root/locks/vulkan.txt" | sha256sum | cut -c1-16)
+
+shader_tools() {  # FOLDER: Debian 13's packages, unpacked there; `glslc` runs with the libraries that it was linked with
+  debian mmdebstrap:mmdebstrap
+  # shellcheck disable=SC2016 # $1 is the new root, expanded by the hook's shell
+  LOCK=$root/locks/vulkan.txt mmdebstrap --quiet --variant=extract --include=libvulkan-dev,spirv-headers,glslc \
+    --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --extract-hook='cd "$1/var/cache/apt/archives" && sha256sum --quiet --check "$LOCK"' trixie "$1/debian.tar"
+  mkdir "$1/debian"
+  tar -xf "$1/debian.tar" -C "$1/debian" ./usr
+  # shellcheck disable=SC2016 # of the script that is written
+  printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" "$@"\n' "$1/debian/usr/lib64/ld-linux-x86-64.so.2" \
+    "$1/debian/usr/lib/x86_64-linux-gnu" "$1/debian/usr/bin/glslc" >"$1/glslc"
+  chmod +x "$1/glslc"
+}
+
+compile() {  # FOLDER, with the source in src/ and what builds it in venv/: the libraries into out/
+  local usr=$1/debian/usr
+  export PATH=$1/venv/bin:$PATH
+  # shellcheck disable=SC2086 # several flags
+  cmake -G Ninja -S "$1/src" -B "$1/build" $flags -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON "-DCMAKE_INSTALL_RPATH=\$ORIGIN;\$ORIGIN/.." \
+    "-DVulkan_INCLUDE_DIR=$usr/include" "-DVulkan_LIBRARY=$usr/lib/x86_64-linux-gnu/libvulkan.so" \
+    "-DVulkan_GLSLC_EXECUTABLE=$1/glslc" "-DSPIRV-Headers_DIR=$usr/share/cmake/SPIRV-Headers"
+  cmake --build "$1/build" --parallel "$(nproc)" --target ggml-vulkan
+  mkdir "$1/out"
+  cp "$1/build/bin/libggml-vulkan.so" "$1/out/"
+  strip --strip-unneeded "$1"/out/*.so
+}
+
+if [ ! -d "$folder" ]; then
+  alone backends
+  if [ ! -d "$folder" ]; then   # nobody made it while we waited
+    echo "compiling llama.cpp's Vulkan backend: 5 to 10 minutes on two cores, once" >&2
+    debian g++:g++ >&2
+    uv_program >&2
+    mkdir -p "$SLICEWISE_CACHE/wheels"
+    w=$(mktemp -d -p "$SLICEWISE_CACHE/wheels"); trap 'rm -rf "$w"' EXIT
+    printf '%s\n' "$lock" >"$w/lock.txt"
+    uv venv --quiet --python 3.11 "$w/venv" >&2
+    uv pip install --quiet --python "$w/venv/bin/python" --no-deps --require-hashes --only-binary :all: -r "$root/locks/build.txt" >&2
+    PATH=$w/venv/bin:$PATH "$w/venv/bin/python" -m pip download --quiet --no-deps --no-build-isolation --no-binary llama-cpp-python \
+      --require-hashes -r "$w/lock.txt" -d "$w" >&2
+    mkdir "$w/src"
+    tar -xzf "$w"/llama_cpp_python-*.tar.gz -C "$w/src" --strip-components 3 --wildcards '*/vendor/llama.cpp/*'
+    shader_tools "$w" >&2
+    compile "$w" >&2
+    mv "$w/out" "$folder"
+  fi
+fi
+printf '%s\n' "$folder"

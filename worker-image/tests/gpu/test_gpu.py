@@ -1,0 +1,119 @@
+"""A worker on a GPU, from the device that is found to one that vanishes: real llama.cpp, its Vulkan backend and a real driver."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import httpx2
+import pytest
+from plain_http import NO_TLS
+
+from slicewise_worker.engine.ends import EndReason
+
+LONG = {"model": "chat", "prompt": "Hello", "max_tokens": 400, "temperature": 0, "stream": True}
+SHORT = {"model": "chat", "prompt": "zone", "max_tokens": 4, "temperature": 0}
+ONE_LAYER = """
+from slicewise_worker.engine.binding import api
+load = api.llama_model_load_from_file
+def one_layer(path, params):
+    params.n_gpu_layers = 1
+    return load(path, params)
+api.llama_model_load_from_file = one_layer
+"""
+
+
+def maps(worker) -> str:
+    return Path(f"/proc/{worker.process.pid}/maps").read_text()
+
+
+@pytest.fixture
+def start_on_gpu(start_worker, gpu):
+    """Start workers that ask for a GPU. Where it is one in software, the first steps compile shaders, which may take minutes."""
+    return partial(start_worker, device="gpu", stall_after_seconds=600)
+
+
+def test_a_worker_computes_on_the_gpu_and_says_so(start_worker, start_on_gpu, tiny) -> None:
+    worker = start_on_gpu(tiny, log_level="debug")
+    facts = worker.get("/v1/worker").json()
+    assert (facts["on_gpu"], facts["reason"]) == (True, "")
+    assert "llvmpipe" in facts["device"]
+    assert worker.metric("slicewise_worker_on_gpu") == 1
+    assert "offloaded 3/3 layers to GPU" in worker.log()
+    assert "Vulkan0 KV buffer size" in worker.log()
+    cpu = start_worker(tiny)
+    ours, theirs = (each.post("/v1/completions", SHORT).json()["choices"][0] for each in (worker, cpu))
+    assert ours["text"] == theirs["text"] != ""
+
+
+def test_a_worker_on_the_cpu_starts_no_driver(start_worker, tiny, gpu) -> None:
+    worker = start_worker(tiny, device="cpu")
+    assert worker.get("/v1/worker").json()["on_gpu"] is False
+    assert "libllama" in maps(worker)
+    assert "libvulkan" not in maps(worker)
+    assert "libggml-vulkan" not in maps(worker)
+
+
+def test_a_model_that_the_free_memory_of_the_gpu_has_no_room_for(start_on_gpu, tiny, gpu) -> None:
+    gpu.fails("memory 1000000")
+    worker = start_on_gpu(tiny, ready=False)
+    assert worker.wait() == 1
+    assert worker.verdict()["reason"] == "ModelTooLarge"
+    assert "the GPU slice has free" in worker.verdict()["message"]
+
+
+def test_a_software_device_is_no_gpu_unless_it_is_named(start_worker, tiny, driver) -> None:
+    worker = start_worker(tiny, ready=False, device="gpu")
+    assert worker.wait() == 1
+    assert worker.verdict()["reason"] == "DeviceMissing"
+    assert "would compute: llama.cpp found no GPU with vulkan: does the pod hold a slice" in worker.verdict()["message"]
+
+
+def test_a_container_without_a_driver(start_on_gpu, tiny, monkeypatch) -> None:
+    monkeypatch.setenv("VK_DRIVER_FILES", "/nowhere")
+    worker = start_on_gpu(tiny, ready=False)
+    assert worker.wait() == 1
+    assert worker.verdict()["reason"] == "DeviceMissing"
+    assert "llama.cpp's backend vulkan cannot start: the container sees no driver for it" in worker.verdict()["message"]
+
+
+def test_a_loader_of_vulkan_that_cannot_be_loaded(start_on_gpu, tiny, tmp_path, monkeypatch) -> None:
+    (tmp_path / "libvulkan.so.1").write_bytes(b"no library")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    worker = start_on_gpu(tiny, ready=False)
+    assert worker.wait() == 1
+    assert worker.verdict()["reason"] == "DeviceMissing"
+    assert "llama.cpp's backend vulkan cannot start" in worker.verdict()["message"]
+    assert "libvulkan.so.1" in worker.log()
+
+
+def test_a_model_of_which_the_cpu_would_compute_a_part_is_not_served(start_on_gpu, tiny) -> None:
+    worker = start_on_gpu(tiny, ready=False, before=ONE_LAYER)
+    assert worker.wait() == 1
+    assert worker.verdict()["reason"] == "DeviceMissing"
+    assert "the GPU holds 1 of the model's 3 layers" in worker.verdict()["message"]
+
+
+def lose(gpu, worker) -> None:
+    """Let the device vanish in the middle of a stream, and read that to its end."""
+    with httpx2.stream("POST", f"{worker.url}/v1/completions", json=LONG, timeout=60, verify=NO_TLS) as response:
+        for number, _ in enumerate(response.iter_lines()):
+            if number == 4:
+                gpu.fails("lost")
+
+
+def test_a_device_that_vanishes_ends_the_worker_with_words(start_on_gpu, tiny, gpu) -> None:
+    worker = start_on_gpu(tiny)
+    with pytest.raises(httpx2.TransportError):
+        lose(gpu, worker)
+    assert worker.wait() == EndReason.DEVICE_LOST.status == 21
+    assert worker.verdict()["reason"] == "DeviceLost"
+    assert "device lost on" in worker.verdict()["message"]
+    assert "delete the pod so that the worker gets another slice" in worker.verdict()["message"]
+
+
+def test_a_device_that_is_lost_at_the_start(start_on_gpu, tiny, gpu) -> None:
+    gpu.fails("lost")
+    worker = start_on_gpu(tiny, ready=False)
+    assert worker.wait() == 21
+    assert worker.verdict()["reason"] == "DeviceLost"

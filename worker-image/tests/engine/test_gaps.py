@@ -32,7 +32,7 @@ class Seen(Context):
 
     def decode(self, batch: Batch) -> int:
         self.order.append(batch._sequence[: batch.size].tolist())
-        before = {slot: api.llama_memory_seq_pos_max(self._memory, slot) for slot, _ in self._padded}
+        before = {slot: api.llama_memory_seq_pos_max(self._memory, slot) for slot in self.padding.slots}
         self.idle.update(before)
         result = super().decode(batch)
         self.left += sum(api.llama_memory_seq_pos_max(self._memory, slot) != last for slot, last in before.items())
@@ -87,7 +87,7 @@ def test_a_full_slot_gets_no_token(tiny: Path, bench: Callable[..., Any]) -> Non
         batch.add(1, [5] * 32, position, output=False)
         assert Context.decode(context, batch) == 0
     batch.clear()
-    context.pad(batch, 1)
-    assert (batch.size, context.padding) == (0, 0)
-    context.pad(batch, 2)
-    assert (batch.size, context.padding) == (1, 1)
+    context.padding.add(batch, 1)
+    assert (batch.size, len(context.padding.slots)) == (0, 0)
+    context.padding.add(batch, 2)
+    assert (batch.size, len(context.padding.slots)) == (1, 1)

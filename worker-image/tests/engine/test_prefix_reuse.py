@@ -24,7 +24,7 @@ class Counted(Context):
     tokens = 0
 
     def decode(self, batch: Batch) -> int:
-        self.tokens += batch.size - self.padding
+        self.tokens += batch.size - len(self.padding.slots)
         return super().decode(batch)
 
 

@@ -45,6 +45,11 @@ class Batch:
         The caller never adds more than `capacity` tokens in a step.
         """
         start, end = self.size, self.size + len(tokens)
+        if end - start == 1:
+            self._token[start], self._position[start] = tokens[0], position
+            self._sequence[start], self._output[start] = sequence, output
+            self.size = end
+            return start
         self._token[start:end] = tokens
         self._position[start:end] = np.arange(position, position + len(tokens))
         self._sequence[start:end] = sequence

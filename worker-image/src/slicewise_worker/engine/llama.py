@@ -14,7 +14,7 @@ import logging
 import re
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from slicewise_worker.engine.batch import Batch
 from slicewise_worker.engine.binding import api
 from slicewise_worker.engine.constraint import Grammars
-from slicewise_worker.engine.gaps import between
+from slicewise_worker.engine.padding import Padding
 from slicewise_worker.engine.request import FlashAttention, KvType
 from slicewise_worker.engine.tokenizer import Tokenizer
 
@@ -214,34 +214,20 @@ class Context:
         self._vocabulary = model.vocabulary
         self._adapters = model.adapters
         self.shape = shape
-        self._most_idle = 0 if not self._apart else shape.sequences if model.gpu else _MOST_IDLE
-        self._padded: list[tuple[int, int]] = []
-        """Idle slots that have a token in the next step, and its position."""
+        most_idle = 0 if not self._apart else shape.sequences if model.gpu else _MOST_IDLE
+        self._adapter: str | None = None
+        self.padding = Padding(self._memory, room=shape.tokens // shape.sequences, most=most_idle)
 
     def use(self, adapter: str | None) -> None:
         """Compute with the adapter of that name from now on, None: with the model alone. What is in the cache stays as it is."""
+        if adapter == self._adapter:
+            return
+        self._adapter = adapter
         if adapter is None:
             api.llama_set_adapters_lora(self._context, None, 0, None)
             return
         one = (api.llama_adapter_lora_p_ctypes * 1)(self._adapters[adapter])
         api.llama_set_adapters_lora(self._context, one, 1, (ctypes.c_float * 1)(1.0))
-
-    def idle_between(self, slots: Iterable[int]) -> list[int]:
-        """Return the idle slots that are worth a token in a step of `slots`."""
-        return between(slots, self._most_idle)
-
-    @property
-    def padding(self) -> int:
-        """Tokens of the next step that are for idle slots."""
-        return len(self._padded)
-
-    def pad(self, batch: Batch, slot: int) -> None:
-        """Give the idle `slot` a token in `batch` where it has room for one. What it keeps stays as it is."""
-        position = int(api.llama_memory_seq_pos_max(self._memory, slot)) + 1
-        if position >= self.shape.tokens // self.shape.sequences:
-            return
-        batch.add(slot, (0,), position, output=False)
-        self._padded.append((slot, position))
 
     def decode(self, batch: Batch) -> int:
         """Evaluate `batch`: 0 is success, 1 no room in the cache; less than -1 leaves the context unsafe.
@@ -250,13 +236,18 @@ class Context:
         """
         batch.value.n_tokens = batch.size
         result = int(api.llama_decode(self._context, batch.value))
-        for slot, position in self._padded:
-            api.llama_memory_seq_rm(self._memory, slot, position, -1)
-        self._padded.clear()
+        self.padding.remove()
         return result
 
+    def outputs(self, count: int) -> NDArray[np.float32]:
+        """Return the logits after each of the `count` tokens of the last batch that had an output, in their order there.
+
+        They are llama.cpp's own: what is written there is sampled from.
+        """
+        return np.ctypeslib.as_array(api.llama_get_logits(self._context), (count, self._vocabulary))
+
     def logits(self, index: int) -> NDArray[np.float32]:
-        """Return the logits after the token at `index` of the last batch, in place: what is written there is sampled from."""
+        """Return the logits after the token at `index` of the last batch, in place."""
         return np.ctypeslib.as_array(api.llama_get_logits_ith(self._context, index), (self._vocabulary,))
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from math import inf
 
 import structlog
@@ -23,6 +24,7 @@ from slicewise_worker.engine.report import Step
 from slicewise_worker.engine.request import (
     Broken,
     BrokenCode,
+    Chances,
     ConstraintError,
     Event,
     Finished,
@@ -64,7 +66,7 @@ class Engine(Placing):
         self._context.close()
 
     def _turn(self) -> None:
-        """Carry out one step. An event that is ready goes out before the next step begins."""
+        """Carry out one step. An event that is ready goes out before the next step is computed."""
         started = time.monotonic()
         with self._changed:
             self._tell_removed()
@@ -84,7 +86,8 @@ class Engine(Placing):
                 self._pace.stepped(seconds, tokens, full=tokens >= self.limits.prompt_chunk_tokens)
             self._took = None
             self._since = time.monotonic()
-        self._hand_over()
+        if not self._running:
+            self._hand_over()
 
     def _drop_ended(self, now: float) -> None:
         """Let go of whom was given up, and of whose time is over."""
@@ -128,17 +131,19 @@ class Engine(Placing):
         sampled: list[tuple[Running[Sampler], int]] = []
         prompt_tokens = 0
         by_slot = {item.slot: item for item in work}
-        for slot in sorted([*by_slot, *self._context.idle_between(by_slot)]):
+        for slot in sorted([*by_slot, *self._context.padding.idle_between(by_slot)]):
             if (item := by_slot.get(slot)) is None:
-                self._context.pad(self._batch, slot)
+                self._context.padding.add(self._batch, slot)
                 continue
             sequence = self._running[slot]
             prompt_tokens += item.count if sequence.prompt_left else 0
             index = self._batch.add(slot, sequence.take(item.count), sequence.evaluated, output=item.last)
             if item.last:
                 sampled.append((sequence, index))
-        tokens = self._batch.size - self._context.padding
+        tokens = self._batch.size - len(self._context.padding.slots)
         constraints = [one for sequence, _ in sampled if (one := sequence.ticket.generation.constraint) is not None]
+        # Who gets the events works on them while llama.cpp computes, and keeps the interpreter from this thread only then.
+        self._hand_over()
         with self._ahead.preparing(constraints):
             result = self._context.decode(self._batch)
         if self.model.step_delay:
@@ -152,21 +157,29 @@ class Engine(Placing):
             self._running[item.slot].advance(item.count)
         # Before one of them ends, with its first token perhaps, and lets go of what others wait for.
         self._catch_up()
-        for sequence, index in sampled:
-            self._sample(sequence, index)
+        self._sample(sampled)
         seconds = time.monotonic() - started
         self._took = seconds, prompt_tokens
         if self.observer:
             self.observer.stepped(Step(seconds, tokens, prompt_tokens, len(sampled)))
 
-    def _sample(self, sequence: Running[Sampler], index: int) -> None:
-        try:
-            token, chances = sequence.sampler.sample(self._context, index)
-        except ConstraintError as error:
-            self._break(
-                sequence, "constraint_failed", f"generation broke off after {sequence.generated} tokens: {error}"
-            )
+    def _sample(self, sampled: Sequence[tuple[Running[Sampler], int]]) -> None:
+        """Let each of `sampled` take its next token, by the logits at its place in the batch."""
+        if not sampled:
             return
+        logits = self._context.outputs(len(sampled))
+        likely = logits.argmax(axis=1) if any(sequence.sampler.greedy for sequence, _ in sampled) else repeat(0)
+        for (sequence, index), row, likeliest in zip(sampled, logits, likely, strict=False):
+            try:
+                token, chances = sequence.sampler.sample(self._context, index, row, int(likeliest))
+            except ConstraintError as error:
+                message = f"generation broke off after {sequence.generated} tokens: {error}"
+                self._break(sequence, "constraint_failed", message)
+            else:
+                self._take(sequence, token, chances)
+
+    def _take(self, sequence: Running[Sampler], token: int, chances: Chances | None) -> None:
+        """Let `sequence` go on with `token`, or end with it."""
         if sequence.first_token_at is None:
             sequence.first_token_at = sequence.ticket.times.first_token = time.monotonic()
             if self.observer:

@@ -1,4 +1,6 @@
-"""How the next token of a sequence is chosen: the constraint, then llama.cpp's chain of samplers. Of the engine's thread.
+"""How the next token of a sequence is chosen: the constraint, then numpy or llama.cpp's chain of samplers. Of the engine's thread.
+
+What most ask for, the likeliest token or one by its chance, is chosen by numpy; the rest by llama.cpp.
 
 Traps of 0.3.36: penalties over "-1 tokens" are penalties over none.
 """
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicewise_worker.engine.binding import api
+from slicewise_worker.engine.draw import Draw
 from slicewise_worker.engine.llama import Context, Model
 from slicewise_worker.engine.request import Chances, Generation, Sampling
 
@@ -49,18 +52,32 @@ class Likeliest:
         return max(LEAST_LOGPROB, logit - self._whole)
 
 
+def _no_more_than_temperature(sampling: Sampling) -> bool:
+    penalised = sampling.frequency_penalty or sampling.presence_penalty or sampling.logit_bias
+    return not (penalised or sampling.top_k or sampling.top_p < 1 or sampling.min_p > 0)
+
+
 class Sampler:
-    """The chain that picks the next token of one sequence; it remembers the tokens it picked."""
+    """Picks the next token of one sequence; with penalties it remembers the tokens it picked."""
 
     def __init__(self, model: Model, generation: Generation, window: int) -> None:
         """Build the chain; penalties look at the last `window` generated tokens."""
         self._model = model
         self._constraint = generation.constraint
         self._logprobs = generation.logprobs
-        self._chain: Any = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-        seed = secrets.randbits(32) if generation.sampling.seed is None else generation.sampling.seed
-        for part in self._parts(model, generation.sampling, seed % _RANDOM_SEED, window):
-            api.llama_sampler_chain_add(self._chain, part)
+        self._chain: Any = None
+        self._draw: Draw | None = None
+        sampling = generation.sampling
+        seed = (secrets.randbits(32) if sampling.seed is None else sampling.seed) % _RANDOM_SEED
+        plain, cold = _no_more_than_temperature(sampling), sampling.temperature < _COLDEST
+        self.greedy = plain and cold
+        """Whether it picks the likeliest token, by the constraint if there is one."""
+        if plain and not cold:
+            self._draw = Draw(sampling.temperature, seed)
+        if not plain:
+            self._chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+            for part in self._parts(model, sampling, seed, window):
+                api.llama_sampler_chain_add(self._chain, part)
 
     @staticmethod
     def _parts(model: Model, sampling: Sampling, seed: int, window: int) -> list[Any]:
@@ -81,18 +98,23 @@ class Sampler:
             parts.append(api.llama_sampler_init_min_p(sampling.min_p, 1))
         return [*parts, api.llama_sampler_init_temp(sampling.temperature), api.llama_sampler_init_dist(seed)]
 
-    def sample(self, context: Context, index: int) -> tuple[int, Chances | None]:
+    def sample(
+        self, context: Context, index: int, logits: NDArray[np.float32], likely: int
+    ) -> tuple[int, Chances | None]:
         """Return the next token after the token at `index` of the last batch, with its chances where they were asked for.
 
-        Raises `ConstraintError`.
+        `logits` are those of the context after that token, in place; `likely` is the token with the highest. Raises `ConstraintError`.
         """
-        if self._constraint is None and self._logprobs is None:
-            return int(api.llama_sampler_sample(self._chain, context.pointer, index)), None
-        logits = context.logits(index)
         likeliest = None if self._logprobs is None else Likeliest(logits, self._logprobs)
         if self._constraint is not None:
             self._constraint.apply(logits)
-        token = int(api.llama_sampler_sample(self._chain, context.pointer, index))
+            likely = int(logits.argmax())
+        if self.greedy:
+            token = likely
+        elif self._draw is not None:
+            token = self._draw(logits)
+        else:
+            token = int(api.llama_sampler_sample(self._chain, context.pointer, index))
         if self._constraint is not None and not self._model.tokenizer.ends(token):
             self._constraint.accept(token)
         # Of the token that was taken the constraint has left the logit as it was.
@@ -103,5 +125,6 @@ class Sampler:
         if self._chain:
             api.llama_sampler_free(self._chain)
             self._chain = None
-            if self._constraint is not None:
-                self._constraint.close()
+        if self._constraint is not None:
+            self._constraint.close()
+            self._constraint = None

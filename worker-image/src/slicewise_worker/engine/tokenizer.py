@@ -43,6 +43,7 @@ class Tokenizer:
         self._vocab: Any = api.llama_model_get_vocab(model)
         self.size: int = api.llama_vocab_n_tokens(self._vocab)
         self._pieces: dict[int, bytes] = {}
+        self._ends: dict[int, bool] = {}
         self.bos = self._special_text(api.llama_vocab_bos(self._vocab))
         self.eos = self._special_text(api.llama_vocab_eos(self._vocab))
         self.infill = self._infill()
@@ -143,7 +144,10 @@ class Tokenizer:
 
     def ends(self, token: int) -> bool:
         """Whether `token` ends a generation."""
-        return bool(api.llama_vocab_is_eog(self._vocab, token))
+        known = self._ends.get(token)
+        if known is None:
+            known = self._ends[token] = bool(api.llama_vocab_is_eog(self._vocab, token))
+        return known
 
     @property
     def pointer(self) -> Any:
@@ -153,7 +157,8 @@ class Tokenizer:
     def enders(self) -> list[int]:
         """Return the tokens that end a generation, the usual one first."""
         usual = api.llama_vocab_eos(self._vocab)
-        return sorted(filter(self.ends, range(self.size)), key=lambda token: token != usual)
+        found = (token for token in range(self.size) if api.llama_vocab_is_eog(self._vocab, token))
+        return sorted(found, key=lambda token: token != usual)
 
     def texts(self) -> list[bytes]:
         """Return the bytes of every token as llguidance takes them: 0xFF in front of what is no text, nothing for what is unused."""

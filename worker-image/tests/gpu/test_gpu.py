@@ -5,10 +5,16 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import httpx2
 import pytest
+from builders import make_observed, make_pod, make_pool
 from plain_http import NO_TLS
 
+from slicewise.clients.workers import HttpWorkers
+from slicewise.pool.conditions.gpu import find_gpu
+from slicewise.pool.facts import Facts
+from slicewise.pool.rollout.state import RolloutState
 from slicewise_worker.engine.ends import EndReason
 
 LONG = {"model": "chat", "prompt": "Hello", "max_tokens": 400, "temperature": 0, "stream": True}
@@ -33,7 +39,17 @@ def start_on_gpu(start_worker, gpu):
     return partial(start_worker, device="gpu", stall_after_seconds=600)
 
 
-def test_a_worker_computes_on_the_gpu_and_says_so(start_worker, start_on_gpu, tiny) -> None:
+async def condition_of(worker) -> tuple[str, str]:
+    """Return ServingOnGPU of a pool with this worker, as the operator reads and judges it."""
+    async with aiohttp.ClientSession() as session:
+        port = httpx2.URL(worker.url).port
+        info = await HttpWorkers(session, timeout=60, worker_port=port).worker_info("127.0.0.1")
+    observed = make_observed(pods=(make_pod("w", "r1", "a", worker=info),))
+    found = find_gpu(Facts(make_pool(), observed, RolloutState()))
+    return found.status, found.reason
+
+
+async def test_a_worker_computes_on_the_gpu_and_says_so(start_worker, start_on_gpu, tiny) -> None:
     worker = start_on_gpu(tiny, log_level="debug")
     facts = worker.get("/v1/worker").json()
     assert (facts["on_gpu"], facts["reason"]) == (True, "")
@@ -44,6 +60,8 @@ def test_a_worker_computes_on_the_gpu_and_says_so(start_worker, start_on_gpu, ti
     cpu = start_worker(tiny)
     ours, theirs = (each.post("/v1/completions", SHORT).json()["choices"][0] for each in (worker, cpu))
     assert ours["text"] == theirs["text"] != ""
+    assert await condition_of(worker) == ("True", "OnGPU")
+    assert await condition_of(cpu) == ("False", "OnCPU")
 
 
 def test_a_worker_on_the_cpu_starts_no_driver(start_worker, tiny, gpu) -> None:

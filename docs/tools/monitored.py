@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 
 from docpages.metric import Metric
+from docpages.metrics import programs
 
+PART = re.compile(r"^# TYPE (slicewise_\w+) ", re.MULTILINE)
 OURS = re.compile(r"(?<![\w.])((?:slicewise|envoy)[_:][\w:]+)(?:{([^}]*)})?")
 SCRAPED = {"namespace", "pod", "container", "instance", "job", "le"}
 """Labels that Prometheus and the monitors of the chart put on what they scrape, besides those of pods."""
@@ -36,6 +38,16 @@ def misused(expression: str, exported: Mapping[str, Metric | None]) -> list[str]
 def _without_labels(expression: str) -> str:
     """Return the expression without its lists of labels (`by (…)`, `on (…)`) and its texts, where words are no metrics."""
     return re.sub(r"\b(by|on|without|ignoring|group_left|group_right)\s*\([^)]*\)", r"\1 ()", expression)
+
+
+def differs_from_page(text: str, program: str, *optional: str) -> set[str]:
+    """Return the metrics that a program serves and docs/reference/metrics.md does not list for it, or the other way round.
+
+    `text`: what it serves; `program`: the first words of its heading there; `optional`: what metrics begin with that it may have.
+    """
+    (listed,) = (metrics for heading, metrics in programs().items() if heading.startswith(program))
+    differing = set(PART.findall(text)) ^ {metric.name for metric in listed}
+    return {name for name in differing if not name.startswith(optional)} if optional else differing
 
 
 DCGM = {

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from monitored import differs_from_page
 from rig.agent import AgentRig, gateway_pod, serving_pod
 from rig.envoy import CANARY, CHAT, STABLE, route, until
 from rig.worker import StartWorkers
@@ -57,6 +58,7 @@ async def test_endpoints_and_weights_follow_the_cluster(
         assert said == GatewayInfo(config.version, config.version, True, "Programmed", "", tenants=0)
         _, text = await pod.get("/metrics")
         assert "slicewise_gateway_programmed 1.0" in text
+        assert differs_from_page(text, "Gateway's agent") == set()
         assert (await pod.get("/healthz"))[0] == (await pod.get("/readyz"))[0] == 200
 
 

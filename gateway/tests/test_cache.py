@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from monitored import differs_from_page
 from rig.edge import ASK, EdgeRig, edge_pod
 from rig.envoy import CHAT, STABLE, route, until
 from rig.worker import StartWorkers
@@ -47,6 +48,7 @@ async def test_the_second_of_two_equal_requests_costs_no_worker_anything(
         assert workers[0].requests == 1
         for word, count in (("hit", 1), ("miss", 1), ("bypass", 0)):
             await pod.counted(f'answers_total{{outcome="{word}"}}', count)
+        assert differs_from_page(await pod.metrics(), "Gateway's edge") == set()
 
 
 @pytest.mark.parametrize("wish", ["use", "bypass"])

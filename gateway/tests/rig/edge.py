@@ -128,10 +128,14 @@ class EdgeRig:
             end(self.process, kill=True)
             self.process = None
 
+    async def metrics(self) -> str:
+        """Return what a scrape gets."""
+        async with self.rig.session.get(f"http://127.0.0.1:{self.metrics_port}/metrics") as answer:
+            return await answer.text()
+
     async def numbers(self) -> dict[str, float]:
         """Return the edge's metrics, as in `answers_total{outcome="hit"}`, without the prefix."""
-        async with self.rig.session.get(f"http://127.0.0.1:{self.metrics_port}/metrics") as answer:
-            lines = (await answer.text()).splitlines()
+        lines = (await self.metrics()).splitlines()
         pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
         return {name.removeprefix("slicewise_edge_"): float(value) for name, _, value in pairs}
 

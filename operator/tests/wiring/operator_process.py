@@ -166,8 +166,12 @@ class OperatorProcess:
 
     def shown(self) -> dict[str, str]:
         """Return all metrics at one moment: series and value."""
+        return dict(line.rsplit(" ", 1) for line in self.text().splitlines())
+
+    def text(self) -> str:
+        """Return what a scrape gets."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
-            return dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines())
+            return str(answer.read().decode())
 
     def leads(self) -> bool:
         return self.metric("slicewise_leader") == 1

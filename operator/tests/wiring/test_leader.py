@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 from builders import pool_object
+from monitored import differs_from_page
 from servers.control_plane import WRITES
 from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
 
@@ -40,6 +41,8 @@ async def test_only_the_leader_writes_and_the_standby_takes_over_when_it_ends(
     await eventually(lambda: first.metric(floor) > 0, "the leader shows the pool's state")
     assert second.metric(floor) == 0, "and the standby none, which it would not keep up to date"
     assert any(line.startswith("slicewise_pools{") for line in first.shown())
+    # Costs are counted where there are prices.
+    assert differs_from_page(first.text(), "Operator", "slicewise_cost_") == set()
     # It does not know why a pool is not ready, and an alert would count the pool for it.
     assert not any(line.startswith("slicewise_pools{") for line in second.shown())
 

@@ -11,6 +11,7 @@ import sys
 import aiohttp
 import pytest
 from fetching import MIB, Fetcher, gguf
+from monitored import differs_from_page
 from sources.web import Fault, WebServer
 
 from slicewise_worker.weights.backoff import Patience
@@ -96,6 +97,7 @@ async def test_progress_and_metrics_are_served_while_it_works_and_while_it_tries
         async with session.get(f"{base}/metrics") as response:
             metrics = await response.text()
         assert "slicewise_fetch_bytes_total 8.388608e+06" in metrics
+        assert differs_from_page(metrics, "Download") == set()
         assert re.search(r'slicewise_fetch_retries_total{reason="SourceUnreachable"} \d', metrics)
         server.faults = []
         ended = await fetcher.ended(process)

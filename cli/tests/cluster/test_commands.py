@@ -198,6 +198,7 @@ def test_who_may_not_list_pods_still_sees_the_pool(
     assert "workers are not shown" in cli("get", "chat", "--kubeconfig", str(guest)).stdout
     assert "not checked: slices" in cli("explain", "chat", "--kubeconfig", str(guest)).stdout
     assert "you may not list nodes" in cli("slices", "--kubeconfig", str(guest), code=1).stderr
+    assert "costs are not counted" in cli("cost", "--kubeconfig", str(guest)).stdout
     refused = cli("get", "chat", "--watch", "--kubeconfig", str(guest), code=1).stderr
     assert "not allowed" in refused
 

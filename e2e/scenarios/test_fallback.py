@@ -58,7 +58,8 @@ def test_when_every_device_dies_under_load_requests_are_answered_on_cpu_until_sl
 ) -> None:
     pool = given.a_pool("chat", fallback=cpu())
     then.says(pool, "FallbackActive", "False", "NotNeeded")
-    assert on_cpu(pool) == []
+    # On a busy machine the first worker may take longer than the 15 s after which the fallback starts.
+    eventually("no worker on CPU", lambda: _none(on_cpu(pool)), within=120)
     budgets = budgets_of(pool)
     client = given.a_client()
     load = given.load_on(pool, rate=3)

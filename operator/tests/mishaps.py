@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from builders import MIG
 
-from slicewise.pool.observed import ObservedNode, ObservedPod
+from slicewise.pool.observed import FetchProgress, ObservedNode, ObservedPod
 
 
 class Mishaps:
@@ -16,6 +17,13 @@ class Mishaps:
     pods: dict[str, ObservedPod]
     budgets: dict[str, int]
     dead: set[str]
+    random: random.Random
+    loads: tuple[int | None, ...]
+
+    def up(self, pod: ObservedPod) -> ObservedPod:
+        """The pod as it serves, with some requests."""
+        said = self.random.choice(self.loads) if self.loads else None
+        return replace(pod, phase="Running", ready=True, fetch=FetchProgress(done=True), requests=said)
 
     def evict(self, node: str) -> bool:
         """What `kubectl drain` does for one pod of `node`: ask, and be refused by the budget of its zone."""

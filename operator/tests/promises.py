@@ -46,6 +46,33 @@ def check_room_made(
         assert left * node.usable > 0, f"{pod.name} was removed from {node.name}, which takes no other: {words}"
 
 
+def check_emptiest(
+    status: Mapping[str, Any],
+    before: Iterable[ObservedPod],
+    after: Iterable[ObservedPod],
+    nodes: Iterable[ObservedNode],
+) -> None:
+    """A pass that makes a pool smaller takes the workers with the fewest requests of their zone, where all say how many they have.
+
+    Not in a rollout, nor while a worker waits for a node. Beside cordoned nodes and devices called unhealthy those on them go first.
+    """
+    pods, kept = tuple(before), {pod.name for pod in after if pod.serving}
+    if any(pod.node is None or pod.suspect for pod in pods) or any(node.cordoned for node in nodes):
+        return
+    if status.get("rollout", {}).get("phase") != "Idle":
+        return
+    for place in {(pod.revision, pod.zone) for pod in pods}:
+        here = {pod.name: pod.requests for pod in pods if (pod.revision, pod.zone) == place if pod.serving}
+        known = {name: count for name, count in here.items() if count is not None}
+        if len(known) < len(here):
+            continue
+        gone, stay = known.keys() - kept, known.keys() & kept
+        if gone and stay:
+            words = ", ".join(f"{name} {count}" for name, count in sorted(known.items()))
+            most, least = max(known[name] for name in gone), min(known[name] for name in stay)
+            assert most <= least, f"{sorted(gone)} went of {words}"
+
+
 def left_over(nodes: Iterable[ObservedNode], free: Callable[[ObservedNode], int]) -> Counter[str]:
     """Return zone → slices that a further worker can have. `free`: what the scheduler has left on a node."""
     result: Counter[str] = Counter()

@@ -18,7 +18,7 @@ from counting import CountingGateway
 from declared import in_zone, programmed, read_budgets, seen_budgets, undeclared
 from mishaps import Mishaps
 from passes import Passes
-from promises import Owed, check_floor, check_requests_first, check_room_made, left_over, reachable
+from promises import Owed, check_emptiest, check_floor, check_requests_first, check_room_made, left_over, reachable
 
 from slicewise.api.labels import LABEL_REVISION, LABEL_ZONE
 from slicewise.api.v1alpha1 import InferencePool
@@ -86,6 +86,8 @@ class Simulation(Mishaps):
     """Status and workers that were held against one another last."""
     untouched: tuple[object, ...] = ()
     """Nodes and workers as the last step left them, so that a mishap which a test brings about is seen."""
+    loads: tuple[int | None, ...] = ()
+    """Requests of a worker: one of them at random. Empty: none says how many."""
     linger: float = 0.0
     """How often a terminating worker stays on for another second although it could be gone."""
 
@@ -125,6 +127,7 @@ class Simulation(Mishaps):
         check_floor(self.status, plain, before, self.ready())
         check_room_made(self.status, standing, self.pods.values(), self.nodes, self.others)
         self.owed.passed(self._reachable(), before.total(), self.ready().total())
+        check_emptiest(self.status, standing, self.pods.values(), self.nodes.values())
         if self.gateway is not None:
             asking = {item.revision for item in self.deployments.values() if item.replicas}
             check_requests_first(self.gateway.weights, asking, served, self.by_revision())
@@ -252,7 +255,7 @@ class Simulation(Mishaps):
         for pod in self.pods.values():
             able = pod.node and pod.revision not in self.broken and pod.name not in self.dead
             if able and not pod.ready and not pod.terminating and pod.phase in {"Pending", "Running"}:
-                self.pods[pod.name] = replace(pod, phase="Running", ready=True, fetch=FetchProgress(done=True))
+                self.pods[pod.name] = self.up(pod)
                 return True
         return False
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from builders import pool_object
 from servers.control_plane import ApiServer
 from wiring.conftest import controlled_server
+from wiring.kubelet import Kubelet
 from wiring.operator_process import POOLS, Cluster, OperatorProcess, Operators, eventually
 from wiring.test_judged import events, pods_come_up
 
@@ -193,3 +194,58 @@ async def test_advice_changes_no_worker_and_a_pool_without_autoscaling_is_not_re
         before = played.reads
         await asyncio.sleep(2.5)
         assert played.reads == before
+
+
+@contextlib.asynccontextmanager
+async def with_requests(cluster: Cluster, gateway: str, said: dict[str, int]) -> AsyncIterator[None]:
+    """Bring up the gateway, and a worker for each address in `said` with so many requests; a further worker never gets ready."""
+    kubelet, left = Kubelet(cluster), list(said)
+
+    async def worker(request: web.Request) -> web.Response:
+        host, _ = request.host.rsplit(":", 1)
+        counts = {"running": said[host], "waiting": 0, "ended": 0}
+        return web.json_response({"device": "CPU", "on_gpu": False, "requests": counts})
+
+    async def play() -> None:
+        while True:
+            for pod in await asyncio.to_thread(kubelet.pods, None):
+                is_gateway = pod["metadata"]["labels"].get("slicewise.dev/role") == "gateway"
+                if not pod["spec"].get("nodeName") and (is_gateway or left):
+                    await asyncio.to_thread(kubelet.bind, pod)
+                    await asyncio.to_thread(kubelet.ready, pod, gateway if is_gateway else left.pop(0))
+            await asyncio.sleep(0.2)
+
+    app = web.Application()
+    app.router.add_get("/v1/worker", worker)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    for address in said:
+        await web.TCPSite(runner, address, 8080).start()
+    task = asyncio.create_task(play())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await runner.cleanup()
+
+
+async def test_the_worker_with_the_most_requests_stays_when_the_pool_shrinks(
+    cluster: Cluster, replicas: Operators
+) -> None:
+    """The replacement that the ReplicaSet makes for a moment goes as well."""
+    said = {"127.79.1.1": 1, "127.79.1.2": 3}
+    scaling = {"maxReplicas": 5, "targetRequestsPerWorker": 4, "mode": "Advise"}
+    operator = await replicas.start()
+    async with busy_at("127.79.0.6"), with_requests(cluster, "127.79.0.6", said):
+        zone = {"names": ["a"], "minAvailable": 1}
+        cluster.create(pool_object(namespace=cluster.namespace, replicas=2, zones=zone, autoscaling=scaling))
+        line = f'slicewise_autoscaling_requests{{namespace="{cluster.namespace}",pool="chat"}}'
+        await eventually(lambda: operator.metric(line) == sum(said.values()), operator.words(), 60)
+
+        cluster.edit("chat", {"replicas": 1})
+        kubelet = Kubelet(cluster)
+        await eventually(lambda: asked(cluster) == 1 and len(kubelet.pods()) == 1, operator.words(), 90)
+        (left,) = kubelet.pods()
+        assert left["status"]["podIP"] == "127.79.1.2"
+        assert operator.metric('slicewise_pods_removed_total{reason="ScaledDown"}') >= 1

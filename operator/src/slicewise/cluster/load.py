@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from math import exp
 from typing import Final
 
-from slicewise.autoscaling.window import Load, Reading, Window
+from slicewise.autoscaling.window import STALE_SECONDS, Load, Reading, Window
 from slicewise.clients.stats_in_flight import InFlight
 from slicewise.clients.workers import WorkerLoad
 from slicewise.envoy.measurement import NoData
@@ -50,6 +50,11 @@ class LoadMeter:
     def load(self, now: float) -> Load:
         """Return what a decision sees at `now`, monotonic seconds."""
         return self.window.load(now)
+
+    def requests_of(self, uid: str, now: float) -> int | None:
+        """Return the requests that run or wait in the worker of that uid; None where it did not say, or too long ago."""
+        when, said = self.workers.get(uid, (now, None))
+        return None if said is None or not 0.0 <= now - when <= STALE_SECONDS else said.running + said.waiting
 
     def is_due(self, now: float) -> bool:
         """Whether it is time for the next reading."""

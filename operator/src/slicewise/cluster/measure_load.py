@@ -30,6 +30,11 @@ def offer_load(entry: PoolEntry, stored: Mapping[str, Any], now: float) -> Load:
     return entry.load.load(now)
 
 
+def requests_of(entry: PoolEntry, uid: str, now: float) -> int | None:
+    """Return the requests of the worker of that uid; None where they are not counted. `now`: monotonic seconds."""
+    return None if entry.load is None else entry.load.requests_of(uid, now)
+
+
 async def measure_load(
     entry: PoolEntry, gateways: Gateways, workers: Workers, clock: Clock, lost: Callable[[GatewayRecord], bool]
 ) -> None:

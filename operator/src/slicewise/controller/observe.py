@@ -25,7 +25,7 @@ from slicewise.cluster.cache import Cache
 from slicewise.cluster.foreign import ForeignPods
 from slicewise.cluster.gateway_pods import GatewayRecord, ask, observed_gateway
 from slicewise.cluster.measure import measure, offer
-from slicewise.cluster.measure_load import measure_load, offer_load
+from slicewise.cluster.measure_load import measure_load, offer_load, requests_of
 from slicewise.cluster.records import PoolEntry, read_revision
 from slicewise.cluster.references import ReferenceReader, next_events, pending_claim
 from slicewise.cluster.strangers import by_zone
@@ -85,7 +85,8 @@ class Observer:
         strangers = by_zone(entry.strangers)
         return ObservedPool(
             pods=tuple(
-                _pod(pod, self._cache.nodes) for pod in sorted(entry.pods.values(), key=lambda pod: pod.observed.name)
+                replace(_pod(pod, self._cache.nodes), requests=requests_of(entry, uid, self._clock.monotonic()))
+                for uid, pod in sorted(entry.pods.items(), key=lambda item: item[1].observed.name)
             ),
             gateway_pods=observed_gateway(entry.gateway_pods.values(), self._cache.nodes),
             gateway_failure=next((item.failure for item in deployments if item.name == gateway_name(entry.name)), None),

@@ -81,4 +81,9 @@ def _of_unlike(
     useful = [pod for pod in pods if pod.node not in no_place] if make_room else pods
     if not useful or len(set(kinds.values())) == 1:
         return None
-    return min(useful, key=lambda pod: (kinds[pod.name], pod.name))
+    return min(useful, key=lambda pod: (kinds[pod.name], _load(pod), pod.name))
+
+
+def _load(pod: ObservedPod) -> float:
+    """Its requests; a worker that does not say how many it has counts as the fullest."""
+    return float("inf") if pod.requests is None else pod.requests

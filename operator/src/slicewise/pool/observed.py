@@ -1,7 +1,6 @@
 """ObservedPool: everything a decision about one pool may look at, gathered once per pass.
 
-Written by `controller/observe.py`, read by `plan_pool` and what it calls. Frozen; no I/O, no clock. A thing that could
-not be read is `None` (unknown), never 0 or an empty list.
+Written by `controller/observe.py`. Frozen; no I/O, no clock. What could not be read is `None` (unknown), never 0 or an empty list.
 """
 
 from __future__ import annotations
@@ -109,6 +108,8 @@ class ObservedPod:
     """Seconds from its place on a node until it served for the first time; None where it has not, or it was restarted before."""
     node_lost: bool = False
     """It was ready, and its node is deleted or does not answer any more."""
+    requests: int | None = None
+    """That run or wait in it; None where that is not known, as of pools without autoscaling."""
 
     @property
     def holds_slice(self) -> bool:

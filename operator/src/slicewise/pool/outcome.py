@@ -21,7 +21,7 @@ class PodDeletion:
 
     name: str
     uid: str
-    reason: Literal["FailedLeftOver", "DeviceUnhealthy", "WeightsDamaged", "Replaced"]
+    reason: Literal["FailedLeftOver", "DeviceUnhealthy", "WeightsDamaged", "Replaced", "ScaledDown"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,16 +16,16 @@ from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.children import ChildrenInput, KeptRevision, build_children
 from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.pod_template import build_pod_template
-from slicewise.pool.choosing import ZonePlaces, choose_by_node
 from slicewise.pool.conditions.fallback import fallback_events
 from slicewise.pool.demand import Demand, read_demand
-from slicewise.pool.disruption import ZoneAfter, blocked_drains, deletions, drain_surge, suspects_to_replace
+from slicewise.pool.disruption import blocked_drains, deletions, drain_surge
 from slicewise.pool.facts import Facts
 from slicewise.pool.fallback import Fallback, plan_fallback
 from slicewise.pool.gateway import desired_gateway, is_programmed
+from slicewise.pool.going import choose_workers
 from slicewise.pool.holding import LOOK_SECONDS, Holding, hold_budgets
 from slicewise.pool.observed import ObservedPool
-from slicewise.pool.outcome import PodDeletion, PoolPlan
+from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.placement import closed_nodes
 from slicewise.pool.report import build_report, invalid_report
 from slicewise.pool.revision import find_revision, kept_revisions, next_number
@@ -39,7 +39,7 @@ from slicewise.pool.rollout.state import Phase, RolloutState, read_state, record
 from slicewise.pool.rollout.traffic import canary_weight, has_arrived, traffic
 from slicewise.pool.rollout.unplaced import UNPLACED_SECONDS, without_unfit
 from slicewise.pool.rollout.verdict_record import Measured
-from slicewise.pool.rollout.view import RevisionReplicas, RolloutView
+from slicewise.pool.rollout.view import RolloutView
 from slicewise.pool.scaling import shown
 from slicewise.pool.slices import NoProfile
 from slicewise.pool.zones import budget_floors, hold_back_shrinking, wanted_replicas
@@ -84,7 +84,7 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
     replicas = plan_replicas(state, view, _with_surge(held, demand, state, observed))
     planned = replicas.planned()
     floors = budget_floors(pool.spec, demand.targets, planned if replicas.moves else replicas.stable)
-    asked, chosen = _chosen(replicas, held, floors, demand, state)
+    asked, chosen = choose_workers(replicas, held, floors, demand, state)
     budgets = observed.with_budgets(floors)
     holding = hold_budgets(asked, chosen, (state.stable, state.canary), demand.workers, budgets, now)
     after = advance(state, view, replicas, now)
@@ -196,48 +196,6 @@ def _held_back(demand: Demand, state: RolloutState) -> dict[str, int]:
 def _with_surge(held: Mapping[str, int], demand: Demand, state: RolloutState, observed: ObservedPool) -> dict[str, int]:
     """Zone → replicas of the stable revision while no rollout moves workers, from those without a surge."""
     return drain_surge(held, demand.workers.asked(state.stable), demand.stable_slices, demand.workers, observed.nodes)
-
-
-def _chosen(
-    replicas: RevisionReplicas,
-    held: Mapping[str, int],
-    floors: Mapping[str, int],
-    demand: Demand,
-    state: RolloutState,
-) -> tuple[RevisionReplicas, tuple[PodDeletion, ...]]:
-    """Return what the Deployments are asked for, and the workers that serve and go by name: those of `choose_by_node`, else suspects."""
-    free = {entry.zone: entry.free for entry in (demand.slices if replicas.moves else demand.stable_slices)}
-    places = {target.zone: ZonePlaces(target.desired, free.get(target.zone, 0)) for target in demand.targets}
-    asked, chosen = choose_by_node(replicas, (state.stable, state.canary), demand.workers, demand.no_place, places)
-    if chosen:
-        return asked, chosen
-    zones = _zones_after(replicas, held, floors, demand, state)
-    desired = sum(target.desired for target in demand.targets)
-    no_place = demand.no_place | closed_nodes(demand.stable_nodes)
-    return replicas, suspects_to_replace(desired, zones, state.stable, demand.workers, no_place)
-
-
-def _zones_after(
-    replicas: RevisionReplicas,
-    held: Mapping[str, int],
-    floors: Mapping[str, int],
-    demand: Demand,
-    state: RolloutState,
-) -> dict[str, ZoneAfter]:
-    """Zone → what it has once `replicas` is carried out."""
-    planned, free = replicas.planned(), {entry.zone: entry.free for entry in demand.stable_slices}
-    stable = demand.workers.staying({state.stable: replicas.stable})
-    stays = stable + demand.workers.staying({state.canary: replicas.canary})
-    return {
-        zone: ZoneAfter(
-            planned[zone],
-            stays[zone],
-            floors.get(zone, 0),
-            free=free.get(zone, 0),
-            replaced=not replicas.moves and stable[zone] > held.get(zone, 0),
-        )
-        for zone in planned.keys() | stays.keys()
-    }
 
 
 def _children_input(facts: Facts, state: RolloutState, holding: Holding, gateway: DesiredGateway) -> ChildrenInput:

@@ -53,6 +53,15 @@ def test_the_larger_sum_counts_and_one_side_that_answers_in_full_is_enough(
     assert (load.requests, load.trouble) == (requests, trouble)
 
 
+def test_a_workers_own_requests_are_known_for_as_long_as_a_load_is() -> None:
+    """By these a pool that shrinks chooses the emptiest."""
+    meter = counted(({"g": 8}, {"a": WorkerLoad(3, 1), "b": WorkerLoad(0, 0), "c": None}))
+
+    assert [meter.requests_of(uid, 101.0) for uid in "abcd"] == [4, 0, None, None]
+    assert meter.requests_of("a", 106.0) is None
+    assert meter.requests_of("a", 99.0) is None, "read before: a clock that went back"
+
+
 def test_a_gateway_that_restarts_is_covered_by_the_workers() -> None:
     meter = counted(({"g": 8}, {"a": WorkerLoad(4, 4)}), ({"g": 0}, {"a": WorkerLoad(4, 4)}))
 

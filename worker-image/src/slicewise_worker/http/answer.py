@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from starlette.requests import Request
 
@@ -95,6 +95,9 @@ class Answer:
         self._pending: dict[int, Piece | Finished] = {}
         self._broken: Broken | None = None
         self._come = asyncio.Event()
+        self._quiet = False
+        self._quiet_at = 0.0
+        self._clock: asyncio.TimerHandle | None = None
         self._open = len(generations)
         self.prompt_tokens = prompt_tokens
         self.generated = [0] * len(generations)
@@ -142,8 +145,35 @@ class Answer:
             self.reasons.append(event.reason)
         return index, event
 
+    async def next_within(self, seconds: float) -> tuple[int, Piece | Finished] | Literal["quiet"] | None:
+        """Return as `next` does, or that nothing came for so long.
+
+        One timer for a whole answer: one for each event would take a quarter of the time that a stream takes.
+        """
+        loop = asyncio.get_running_loop()
+        self._quiet, self._quiet_at = False, loop.time() + seconds
+        if self._clock is None:
+            self._clock = loop.call_at(self._quiet_at, self._look)
+        while self._open and not self._pending and self._broken is None:
+            if self._quiet:
+                return "quiet"
+            self._come.clear()
+            await self._come.wait()
+        return await self.next()
+
+    def _look(self) -> None:
+        """See whether nothing came for as long as `next_within` waits, or look again when that may be so."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._quiet_at:
+            self._clock = loop.call_at(self._quiet_at, self._look)
+            return
+        self._clock, self._quiet = None, True
+        self._come.set()
+
     def close(self) -> None:
         """Give up what still runs; without effect on what has ended."""
+        if self._clock is not None:
+            self._clock.cancel()
         self._engine.cancel([*self._tickets.values()])
 
     @property

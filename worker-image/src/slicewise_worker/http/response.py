@@ -32,6 +32,7 @@ HEARTBEAT_SECONDS = 15.0
 """A stream on which nothing came for so long says that it is alive."""
 _HEARTBEAT: Final = b": ping\n\n"
 _QUIET: Final = "quiet"
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _Item = tuple[int, Piece | Finished] | None | Literal["quiet"]
 
 
@@ -173,32 +174,30 @@ class AnswerStream(StreamingResponse):
 
 
 def _event(body: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + _encode(body).encode() + b"\n\n"
 
 
 async def _next(answer: Answer) -> _Item:
     """Return the next event, or that there was none for a while; raises `ApiError`."""
-    try:
-        async with asyncio.timeout(HEARTBEAT_SECONDS):
-            return await answer.next()
-    except TimeoutError:
-        return _QUIET
+    return await answer.next_within(HEARTBEAT_SECONDS)
 
 
 async def _stream(answer: Answer, first: _Item, writer: _Writer, head: dict[str, Any]) -> AsyncIterator[bytes]:
     head = {**head, "object": writer.shape.part}
-    extra = {"usage": None} if writer.asked.usage else {}
+    # What is the same in all chunks is written down once.
+    begin = f'data: {_encode(head)[:-1]},"choices":['
+    end = '],"usage":null}\n\n' if writer.asked.usage else "]}\n\n"
     try:
         for index in range(len(answer.generated)):
             if opening := writer.shape.opening(index):
-                yield _event({**head, "choices": [opening], **extra})
+                yield f"{begin}{_encode(opening)}{end}".encode()
         item = first
         while item is not None:
             if item == _QUIET:
                 yield _HEARTBEAT
             else:
                 for delta in writer.deltas(*item):
-                    yield _event({**head, "choices": [delta], **extra})
+                    yield f"{begin}{_encode(delta)}{end}".encode()
             item = await _next(answer)
         if writer.asked.usage:
             yield _event({**head, "choices": [], "usage": answer.usage()})

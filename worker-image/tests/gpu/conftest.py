@@ -52,6 +52,8 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> None:
     assert LAVAPIPE is not None, "no software device for Vulkan: `make tools` installs mesa-vulkan-drivers"
     monkeypatch.setenv("VK_DRIVER_FILES", str(LAVAPIPE))
     monkeypatch.setenv("LP_NUM_THREADS", "1")
+    # Most of the time goes into shaders that compute a few tokens: they are compiled without optimization.
+    monkeypatch.setenv("GALLIVM_PERF", "no_opt")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from report import Figure, Report, percentile
 from servers.processes import free_port
 
 MIB = 1 << 20
+WATCHED = str(Path(__file__).with_name("watched.py"))
 _PATIENCE = 300.0
 _TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
 _ASK = {"model": "chat", "messages": [{"role": "user", "content": "Weather?"}], "temperature": 0}
@@ -40,6 +41,7 @@ _LARGE: dict[str, dict[str, Any]] = {
 class _Watched:
     url: str
     notes: Path
+    pid: int
 
     def seconds(self, kind: str, start: float, end: float) -> list[float]:
         """Return how long each of `kind` took that ended between two moments."""
@@ -55,7 +57,8 @@ class _Watched:
 
 
 @contextmanager
-def _worker(path: Path, **settings: object) -> Iterator[_Watched]:
+def worker(path: Path, program: Sequence[str] = (WATCHED,), **settings: object) -> Iterator[_Watched]:
+    """Run a worker of the model at `path`; `program`: what Python runs."""
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
         digest = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
@@ -71,25 +74,25 @@ def _worker(path: Path, **settings: object) -> Iterator[_Watched]:
             **settings,
         }
         environment = {f"SLICEWISE_WORKER_{key.upper()}": str(value) for key, value in given.items()}
-        watched = _Watched(f"http://127.0.0.1:{port}", folder / "notes")
-        with watched.notes.open("wb") as notes, (folder / "log").open("wb") as log:
-            program = str(Path(__file__).with_name("watched.py"))
+        url, written = f"http://127.0.0.1:{port}", folder / "notes"
+        with written.open("wb") as notes, (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, program], env=os.environ | environment, stdout=notes, stderr=log
+                [sys.executable, *program], env=os.environ | environment, stdout=notes, stderr=log
             )
         try:
-            _until_ready(watched, process)
-            yield watched
+            until_ready(f"{url}/readyz", process)
+            yield _Watched(url, written, process.pid)
         finally:
             process.kill()
             process.wait()
 
 
-def _until_ready(watched: _Watched, process: subprocess.Popen[bytes]) -> None:
+def until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until `url` answers that `process` is ready."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end and process.poll() is None:
         try:
-            if httpx2.get(f"{watched.url}/readyz", timeout=_PATIENCE).status_code == 200:
+            if httpx2.get(url, timeout=_PATIENCE).status_code == 200:
                 return
         except httpx2.TransportError:
             pass
@@ -99,7 +102,7 @@ def _until_ready(watched: _Watched, process: subprocess.Popen[bytes]) -> None:
 
 def large(report: Report, path: Path, rounds: int) -> None:
     """Add what requests of 1 MiB hold up, beside the same time without them."""
-    with _worker(path, context_tokens=32_000, parallel_sequences=2) as watched:
+    with worker(path, context_tokens=32_000, parallel_sequences=2) as watched:
         stop = threading.Event()
         stream = threading.Thread(target=_keep_streaming, args=(watched, stop))
         stream.start()
@@ -146,7 +149,7 @@ def arguments(report: Report, path: Path, rounds: int) -> None:
     """Add the time from the end of the step that made a token to the arrival of the arguments it wrote."""
     os.environ["BENCH_STEP_DELAY"] = "0.05"
     arrived: list[float] = []
-    with _worker(path, context_tokens=2048) as watched:
+    with worker(path, context_tokens=2048) as watched:
         body = _ASK | {"tools": [_TOOL], "stream": True, "max_tokens": 50}
         for _ in range(rounds):
             with httpx2.stream("POST", f"{watched.url}/v1/chat/completions", json=body, timeout=_PATIENCE) as response:

@@ -1,8 +1,8 @@
 """make bench-worker: what a JSON schema costs a token, what requests of 1 MiB hold up, how soon arguments of calls arrive,
-what a light tenant waits beside a heavy one, and what is kept in the cache saves and costs.
+what a light tenant waits beside a heavy one, what is kept in the cache saves and costs, and streams beside llama.cpp's server.
 
 Sizes come from the environment: BENCH_MODEL (shaped; a made model), BENCH_STREAMS (16), BENCH_TOKENS (24, of each stream), BENCH_ROUNDS
-(5), BENCH_THREADS (1), BENCH_STEPS (6000, of tenants), and BENCH_ONLY (constrained,large,arguments,tenants,prefix).
+(5), BENCH_THREADS (1), BENCH_STEPS (6000, of tenants), and BENCH_ONLY (constrained,large,arguments,tenants,prefix,peers).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from constrained import Sizes, constrained
 from large import arguments, large
+from peers import Streams, peers
 from prefix import prefix
 from report import Report
 from tenants import tenants
@@ -32,7 +33,7 @@ def main() -> None:
         rounds=int(os.environ.get("BENCH_ROUNDS", "5")),
         threads=int(os.environ.get("BENCH_THREADS", "1")),
     )
-    only = os.environ.get("BENCH_ONLY", "constrained,large,arguments,tenants,prefix").split(",")
+    only = os.environ.get("BENCH_ONLY", "constrained,large,arguments,tenants,prefix,peers").split(",")
     if "constrained" in only:
         constrained(report, _made(name), sizes)
     if "large" in only:
@@ -43,6 +44,9 @@ def main() -> None:
         tenants(report, _made("tiny"), int(os.environ.get("BENCH_STEPS", "6000")))
     if "prefix" in only:
         prefix(report, _made(name), sizes.rounds, sizes.tokens)
+    if "peers" in only:
+        light = _made(os.environ.get("BENCH_MODEL", "light"))
+        peers(report, light, Streams(sizes.streams, sizes.tokens, sizes.rounds, sizes.threads))
     print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -15,6 +16,7 @@ from slicewise_gateway.edge.runtime import RuntimeFile
 from slicewise_gateway.edge.server import Handler, build_door, build_numbers
 from slicewise_gateway.edge.upstream import Upstream, new_session
 from slicewise_gateway.edge.waiting import WaitingRoom
+from slicewise_gateway.edge.waking import read_waking
 from slicewise_gateway.edge.workers import WorkersOfEnvoy
 from slicewise_gateway.memory import release
 from slicewise_gateway.settings import EdgeSettings
@@ -45,9 +47,9 @@ async def run_edge(settings: EdgeSettings) -> None:
 
         room = WaitingRoom(settings.max_held_requests, settings.max_held_bytes, is_open)
         stack.push_async_callback(room.close)
-        doors: list[tuple[Handler, int]] = [
-            (Hold(room, hold_seconds, upstream, metrics, settings.max_body_bytes).handle, settings.hold_port)
-        ]
+        waking = partial(read_waking, settings.directory)
+        hold = Hold(room, hold_seconds, upstream, metrics, settings.max_body_bytes, waking)
+        doors: list[tuple[Handler, int]] = [(hold.handle, settings.hold_port)]
         if settings.redis_url_file is not None:
             doors.append((await _cache(stack, settings, runtime, upstream, metrics), settings.cache_port))
         for handle, port in doors:

@@ -33,8 +33,9 @@ class Cluster:
         self.namespace = f"t-{uuid4().hex[:10]}"
         self._put("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": self.namespace}})
 
-    def config(self, files: Mapping[str, str]) -> None:
-        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "chat-gateway"}, "data": dict(files)}
+    def config(self, files: Mapping[str, str], annotations: Mapping[str, str] | None = None) -> None:
+        metadata = {"name": "chat-gateway", "annotations": dict(annotations or {})}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(files)}
         self._put(f"/api/v1/namespaces/{self.namespace}/configmaps", body)
 
     def endpoints(self, service: str, workers: list[Worker], **conditions: bool) -> None:

@@ -11,6 +11,9 @@ from typing import Final
 PROGRAMMED_FILE: Final = "programmed"
 """Exists once Envoy has had a whole configuration; an agent that restarts beside a serving Envoy finds it."""
 
+WAKING_FILE: Final = "waking.json"
+"""How far the pool's workers are while none serves, as the operator says; the edge reads it."""
+
 
 def read_mounted(directory: Path | None) -> Mapping[str, bytes] | None:
     """Return the entries of a mounted Secret by name; none of an absent one, None where nothing is mounted. Raises OSError."""

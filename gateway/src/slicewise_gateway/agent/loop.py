@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from slicewise_gateway.agent.envoy import EnvoyAdmin, EnvoyError, EnvoyState
-from slicewise_gateway.agent.files import PROGRAMMED_FILE, EnvoyFiles, read_mounted
+from slicewise_gateway.agent.files import PROGRAMMED_FILE, WAKING_FILE, EnvoyFiles, read_mounted
 from slicewise_gateway.agent.kube import ApiServer, Collection, Objects
 from slicewise_gateway.agent.metrics import AgentMetrics
 from slicewise_gateway.agent.report import Report, Wanted, judge
@@ -20,6 +20,8 @@ from slicewise_gateway.settings import GatewaySettings
 
 log = structlog.get_logger(__name__)
 
+_WAKING: Final = "slicewise.dev/waking"
+"""Annotation of the ConfigMap."""
 _LOOK_SECONDS: Final = 2.0
 """Between two looks at an Envoy that runs what it should."""
 _IMPATIENT_SECONDS: Final = 0.1
@@ -139,6 +141,11 @@ class Agent:
             # A deleted ConfigMap is no reason to stop serving.
             self._say(f"there is no ConfigMap {self._settings.config_map}")
             return
+        annotations = (found.get("metadata") or {}).get("annotations") or {}
+        try:
+            self._files.write(WAKING_FILE, str(annotations.get(_WAKING) or ""))
+        except OSError as error:  # it is for a message only
+            log.warning("waking state not written", path=error.filename, error=error.strerror)
         self._inputs = replace(self._inputs, config=found.get("data") or {})
         self._wake.set()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -27,6 +28,7 @@ from slicewise_gateway.edge.request import (
 )
 from slicewise_gateway.edge.upstream import SEND_ERRORS, Upstream, response_headers
 from slicewise_gateway.edge.waiting import FullError, WaitingRoom
+from slicewise_gateway.edge.waking import Waking
 
 RESENT_HEADER: Final = "x-slicewise-resent"
 _ATTEMPT_HEADER: Final = "x-envoy-attempt-count"
@@ -35,7 +37,7 @@ _PAUSE_SECONDS: Final = (0.02, 1.0)
 
 
 class Hold:
-    """Handles the requests that found no worker. `seconds`: how long one waits at most, now."""
+    """Handles the requests that found no worker. `seconds`: how long one waits at most, now. `waking`: how far the workers are."""
 
     def __init__(
         self,
@@ -44,7 +46,9 @@ class Hold:
         upstream: Upstream,
         metrics: EdgeMetrics,
         max_body_bytes: int,
+        waking: Callable[[], Waking] = Waking,
     ) -> None:
+        self._waking = waking
         self._max_body_bytes = max_body_bytes
         self._room = room
         self._seconds = seconds
@@ -71,7 +75,7 @@ class Hold:
                 response, outcome = await self._wait(request, body, started)
         except FullError:
             outcome = "full"
-            return _no_worker(request, 0)
+            return _no_worker(request, 0, waking=self._waking())
         else:
             return response
         finally:
@@ -103,14 +107,19 @@ class Hold:
             pause = min(2 * pause, longest)
         held = clock() - started
         self._metrics.held_seconds.observe(held)
-        return _no_worker(request, held), "expired"
+        return _no_worker(request, held, waking=self._waking()), "expired"
 
 
 def _known(_size: int) -> None:
     """The place was taken for the whole length."""
 
 
-def _no_worker(request: web.Request, held: float, more: dict[str, str] | None = None) -> web.Response:
-    message = "No worker can take the request now; try again later."
-    headers = {HELD_HEADER: f"{held:.3f}", "Retry-After": "5" if held else "1", **(more or {})}
-    return error_response(503, "no_worker", message, headers, request=request)
+def _no_worker(
+    request: web.Request, held: float, more: dict[str, str] | None = None, *, waking: Waking | None = None
+) -> web.Response:
+    now = time.time()
+    waking = Waking() if waking is None else waking
+    # One that found no place comes again soon: places get free before a worker serves.
+    after = (waking.seconds(now) or 5) if held else 1
+    headers = {HELD_HEADER: f"{held:.3f}", "Retry-After": str(after), **(more or {})}
+    return error_response(503, "no_worker", waking.words(now), headers, request=request)

@@ -50,6 +50,9 @@ ANNOTATION_HELD: Final = f"{GROUP}/held-since"
 ANNOTATION_START: Final = f"{GROUP}/gateway-start"
 """On the gateway's pods: version of what they were started with, which only a new pod changes."""
 
+ANNOTATION_WAKING: Final = f"{GROUP}/waking"
+"""On the ConfigMap of a gateway: how far the pool's workers are while none serves, in JSON."""
+
 ZONE_KEY: Final = "topology.kubernetes.io/zone"
 """Node label that names the zone, unless `spec.zones.topologyKey` says otherwise."""
 

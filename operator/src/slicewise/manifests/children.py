@@ -79,7 +79,7 @@ def build_children(desired: ChildrenInput) -> tuple[dict[str, Any], ...]:
         *(build_revision_service(pool, route.revision) for route in gateway.model.routes),
         build_claim(pool),
         build_live_list(pool, [*live_data, *_of_fallback(pool)]),
-        build_gateway_config(pool, gateway.config),
+        build_gateway_config(pool, gateway.config, gateway.waking),
     ]
     children += [build_revision(pool, item.hash, item.number, item.data) for item in desired.revisions]
     children += [

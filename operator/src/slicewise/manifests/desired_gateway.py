@@ -19,6 +19,8 @@ class DesiredGateway:
     pull_secrets: tuple[str, ...] = ()
     redis_secret: str | None = None
     """Secret with the address of the Redis for the response cache; None: no cache."""
+    waking: str = ""
+    """How far the workers are while none serves, for clients that waited without success; empty where nothing is to be said."""
 
     @property
     def start_version(self) -> str:

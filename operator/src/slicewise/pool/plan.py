@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from slicewise.api.duration import duration_seconds
@@ -42,6 +43,7 @@ from slicewise.pool.rollout.verdict_record import Measured
 from slicewise.pool.rollout.view import RolloutView
 from slicewise.pool.scaling import shown
 from slicewise.pool.slices import NoProfile
+from slicewise.pool.waking import describe_waking
 from slicewise.pool.zones import budget_floors, hold_back_shrinking, wanted_replicas
 
 FETCH_POLL_SECONDS = 5.0
@@ -78,6 +80,8 @@ def plan_pool(pool: InferencePool, observed: ObservedPool, now: float) -> PoolPl
         has_workers=has_workers,
         fallback=fallback is not None and (fallback.wanted or demand.asleep) and not serving.get(state.canary or ""),
     )
+    if demand.scaling is not None:
+        gateway = replace(gateway, waking=describe_waking(demand.workers.pods, demand.scaling.cold_start))
     arrived = has_arrived(state, is_programmed(observed, gateway), now)
     view = _view(pool, demand, state, observed.measured, arrived=arrived, now=now)
     held = _held_back(demand, state)

@@ -22,8 +22,8 @@ sync: .venv/.synced ## the virtual environment .venv, from locks/dev.txt (the fi
 .venv/.synced: locks/dev.txt locks/build.txt locks/vulkan.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml gateway/pyproject.toml cli/pyproject.toml images/sync.sh images/llama-wheel.sh images/llama-backends.sh
 	@images/sync.sh
 
-demo: ready ## cluster, chart, one pool, one chat answer, a good and a bad rollout; each step with its time
-	@e2e/demo.sh
+demo: sync ## cluster, chart, one pool, one chat answer, a good and a bad rollout; each step with its time
+	@e2e/ready.sh demo && e2e/demo.sh
 
 lint: sync ## ruff, mypy, the import contracts, the wording of the docs, and shellcheck and go vet where they are at hand
 	@images/lint.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make demo`: the chart, one pool, one chat answer, a good and a bad rollout, on a cluster that is ready (`make ready`); says at the end what to type next.
+# `make demo`: the chart, one pool, one chat answer, a good and a bad rollout, on a cluster that is ready (`ready.sh demo`); says at the end what to type next.
 # Safe to repeat. MODEL=hf://org/repo@<commit>/file.gguf (or https://…, with DIGEST=sha256:… where the source can change)
 # takes that model; without one it is that of docs/examples/chat.yaml where its hub answers, else the made model "wordy".
 set -euo pipefail

@@ -69,7 +69,7 @@ PY
 
 image() {  # NAME FOLDER-OF-THE-PACKAGE
   local tag=slicewise-$1:$VERSION context=$root/build/images/$1 hash lock
-  lock=$(inputs "locks/$1.txt" locks/build.txt locks/vulkan.txt images/build.sh images/llama-wheel.sh images/llama-backends.sh | cut -c1-16)
+  lock=$(inputs "locks/$1.txt" locks/build.txt images/build.sh)$([ "$1" != worker ] || basename "$(dirname "$(images/llama-wheel.sh)")")
   hash=$( { echo "$lock $base $(docker image inspect "$base" --format '{{.Id}}')"; inputs "$2/src" "$2/pyproject.toml" "$2/README.md" "$2/Dockerfile"; } | sha256sum | cut -c1-16)
   if image_has "$tag" "$hash"; then echo "$tag is there"; return; fi
   mkdir -p "$context"

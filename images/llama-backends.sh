@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints a folder with llama.cpp's loadable backends for GPUs (libggml-vulkan.so), compiled once from the same source as the wheel
-# and kept in $SLICEWISE_CACHE/wheels. Vulkan's headers and the compiler of its shaders are Debian 13's, by the hashes of
+# and kept in $SLICEWISE_CACHE/wheels; nothing, and why, on a machine that cannot have what compiles them. Vulkan's headers and the compiler of its shaders are Debian 13's, by the hashes of
 # locks/vulkan.txt: Debian 12's headers are too old, and its compiler knows no cooperative matrices. They are unpacked beside;
 # nothing of them is installed.
 set -euo pipefail
@@ -41,6 +41,13 @@ compile() {  # FOLDER, with the source in src/ and what builds it in venv/: the 
   strip --strip-unneeded "$1"/out/*.so
 }
 
+to_be_had() {  # whether the packages of the lock can be unpacked here
+  [ "$(uname -m)" = x86_64 ] || { echo "no GPU backend of llama.cpp: locks/vulkan.txt is for x86-64" >&2; return 1; }
+  command -v mmdebstrap >/dev/null || { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; } ||
+    { echo "no GPU backend of llama.cpp: what compiles it comes by mmdebstrap, which is not installed" >&2; return 1; }
+}
+
+[ -d "$folder" ] || to_be_had || exit 0
 if [ ! -d "$folder" ]; then
   alone backends
   if [ ! -d "$folder" ]; then   # nobody made it while we waited

@@ -35,6 +35,7 @@ if [ -z "$(wheel "$folder")" ]; then
 fi
 
 backends=$("$root/images/llama-backends.sh")
+[ -n "$backends" ] || { wheel "$folder"; exit; }   # computes on the CPU alone
 whole=$folder/$(basename "$backends")
 if [ -z "$(wheel "$whole")" ]; then
   rm -rf "$whole.$$"; mkdir "$whole.$$"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import secrets
 import shutil
 import socket
@@ -17,8 +18,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-_PORTS = range(12_000, 30_000)
-"""Below those that the kernel gives to outgoing connections: of those, any may be taken between the look and the use."""
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = range(12_000 + _PROCESS % 8, 30_000, 8)
+"""Below those that the kernel gives to outgoing connections: of those, any may be taken between the look and the use.
+
+Each process of `pytest -n` has ports of its own: another one may have looked, too, and not listen yet.
+"""
 _turns = itertools.count(secrets.randbelow(len(_PORTS)))
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from slicewise_cli.commands.answer import answer
-from slicewise_cli.commands.get import Everywhere, MaybeName
+from slicewise_cli.commands.get import Everywhere, MaybeName, one_or_all
 from slicewise_cli.commands.options import Context, Kubeconfig, Namespace, Output, run
 from slicewise_cli.options import Form, Target
 
@@ -19,8 +17,7 @@ def cost(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Show what a pool costs (an hour, each request and token, tenants, idle slices, savings), or all pools as a table."""
-    if name and everywhere:
-        raise typer.BadParameter("cannot be combined with a name; use -n NAMESPACE", param_hint="--all-namespaces")
+    one_or_all(name, everywhere=everywhere)
     run(_cost(Target(context, namespace, kubeconfig), name, output, everywhere=everywhere))
 
 

@@ -25,6 +25,12 @@ MaybeName = Annotated[
 ]
 
 
+def one_or_all(name: str | None, *, everywhere: bool) -> None:
+    """Refuse the name of a pool together with all namespaces."""
+    if name and everywhere:
+        raise typer.BadParameter("cannot be combined with a name; use -n NAMESPACE", param_hint="--all-namespaces")
+
+
 def get(
     name: MaybeName = None,
     watch: Watch = False,
@@ -35,8 +41,7 @@ def get(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Show a pool as a tree (rollout, verdict, zones, revisions, workers), or all pools as a table."""
-    if name and everywhere:
-        raise typer.BadParameter("cannot be combined with a name; use -n NAMESPACE", param_hint="--all-namespaces")
+    one_or_all(name, everywhere=everywhere)
     target = Target(context, namespace, kubeconfig)
     if watch:
         from slicewise_cli.commands.watch import watch_many, watch_one

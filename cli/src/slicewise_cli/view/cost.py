@@ -1,6 +1,6 @@
 """What pools cost in this month, from their status: an hour, each request and token, tenants, idle slices, and what could be saved. Pure.
 
-Amounts are in the currency of the pool's `status.cost`, which the operator writes each quarter of an hour. What is not known is None.
+Amounts are in the currency of the pool's `status.cost`, which the operator writes every 15 minutes. Unknown amounts are None.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ NOT_COUNTED: Final = "costs are not counted: name a currency and prices in the c
 def cost_table(costs: Sequence[Cost], free: Sequence[Free], *, with_namespace: bool = False) -> Lines:
     """Return one row for each pool, and the free slices below."""
     currency = next((cost.currency for cost in costs if cost.currency), "")
-    header = ("NAME", "PER HOUR", "MONTH", "IDLE", "PER 1,000 REQUESTS", "PER 1M TOKENS", "BUDGET")
-    rows = [
+    header: tuple[str, ...] = ("NAME", "PER HOUR", "MONTH", "IDLE", "PER 1,000 REQUESTS", "PER 1M TOKENS", "BUDGET")
+    rows: list[tuple[str, ...]] = [
         (
             cost.name,
             money(cost.per_hour),
@@ -29,8 +29,8 @@ def cost_table(costs: Sequence[Cost], free: Sequence[Free], *, with_namespace: b
         for cost in costs
     ]
     if with_namespace:
-        header = ("NAMESPACE", *header)  # type: ignore[assignment]  # one column more
-        rows = [(cost.namespace, *row) for cost, row in zip(costs, rows, strict=True)]  # type: ignore[misc]
+        header = ("NAMESPACE", *header)
+        rows = [(cost.namespace, *row) for cost, row in zip(costs, rows, strict=True)]
     shown: list[Block] = [table(header, rows)]
     if not currency:
         return [*shown, BLANK, line(NOT_COUNTED)]

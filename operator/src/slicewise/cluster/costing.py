@@ -6,7 +6,7 @@ Nothing waits for it: it asks workers, never the API server, and what it finds i
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -211,7 +211,7 @@ def slice_rates(cache: Cache, prices: Prices | None) -> Mapping[tuple[str, str, 
     """
     if prices is None:
         return {}
-    found: Counter[tuple[str, str, str]] = Counter()
+    found: defaultdict[tuple[str, str, str], float] = defaultdict(float)
     unknown: set[tuple[str, str, str]] = set()
     asked = {entry.resource for entry in cache.pools.values() if entry.uid}
     for node in cache.nodes.values():
@@ -225,5 +225,5 @@ def slice_rates(cache: Cache, prices: Prices | None) -> Mapping[tuple[str, str, 
                 place = (resource, node.zone, state)
                 if price is None and number:
                     unknown.add(place)
-                found[place] += number * (price or 0.0)  # type: ignore[assignment]  # a Counter of money
+                found[place] += number * (price or 0.0)
     return {place: money for place, money in found.items() if place not in unknown}

@@ -6,7 +6,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/cluster/settings.sh"
-lock=$(awk '/^[a-z]/ {hit = /^llama-cpp-python==/} hit' "$root/locks/worker.txt")
+. "$root/images/llama.sh"
 builders=$(grep -E '^(cmake|ninja)==' "$root/locks/build.txt")
 # With GGML_BACKEND_DL a backend is a file that any build of the same version loads, also one that has its code for the CPU built in.
 flags="-DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_VULKAN=ON -DBUILD_SHARED_LIBS=ON -DCMAKE_BUILD_TYPE=Release \
@@ -53,14 +53,9 @@ if [ ! -d "$folder" ]; then
   if [ ! -d "$folder" ]; then   # nobody made it while we waited
     echo "compiling llama.cpp's Vulkan backend: 5 to 10 minutes on two cores, once" >&2
     debian g++:g++ >&2
-    uv_program >&2
     mkdir -p "$SLICEWISE_CACHE/wheels"
     w=$(mktemp -d -p "$SLICEWISE_CACHE/wheels"); trap 'rm -rf "$w"' EXIT
-    printf '%s\n' "$lock" >"$w/lock.txt"
-    uv venv --quiet --python 3.11 "$w/venv" >&2
-    uv pip install --quiet --python "$w/venv/bin/python" --no-deps --require-hashes --only-binary :all: -r "$root/locks/build.txt" >&2
-    PATH=$w/venv/bin:$PATH "$w/venv/bin/python" -m pip download --quiet --no-deps --no-build-isolation --no-binary llama-cpp-python \
-      --require-hashes -r "$w/lock.txt" -d "$w" >&2
+    llama_source "$w"
     mkdir "$w/src"
     tar -xzf "$w"/llama_cpp_python-*.tar.gz -C "$w/src" --strip-components 3 --wildcards '*/vendor/llama.cpp/*'
     shader_tools "$w" >&2

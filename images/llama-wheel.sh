@@ -7,8 +7,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/cluster/settings.sh"
-lock=$(awk '/^[a-z]/ {hit = /^llama-cpp-python==/} hit' "$root/locks/worker.txt")
-[ -n "$lock" ] || { echo "locks/worker.txt does not name llama-cpp-python" >&2; exit 1; }
+. "$root/images/llama.sh"
 # TOML's `{ CMAKE_ARGS = "…" }` by a parser; the build's own parallelism changes no wheel and stays out of the key.
 flags=$(python3 -c 'import sys, tomllib
 print(tomllib.load(open(sys.argv[1], "rb"))["tool"]["uv"]["extra-build-variables"]["llama-cpp-python"]["CMAKE_ARGS"])' "$root/pyproject.toml")
@@ -21,11 +20,8 @@ if [ -z "$(wheel "$folder")" ]; then
   if [ -z "$(wheel "$folder")" ]; then   # nobody made it while we waited
     echo "compiling llama.cpp: 4 to 10 minutes on two cores, once" >&2
     debian g++:g++ >&2
-    uv_program >&2
     w=$(mktemp -d); trap 'rm -rf "$w"' EXIT
-    printf '%s\n' "$lock" >"$w/lock.txt"
-    uv venv --quiet --python 3.11 "$w/venv" >&2
-    uv pip install --quiet --python "$w/venv/bin/python" --no-deps --require-hashes --only-binary :all: -r "$root/locks/build.txt" >&2
+    llama_builders "$w"
     PATH=$w/venv/bin:$PATH CMAKE_ARGS=$flags CMAKE_BUILD_PARALLEL_LEVEL=$(nproc) nice -n 10 \
       "$w/venv/bin/python" -m pip wheel --quiet --no-deps --no-build-isolation --require-hashes -r "$w/lock.txt" -w "$w/out" >&2
     mkdir -p "$folder"

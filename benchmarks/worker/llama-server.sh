@@ -5,20 +5,15 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/e2e/cluster/settings.sh"
+. "$root/images/llama.sh"
 libraries=$1
-lock=$(awk '/^[a-z]/ {hit = /^llama-cpp-python==/} hit' "$root/locks/worker.txt")
 folder=$SLICEWISE_CACHE/llama-server/$(printf '%s\n%s\n' "$lock" "$(uname -m)" | sha256sum | cut -c1-16)
 if [ ! -x "$folder/llama-server" ]; then
   alone llama-server
   if [ ! -x "$folder/llama-server" ]; then
     echo "compiling llama-server: 10 minutes on two cores, once" >&2
     w=$(mktemp -d); trap 'rm -rf "$w"' EXIT
-    uv_program >&2
-    printf '%s\n' "$lock" >"$w/lock.txt"
-    uv venv --quiet --python 3.11 "$w/venv" >&2
-    uv pip install --quiet --python "$w/venv/bin/python" --no-deps --require-hashes --only-binary :all: -r "$root/locks/build.txt" >&2
-    PATH=$w/venv/bin:$PATH "$w/venv/bin/python" -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation \
-      --require-hashes -r "$w/lock.txt" -d "$w" >&2
+    llama_source "$w"
     tar -xf "$w"/llama_cpp_python-*.tar.gz -C "$w"
     source=$(echo "$w"/llama_cpp_python-*/vendor/llama.cpp)
     python3 - "$source/CMakeLists.txt" <<'PATCH'

@@ -1,0 +1,21 @@
+# shellcheck shell=bash
+# What the scripts share that compile llama.cpp or read its source. Sourced behind settings.sh with `root` set, never run.
+# $lock: the lines of the lock that name llama-cpp-python, which brings llama.cpp's source.
+lock=$(awk '/^[a-z]/ {hit = /^llama-cpp-python==/} hit' "$root/locks/worker.txt")
+[ -n "$lock" ] || { echo "locks/worker.txt does not name llama-cpp-python" >&2; exit 1; }
+
+# llama_builders FOLDER: what builds it (CMake, Ninja, the build back-end, pip) as FOLDER/venv, and the lock as FOLDER/lock.txt.
+llama_builders() {
+  uv_program >&2
+  printf '%s\n' "$lock" >"$1/lock.txt"
+  uv venv --quiet --python 3.11 "$1/venv" >&2
+  uv pip install --quiet --python "$1/venv/bin/python" --no-deps --require-hashes --only-binary :all: -r "$root/locks/build.txt" >&2
+}
+
+# llama_source FOLDER: besides, the source package as FOLDER/llama_cpp_python-*.tar.gz. pip asks a source package for its metadata
+# before it hands it over, so what builds it must be there too.
+llama_source() {
+  llama_builders "$1"
+  PATH=$1/venv/bin:$PATH "$1/venv/bin/python" -m pip download --quiet --no-deps --no-build-isolation --no-binary llama-cpp-python \
+    --require-hashes -r "$1/lock.txt" -d "$1" >&2
+}

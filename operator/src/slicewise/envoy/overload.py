@@ -4,7 +4,7 @@ Envoy holds each request's body until it is complete, and one of up to 1 MiB unt
 is therefore bounded by shedding, in this order, each at a share of `heap_bytes`: idle connections end sooner, new requests get 503,
 HTTP/2 streams with the most memory are reset, and at last every connection that still sends is closed with 503. The last step
 frees memory at once where the attack is, so memory stays below the container's limit whatever one body may have.
-`gateway/tests/test_memory.py` floods a real Envoy and looks at its resident memory.
+`gateway/tests/test_overload.py` floods a real Envoy and looks at its resident memory.
 """
 
 from __future__ import annotations

@@ -150,6 +150,12 @@ async def test_while_the_agent_is_dead_envoy_serves_and_a_new_one_catches_up(
         assert set(statuses) == {200}
 
 
+async def api_back(control: ApiServer) -> None:
+    """Start the API server beside this loop: a worker of the rig that answers no health check meanwhile is found unhealthy."""
+    control.launch_api()
+    await asyncio.to_thread(control.wait_for_api)
+
+
 async def test_while_the_api_server_is_away_the_last_files_serve_also_after_a_restart(
     tmp_path: Path, control: ApiServer, start_workers: StartWorkers
 ) -> None:
@@ -165,7 +171,7 @@ async def test_while_the_api_server_is_away_the_last_files_serve_also_after_a_re
             assert (await pod.get("/readyz"))[0] == 200, "what it wrote before serves"
             assert (await pod.rig.ask())[0] == 200
         finally:
-            control.start_api()
+            await api_back(control)
         await pod.said(inTouch=True, programmed=True)
         await pod.rig.healthy(STABLE, 1)
         assert (await pod.rig.ask())[0] == 200
@@ -189,7 +195,7 @@ async def test_a_new_pod_is_not_ready_before_it_knows_the_endpoints(
             await pod.said(inTouch=False, reason="Waiting")
             assert (await pod.get("/readyz"))[0] == 503
         finally:
-            control.start_api()
+            await api_back(control)
         await pod.said(programmed=True)
         assert (await pod.get("/readyz"))[0] == 200
 

@@ -6,11 +6,10 @@
         ...                                       # what is measured
         writes = [e for e in server.audit_events(mark) if e["verb"] in WRITES]
 
-`server.url`, `server.token` (member of system:masters), `server.ca_file`, `server.kubeconfig` and `server.audit_log` are
-what a client needs. `server.stop_api()` and `server.start_api()` take the API away and give it back on the same port with
-the same data. No scheduler and no kubelet runs: a test binds pods and writes their status itself.
-
-The programs come from `$SLICEWISE_CACHE/bin`; `e2e/cluster/build.sh` builds what is missing (minutes, once). Processes die with us.
+`server.url`, `server.token` (of system:masters), `server.ca_file`, `server.kubeconfig` and `server.audit_log` are what a
+client needs. `server.stop_api()` takes the API away, `server.start_api()` gives it back on the same port with the same data.
+No scheduler and no kubelet runs: a test binds pods and writes their status itself. The programs come from
+`$SLICEWISE_CACHE/bin`; `e2e/cluster/build.sh` builds what is missing (minutes, once). All end with us.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ __all__ = [
 REPOSITORY = Path(__file__).resolve().parents[3]
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 READY_WITHIN = 90.0
-"""Seconds; a start takes about five on a free core, and tests share theirs."""
+"""Seconds; about five on a free core, and tests share theirs."""
 
 CONTROLLERS = (
     "garbage-collector-controller",
@@ -147,7 +146,15 @@ class ApiServer:
 
     def start_api(self) -> None:
         """Start kube-apiserver (again) on its port and wait until it is ready."""
+        self.launch_api()
+        self.wait_for_api()
+
+    def launch_api(self) -> None:
+        """Start kube-apiserver, from a thread that outlives it, and do not wait."""
         self._process = spawn(self._argv, self.directory / "kube-apiserver.log")
+
+    def wait_for_api(self) -> None:
+        """Wait until kube-apiserver is ready, in any thread."""
         wait_until(self._ready, READY_WITHIN, lambda: f"kube-apiserver: {self._last_words()}")
 
     def stop_api(self) -> None:

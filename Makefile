@@ -76,7 +76,7 @@ test-argocd: sync tools ## health, buttons and self-heal in a real Argo CD besid
 	@pytest argocd/tests $(PYTEST_ARGS)
 
 FUZZ ?= 10000
-fuzz: sync models ## the tests on random inputs with 10,000 each (FUZZ=): API, schemas, templates, tool calls, streams; hours
+fuzz: sync models ## the tests on random inputs with 10,000 each (FUZZ=): API, schemas, templates, tool calls, streams, model files, the engine; hours
 	@images/clients.sh schemathesis >/dev/null
 	@SLICEWISE_FUZZ=$(FUZZ) pytest worker-image/tests -m fuzz --timeout $(or $(FUZZ_SECONDS),7200) $(PYTEST_ARGS)
 

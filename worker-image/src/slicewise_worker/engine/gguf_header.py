@@ -20,9 +20,11 @@ MOST_TENSORS: Final = 1_000_000
 MOST_ELEMENTS: Final = 2_000_000
 """Texts in one list; the largest vocabularies have 260,000, with twice as many merges. llama.cpp keeps each several times."""
 MOST_KEPT: Final = 4 << 20
-"""Longest text that is kept, in bytes; some files carry a whole tokenizer as one text, which is passed over."""
+"""Bytes of all texts that are kept, and of all keys; some files carry a whole tokenizer as one text, which is passed over."""
 _LONGEST_KEY: Final = 65_535
 _MOST_DIMENSIONS: Final = 4
+_MOST_TYPE: Final = 255
+"""ggml has 42 types of numbers."""
 _LEAST: Final = 24
 """Magic, version and two counts."""
 
@@ -91,6 +93,7 @@ class _Reader:
 
     def __init__(self, data: mmap.mmap, size: int) -> None:
         self._data, self._size, self._at = data, size, 0
+        self._room = MOST_KEPT
 
     def header(self) -> Header:
         if self._take(4, "the magic") != b"GGUF":
@@ -104,8 +107,13 @@ class _Reader:
         keys = self._count(_U64, "the number of metadata keys", MOST_KEYS)
         values: dict[str, Value] = {}
         lists: dict[str, int] = {}
+        named = 0
         for index in range(keys):
+            begin = self._at
             key = self._text(f"metadata key {index}", _LONGEST_KEY)
+            named += self._at - begin
+            if named > MOST_KEPT:
+                raise HeaderError(f"its metadata keys are longer than {MOST_KEPT >> 20} MiB together")
             if key in values or key in lists:
                 raise HeaderError(f"metadata key {_short(key)} is there twice")
             kind = self._number(_U32, f"the type of {_short(key)}")
@@ -121,9 +129,10 @@ class _Reader:
         """Return a value; None for a text that is too long to keep."""
         if kind == _TEXT:
             size = self._number(_U64, f"the length of {_short(key)}")
-            if size > MOST_KEPT:
+            if size > self._room:
                 self._skip(size, f"{_short(key)}, a text of {size} bytes")
                 return None
+            self._room -= size
             return self._take(size, _short(key)).decode("utf-8", "replace")
         if kind not in _SCALARS:
             raise HeaderError(f"{_short(key)} is of type {kind}, which GGUF does not have")
@@ -156,7 +165,10 @@ class _Reader:
                 raise HeaderError(f"tensor {name} has {dimensions} dimensions, and {_MOST_DIMENSIONS} is the most")
             for _ in range(dimensions):
                 widest = max(widest, self._number(_U64, f"the shape of {name}"))
-            types.add(self._number(_U32, f"the type of {name}"))
+            kind = self._number(_U32, f"the type of {name}")
+            if kind > _MOST_TYPE:
+                raise HeaderError(f"tensor {name} is of type {kind}, which ggml does not have")
+            types.add(kind)
             furthest = max(furthest, self._number(_U64, f"the offset of {name}"))
         if count and self._at + furthest >= self._size:
             raise HeaderError(f"it ends before its last tensor: it has {self._size} bytes and is cut short")

@@ -1,0 +1,83 @@
+"""Whatever a model file holds, it is read as it was written or refused in words, in memory that its size bounds."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from any_gguf import DAMAGE, FILES, File, damaged
+from encoders import write_bert
+from fuzzing import fuzzed
+from hypothesis import strategies as st
+
+from slicewise_worker.engine.gguf_header import read_header
+from slicewise_worker.engine.model_kind import Kind, Role
+from slicewise_worker.engine.weights import WeightsError, inspect, inspect_adapter
+
+LONGEST_WORDS = 600
+REASONS = {"ModelCorrupt", "ModelUnsupported"}
+TEXT = Kind(Role.TEXT, None, "llama")
+
+
+@pytest.fixture(scope="module")
+def real(tiny: Path, tiny_adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """The beginnings of files that are served."""
+    bert = write_bert(tmp_path_factory.mktemp("any") / "bert.gguf", 4)
+    return [path.read_bytes()[:40_000] for path in (tiny, tiny_adapters["one"], bert)]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the file of each input lies."""
+    return tmp_path_factory.mktemp("any") / "m.gguf"
+
+
+def refused_or_read(path: Path, look: Callable[[Path], object]) -> None:
+    """Fail where `look` raises anything but words of a bounded length, or takes more memory than a few copies of the file."""
+    refused = None
+    tracemalloc.start()
+    try:
+        look(path)
+    except WeightsError as error:
+        refused = error
+    finally:
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert refused is None or (refused.reason in REASONS and 0 < len(str(refused)) <= LONGEST_WORDS)
+    assert most < (1 << 20) + 16 * path.stat().st_size
+
+
+def looked_at(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    refused_or_read(path, inspect)
+    refused_or_read(path, lambda path: inspect_adapter(path, TEXT, 512))
+
+
+@fuzzed(40, FILES)
+def test_any_header_is_read_as_it_was_written(path: Path, file: File) -> None:
+    path.write_bytes(file.written())
+    header = read_header(path)
+    assert header.lists == {key: value.seen for key, value in file.values.items() if value.listed}
+    # By their text: of numbers that are none each is another one.
+    assert repr(header.values) == repr({key: value.seen for key, value in file.values.items() if not value.listed})
+    assert header.tensors == len(file.tensors)
+    assert header.widest == max((size for one in file.tensors for size in one.shape), default=0)
+    assert header.tensor_types == {one.kind for one in file.tensors}
+    looked_at(path, file.written())
+
+
+@fuzzed(40, FILES, DAMAGE)
+def test_any_damage_to_a_made_header_is_told_in_words(path: Path, file: File, damage: list) -> None:
+    looked_at(path, damaged(file.written(), damage))
+
+
+@fuzzed(40, st.integers(0, 2), DAMAGE)
+def test_any_damage_to_a_real_file_is_told_in_words(path: Path, real: list[bytes], which: int, damage: list) -> None:
+    looked_at(path, damaged(real[which], damage))
+
+
+@fuzzed(40, st.binary(max_size=400), st.booleans())
+def test_any_bytes_are_told_in_words(path: Path, data: bytes, begins: bool) -> None:
+    looked_at(path, b"GGUF\x03\0\0\0" + data if begins else data)

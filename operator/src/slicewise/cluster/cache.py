@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import replace
 from typing import Any, Final
 
 from slicewise.clients.resources import NODES, PODS, POOLS, Resource
-from slicewise.cluster.gateway_pods import read_gateway_pod
+from slicewise.cluster.pod_intake import drop_ended, take_gateway_pod, take_worker
 from slicewise.cluster.records import (
     PoolEntry,
+    is_fallback,
     is_gateway,
     is_worker,
     keep_body,
@@ -25,7 +25,7 @@ from slicewise.cluster.records import (
     version_of,
 )
 from slicewise.cluster.strangers import keep_stranger, read_stranger
-from slicewise.objects.pods import PodRecord, read_node, read_pod
+from slicewise.objects.pods import PodRecord, read_node
 from slicewise.pool.observed import ObservedNode
 
 Key = tuple[str, str]
@@ -76,7 +76,7 @@ class Cache:
         if name is None:
             return set()
         stranger = None
-        if resource is PODS and not is_gateway(body, name) and not is_worker(body, name):
+        if resource is PODS and not any(is_one(body, name) for is_one in (is_worker, is_gateway, is_fallback)):
             stranger = None if deleted else read_stranger(body, name, version_of(body))
             deleted = True  # not ours, or no longer ours: as a worker or a gateway it does not exist
         entry = self.pools.get((namespace, name))
@@ -87,10 +87,13 @@ class Cache:
         if resource is POOLS:
             changed = _ingest_pool(entry, body, deleted)
         elif resource is PODS:
-            of_gateway = is_gateway(body, name)
-            # Of both, for what is no more ours does not say which it was.
-            left = _ingest_gateway_pod(entry, body, deleted or not of_gateway)
-            changed = self._ingest_pod(entry, body, deleted or of_gateway) or left
+            # Of all kinds, for what is no more ours does not say which it was.
+            kinds = [
+                take_gateway_pod(entry.gateway_pods, body, deleted=deleted or not is_gateway(body, name)),
+                take_worker(entry.fallback_pods, body, deleted=deleted or not is_fallback(body, name)),
+                self._ingest_worker(entry, body, deleted=deleted or not is_worker(body, name)),
+            ]
+            changed = any(kinds)
             keep_stranger(entry.strangers, body["metadata"]["uid"], stranger)
         else:
             changed = _ingest_child(entry, resource, body, deleted, own)
@@ -125,11 +128,8 @@ class Cache:
             ended = [uid for uid, pod in entry.pods.items() if uid not in uids and pod.version <= version]
             for uid in ended:
                 self._count(entry.pods.pop(uid), -1)
-            left = [uid for uid, pod in entry.gateway_pods.items() if uid not in uids and pod.version <= version]
-            for uid in left:
-                del entry.gateway_pods[uid]
-            for uid in [uid for uid, pod in entry.strangers.items() if uid not in uids and pod.version <= version]:
-                del entry.strangers[uid]
+            left = drop_ended(entry.gateway_pods, version, uids) + drop_ended(entry.fallback_pods, version, uids)
+            drop_ended(entry.strangers, version, uids)
             return bool(ended or left)
         kept = [c for c in entry.children if c.resource is not resource or c.uid in uids or c.version > version]
         changed = len(kept) != len(entry.children)
@@ -142,10 +142,10 @@ class Cache:
         if len(self._deleted) > _REMEMBERED_DELETIONS:
             del self._deleted[next(iter(self._deleted))]
 
-    def _ingest_pod(self, entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bool:
+    def _ingest_worker(self, entry: PoolEntry, body: Mapping[str, Any], *, deleted: bool) -> bool:
         uid = body["metadata"]["uid"]
         before = entry.pods.get(uid)
-        changed = _ingest_pod(entry, body, deleted)
+        changed = take_worker(entry.pods, body, deleted=deleted)
         after = entry.pods.get(uid)
         if before is not after:
             self._count(before, -1)
@@ -166,7 +166,8 @@ class Cache:
                 del self.holdings[place]
 
     def _drop_if_empty(self, entry: PoolEntry) -> None:
-        if not (entry.uid or entry.children or entry.pods or entry.gateway_pods or entry.strangers):
+        pods = entry.pods or entry.gateway_pods or entry.fallback_pods or entry.strangers
+        if not (entry.uid or entry.children or pods):
             self.pools.pop(entry.key, None)
 
     def _ingest_node(self, body: Mapping[str, Any], deleted: bool) -> set[Key]:
@@ -223,42 +224,6 @@ def _ingest_pool(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bo
     entry.deleting = "deletionTimestamp" in metadata
     entry.body = pack({**body, "metadata": metadata}, "pool")
     return True
-
-
-def _ingest_pod(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bool:
-    uid, version = body["metadata"]["uid"], version_of(body)
-    known = entry.pods.get(uid)
-    if deleted:
-        return entry.pods.pop(uid, None) is not None
-    if known is not None and version <= known.version:
-        return False
-    record = read_pod(body, version)
-    if known is not None:
-        record.progress, record.info, record.info_of = known.progress, known.info, known.info_of
-        record.lacks = known.lacks if record.creating else ""
-        if known.observed.started_in is not None:
-            # A worker that was not ready for a while has not started again.
-            record.observed = replace(record.observed, started_in=known.observed.started_in)
-        if known.container == record.container:
-            record.info_tries, record.info_due = known.info_tries, known.info_due
-    entry.pods[uid] = record
-    return known is None or (
-        known.observed != record.observed
-        or known.fetching != record.fetching
-        or known.container != record.container
-        or known.lacks != record.lacks
-    )
-
-
-def _ingest_gateway_pod(entry: PoolEntry, body: Mapping[str, Any], deleted: bool) -> bool:
-    uid, version = body["metadata"]["uid"], version_of(body)
-    known = entry.gateway_pods.get(uid)
-    if deleted:
-        return entry.gateway_pods.pop(uid, None) is not None
-    if known is not None and version <= known.version:
-        return False
-    record = entry.gateway_pods[uid] = read_gateway_pod(body, version, known)
-    return known is None or known.observed != record.observed or known.container != record.container
 
 
 def _ingest_child(entry: PoolEntry, resource: Resource, body: Mapping[str, Any], deleted: bool, own: bool) -> bool:

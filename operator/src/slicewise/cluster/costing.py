@@ -18,7 +18,6 @@ from slicewise.api.v1alpha1.cost import CostSpec
 from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
-from slicewise.clients.resources import DEPLOYMENTS
 from slicewise.clients.workers import Workers
 from slicewise.cluster.cache import Cache, Key
 from slicewise.cluster.records import PoolEntry
@@ -27,10 +26,8 @@ from slicewise.cost.budget import Budget
 from slicewise.cost.prices import Prices
 from slicewise.cost.published import Published, Written, is_due
 from slicewise.cost.savings import ROOM, Offer, cheapest_fit
-from slicewise.manifests.metadata import fallback_name
 from slicewise.objects.pods import PodRecord
 from slicewise.pool.cost import read_budget, read_month
-from slicewise.pool.observed import ObservedDeployment
 from slicewise.telemetry.cost import PoolCost
 
 _POOLS_AT_ONCE: Final = 8
@@ -102,7 +99,7 @@ class Costing:
         ]
         if entry.account is None:
             entry.account = _resumed(body, self._clock.now())
-        holding = Holding(held, self._fallback(entry, stored, prices), _idle_after(stored))
+        holding = Holding(held, self._fallback(entry, prices), _idle_after(stored))
         entry.account.look(holding, self._clock.monotonic(), self._clock.now())
         self._publish(entry, entry.account, held, body, prices)
 
@@ -142,17 +139,11 @@ class Costing:
             return prices.of_slice(pod.observed.resource, node_labels)
         return prices.of_cores(pod.cores, node_labels)
 
-    def _fallback(self, entry: PoolEntry, spec: Mapping[str, Any], prices: Prices) -> float | None:
-        """What the ready pods of the fallback cost an hour. On which nodes they are is not known here, so the list counts."""
-        child = entry.child(DEPLOYMENTS, fallback_name(entry.name))
-        ready = child.facts.ready if child is not None and isinstance(child.facts, ObservedDeployment) else 0
-        if not ready:
-            return 0.0
-        try:
-            cores = float(parse_quantity(((spec.get("fallback") or {}).get("cpu") or {}).get("cores") or ""))
-        except ValueError:
-            return None
-        return prices.of_cores(cores * ready, {})
+    def _fallback(self, entry: PoolEntry, prices: Prices) -> float | None:
+        """What the ready pods of the fallback cost an hour; None where that is not known of one."""
+        costs = [self._price(pod, prices) for pod in entry.fallback_pods.values() if pod.container]
+        known = [price for price in costs if price is not None]
+        return sum(known) if len(known) == len(costs) else None
 
 
 def _resumed(body: Mapping[str, Any], now: float) -> Account:

@@ -18,7 +18,7 @@ from slicewise.cluster.meter import Meter
 from slicewise.cluster.strangers import Stranger
 from slicewise.cost.account import Account
 from slicewise.cost.published import Published
-from slicewise.manifests.metadata import deployment_name, gateway_name
+from slicewise.manifests.metadata import deployment_name, fallback_name, gateway_name
 from slicewise.objects.fingerprint import fingerprint
 from slicewise.objects.pods import PodRecord, shared
 from slicewise.objects.stored_data import is_whole
@@ -86,6 +86,7 @@ class PoolEntry:
     children: list[Child] = field(default_factory=list)
     pods: dict[str, PodRecord] = field(default_factory=dict)
     gateway_pods: dict[str, GatewayRecord] = field(default_factory=dict)
+    fallback_pods: dict[str, PodRecord] = field(default_factory=dict)
     strangers: dict[str, Stranger] = field(default_factory=dict)
     """Uid → ready pod that its budgets count beside its workers."""
     meter: Meter | None = None
@@ -184,6 +185,12 @@ def is_gateway(body: Mapping[str, Any], pool: str) -> bool:
     """Whether a pod was made for the Deployment of that pool's gateway: its counters decide what becomes of a canary."""
     marks = body["metadata"].get("labels") or {}
     return marks.get(labels.LABEL_ROLE) == labels.ROLE_GATEWAY and _is_made_for(body, gateway_name(pool))
+
+
+def is_fallback(body: Mapping[str, Any], pool: str) -> bool:
+    """Whether a pod was made for the Deployment of that pool's CPU fallback."""
+    marks = body["metadata"].get("labels") or {}
+    return marks.get(labels.LABEL_ROLE) == labels.ROLE_FALLBACK and _is_made_for(body, fallback_name(pool))
 
 
 def _is_made_for(body: Mapping[str, Any], deployment: str) -> bool:

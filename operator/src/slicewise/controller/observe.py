@@ -92,6 +92,9 @@ class Observer:
             gateway_failure=next((item.failure for item in deployments if item.name == gateway_name(entry.name)), None),
             deployments=tuple(item for item in deployments if item.revision),
             fallback=next((item for item in deployments if item.name == fallback_name(entry.name)), None),
+            fallback_pods=tuple(
+                sorted((_pod(pod, self._cache.nodes) for pod in entry.fallback_pods.values()), key=lambda pod: pod.name)
+            ),
             revisions=tuple(
                 revision
                 for child in entry.children

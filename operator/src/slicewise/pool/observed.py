@@ -106,8 +106,7 @@ class ObservedPod:
     worker: WorkerInfo | None = None
     started_in: float | None = None
     """Seconds from its place on a node until it served for the first time; None where it has not, or it was restarted before."""
-    node_lost: bool = False
-    """It was ready, and its node is deleted or does not answer any more."""
+    node_lost: bool = False  # it was ready, and its node is deleted or does not answer any more
     requests: int | None = None
     """That run or wait in it; None where that is not known, as of pools without autoscaling."""
 
@@ -272,7 +271,8 @@ class ObservedPool:
     """Message of `ReplicaFailure` of the gateway's Deployment."""
     deployments: tuple[ObservedDeployment, ...] = ()
     fallback: ObservedDeployment | None = None
-    """The Deployment of the CPU fallback; it is not among `deployments`."""
+    """The Deployment of the CPU fallback; it is not among `deployments`, as its pods are not among `pods`."""
+    fallback_pods: tuple[ObservedPod, ...] = ()
     revisions: tuple[ObservedRevision, ...] = ()
     budgets: tuple[ObservedBudget, ...] = ()
     nodes: tuple[ObservedNode, ...] = ()

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from slicewise.pool.observed import ObservedDeployment, ObservedPod
 from slicewise.pool.rollout.keeping import ZoneWorkers
 from slicewise.pool.slices import ZoneSlices
+
+_FEW_RESTARTS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,11 @@ class Workers:
 def living(pods: Iterable[ObservedPod]) -> tuple[ObservedPod, ...]:
     """Return the pods that are workers: not `Failed` or `Succeeded` ones."""
     return tuple(pod for pod in pods if pod.phase not in {"Failed", "Succeeded"})
+
+
+def keeps_ending(pod: ObservedPod) -> bool:
+    """Whether a worker has ended so often without serving that it will not serve by being started again."""
+    return pod.waiting_reason == "CrashLoopBackOff" or (pod.restarts > _FEW_RESTARTS and not pod.ready)
 
 
 def told_end(pod: ObservedPod) -> str:

@@ -10,7 +10,7 @@ from builders import MIG
 from prometheus_client.parser import text_string_to_metric_families
 from unit.cluster.test_shown import KEY, node, worker
 
-from slicewise.clients.resources import DEPLOYMENTS, NODES, PODS, POOLS
+from slicewise.clients.resources import NODES, PODS, POOLS
 from slicewise.cluster.cache import Cache
 from slicewise.cluster.costing import Costing, costs_now, slice_rates
 from slicewise.cost.account import Account
@@ -138,15 +138,21 @@ def test_a_worker_without_a_slice_costs_the_cores_that_it_asks_for() -> None:
     assert scene.look().rate is None
 
 
-def test_ready_pods_of_the_fallback_cost_their_cores() -> None:
-    scene = Scene(fallback={"cpu": {"cores": "500m"}})
-    owner = {"apiVersion": "slicewise.dev/v1alpha1", "kind": "InferencePool", "name": "chat", "uid": "pool-1"}
-    marks = {"slicewise.dev/pool": "chat", "app.kubernetes.io/component": "fallback"}
-    metadata = {"name": "chat-fallback", "namespace": "default", "uid": "d", "resourceVersion": "3", "labels": marks}
-    metadata |= {"ownerReferences": [{**owner, "controller": True}]}
-    scene.cache.ingest(DEPLOYMENTS, {"metadata": metadata, "spec": {"replicas": 3}, "status": {"readyReplicas": 2}})
+def fallback_pod(name: str, cores: str, *, ready: bool = True) -> dict[str, Any]:
+    pod = serving(name) if ready else worker(name, "here")
+    pod["metadata"]["labels"]["slicewise.dev/role"] = "fallback"
+    pod["metadata"]["ownerReferences"][0]["name"] = "chat-fallback-5d5d5d5d5d"
+    pod["spec"]["containers"] = [{"name": "worker", "resources": {"requests": {"cpu": cores}}}]
+    return pod
 
+
+def test_ready_pods_of_the_fallback_cost_their_cores() -> None:
+    scene = Scene()
+    for pod in (fallback_pod("a", "500m"), fallback_pod("b", "500m"), fallback_pod("c", "500m", ready=False)):
+        scene.cache.ingest(PODS, pod)
     assert scene.look().rate == pytest.approx(1.8)
+    scene.prices = Prices("EUR", {MIG: 3.6})
+    assert scene.look().rate is None
 
 
 def test_what_workers_did_is_asked_of_the_ones_that_serve() -> None:

@@ -111,3 +111,21 @@ def test_whoever_makes_strangers_without_end_takes_a_bounded_place(cache: Cache)
     cache.ingest(PODS, stranger(3, uid="stranger-0"), deleted=True)
     cache.ingest(PODS, stranger(3, uid="one-more"))
     assert strangers(cache) == {"a": MOST_STRANGERS}
+
+
+def test_pods_of_the_fallback_are_known_apart_from_workers_by_their_owner(cache: Cache) -> None:
+    body = worker(2)
+    body["metadata"]["labels"]["slicewise.dev/role"] = "fallback"
+    body["metadata"]["ownerReferences"][0]["name"] = "chat-fallback-5d5d5d5d5d"
+    assert cache.ingest(PODS, body) == {KEY}
+    entry = cache.pools[KEY]
+    assert (list(entry.fallback_pods), entry.pods, entry.strangers) == (["pod-1"], {}, {})
+    body["metadata"]["ownerReferences"][0]["name"] = "other-fallback-5d5d5d5d5d"
+    body["metadata"]["resourceVersion"] = "3"
+    assert cache.ingest(PODS, body) == {KEY}
+    assert entry.fallback_pods == {}
+    body["metadata"]["ownerReferences"][0]["name"] = "chat-fallback-5d5d5d5d5d"
+    body["metadata"]["resourceVersion"] = "4"
+    cache.ingest(PODS, body)
+    assert cache.retain(PODS, None, 5, set()) == {KEY}
+    assert entry.fallback_pods == {}

@@ -14,7 +14,7 @@ from simulation import OTHER, Simulation, changed
 
 from slicewise.api.labels import FALLBACK
 from slicewise.pool.fallback import GONE_SECONDS
-from slicewise.pool.observed import ObservedDeployment, ObservedPool
+from slicewise.pool.observed import FetchProgress, ObservedDeployment, ObservedPod, ObservedPool
 from slicewise.pool.outcome import PoolPlan
 from slicewise.pool.plan import plan_pool
 
@@ -28,9 +28,10 @@ class Run(Simulation):
 
     cpu: ObservedDeployment | None = None
     cpu_works: bool = True
+    cpu_pods: tuple[ObservedPod, ...] = ()
 
     def observed(self) -> ObservedPool:
-        return replace(super().observed(), fallback=self.cpu)
+        return replace(super().observed(), fallback=self.cpu, fallback_pods=self.cpu_pods)
 
     def _apply(self, plan: PoolPlan) -> None:
         super()._apply(plan)
@@ -116,6 +117,36 @@ def test_the_whole_story_of_devices_that_die_and_come_back(run: Run) -> None:
     assert run.says("Ready") == ("True", "AllWorkersReady")
     assert run.cpu.replicas == 0
     assert [item for item in run.events if item.startswith("Fallback")] == ["FallbackStarted", "FallbackEnded"]
+
+
+FAILING = [
+    ({"ended_reason": "ContextTooLong", "ended_message": "the model takes 512 tokens"}, "the model takes 512 tokens"),
+    ({"waiting_reason": "ImagePullBackOff", "waiting_message": "manifest unknown"}, "manifest unknown. Check"),
+    ({"waiting_reason": "Unschedulable", "waiting_message": "0/3 nodes"}, "fits no node: 0/3 nodes (spec.fallback.cpu"),
+    (
+        {"waiting_reason": "CreateContainerConfigError", "waiting_message": 'secret "k" not found'},
+        'secret "k" not found',
+    ),
+    ({"fetch": FetchProgress(reason="DigestMismatch", message="other bytes")}, "(DigestMismatch): other bytes"),
+    ({"restarts": 3, "ended_message": "Killed"}, "ended 3 times: Killed"),
+]
+
+
+@pytest.mark.parametrize(("trouble", "words"), FAILING)
+def test_why_the_fallback_does_not_start_is_said(trouble: dict[str, Any], words: str) -> None:
+    pod = make_pod("chat-fallback-x", "", "", ready=False, **trouble)
+    run = Run(make_pool(replicas=1, fallback={"cpu": {**CPU, "warm": True}}), cpu_works=False, cpu_pods=(pod,))
+    run.settle()
+    assert words in run.condition("FallbackActive")["message"], "while slices serve, of one that is kept warm"
+    run.seconds(61)
+    run.lose_all()
+    run.seconds(int(GONE_SECONDS) + 3)
+    assert run.says("FallbackActive") == ("True", "Starting")
+    assert words in run.condition("FallbackActive")["message"]
+    assert "FallbackActive" in run.condition("Stalled")["message"]
+    run.cpu_pods = (replace(pod, waiting_reason=None, ended_reason=None, restarts=0, fetch=None),)
+    run.seconds(2)
+    assert "kubectl get pods" in run.condition("FallbackActive")["message"]
 
 
 def test_warm_workers_stand_by_and_answer_at_once() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from slicewise.api.labels import LABEL_POOL, LABEL_ROLE, ROLE_FALLBACK
 from slicewise.api.v1alpha1 import Help, Reason
 from slicewise.manifests.metadata import fallback_name
+from slicewise.pool.conditions.ends import refused_by_worker
+from slicewise.pool.conditions.refusals import IMAGE_TROUBLE, image_helps
 from slicewise.pool.conditions.result import ConditionResult
-from slicewise.pool.facts import Facts
+from slicewise.pool.facts import CANNOT_START, Facts
 from slicewise.pool.fallback import BACK_SECONDS, GONE_SECONDS, Fallback
 from slicewise.pool.outcome import Event
+from slicewise.pool.workers import keeps_ending, told_end
 
 
 def find_fallback(facts: Facts) -> ConditionResult | None:
@@ -38,6 +41,10 @@ def _active(facts: Facts, fallback: Fallback) -> ConditionResult:
     refused = refused_fallback(facts)
     if refused:
         return ConditionResult("True", Reason.STARTING, f"no slice serves, and {refused}", helps=Help.EITHER)
+    failing = failing_fallback(facts)
+    if failing is not None:
+        words, helps = failing
+        return ConditionResult("True", Reason.STARTING, f"no slice serves, and the CPU fallback: {words}", helps=helps)
     pods = f"{LABEL_POOL}={facts.pool.metadata.name},{LABEL_ROLE}={ROLE_FALLBACK}"
     text = f"no slice serves, and the CPU fallback starts: `kubectl get pods -l {pods}` shows its workers"
     return ConditionResult("True", Reason.STARTING, text)
@@ -59,13 +66,39 @@ def refused_fallback(facts: Facts) -> str:
     return f"pods of the CPU fallback are refused: {here.failure}" if here is not None and here.failure else ""
 
 
+def failing_fallback(facts: Facts) -> tuple[str, Help] | None:
+    """Why a worker of the fallback does not start, in words, and what helps; None where none is known to be in trouble."""
+    pods = [pod for pod in facts.observed.fallback_pods if not (pod.ready or pod.terminating)]
+    refusing = refused_by_worker(pods)
+    if refusing is not None:
+        return refusing[1], Help.PERSON
+    for pod in pods:
+        if pod.waiting_reason in IMAGE_TROUBLE:
+            words = (
+                f"{pod.name}: {pod.waiting_message or pod.waiting_reason}. Check spec.engine.image and the pull secrets"
+            )
+            return words, image_helps(pod.waiting_reason, pod.waiting_message)
+        if pod.fetch is not None and pod.fetch.reason and not pod.fetch.done:
+            return f"{pod.name} ({pod.fetch.reason}): {pod.fetch.message}", Help.EITHER
+        if pod.unplaced:
+            return f"{pod.refusal} (spec.fallback.cpu: cores, memory, nodeSelector, tolerations)", Help.EITHER
+        if pod.waiting_reason in CANNOT_START:
+            return f"{pod.name}: {pod.waiting_message or pod.waiting_reason}", Help.EITHER
+        if keeps_ending(pod):
+            return told_end(pod), Help.EITHER
+    return None
+
+
 def _count(facts: Facts, fallback: Fallback) -> str:
     ready = min(facts.observed.fallback.ready if facts.observed.fallback else 0, fallback.spec.replicas)
     return f"the CPU fallback ({ready} of {fallback.spec.replicas} on CPU)"
 
 
 def _ready_beside(facts: Facts, fallback: Fallback) -> str:
-    return f"; {_count(facts, fallback)} is kept warm" if fallback.spec.warm else ""
+    if not fallback.spec.warm:
+        return ""
+    failing = failing_fallback(facts)
+    return f"; {_count(facts, fallback)} is kept warm" + (f"; {failing[0]}" if failing is not None else "")
 
 
 def fallback_events(facts: Facts) -> tuple[Event, ...]:

@@ -17,7 +17,7 @@ from slicewise.pool.facts import Facts
 from slicewise.pool.observed import ObservedPod
 from slicewise.pool.releasing import waits_for_release
 from slicewise.pool.rollout.state import Phase
-from slicewise.pool.workers import lost_nodes, told_end
+from slicewise.pool.workers import keeps_ending, lost_nodes, told_end
 
 
 def zone_names(zones: tuple[str, ...] | list[str]) -> str:
@@ -273,6 +273,6 @@ def _trouble(facts: Facts, count: str) -> ConditionResult | None:
     if broken is not None:
         return ConditionResult("False", Reason.DEVICE_FAILED, f"{count}; {broken}")
     for pod in facts.workers:
-        if pod.waiting_reason == "CrashLoopBackOff" or (pod.restarts > 2 and not pod.ready):
+        if keeps_ending(pod):
             return ConditionResult("False", Reason.CRASH_LOOPING, f"{count}; {told_end(pod)}")
     return None

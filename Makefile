@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS ?= 1
 # With it, each process that a test starts compiles all that it loads: half of what a worker takes to start.
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
-.PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images load ready \
+.PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images image-worker-cuda load ready \
   test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-cli test-argocd fuzz e2e soak demo bench clean
 
 help: ## print this list
@@ -96,6 +96,9 @@ cluster-down: ## remove it, and those that `make test` makes beside it (what was
 
 images: ## the images of operator, worker and gateway
 	@images/build.sh
+
+image-worker-cuda: ## the worker's image with the backend for CUDA, slicewise-worker:VERSION-cuda (CUDA_ARCHITECTURES=; hours, goes on where it was ended)
+	@images/build.sh worker-cuda
 
 load: ## bring the images onto the cluster's nodes
 	@e2e/cluster/load.sh slicewise-operator:0.1.0 slicewise-worker:0.1.0 slicewise-gateway:0.1.0

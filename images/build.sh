@@ -2,7 +2,9 @@
 # `make images`: slicewise-operator, slicewise-worker and slicewise-gateway, tagged with the version. Packages come from the locks with their
 # hashes and are unpacked outside of the build (a build may have no network); our own package comes from this tree. An image is
 # made again only when one of its inputs changed: their hash is its label dev.slicewise.inputs.
-#   images/build.sh [operator] [worker] [gateway]
+#   images/build.sh [operator] [worker] [gateway] [worker-cuda]
+# worker-cuda is the worker's image with the backend for CUDA as slicewise-worker:VERSION-cuda. Compiling
+# that takes hours, so it is built only where it is named.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/cluster/settings.sh"
@@ -84,7 +86,24 @@ image() {  # NAME FOLDER-OF-THE-PACKAGE
   docker image inspect "$tag" --format '{{.Size}}' | awk -v t="$tag" '{printf "%s: %.0f MB\n", t, $1/1e6}'
 }
 
+cuda_image() {  # the worker's image, which is there, with the backend for CUDA
+  local tag=slicewise-worker:$VERSION-cuda worker=slicewise-worker:$VERSION context=$root/build/images/worker-cuda cuda hash
+  cuda=$(images/llama-cuda.sh)
+  hash=$( { docker image inspect "$worker" --format '{{.Id}}'; basename "$cuda"; inputs worker-image/cuda.Dockerfile; } | sha256sum | cut -c1-16)
+  if image_has "$tag" "$hash"; then echo "$tag is there"; return; fi
+  rm -rf "$context"; mkdir -p "$context"
+  cp -r "$cuda" "$context/cuda"
+  chmod -R a+rX "$context/cuda"
+  cp worker-image/cuda.Dockerfile "$context/Dockerfile"
+  docker build -q -t "$tag" --build-arg "WORKER=$worker" --label "dev.slicewise.inputs=$hash" "$context"
+  docker image inspect "$tag" --format '{{.Size}}' | awk -v t="$tag" '{printf "%s: %.0f MB\n", t, $1/1e6}'
+}
+
 inside "$@"
+# Before the lock: other images can be built during those hours.
+for which; do
+  [ "$which" != worker-cuda ] || step "llama.cpp's backend for CUDA (the first time: hours)" images/llama-cuda.sh
+done
 alone images
 uv_program
 step "Docker engine" e2e/cluster/start-docker.sh
@@ -93,10 +112,11 @@ choose_base
 for which; do
   case $which in
     operator) step "image slicewise-operator:$VERSION" own image operator operator ;;
-    worker)
+    worker | worker-cuda)
       step "llama.cpp for any x86-64-v3 machine (the first time: 15 minutes)" images/llama-wheel.sh
-      step "image slicewise-worker:$VERSION" own image worker worker-image ;;
+      step "image slicewise-worker:$VERSION" own image worker worker-image
+      [ "$which" = worker ] || step "image slicewise-worker:$VERSION-cuda" own cuda_image ;;
     gateway) step "image slicewise-gateway:$VERSION" own image gateway gateway ;;
-    *) echo "no image $which: operator, worker, gateway" >&2; exit 2 ;;
+    *) echo "no image $which: operator, worker, gateway, worker-cuda" >&2; exit 2 ;;
   esac
 done

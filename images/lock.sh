@@ -13,3 +13,7 @@ export_lock build --only-group build
 export_lock operator --package slicewise --no-dev
 export_lock worker --package slicewise-worker --no-dev
 export_lock gateway --package slicewise-gateway --no-dev
+# NVIDIA's compiler and libraries for llama-cuda.sh. 13.0 is the first of its major version, and PTX of a
+# later one needs a later driver.
+printf '%s==13.0.*\n' nvidia-cuda-{nvcc,crt,runtime,cccl} nvidia-nvvm | cat - <(echo 'nvidia-cublas>=13,<13.2') |
+  uv pip compile --quiet --no-deps --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-annotate --no-header - -o locks/cuda.txt >/dev/null

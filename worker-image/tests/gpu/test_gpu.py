@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from slicewise.clients.workers import HttpWorkers
 from slicewise.pool.conditions.gpu import find_gpu
 from slicewise.pool.facts import Facts
 from slicewise.pool.rollout.state import RolloutState
+from slicewise_worker.engine import backends
 from slicewise_worker.engine.ends import EndReason
 
 LONG = {"model": "chat", "prompt": "Hello", "max_tokens": 400, "temperature": 0, "stream": True}
@@ -26,6 +28,11 @@ def one_layer(path, params):
     params.n_gpu_layers = 1
     return load(path, params)
 api.llama_model_load_from_file = one_layer
+"""
+OTHER_FOLDER = """
+import pathlib
+from slicewise_worker.engine import backends
+backends._FOLDER = pathlib.Path({folder!r})
 """
 
 
@@ -70,6 +77,17 @@ def test_a_worker_on_the_cpu_starts_no_driver(start_worker, tiny, gpu) -> None:
     assert "libllama" in maps(worker)
     assert "libvulkan" not in maps(worker)
     assert "libggml-vulkan" not in maps(worker)
+
+
+def test_a_gpu_that_two_backends_reach_is_one_device(start_on_gpu, tiny, tmp_path) -> None:
+    """With two devices llama.cpp would divide the model over both. The second backend is the first under another name."""
+    backend = backends._FOLDER / "libggml-vulkan.so"
+    for name in ("libggml-cuda.so", "libggml-vulkan.so"):
+        shutil.copy(backend, tmp_path / name)
+    worker = start_on_gpu(tiny, before=OTHER_FOLDER.format(folder=str(tmp_path)), log_level="debug")
+    assert str(tmp_path / "libggml-cuda.so") in maps(worker)
+    assert "libggml-vulkan.so" not in maps(worker)
+    assert worker.log().count("Vulkan0 KV buffer size") == 1
 
 
 def test_a_model_that_the_free_memory_of_the_gpu_has_no_room_for(start_on_gpu, tiny, gpu) -> None:

@@ -50,7 +50,7 @@ def test_one_package_has_the_same_bounds_wherever_it_is_named() -> None:
     assert {name: bounds for name, bounds in said.items() if len(bounds) > 1} == {}
 
 
-@pytest.mark.parametrize("lock", ["dev", "build", "operator", "worker", "gateway"])
+@pytest.mark.parametrize("lock", ["dev", "build", "operator", "worker", "gateway", "cuda"])
 def test_every_line_of_a_lock_is_one_version_with_hashes(lock: str) -> None:
     entries = re.split(r"\n(?=[a-z])", (ROOT / f"locks/{lock}.txt").read_text().strip())
     loose = [entry.splitlines()[0] for entry in entries if "==" not in entry or "--hash=sha256:" not in entry]
@@ -64,6 +64,14 @@ def test_every_line_of_the_lock_of_vulkan_is_a_file_with_its_hash() -> None:
     script = (ROOT / "images/llama-backends.sh").read_text()
     (asked,) = re.findall(r"--include=(\S+)", script)
     assert set(asked.split(",")) <= {line.split("  ")[1].partition("_")[0] for line in lines}
+
+
+def test_the_backend_for_cuda_is_compiled_by_what_its_lock_names() -> None:
+    """Compiler, front-end and libraries of CUDA are packages of their own, and of one release but for cuBLAS, which counts by itself."""
+    locked = dict(re.findall(r"^([a-z0-9-]+)==([\d.]+)", (ROOT / "locks/cuda.txt").read_text(), re.MULTILINE))
+    of_the_release = {f"nvidia-{name}" for name in ("cuda-cccl", "cuda-crt", "cuda-nvcc", "cuda-runtime", "nvvm")}
+    assert set(locked) == of_the_release | {"nvidia-cublas"}
+    assert len({locked[name].rpartition(".")[0] for name in of_the_release}) == 1
 
 
 def test_every_build_back_end_is_locked() -> None:

@@ -55,12 +55,17 @@ def _ggml() -> Any:
 
 @cache
 def load_gpus() -> GpuBackends:
-    """Load the backends for GPUs, once in a process; their devices are found from then on."""
+    """Load the backends for GPUs, once in a process, up to the first that finds one; their devices are found from then on.
+
+    CUDA's comes before Vulkan's. With both loaded, one GPU would be there as two devices, and llama.cpp would divide the model over both.
+    """
     loaded: list[str] = []
     failed: list[str] = []
     for file in sorted(_FOLDER.glob("libggml-*.so")):
         name = file.name.removeprefix("libggml-").removesuffix(".so")
         (loaded if _ggml().ggml_backend_load(str(file).encode()) else failed).append(name)
+        if any(device.gpu for device in found_devices()):
+            break
     return GpuBackends(tuple(loaded), tuple(failed))
 
 

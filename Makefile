@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images image-worker-cuda load ready \
-  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-cli test-argocd fuzz e2e soak demo bench clean
+  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-jobs test-cli test-argocd fuzz e2e soak demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -19,7 +19,7 @@ help: ## print this list
 ## Everyday
 
 sync: .venv/.synced ## the virtual environment .venv, from locks/dev.txt (the first time llama.cpp compiles: minutes)
-.venv/.synced: locks/dev.txt locks/build.txt locks/vulkan.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml gateway/pyproject.toml cli/pyproject.toml images/sync.sh images/llama-wheel.sh images/llama-backends.sh
+.venv/.synced: locks/dev.txt locks/build.txt locks/vulkan.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml gateway/pyproject.toml jobs/pyproject.toml cli/pyproject.toml images/sync.sh images/llama-wheel.sh images/llama-backends.sh
 	@images/sync.sh
 
 demo: sync ## cluster, chart, one pool, one chat answer, a good and a bad rollout; each step with its time
@@ -67,6 +67,9 @@ test-weights: sync ## slicewise-fetch against servers that really speak its prot
 
 test-gateway: sync tools ## the gateway's configuration and agent on real Envoy and a real API server
 	@pytest gateway/tests $(PYTEST_ARGS)
+
+test-jobs: sync tools ## the jobs on a real MariaDB, with kills
+	@pytest jobs/tests $(PYTEST_ARGS)
 
 test-cli: sync tools ## kubectl slicewise on a real API server, through kubectl
 	@pytest cli/tests $(PYTEST_ARGS)

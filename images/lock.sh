@@ -13,6 +13,7 @@ export_lock build --only-group build
 export_lock operator --package slicewise --no-dev
 export_lock worker --package slicewise-worker --no-dev
 export_lock gateway --package slicewise-gateway --no-dev
+export_lock jobs --package slicewise-jobs --no-dev
 # NVIDIA's compiler and libraries for llama-cuda.sh. 13.0 is the first of its major version, and PTX of a
 # later one needs a later driver.
 printf '%s==13.0.*\n' nvidia-cuda-{nvcc,crt,runtime,cccl} nvidia-nvvm | cat - <(echo 'nvidia-cublas>=13,<13.2') |

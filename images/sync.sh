@@ -12,7 +12,7 @@ packages() {
   awk '/^[a-z]/ {hit = !/^llama-cpp-python==/} hit' locks/dev.txt >"$rest"
   uv pip install --python .venv/bin/python --no-deps --only-binary :all: --require-hashes -r "$rest"
   uv pip install --python .venv/bin/python --no-deps "$1"
-  uv pip install --python .venv/bin/python --no-deps --build-constraints locks/build.txt --editable operator --editable worker-image --editable gateway --editable cli
+  uv pip install --python .venv/bin/python --no-deps --build-constraints locks/build.txt --editable operator --editable worker-image --editable gateway --editable jobs --editable cli
   uv pip check --python .venv/bin/python
   touch .venv/.synced
 }

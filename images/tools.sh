@@ -10,5 +10,6 @@ step "programs from Go modules (the first time: 5 minutes)" "$root/e2e/cluster/b
 step "Prometheus, for the tests of the alerts" "$root/charts/tools/prometheus.sh" prometheus
 step "its promtool" "$root/charts/tools/prometheus.sh" promtool
 step "servers for the tests of the weights" "$root/e2e/servers/build.sh"
+step "MariaDB, for the tests of jobs" "$root/images/mariadb.sh"
 step "clients for the tests of the API" "$root/images/clients.sh"
 step "what makes requests from the OpenAPI document" "$root/images/clients.sh" schemathesis

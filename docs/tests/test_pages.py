@@ -16,7 +16,7 @@ from slicewise.pool.report import _TOLD
 CLASSES = frozenset(
     {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum", "GaugeMetricFamily", "CounterMetricFamily"}
 )
-PROGRAMS = ("operator/src", "worker-image/src", "gateway/src")
+PROGRAMS = ("operator/src", "worker-image/src", "gateway/src", "jobs/src")
 
 
 def page(name):

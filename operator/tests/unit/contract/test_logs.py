@@ -32,6 +32,7 @@ except ZeroDivisionError:
 DISTRIBUTIONS = [
     ("slicewise.telemetry.logs", "configure_logs"),
     ("slicewise_gateway.logs", "configure"),
+    ("slicewise_jobs.logs", "configure"),
     ("slicewise_worker.logs", "configure"),
 ]
 
@@ -73,7 +74,7 @@ def test_as_text_a_line_begins_with_time_level_and_event(module: str, function: 
 
 SOURCES = [
     path
-    for part in ("operator", "gateway", "worker-image")
+    for part in ("operator", "gateway", "jobs", "worker-image")
     for path in sorted((REPOSITORY / part / "src").rglob("*.py"))
 ]
 LIBRARIES = {"logs.py", "llama.py"}

@@ -12,8 +12,11 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[4]
-PROJECTS = ("pyproject.toml", *(f"{name}/pyproject.toml" for name in ("operator", "worker-image", "gateway", "cli")))
-OURS = re.compile(r"slicewise(-worker|-gateway|-cli)?")
+PROJECTS = (
+    "pyproject.toml",
+    *(f"{name}/pyproject.toml" for name in ("operator", "worker-image", "gateway", "jobs", "cli")),
+)
+OURS = re.compile(r"slicewise(-worker|-gateway|-jobs|-cli)?")
 
 
 def read(project: str) -> dict[str, Any]:
@@ -50,7 +53,7 @@ def test_one_package_has_the_same_bounds_wherever_it_is_named() -> None:
     assert {name: bounds for name, bounds in said.items() if len(bounds) > 1} == {}
 
 
-@pytest.mark.parametrize("lock", ["dev", "build", "operator", "worker", "gateway", "cuda"])
+@pytest.mark.parametrize("lock", ["dev", "build", "operator", "worker", "gateway", "jobs", "cuda"])
 def test_every_line_of_a_lock_is_one_version_with_hashes(lock: str) -> None:
     entries = re.split(r"\n(?=[a-z])", (ROOT / f"locks/{lock}.txt").read_text().strip())
     loose = [entry.splitlines()[0] for entry in entries if "==" not in entry or "--hash=sha256:" not in entry]

@@ -1,0 +1,1 @@
+"""Jobs of Slicewise: requests that may wait."""

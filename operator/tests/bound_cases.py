@@ -28,6 +28,7 @@ FULL: tuple[dict[str, Any], ...] = (
             "parallelSequences": 4,
             "kvCacheType": "q8_0",
             "promptChunkTokens": 64,
+            "maxTokenGap": "200ms",
             "maxQueue": 64,
             "microBatchTokens": 32,
             "flashAttention": "Enabled",

@@ -257,6 +257,7 @@ _OWN = (
         "spec.rollout.canary.steps[0].window",
         "'1d' is not a duration from 1s to 24h: write a number with h, m, s or ms, such as 15m",
     ),
+    *(_duration("engine.maxTokenGap", "10ms", "10s", "200ms", bad) for bad in ("9ms", "11s")),
     _duration("rollout.canary.p95", "1ms", "1h", "600ms", "600"),
     _duration("rollout.canary.deadline", "1s", "168h", "60m", "1w"),
     _percent("rollout.canary.maxErrors", "0.001", "50", "1%", "0.01"),

@@ -73,7 +73,7 @@ class EngineFailedError(Exception):
 
 async def serve(settings: WorkerSettings) -> None:
     """Serve until told to stop; raises `StartError` or `EngineFailedError`."""
-    state, metrics = WorkerState(), WorkerMetrics(settings.p95_seconds)
+    state, metrics = WorkerState(), WorkerMetrics(settings.p95_seconds, settings.max_token_gap_seconds)
     worker = Worker(settings, state, metrics, created=int(time.time()))
     server = _Server(
         uvicorn.Config(

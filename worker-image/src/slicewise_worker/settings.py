@@ -58,7 +58,10 @@ class WorkerSettings(CapitalSettings):
     """Per sequence, prompt and answer together. Where it is not set: 4096, or what the model was trained for if that is less."""
     parallel_sequences: Annotated[int, Field(ge=1, le=256)] = 4
     kv_cache_type: KvType = "f16"
-    prompt_chunk_tokens: Annotated[int, Field(ge=1, le=8192)] = 64
+    prompt_chunk_tokens: Annotated[int, Field(ge=1, le=8192)] | None = None
+    """Most tokens of prompts in a step. Default: as many as make prompts fast, and fit into the memory."""
+    max_token_gap_seconds: Annotated[float, Field(gt=0)] = 0.2
+    """How long an answer may wait for its next token while prompts are read."""
     max_queue: Annotated[int, Field(ge=0)] = 64
     default_answer_seconds: Annotated[float, Field(gt=0)] = 90
     """How long a request may take that does not say so (header `x-slicewise-timeout-ms`), from its arrival."""
@@ -98,8 +101,7 @@ def lowered(settings: WorkerSettings, trained: int | None) -> WorkerSettings:
     least, most = 16, settings.context_tokens
     if "context_tokens" in settings.model_fields_set or trained is None or not least <= trained < most:
         return settings
-    chunk = min(settings.prompt_chunk_tokens, trained)
-    return settings.model_copy(update={"context_tokens": trained, "prompt_chunk_tokens": chunk})
+    return settings.model_copy(update={"context_tokens": trained})
 
 
 def termination_log() -> Path:

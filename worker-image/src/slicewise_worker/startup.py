@@ -15,7 +15,7 @@ import structlog
 from slicewise_worker.adapters import load_adapters, naming, try_adapters
 from slicewise_worker.chat.prove import Chat, joined, start_chat
 from slicewise_worker.chat.renderer import TemplateBrokenError
-from slicewise_worker.engine.cgroup import default_threads, memory_limit
+from slicewise_worker.engine.cgroup import memory_limit
 from slicewise_worker.engine.embedder import Embedder
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.fit import UnusableError, measure
@@ -23,7 +23,7 @@ from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, Loa
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.model_kind import Kind, Role
 from slicewise_worker.engine.request import CONSTRAINT_BYTES, Limits
-from slicewise_worker.engine.weights import WeightsError, WeightsFile, inspect, read_result, verify
+from slicewise_worker.engine.weights import FetchedFiles, WeightsError, WeightsFile, inspect, read_result, verify
 from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.room import Shape, breakdown, constrained_places, form_bytes, no_room
@@ -31,7 +31,7 @@ from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.health.watch import Planned
 from slicewise_worker.proof import Deliver, StartError, prove
 from slicewise_worker.settings import WorkerSettings, lowered
-from slicewise_worker.sizes import limits_of, own_bytes
+from slicewise_worker.sizes import chunk_sizes, context_shape, limits_of, own_bytes
 from slicewise_worker.uncaught import end_with_words, lost_at_start
 from slicewise_worker.watching import check_device, check_layers, in_use, read_device
 from slicewise_worker.weights import hold
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_TEXTS_IN_A_STEP = 64
-"""Of a model for embeddings, if they are short enough."""
 _WITHOUT_TEMPLATE = (
     "write one in spec.model.chatTemplate, take a file with a chat template that works, or set spec.model.chat: false to serve "
     "completions only"
@@ -65,32 +63,6 @@ class Started:
     planned: Planned
     reader: DeviceReader | None
     """Of the GPU, where the pod asked for one."""
-
-
-def context_shape(settings: WorkerSettings, pooling: int | None = None) -> ContextShape:
-    """Return the sizes of the context for `settings`: every sequence can be full at the same time, or with `pooling`, one of them."""
-    if pooling is not None:
-        # A text is read as a whole, in one micro-batch: one that is as long as may be, or several short ones.
-        step = max(settings.context_tokens, settings.micro_batch_tokens or 0)
-        return ContextShape(
-            tokens=step,
-            batch=step,
-            sequences=_TEXTS_IN_A_STEP,
-            kv_type=settings.kv_cache_type,
-            threads=settings.threads or default_threads(),
-            flash_attention=settings.flash_attention,
-            pooling=pooling,
-        )
-    return ContextShape(
-        tokens=settings.context_tokens * settings.parallel_sequences,
-        # One step is one micro-batch: a token for each sequence and a chunk of prompts.
-        batch=max(settings.parallel_sequences + settings.prompt_chunk_tokens, 32),
-        sequences=settings.parallel_sequences,
-        kv_type=settings.kv_cache_type,
-        threads=settings.threads or default_threads(),
-        micro_batch=settings.micro_batch_tokens,
-        flash_attention=settings.flash_attention,
-    )
 
 
 def bring_up(
@@ -116,10 +88,8 @@ def bring_up(
         reader = read_device(settings)
         state.device = choose_device(settings.device)
         check_device(state.device, settings)
-        shape = context_shape(settings, kind.pooling)
         on_gpu = bool(state.device and state.device.on_gpu)
-        adapter_bytes = try_adapters(weights, kind, shape, gpu=on_gpu)
-        needed = _check_fit(weights, shape, settings, state, adapter_bytes)
+        settings, shape, needed = _fitting(weights, kind, settings, state)
         model = _load(weights, state, stopping)
         load_adapters(model, weights)
         # On a GPU the driver takes memory of the host as it loads.
@@ -156,6 +126,7 @@ def bring_up(
         context=context,
         device=state.device.name,
         threads=shape.threads,
+        chunk=settings.prompt_chunk_tokens,
         constrained=limits.constrained,
     )
     return Started(engine, chat, kind.role, settings, planned, reader)
@@ -223,6 +194,26 @@ def _verify(weights: WeightsFile, state: WorkerState, stopping: threading.Event)
     log.info("digest verified", path=str(weights.path), digest=weights.digest)
 
 
+def _fitting(
+    weights: FetchedFiles, kind: Kind, settings: WorkerSettings, state: WorkerState
+) -> tuple[WorkerSettings, ContextShape, int]:
+    """Return `settings` with the largest chunk of prompts that fits, the sizes for them, and what `_check_fit` does."""
+    on_gpu = bool(state.device and state.device.on_gpu)
+    # A model for embeddings reads whole texts.
+    chunks = chunk_sizes(settings, on_gpu=on_gpu) if kind.pooling is None else [settings.context_tokens]
+    for chunk in chunks:
+        chosen = settings.model_copy(update={"prompt_chunk_tokens": chunk})
+        shape = context_shape(chosen, kind.pooling)
+        adapter_bytes = try_adapters(weights, kind, shape, gpu=on_gpu)
+        try:
+            return chosen, shape, _check_fit(weights, shape, chosen, state, adapter_bytes)
+        except StartError as error:
+            if chunk == chunks[-1] or error.reason != EndReason.MODEL_TOO_LARGE:
+                raise
+            log.info("too large a chunk of prompts for the memory", tokens=chunk)
+    raise AssertionError("the last chunk is taken or refused")
+
+
 def _check_fit(
     weights: WeightsFile, shape: ContextShape, settings: WorkerSettings, state: WorkerState, adapter_bytes: int
 ) -> int:
@@ -247,7 +238,6 @@ def _check_fit(
         context_tokens=settings.context_tokens,
         sequences=settings.parallel_sequences,
         kv_type=settings.kv_cache_type,
-        prompt_chunk_tokens=settings.prompt_chunk_tokens,
         whole=shape.pooling is not None,
     )
     log.info("memory needed", parts=breakdown(needs, own, form_bytes(asked, device)))

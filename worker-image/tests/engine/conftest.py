@@ -103,6 +103,7 @@ def bench() -> Iterator[Callable[..., Bench]]:
         context_type: type[Context] = Context,
         kv_type: str = "f16",
         adapters: Mapping[str, Path] = MappingProxyType({}),
+        clock: Callable[[], float] = time.monotonic,
         **given: float,
     ) -> Bench:
         limits = Limits(
@@ -125,7 +126,7 @@ def bench() -> Iterator[Callable[..., Bench]]:
         model = Model(path, gpu=False)
         for name, file in adapters.items():
             model.load_adapter(name, file)
-        engine = Engine(model, context_type(model, shape), limits, deliver)
+        engine = Engine(model, context_type(model, shape), limits, deliver, clock)
         built.append(engine)
         engine.start()
         return Bench(engine)

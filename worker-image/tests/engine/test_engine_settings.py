@@ -14,7 +14,7 @@ from slicewise_worker.engine.fit import measure
 from slicewise_worker.engine.llama import Context, ContextShape, Model, recent_log, start_backend
 from slicewise_worker.engine.request import Generation, Sampling
 from slicewise_worker.settings import WorkerSettings
-from slicewise_worker.startup import context_shape
+from slicewise_worker.sizes import context_shape
 
 GREEDY = Sampling(temperature=0)
 SHAPE = ContextShape(tokens=2048, batch=64, sequences=4, kv_type="f16", threads=1)

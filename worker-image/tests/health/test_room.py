@@ -12,7 +12,7 @@ from slicewise_worker.health.room import Shape, constrained_places, no_room
 
 MIB = 1 << 20
 NEEDS = Needs(weights=600 * MIB, cache=96 * MIB, compute=66 * MIB, trained_context=4096)
-SHAPE = Shape(context_tokens=32768, sequences=64, kv_type="f16", prompt_chunk_tokens=64)
+SHAPE = Shape(context_tokens=32768, sequences=64, kv_type="f16")
 CPU = Device("CPU", on_gpu=False, reason="")
 
 

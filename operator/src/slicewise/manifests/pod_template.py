@@ -14,7 +14,7 @@ from slicewise.api.labels import common_labels, worker_selector
 from slicewise.api.ports import FETCH_PORT, WORKER_PORT
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.api.v1alpha1.engine import DEFAULT_CONTEXT
+from slicewise.api.v1alpha1.engine import DEFAULT_CHUNK, DEFAULT_CONTEXT
 from slicewise.api.v1alpha1.health import HealthSpec
 from slicewise.api.v1alpha1.scalars import LARGEST_BODY, LONGEST_REQUEST
 from slicewise.api.v1alpha1.worker import WorkerSpec
@@ -152,11 +152,12 @@ def _worker_container(
             "REVISION": revision,
             "WEIGHTS_FILE": "/run/slicewise/weights.json",
             "PORT": WORKER_PORT,
-            # The default is left to the worker, which takes less where the model has less.
+            # The defaults of both are left to the worker, which takes less context where the model has less, and the chunk that fits.
             "CONTEXT_TOKENS": None if engine.context_tokens == DEFAULT_CONTEXT else engine.context_tokens,
             "PARALLEL_SEQUENCES": engine.parallel_sequences,
             "KV_CACHE_TYPE": engine.kv_cache_type.value,
-            "PROMPT_CHUNK_TOKENS": engine.prompt_chunk_tokens,
+            "PROMPT_CHUNK_TOKENS": None if engine.prompt_chunk_tokens == DEFAULT_CHUNK else engine.prompt_chunk_tokens,
+            "MAX_TOKEN_GAP_SECONDS": None if engine.max_token_gap is None else duration_seconds(engine.max_token_gap),
             "MICRO_BATCH_TOKENS": engine.micro_batch_tokens,
             "FLASH_ATTENTION": engine.flash_attention,
             "THREADS": engine.threads,

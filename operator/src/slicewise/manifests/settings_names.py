@@ -56,6 +56,7 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "PARALLEL_SEQUENCES",
             "KV_CACHE_TYPE",
             "PROMPT_CHUNK_TOKENS",
+            "MAX_TOKEN_GAP_SECONDS",
             "MAX_QUEUE",
             "DEFAULT_ANSWER_SECONDS",
             "MAX_ANSWER_SECONDS",

@@ -7,28 +7,17 @@ from typing import Any
 
 import pytest
 from builders import make_observed, make_pool
+from pod_settings import environment, pod_spec
 
 from slicewise.api.duration import duration_seconds
-from slicewise.api.v1alpha1.engine import DEFAULT_CONTEXT
 from slicewise.api.v1alpha1.gateway import GatewayLimits
 from slicewise.manifests.settings_names import FETCH_PREFIX, SETTINGS, WORKER_PREFIX
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import WorkerProxy
-from slicewise_worker.settings import WorkerSettings, lowered
+from slicewise_worker.settings import WorkerSettings
 from slicewise_worker.weights.settings import FetchSettings
 
 CLAIM = {"persistentVolumeClaim": {"template": {"accessModes": ["ReadWriteMany"], "size": "20Gi"}}}
-
-
-def pod_spec(**spec: Any) -> dict[str, Any]:
-    plan = plan_pool(make_pool(**spec), make_observed(), 0.0)
-    deployment = next(item for item in plan.children or () if item["kind"] == "Deployment")
-    return dict(deployment["spec"]["template"]["spec"])
-
-
-def environment(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    for item in container["env"]:
-        monkeypatch.setenv(item["name"], item.get("value", "a"))
 
 
 def unknown(container: dict[str, Any], prefix: str, settings: type[WorkerSettings] | type[FetchSettings]) -> set[str]:
@@ -43,6 +32,7 @@ def test_the_worker_reads_everything_that_is_rendered(monkeypatch: pytest.Monkey
         "parallelSequences": 3,
         "kvCacheType": "q8_0",
         "promptChunkTokens": 32,
+        "maxTokenGap": "1s500ms",
         "maxQueue": 7,
         "microBatchTokens": 16,
         "flashAttention": "Enabled",
@@ -53,6 +43,7 @@ def test_the_worker_reads_everything_that_is_rendered(monkeypatch: pytest.Monkey
     settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
     assert (settings.context_tokens, settings.parallel_sequences, settings.kv_cache_type) == (512, 3, "q8_0")
     assert (settings.prompt_chunk_tokens, settings.max_queue, settings.device) == (32, 7, "gpu")
+    assert settings.max_token_gap_seconds == 1.5
     assert (settings.micro_batch_tokens, settings.flash_attention, settings.threads) == (16, "Enabled", 3)
     assert (settings.model_name, settings.pool, settings.zone) == ("chat", "default/chat", "a")
     assert unknown(worker, "SLICEWISE_WORKER_", WorkerSettings) == set()
@@ -256,18 +247,6 @@ def test_every_path_that_is_rendered_is_mounted() -> None:
     assert {
         item["name"] for c in (spec["containers"][0], spec["initContainers"][0]) for item in c["volumeMounts"]
     } <= volumes
-
-
-def test_the_default_context_is_left_to_the_worker_which_has_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    for engine in ({}, {"contextTokens": DEFAULT_CONTEXT}):
-        with monkeypatch.context() as patch:
-            environment(pod_spec(replicas=3, engine=engine)["containers"][0], patch)
-            settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
-            assert settings.context_tokens == DEFAULT_CONTEXT
-            assert lowered(settings, 512).context_tokens == 512
-    environment(pod_spec(replicas=3, engine={"contextTokens": 4095})["containers"][0], monkeypatch)
-    settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
-    assert lowered(settings, 512).context_tokens == 4095, "refused later, with both numbers"
 
 
 def test_the_worker_takes_the_longest_request_and_the_largest_body_that_a_pool_may_allow(

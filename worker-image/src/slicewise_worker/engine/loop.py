@@ -17,6 +17,7 @@ import structlog
 from slicewise_worker.engine.ahead import Ahead
 from slicewise_worker.engine.batch import Batch
 from slicewise_worker.engine.callers import Tenant, owner_of
+from slicewise_worker.engine.chunk import Chunks
 from slicewise_worker.engine.llama import Context, Model
 from slicewise_worker.engine.placing import Placing
 from slicewise_worker.engine.recent import Recent
@@ -31,8 +32,9 @@ from slicewise_worker.engine.request import (
     Limits,
 )
 from slicewise_worker.engine.sampler import Sampler
-from slicewise_worker.engine.schedule import Turns, Waiting, Work, plan_step
+from slicewise_worker.engine.schedule import TURN_STEPS, Turns, Waiting, Work, plan_step
 from slicewise_worker.engine.sequence import Running, Ticket
+from slicewise_worker.engine.step_cost import Load
 from slicewise_worker.engine.tenants import ANSWER_COST, PROMPT_COST
 
 log = structlog.get_logger(__name__)
@@ -45,17 +47,29 @@ _MOST_MASK_THREADS = 4
 _REPEATED_SHARE = 0.02
 """Of all tokens that are evaluated, those that were before: what pausing may cost."""
 
+_OBSERVED_STEPS = 4
+"""Of steps without prompts one in four is observed: there are many of them, and all are alike."""
+
 
 class Engine(Placing):
     """Generates many sequences at once over one context."""
 
-    def __init__(self, model: Model, context: Context, limits: Limits, notify: Notify) -> None:
+    def __init__(
+        self,
+        model: Model,
+        context: Context,
+        limits: Limits,
+        notify: Notify,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make an engine that is not started. `clock`: seconds, of which the difference is what a step took."""
         super().__init__(model, context, limits)
-        self._notify = notify
+        self._notify, self._clock = notify, clock
         self._batch = Batch(context.shape.batch)
         self._ahead = Ahead(min(context.shape.threads, _MOST_MASK_THREADS))
         self._turns = Turns()
         self._recent = Recent()
+        self._chunks = Chunks(limits.prompt_chunk_tokens, limits.max_token_gap)
         self._took: tuple[float, int] | None = None
         """Seconds of the step, and tokens of prompts in it; None where it failed."""
         self._answered: Counter[tuple[Tenant, bool]] = Counter()
@@ -67,10 +81,10 @@ class Engine(Placing):
 
     def _turn(self) -> None:
         """Carry out one step. An event that is ready goes out before the next step is computed."""
-        started = time.monotonic()
+        started = self._clock()
         with self._changed:
             self._tell_removed()
-            self._drop_ended(started)
+            self._drop_ended(time.monotonic())
             self._admit()
             contended = self._waiting.ready
         if self._running:
@@ -83,7 +97,7 @@ class Engine(Placing):
             self._answered.clear()
             if self._took is not None and contended:
                 seconds, tokens = self._took
-                self._pace.stepped(seconds, tokens, full=tokens >= self.limits.prompt_chunk_tokens)
+                self._pace.stepped(seconds, tokens, full=tokens >= self._chunks.now)
             self._took = None
             self._since = time.monotonic()
         if not self._running:
@@ -108,8 +122,10 @@ class Engine(Placing):
         self._catch_up()
         going = (sequence for sequence in self._running.values() if sequence.follows is None)
         ordered = sorted(going, key=lambda sequence: sequence.ticket.submitted)
-        adapter = self._turns.next([sequence.adapter for sequence in ordered])
+        adapters = [sequence.adapter for sequence in ordered]
+        adapter = self._turns.next(adapters)
         self._context.use(adapter)
+        answers = [sequence for sequence in ordered if not sequence.prompt_left]
         ordered = [sequence for sequence in ordered if sequence.adapter == adapter]
         decoding = [sequence.slot for sequence in ordered if not sequence.prompt_left]
         waiting = [
@@ -118,7 +134,11 @@ class Engine(Placing):
             if sequence.prompt_left
         ]
         weight = self._waiting.weight
-        work = plan_step(decoding, waiting, self.limits.prompt_chunk_tokens, weight, self._recent.given)
+        if waiting:
+            cached = max(self._running[prompt.slot].evaluated for prompt in waiting)
+            share = 1 + (len(set(adapters)) - 1) * TURN_STEPS
+            self._chunks.choose(len(answers), sum(sequence.evaluated for sequence in answers), cached, share)
+        work = plan_step(decoding, waiting, self._chunks.now, weight, self._recent.given)
         self._recent.stepped()
         for item in work:
             sequence = self._running[item.slot]
@@ -129,7 +149,7 @@ class Engine(Placing):
     def _evaluate(self, work: Sequence[Work], started: float) -> None:
         self._batch.clear()
         sampled: list[tuple[Running[Sampler], int]] = []
-        prompt_tokens = 0
+        prompt_tokens, pairs = 0, 0.0
         by_slot = {item.slot: item for item in work}
         for slot in sorted([*by_slot, *self._context.padding.idle_between(by_slot)]):
             if (item := by_slot.get(slot)) is None:
@@ -137,6 +157,7 @@ class Engine(Placing):
                 continue
             sequence = self._running[slot]
             prompt_tokens += item.count if sequence.prompt_left else 0
+            pairs += item.count * (sequence.evaluated + item.count / 2)
             index = self._batch.add(slot, sequence.take(item.count), sequence.evaluated, output=item.last)
             if item.last:
                 sampled.append((sequence, index))
@@ -158,10 +179,14 @@ class Engine(Placing):
         # Before one of them ends, with its first token perhaps, and lets go of what others wait for.
         self._catch_up()
         self._sample(sampled)
-        seconds = time.monotonic() - started
+        ended = self._clock()
+        seconds = ended - started
         self._took = seconds, prompt_tokens
+        if prompt_tokens or self._steps % _OBSERVED_STEPS == 0:
+            self._chunks.observe(Load(prompt_tokens, tokens - prompt_tokens, pairs), seconds)
         if self.observer:
-            self.observer.stepped(Step(seconds, tokens, prompt_tokens, len(sampled)))
+            chunk = self._chunks.now if prompt_tokens else None
+            self.observer.stepped(Step(seconds, tokens, prompt_tokens, len(sampled), chunk, _gap(sampled, ended)))
 
     def _sample(self, sampled: Sequence[tuple[Running[Sampler], int]]) -> None:
         """Let each of `sampled` take its next token, by the logits at its place in the batch."""
@@ -231,3 +256,13 @@ class Engine(Placing):
             tickets += self._removed
         self._events += [(ticket, broken) for ticket in tickets if not ticket.cancelled]
         self._hand_over()
+
+
+def _gap(sampled: Sequence[tuple[Running[Sampler], int]], now: float) -> float | None:
+    """Return the longest time since the last token of those that got one; None where it was the first token of each."""
+    gap = None
+    for sequence, _ in sampled:
+        if sequence.token_at is not None:
+            gap = max(gap or 0.0, now - sequence.token_at)
+        sequence.token_at = now
+    return gap

@@ -16,6 +16,10 @@ class Step:
     batch_tokens: int
     prompt_tokens: int
     generated_tokens: int
+    chunk: int | None = None
+    """Prompt tokens that the step could have; None for a step without prompts."""
+    gap: float | None = None
+    """The longest time, in seconds, between the tokens that came and those before them in the same answers; None where there are none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class Limits:
     """Sequences that run at the same time with a constraint that takes memory."""
     waiting_constraint_bytes: int = 32 << 20
     """What the constraints of all requests that wait may hold; one of them holds 4 MiB at most."""
+    max_token_gap: float = inf
+    """Seconds that an answer may wait for its next token; a step has fewer than `prompt_chunk_tokens` where it would take longer."""
 
     @property
     def prompt_tokens(self) -> int:

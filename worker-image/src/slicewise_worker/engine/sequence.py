@@ -84,6 +84,8 @@ class Running(Generic[S]):
     sampled: array[int] = field(default_factory=lambda: array("i"))
     """The tokens that came after the prompt. The last is not evaluated yet, and after a pause the others are not either."""
     first_token_at: float | None = None
+    token_at: float | None = None
+    """When its last token came, by the engine's clock."""
     keeps_until: int = 0
     """Tokens generated, before which one of batch does not lose its slot to one that is not."""
 

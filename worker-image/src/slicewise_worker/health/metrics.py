@@ -35,10 +35,11 @@ def _with(buckets: tuple[float, ...], edge: float | None) -> tuple[float, ...]:
 class WorkerMetrics:
     """Counts what the engine and the HTTP side do. Implements the engine's `Observer`."""
 
-    def __init__(self, p95_seconds: float | None = None) -> None:
+    def __init__(self, p95_seconds: float | None = None, gap_seconds: float | None = None) -> None:
         """Make the metrics in a registry of their own.
 
-        `p95_seconds`: the limit of the pool's gate, which the times of requests get a bucket boundary at.
+        `p95_seconds`: the limit of the pool's gate, which the times of requests get a bucket boundary at. `gap_seconds`: how long an
+        answer may wait for its next token, a bucket boundary of the time between tokens.
         """
         disable_created_metrics()  # type: ignore[no-untyped-call] # no annotations there
         self.registry = registry = CollectorRegistry()
@@ -80,7 +81,7 @@ class WorkerMetrics:
             buckets=_TOKEN_BUCKETS,
             registry=registry,
         )
-        self._add_engine(prefix)
+        self._add_engine(prefix, gap_seconds)
         self._add_tenants(prefix)
 
     def _add_tenants(self, prefix: str) -> None:
@@ -99,7 +100,7 @@ class WorkerMetrics:
             registry=self.registry,
         )
 
-    def _add_engine(self, prefix: str) -> None:
+    def _add_engine(self, prefix: str, gap_seconds: float | None) -> None:
         """Make the metrics of single steps and of what runs."""
         registry = self.registry
         self._step_seconds = Histogram(
@@ -107,6 +108,17 @@ class WorkerMetrics:
         )
         self._batch = Histogram(
             f"{prefix}_batch_tokens", "Tokens evaluated in one step.", buckets=_BATCH_BUCKETS, registry=registry
+        )
+        self._chunk = Gauge(
+            f"{prefix}_prompt_chunk_tokens",
+            "Most prompt tokens that the last step with prompts could have.",
+            registry=registry,
+        )
+        self._gap = Histogram(
+            f"{prefix}_token_gap_seconds",
+            "Longest time between a token of the step and the one before it in the same answer.",
+            buckets=_with(_TOKEN_BUCKETS, gap_seconds),
+            registry=registry,
         )
         self._info = Info(f"{prefix}_build", "What runs: versions, pool, revision, model.", registry=registry)
         self._on_gpu = Gauge(f"{prefix}_on_gpu", "1 when a GPU computes, else 0.", registry=registry)
@@ -203,6 +215,10 @@ class WorkerMetrics:
         self._batch.observe(step.batch_tokens)
         self._prompt.inc(step.prompt_tokens)
         self._generated.inc(step.generated_tokens)
+        if step.chunk is not None:
+            self._chunk.set(step.chunk)
+        if step.gap is not None:
+            self._gap.observe(step.gap)
 
     def begun(self, tenant: Owner, seconds: float, prompt_tokens: int) -> None:
         """Count what a request of `tenant` waited and has as its prompt."""

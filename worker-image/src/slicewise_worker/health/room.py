@@ -30,7 +30,6 @@ class Shape:
     """Per sequence."""
     sequences: int
     kv_type: KvType
-    prompt_chunk_tokens: int
     whole: bool = False
     """Whether a text is read at once, as models for embeddings do: the context is then that of one step."""
 

@@ -9,10 +9,13 @@ from pydantic import Field
 
 from slicewise.api.rules import Rule
 from slicewise.api.v1alpha1.base import ApiModel
-from slicewise.api.v1alpha1.scalars import ImageName, WholeNumber
+from slicewise.api.v1alpha1.scalars import ImageName, TokenGap, WholeNumber
 
 DEFAULT_CONTEXT: Final = 4096
 """Of `contextTokens`. The API server writes it into each pool, so that it cannot be told from one that a user writes (ADR 34)."""
+
+DEFAULT_CHUNK: Final = 64
+"""Of `promptChunkTokens`, for the same reason: it leaves the number to the worker (ADR 52)."""
 
 
 class KVCacheType(StrEnum):
@@ -41,8 +44,10 @@ class EngineSpec(ApiModel):
     """Sequences that are decoded together."""
     kv_cache_type: KVCacheType = KVCacheType.F16
     """Number format of the key-value cache: `q8_0` and `q4_0` take less memory than `f16`."""
-    prompt_chunk_tokens: Annotated[WholeNumber, Field(ge=1, le=8192)] = 64
-    """Most prompt tokens in one step, which bounds how long a prompt can hold up the other sequences."""
+    prompt_chunk_tokens: Annotated[WholeNumber, Field(ge=1, le=8192)] = DEFAULT_CHUNK
+    """Most prompt tokens in one step. 64 leaves it to the worker: up to 512 on a GPU, 128 on a CPU, as memory and `maxTokenGap` allow."""
+    max_token_gap: TokenGap | None = None
+    """How long an answer may wait for its next token while prompts are read. Default: 200ms."""
     max_queue: Annotated[WholeNumber, Field(ge=0, le=10_000)] = 64
     """Requests that may wait in one worker; the next one gets 503 with Retry-After."""
     micro_batch_tokens: Annotated[WholeNumber, Field(ge=1, le=8192)] | None = None

@@ -137,6 +137,7 @@ Cpu = Annotated[
 Milliseconds = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1ms", "1h", "600ms")]
 LONGEST_REQUEST: Final = "1h"
 """Of any pool: workers are made for it."""
+TokenGap = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("10ms", "10s", "200ms")]
 Seconds = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", LONGEST_REQUEST, "90s")]
 Minutes = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", "24h", "15m")]
 Hours = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", "168h", "60m")]

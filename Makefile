@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images image-worker-cuda load ready \
-  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-jobs test-cli test-argocd fuzz e2e soak demo bench clean
+  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-jobs test-cli test-argocd test-gpu fuzz e2e soak demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ test-cli: sync tools ## kubectl slicewise on a real API server, through kubectl
 test-argocd: sync tools ## health, buttons and self-heal in a real Argo CD beside an API server (it is built the first time: 7 minutes)
 	@e2e/argocd/build.sh
 	@pytest argocd/tests $(PYTEST_ARGS)
+
+test-gpu: sync ## the worker on a real GPU, with figures beside llama-server; without one it says so and fails
+	@python worker-image/tests/gpu/real_gpu.py
 
 FUZZ ?= 10000
 fuzz: sync models ## the tests on random inputs with 10,000 each (FUZZ=): API, schemas, templates, tool calls, streams, model files, the engine; hours

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -46,11 +47,13 @@ class Streams:
     tokens: int
     rounds: int
     threads: int
+    prompt: int = _PROMPT
+    """Tokens of the longest prompt."""
 
     @property
     def context(self) -> int:
         """Tokens of one sequence."""
-        return max(256, _PROMPT + self.tokens)
+        return max(256, self.prompt + self.tokens)
 
 
 class _Timed(Context):
@@ -171,7 +174,7 @@ def _worker_beside_server(report: Report, path: Path, streams: Streams) -> None:
     given = {"context_tokens": streams.context, "parallel_sequences": streams.count, "threads": streams.threads}
     with (
         worker(path, program=["-m", "slicewise_worker"], default_answer_seconds=3600, **given) as ours,
-        _llama_server(path, streams) as theirs,
+        llama_server(path, streams) as theirs,
     ):
         for temperature in (0.0, 1.0):
             took = {ours: _Took(), theirs: _Took()}
@@ -210,8 +213,20 @@ class _Server:
     pid: int
 
 
+def _device(program: str, environment: Mapping[str, str]) -> str:
+    """Return llama-server's name of the first GPU; raises `RuntimeError` where it has none."""
+    said = subprocess.run(
+        [program, "--list-devices"], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    found = re.search(r"^ +(\S+): ", said, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"llama-server finds no GPU: {said.strip()}")
+    return found[1]
+
+
 @contextmanager
-def _llama_server(path: Path, streams: Streams) -> Iterator[_Server]:
+def llama_server(path: Path, streams: Streams, gpu: Path | None = None) -> Iterator[_Server]:
+    """Run llama.cpp's own server on the worker's libraries; `gpu`: a backend that is to compute all layers."""
     libraries = Path(api.__file__).parent / "lib"
     program = (
         os.environ.get("BENCH_LLAMA_SERVER")
@@ -225,9 +240,14 @@ def _llama_server(path: Path, streams: Streams) -> Iterator[_Server]:
         "-c": streams.context * streams.count,
         "-t": streams.threads,
     }
+    backend = {}
+    if gpu is not None:
+        backend["GGML_BACKEND_PATH"] = str(gpu)
+        # Only where a device is named does the server load that file: without this it computes on the CPU, whatever -ngl says.
+        asked |= {"-ngl": 999, "--device": _device(program, os.environ | {"LD_LIBRARY_PATH": str(libraries)} | backend)}
     process = subprocess.Popen(
         [program, *(str(part) for pair in asked.items() for part in pair), "--cache-ram", "0"],
-        env=os.environ | {"LD_LIBRARY_PATH": str(libraries)},
+        env=os.environ | {"LD_LIBRARY_PATH": str(libraries)} | backend,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

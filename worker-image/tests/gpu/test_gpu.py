@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import aiohttp
 import httpx2
 import pytest
+import real_gpu
 from builders import make_observed, make_pod, make_pool
+from on_device import SHORT, allocated, check_offload, check_prediction, predicted
 from plain_http import NO_TLS
 
 from slicewise.clients.workers import HttpWorkers
@@ -20,7 +24,6 @@ from slicewise_worker.engine import backends
 from slicewise_worker.engine.ends import EndReason
 
 LONG = {"model": "chat", "prompt": "Hello", "max_tokens": 400, "temperature": 0, "stream": True}
-SHORT = {"model": "chat", "prompt": "zone", "max_tokens": 4, "temperature": 0}
 ONE_LAYER = """
 from slicewise_worker.engine.binding import api
 load = api.llama_model_load_from_file
@@ -58,10 +61,7 @@ async def condition_of(worker) -> tuple[str, str]:
 
 async def test_a_worker_computes_on_the_gpu_and_says_so(start_worker, start_on_gpu, tiny) -> None:
     worker = start_on_gpu(tiny, log_level="debug")
-    facts = worker.get("/v1/worker").json()
-    assert (facts["on_gpu"], facts["reason"]) == (True, "")
-    assert "llvmpipe" in facts["device"]
-    assert worker.metric("slicewise_worker_on_gpu") == 1
+    check_offload(worker, "llvmpipe")
     assert "offloaded 3/3 layers to GPU" in worker.log()
     assert "Vulkan0 KV buffer size" in worker.log()
     cpu = start_worker(tiny)
@@ -69,6 +69,28 @@ async def test_a_worker_computes_on_the_gpu_and_says_so(start_worker, start_on_g
     assert ours["text"] == theirs["text"] != ""
     assert await condition_of(worker) == ("True", "OnGPU")
     assert await condition_of(cpu) == ("False", "OnCPU")
+
+
+def test_what_is_allocated_on_the_gpu_is_what_the_dry_run_foresees(start_on_gpu, tiny) -> None:
+    settings = {"context_tokens": 16_384, "parallel_sequences": 64, "prompt_chunk_tokens": 64}
+    worker = start_on_gpu(tiny, log_level="debug", **settings)
+    assert allocated(worker) >= 256 << 20, "the cache alone has as much"
+    check_prediction(predicted(tiny, 16_384, 64, 64), allocated(worker))
+
+
+@pytest.mark.parametrize(
+    ("foreseen", "taken", "near"), [(164, 100, True), (165, 100, False), (4900, 5000, True), (4899, 5000, False)]
+)
+def test_a_prediction_may_be_off_by_two_percent_or_64_mib(foreseen: int, taken: int, near: bool) -> None:
+    with nullcontext() if near else pytest.raises(AssertionError, match=f"{foreseen} MiB were foreseen"):
+        check_prediction(foreseen << 20, taken << 20)
+
+
+def test_a_worker_on_the_cpu_is_no_worker_on_the_gpu(start_worker, tiny) -> None:
+    """The check itself: without it the tests on a real GPU would pass whatever computes."""
+    worker = start_worker(tiny, log_level="debug")
+    with pytest.raises(AssertionError):
+        check_offload(worker, "")
 
 
 def test_a_worker_on_the_cpu_starts_no_driver(start_worker, tiny, gpu) -> None:
@@ -153,3 +175,15 @@ def test_a_device_that_is_lost_at_the_start(start_on_gpu, tiny, gpu) -> None:
     worker = start_on_gpu(tiny, ready=False)
     assert worker.wait() == 21
     assert worker.verdict()["reason"] == "DeviceLost"
+
+
+def test_without_a_gpu_the_suite_for_real_ones_says_so_and_does_not_pass(driver, capfd) -> None:
+    assert real_gpu.main({**os.environ}) == real_gpu.UNPROVED == 3
+    assert capfd.readouterr().err.startswith(
+        "UNPROVED: no test has run, because there is no GPU here: llama.cpp found no GPU with vulkan"
+    )
+
+
+def test_a_device_in_software_is_no_proof_of_a_gpu(gpu, capfd) -> None:
+    assert real_gpu.main({**os.environ}) == real_gpu.UNPROVED
+    assert "llvmpipe (LLVM" in capfd.readouterr().err

@@ -63,6 +63,15 @@ def test_when_every_device_dies_under_load_requests_are_answered_on_cpu_until_sl
     budgets = budgets_of(pool)
     client = given.a_client()
     load = given.load_on(pool, rate=3)
+    monitoring = given.a_prometheus()
+    here = f'namespace="{pool.namespace}"'
+    monitoring.sees("the operator", f'slicewise_pool_condition{{{here},type="FallbackActive",status="False"}} == 1')
+    monitoring.sees(
+        "a worker's answers", f'slicewise_worker_requests_total{{{here},slicewise_dev_pool="{pool.name}"}} > 0'
+    )
+    monitoring.sees("Envoy", f'envoy_cluster_upstream_rq_total{{{here},slicewise_dev_pool="{pool.name}"}} > 0')
+    monitoring.sees("the gateway's agent", f"slicewise_gateway_programmed{{{here}}} == 1")
+    monitoring.is_quiet(pool)
 
     all_slices_die(story, when, pool)
     then.says(pool, "FallbackActive", "True", within=60)
@@ -71,6 +80,8 @@ def test_when_every_device_dies_under_load_requests_are_answered_on_cpu_until_sl
     then.says(pool, "ServingOnGPU", "False", "OnFallback")
     then.says(pool, "Ready", "False", words=["the CPU fallback answers meanwhile"])
     assert budgets_of(pool) == budgets, "a floor was traded"
+    monitoring.fires("SlicewiseOnFallback", pool)
+    monitoring.fires("SlicewiseCapacityShort", pool, within=120)
 
     # What was held meanwhile fills its queue at first, and then it refuses.
     answer = eventually("an answer from the CPU", lambda: _answered(client, pool), within=120)
@@ -87,6 +98,7 @@ def test_when_every_device_dies_under_load_requests_are_answered_on_cpu_until_sl
     assert (answer.status, answer.headers.get("x-slicewise-served-by")) == (200, None)
     then.says(pool, "FallbackActive", "False", "NotNeeded", within=120)
     then.event(pool, "FallbackEnded")
+    monitoring.is_quiet(pool)
     eventually("the workers on CPU are gone", lambda: _none(on_cpu(pool)), within=120)
     load.goes_on_for(20)
     load.stop()

@@ -21,6 +21,7 @@ PREFIXES = {
     "poddisruptionbudgets": "apis/policy/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",
     "rolebindings": "apis/rbac.authorization.k8s.io/v1",
+    "endpointslices": "apis/discovery.k8s.io/v1",
     "leases": "apis/coordination.k8s.io/v1",
     "customresourcedefinitions": "apis/apiextensions.k8s.io/v1",
 }
@@ -33,7 +34,9 @@ class Api:
     def __init__(self) -> None:
         settings = kubernetes_client.Configuration()
         kubernetes_config.load_kube_config(config_file=str(KUBECONFIG), client_configuration=settings)  # type: ignore[no-untyped-call]  # untyped
-        self._server = settings.host
+        self.server = str(settings.host)
+        self.tls = {"ca_file": settings.ssl_ca_cert, "cert_file": settings.cert_file, "key_file": settings.key_file}
+        """Files by which the API server is known to us and we to it."""
         self._pool = urllib3.PoolManager(
             ca_certs=settings.ssl_ca_cert, cert_file=settings.cert_file, key_file=settings.key_file, maxsize=8
         )
@@ -42,7 +45,7 @@ class Api:
         """Return status and body of one request."""
         answer = self._pool.request(
             method,
-            f"{self._server}/{path}",
+            f"{self.server}/{path}",
             body=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"} if body is not None else {},
             timeout=within,
@@ -74,7 +77,7 @@ class Api:
         found = self.read(path) or {"items": [], "metadata": {"resourceVersion": "0"}}
         stream = self._pool.request(
             "GET",
-            f"{self._server}/{path}?watch=true&resourceVersion={found['metadata']['resourceVersion']}",
+            f"{self.server}/{path}?watch=true&resourceVersion={found['metadata']['resourceVersion']}",
             preload_content=False,
             timeout=urllib3.Timeout(connect=10, read=None),
         )

@@ -9,6 +9,7 @@ from e2e.support.api import Object
 from e2e.support.client import Client
 from e2e.support.floors import FloorWatch
 from e2e.support.load import Load
+from e2e.support.monitoring import Monitoring
 from e2e.support.nodes import RACK
 from e2e.support.phases import Phases
 from e2e.support.pool import Pool
@@ -43,6 +44,10 @@ class Given:
     def a_client(self) -> Client:
         """A pod from which single requests are made."""
         return Client(self._story)
+
+    def a_prometheus(self) -> Monitoring:
+        """A Prometheus that scrapes what the chart's monitors name, with the chart's alerts."""
+        return Monitoring(self._story)
 
     def a_redis(self) -> TrialRedis:
         """The chart's Redis for trials, in the story's namespace."""

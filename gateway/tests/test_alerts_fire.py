@@ -16,9 +16,9 @@ from dashboards import dashboards
 from docpages.metrics import exported
 from rig.alarming import Served, WrongGateway, WrongOperator, WrongWorker, dcgm
 from rig.envoy import STABLE, Rig, route, running
-from rig.prometheus import Prometheus, prometheus, shortened, shortened_rules
 from rig.worker import Worker, own_address
 from servers.processes import free_port
+from servers.prometheus import Prometheus, prometheus, shortened, shortened_rules
 
 from slicewise.envoy import GatewayModel
 

@@ -76,15 +76,17 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(directory: Path, rules: Mapping[str, Any], scrapes: list[dict[str, Any]]) -> Iterator[Prometheus]:
-    """Run a Prometheus on the loopback address that scrapes and judges every second, until the block is left."""
+def prometheus(
+    directory: Path, rules: Mapping[str, Any], scrapes: list[dict[str, Any]], every: str = "1s"
+) -> Iterator[Prometheus]:
+    """Run a Prometheus on the loopback address that scrapes and judges as often, until the block is left."""
     found = subprocess.run(
         [ROOT / "charts/tools/prometheus.sh", "prometheus"], capture_output=True, text=True, check=False
     )
     assert found.returncode == 0, found.stderr
     (directory / "rules.yaml").write_text(yaml.safe_dump(rules))
-    every = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-    config = {"global": every, "rule_files": [str(directory / "rules.yaml")], "scrape_configs": scrapes}
+    times = {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every}
+    config = {"global": times, "rule_files": [str(directory / "rules.yaml")], "scrape_configs": scrapes}
     (directory / "prometheus.yaml").write_text(yaml.safe_dump(config))
     address, log = f"127.0.0.1:{free_port()}", directory / "prometheus.log"
     process = spawn(

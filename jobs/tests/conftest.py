@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
+from jobs_rig.gateway import FakeGateway
 from jobs_rig.mariadb import MariaDb
-from jobs_rig.store import connect, database_with_tables, empty
+from jobs_rig.programs import Api, DispatcherProgram
+from jobs_rig.store import connect, database_with_tables, empty, url_file
 
 from slicewise_jobs.store.database import Database
 
@@ -51,3 +54,65 @@ async def database(mariadb: MariaDb, tables: str, tmp_path: Path) -> AsyncIterat
     await empty(found)
     yield found
     await found.close()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """For clients of the API."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as found:
+        yield found
+    await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[FakeGateway]:
+    """What jobs are sent to."""
+    fake = FakeGateway()
+    await fake.start()
+    yield fake
+    await fake.stop()
+
+
+@pytest.fixture
+def start_api(mariadb: MariaDb, tables: str, database: Database, tmp_path: Path) -> Iterator[Callable[..., Api]]:
+    """Start an API on the shared server, with an empty database."""
+    started: list[Api] = []
+
+    def start(**variables: object) -> Api:
+        api = Api(tmp_path, url_file(mariadb, tmp_path, tables), mariadb.ca_file, **variables)
+        started.append(api)
+        api.start()
+        return api
+
+    yield start
+    for api in started:
+        api.stop()
+
+
+@pytest.fixture
+def start_dispatcher(
+    mariadb: MariaDb, tables: str, database: Database, tmp_path: Path, gateway: FakeGateway
+) -> Iterator[Callable[..., DispatcherProgram]]:
+    """Start a dispatcher that runs jobs on the gateway of the test."""
+    started: list[DispatcherProgram] = []
+
+    def start(api: Api | None, **variables: object) -> DispatcherProgram:
+        address = url_file(mariadb, tmp_path, tables)
+        dispatcher = DispatcherProgram(tmp_path, api, gateway.url, address, mariadb.ca_file, **variables)
+        started.append(dispatcher)
+        return dispatcher
+
+    yield start
+    for dispatcher in started:
+        dispatcher.kill() if not dispatcher.ended() else None
+
+
+@pytest.fixture(scope="session")
+def shared_api(mariadb: MariaDb, tables: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API for tests that leave no job behind."""
+    folder = tmp_path_factory.mktemp("shared-api")
+    api = Api(folder, url_file(mariadb, folder, tables), mariadb.ca_file, MAX_BODY_BYTES=65536)
+    api.start()
+    yield api
+    api.stop()

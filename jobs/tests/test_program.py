@@ -20,7 +20,7 @@ def run(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["slicewise-jobs", command], env=environment, check=False, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("command", ["migrate"])
+@pytest.mark.parametrize("command", ["api", "dispatch", "migrate"])
 def test_settings_that_are_not_valid_are_named(command: str) -> None:
     done = run(command, LOG_LEVEL="loud")
     assert done.returncode == 1

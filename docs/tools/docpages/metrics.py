@@ -20,6 +20,9 @@ from slicewise.telemetry.pools import PoolNow, PoolShown
 from slicewise_gateway.agent.metrics import AgentMetrics
 from slicewise_gateway.edge.metrics import EdgeMetrics
 from slicewise_gateway.settings import EdgeSettings, GatewaySettings
+from slicewise_jobs.dispatch.metrics import DispatchMetrics
+from slicewise_jobs.http.metrics import ApiMetrics
+from slicewise_jobs.settings import ApiSettings, DispatchSettings
 from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.settings import WorkerSettings
@@ -60,6 +63,10 @@ def programs() -> dict[str, tuple[Metric, ...]]:
         f"Download of weights (port {_port(FetchSettings, 'port')}, `/metrics`)": tuple(_of(fetch_registry(Fetched()))),
         f"Gateway's agent (port {GatewaySettings.port}, `/metrics`)": tuple(_of(AgentMetrics().registry)),
         f"Gateway's edge (port {EdgeSettings.metrics_port}, `/metrics`)": tuple(_of(_edge().registry)),
+        f"API of jobs (port {_port(ApiSettings, 'internal_port')}, `/metrics`)": tuple(_of(ApiMetrics().registry)),
+        f"Dispatcher of jobs (port {_port(DispatchSettings, 'internal_port')}, `/metrics`)": tuple(
+            _of(DispatchMetrics().registry)
+        ),
     }
 
 

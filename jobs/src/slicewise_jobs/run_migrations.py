@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from slicewise_jobs.serving import open_database
 from slicewise_jobs.settings import DatabaseSettings
-from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.migrate import migrate
 from slicewise_jobs.store.trouble import finding_of
 
@@ -24,13 +24,3 @@ async def run_migrations(settings: DatabaseSettings) -> None:
     finally:
         await database.close()
     log.info("tables are up to date")
-
-
-def open_database(settings: DatabaseSettings) -> Database:
-    """Return the database of the settings; no connection is made yet."""
-    return Database(
-        settings.database_url_file,
-        settings.database_ca_file,
-        connections=settings.database_connections,
-        timeout_seconds=settings.database_timeout_seconds,
-    )

@@ -6,6 +6,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,6 +24,12 @@ _TRIES: Final = 8
 _CONNECT_SECONDS: Final = 5
 # A row is locked for one transaction of ours at most: who waits longer waits for a hung client.
 _SESSION: Final = "SET SESSION innodb_lock_wait_timeout = 5"
+
+
+@dataclass(slots=True)
+class _Stage:
+    committing: bool = False
+    """What breaks now may have been committed."""
 
 
 class Database:
@@ -77,13 +84,14 @@ class Database:
         A deadlock and a connection that broke before the commit are tried again, so `work` may run several times. Raises StoreError
         where nothing was done, OutcomeUnknownError where that cannot be known.
         """
+        stage = _Stage()
         try:
             async with asyncio.timeout(self._timeout):
                 for left in range(_TRIES, 0, -1):
                     try:
-                        return await self._once(work)
+                        return await self._once(work, stage)
                     except (DBAPIError, OSError) as error:
-                        if left == 1 or not _may_be_tried_again(error, first=left == _TRIES):
+                        if left == 1 or not _may_be_tried_again(error, stage, first=left == _TRIES):
                             raise
                     await asyncio.sleep(random.uniform(0, 0.02 * (_TRIES - left + 1)))  # noqa: S311 - spreads load
                 raise AssertionError
@@ -94,20 +102,16 @@ class Database:
             if finding.trouble in {Trouble.DATABASE_READ_ONLY, Trouble.CREDENTIALS_REFUSED}:
                 # After a failover the name leads elsewhere, and rotated credentials count for new connections alone.
                 await self._engine.dispose()
-            raise StoreError(finding, code_of(error)) from error
+            raise (OutcomeUnknownError if stage.committing else StoreError)(finding, code_of(error)) from error
 
-    async def _once(self, work: Work[T]) -> T:
-        committing = False
-        try:
-            async with self._engine.connect() as connection:
-                done = await work(connection)
-                committing = True
-                await connection.commit()
-                return done
-        except (DBAPIError, OSError, asyncio.CancelledError) as error:
-            if committing and code_of(error) not in RETRIED:
-                raise OutcomeUnknownError(finding_of(error)) from error
-            raise
+    async def _once(self, work: Work[T], stage: _Stage) -> T:
+        stage.committing = False
+        async with self._engine.connect() as connection:
+            done = await work(connection)
+            stage.committing = True
+            await connection.commit()
+            # What goes wrong with the connection from here on is of no account.
+            return done
 
     async def read(self, statement: str, **parameters: Any) -> list[Any]:
         """Return the rows of one query of its own."""
@@ -127,8 +131,10 @@ class Database:
         await self._engine.dispose()
 
 
-def _may_be_tried_again(error: BaseException, *, first: bool) -> bool:
+def _may_be_tried_again(error: BaseException, stage: _Stage, *, first: bool) -> bool:
     if code_of(error) in RETRIED:
         return True
+    if stage.committing:
+        return False
     # The first connection may be one that the server closed while it was idle; then the pool has dropped all of these.
     return first and isinstance(error, DBAPIError) and error.connection_invalidated

@@ -1,0 +1,179 @@
+"""What a client asks for with `POST /jobs`: the request that is run for it, or what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+CHAT: Final = "/v1/chat/completions"
+COMPLETIONS: Final = "/v1/completions"
+_LONGEST_MODEL: Final = 253
+_LONGEST_KEY: Final = 255
+_LONGEST_TENANT: Final = 253
+_MOST_SECONDS: Final = 30 * 86400
+_QUERY: Final = ("delay_seconds", "expires_seconds")
+_OURS: Final = ("prompt", "params")
+_NOT_IN_PARAMS: Final = ("messages", "prompt")
+
+
+class RefusedError(Exception):
+    """A request that is not accepted. `param` names the field; `code` is a word for programs."""
+
+    def __init__(
+        self, message: str, *, code: str = "invalid_value", param: str | None = None, status: int = 400
+    ) -> None:
+        super().__init__(message)
+        self.message, self.code, self.param, self.status = message, code, param, status
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request to be run."""
+
+    path: str
+    body: bytes
+    hash: bytes
+    """Of all that the client sent: with one key it has to stay the same."""
+    delay_seconds: float | None
+    expires_seconds: float | None
+
+
+def read_wanted(raw: bytes, query: Mapping[str, str], *, model: str, chat: bool) -> Wanted:
+    """Return what is to be run. `model`: what a body without one gets; `chat`: what `prompt` becomes. Raises RefusedError."""
+    delay, expires = _times(query)
+    fields = _object(raw)
+    _refuse_stream(fields, "")
+    if "messages" in fields:
+        path, body = CHAT, _chat(raw, fields, model)
+    elif "prompt" in fields:
+        path, body = _prompt(fields, model, chat=chat)
+    else:
+        raise RefusedError(
+            "A job has 'prompt' and, if need be, 'params', or the body of a request to /v1/chat/completions with 'messages'.",
+            code="missing_required_parameter",
+            param="prompt",
+        )
+    digest = hashlib.sha256(raw + f"\0{delay}\0{expires}".encode()).digest()
+    return Wanted(path, body, digest, delay, expires)
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    try:
+        found = json.loads(raw, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError("The body is not JSON.", code="invalid_json") from error
+    if not isinstance(found, dict):
+        raise RefusedError("The body is not a JSON object.", code="invalid_json")
+    return found
+
+
+def _refuse_stream(fields: Mapping[str, Any], before: str) -> None:
+    if fields.get("stream") not in (None, False):
+        raise RefusedError("A job has one whole answer: leave 'stream' out.", param=f"{before}stream")
+    model = fields.get("model")
+    if model is not None and not (isinstance(model, str) and 0 < len(model) <= _LONGEST_MODEL):
+        raise RefusedError(f"'model' is a text of 1 to {_LONGEST_MODEL} characters.", param=f"{before}model")
+
+
+def _chat(raw: bytes, fields: dict[str, Any], model: str) -> bytes:
+    messages = fields["messages"]
+    if not isinstance(messages, list) or not messages:
+        raise RefusedError("'messages' is a list with one message at least.", param="messages")
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise RefusedError("A message is an object.", param=f"messages[{place}]")
+    if fields.get("model") is None and model:
+        return _encode({**fields, "model": model})
+    return raw
+
+
+def _prompt(fields: dict[str, Any], model: str, *, chat: bool) -> tuple[str, bytes]:
+    if unknown := sorted(set(fields) - set(_OURS)):
+        name = unknown[0][:80]
+        raise RefusedError(
+            f"'{name}' is not a field beside 'prompt': write it into 'params'.", code="unknown_parameter", param=name
+        )
+    prompt, params = fields["prompt"], fields.get("params")
+    if not isinstance(prompt, str) or not prompt:
+        raise RefusedError("'prompt' is a text that is not empty.", param="prompt")
+    params = {} if params is None else params
+    if not isinstance(params, dict):
+        raise RefusedError("'params' is an object.", param="params")
+    _refuse_stream(params, "params.")
+    for name in _NOT_IN_PARAMS:
+        if name in params:
+            raise RefusedError(f"'{name}' is not one of 'params'.", param=f"params.{name}")
+    asked = {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
+    named = {"model": model} if model else {}
+    return CHAT if chat else COMPLETIONS, _encode({**named, **params, **asked})
+
+
+def _encode(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _times(query: Mapping[str, str]) -> tuple[float | None, float | None]:
+    for name in query:
+        if name not in _QUERY:
+            raise RefusedError(f"There is no parameter '{name[:80]}'.", code="unknown_parameter", param=name[:80])
+    delay, expires = (_seconds(query, name) for name in _QUERY)
+    if delay is not None and expires is not None and expires <= delay:
+        raise RefusedError("'expires_seconds' is not after 'delay_seconds'.", param="expires_seconds")
+    return delay, expires
+
+
+def _seconds(query: Mapping[str, str], name: str) -> float | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise RefusedError(f"'{name}' is a number of seconds above 0 and up to {_MOST_SECONDS}.", param=name)
+    return seconds
+
+
+def read_key(header: str | None) -> str | None:
+    """Return the `Idempotency-Key` of a request, None without one. Raises RefusedError."""
+    if header is None:
+        return None
+    if not (0 < len(header) <= _LONGEST_KEY and header.isascii() and header.isprintable()):
+        raise RefusedError(f"It is 1 to {_LONGEST_KEY} printable characters of ASCII.", param="Idempotency-Key")
+    return header
+
+
+def read_tenant(header: str | None) -> str:
+    """Return the tenant that the gateway names; empty where the pool knows none. Raises RefusedError."""
+    tenant = header or ""
+    if len(tenant) > _LONGEST_TENANT or not (tenant.isascii() and (not tenant or tenant.isprintable())):
+        raise RefusedError("No such tenant can be.", param="x-slicewise-tenant")
+    return tenant
+
+
+def read_id(text: str) -> bytes | None:
+    """Return the id that a path names, None where no job can have it."""
+    if len(text) != 36 or not text.startswith("job_") or text.lower() != text:
+        return None
+    try:
+        return bytes.fromhex(text[4:])
+    except ValueError:
+        return None
+
+
+def show_id(job_id: bytes) -> str:
+    """Return an id as clients see it."""
+    return f"job_{job_id.hex()}"
+
+
+def make_id(now: float, random: bytes) -> bytes:
+    """Return a new id: the milliseconds of `now`, so that ids of one time lie together in the tables, and ten random bytes."""
+    return round(now * 1000).to_bytes(6, "big") + random

@@ -1,0 +1,35 @@
+"""How many jobs a dispatcher runs at a time: fewer while the gateway has no room, more again with every answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MOST_PAUSE: Final = 60.0
+_HALVE_EVERY: Final = 1.0
+"""Seconds: refusals that come together count once."""
+
+
+class Pace:
+    """Additive increase, multiplicative decrease, and a pause for as long as the gateway asks. Times are a clock's seconds."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self.limit = float(slots)
+        """Jobs at a time; the whole part counts."""
+        self.paused_until = 0.0
+        self._halved_at = float("-inf")
+
+    def room(self, running: int, now: float) -> int:
+        """Return how many more jobs may begin."""
+        return 0 if now < self.paused_until else max(0, int(self.limit) - running)
+
+    def succeeded(self) -> None:
+        """Note an answer: a round of answers adds one slot."""
+        self.limit = min(float(self._slots), self.limit + 1 / self.limit)
+
+    def refused(self, retry_after: float, now: float) -> None:
+        """Note that the gateway had no room and asked to wait."""
+        self.paused_until = max(self.paused_until, now + min(retry_after, _MOST_PAUSE))
+        if now - self._halved_at >= _HALVE_EVERY:
+            self.limit = max(1.0, self.limit / 2)
+            self._halved_at = now

@@ -1,0 +1,105 @@
+"""Running one job: a request to the gateway, whole, bounded in time and size."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from typing import Final
+
+import aiohttp
+
+from slicewise_jobs.decisions.body import show_id
+from slicewise_jobs.decisions.outcome import Attempt, Fate, read_answer
+from slicewise_jobs.store.claim import Claimed
+from slicewise_jobs.store.settle import Result
+
+TENANT_HEADER: Final = "x-slicewise-tenant"
+PRIORITY_HEADER: Final = "x-slicewise-priority"
+SERVED_BY_HEADER: Final = "x-slicewise-served-by"
+_CONNECT_SECONDS: Final = 5.0
+
+
+class Gateway:
+    """Where jobs are sent to."""
+
+    def __init__(self, base: str, session: aiohttp.ClientSession, *, seconds: float, most_bytes: int) -> None:
+        self._base = base.rstrip("/")
+        self._session = session
+        self._timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        self._seconds = seconds
+        self._most = most_bytes
+
+    async def run(self, job: Claimed) -> tuple[Attempt, Result | None]:
+        """Return what became of one attempt. Cancelling it closes the request, and so ends it in the engine."""
+        headers = {
+            "Content-Type": "application/json",
+            # Behind what people wait for.
+            PRIORITY_HEADER: "batch",
+            "X-Request-Id": show_id(job.id),
+            **({TENANT_HEADER: job.tenant} if job.tenant else {}),
+        }
+        try:
+            async with self._session.post(
+                self._base + job.path,
+                data=BytesIO(job.body),
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as answer:
+                body = await self._read(answer)
+                if body is None:
+                    return Attempt(Fate.FAILED, f"The answer is larger than {self._most} bytes."), None
+                attempt = read_answer(answer.status, answer.headers, body)
+                if attempt.fate is not Fate.DONE:
+                    return attempt, None
+                return attempt, _result(answer, body)
+        except aiohttp.ClientConnectorError as error:
+            return Attempt(Fate.REFUSED, f"The gateway cannot be reached: {error}"), None
+        except TimeoutError:
+            return Attempt(Fate.AGAIN, f"No whole answer within {self._seconds:g} s."), None
+        except (aiohttp.ClientError, OSError) as error:
+            return Attempt(Fate.UNCLEAR, f"The connection to the gateway broke: {type(error).__name__}: {error}"), None
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> bytes | None:
+        parts: list[bytes] = []
+        size = 0
+        async for part in answer.content.iter_any():
+            size += len(part)
+            if size > self._most:
+                return None
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _result(answer: aiohttp.ClientResponse, body: bytes) -> Result:
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    is_json = kind == "application/json" and _is_json(body)
+    served_by = answer.headers.get(SERVED_BY_HEADER, "")
+    return Result(answer.status, "application/json" if is_json else "text/plain", _name(served_by), body)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _name(text: str) -> str:
+    return text[:100] if text.isascii() and text.isprintable() else ""
+
+
+@asynccontextmanager
+async def gateway_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A session for any number of requests at a time, which keeps no cookies and no proxy of the environment."""
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+    ) as session:
+        yield session
+    # The library closes its sockets in the next turn of the loop.
+    await asyncio.sleep(0)

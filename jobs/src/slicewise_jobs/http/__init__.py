@@ -1,0 +1,1 @@
+"""The API: what clients of a pool ask for, and what dispatchers and the cluster do."""

@@ -1,0 +1,67 @@
+"""The composition root of `slicewise-jobs api`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import structlog
+
+from slicewise_jobs.http.backlog import Backlog
+from slicewise_jobs.http.hub import Hub
+from slicewise_jobs.http.intake import Intake
+from slicewise_jobs.http.jobs import Jobs, build_public
+from slicewise_jobs.http.metrics import ApiMetrics
+from slicewise_jobs.internal import build_internal
+from slicewise_jobs.serving import open_database, serve, stop_signal
+from slicewise_jobs.settings import ApiSettings
+from slicewise_jobs.store.group import GroupCommit
+from slicewise_jobs.store.submit import Accepted, NewJob, submit
+from slicewise_jobs.store.watch import Watch
+
+log = structlog.get_logger(__name__)
+_LEAVE_SECONDS = 15.0
+
+
+async def run_api(settings: ApiSettings) -> None:
+    """Serve until SIGTERM or SIGINT; jobs that have arrived by then are still accepted."""
+    stop = stop_signal()
+    async with AsyncExitStack() as stack:
+        database, metrics = open_database(settings), ApiMetrics()
+        stack.push_async_callback(database.close)
+        hub = Hub(metrics)
+
+        async def flush(new: Sequence[NewJob]) -> Sequence[Accepted]:
+            accepted = await submit(database, settings.pool, new)
+            metrics.commits.inc()
+            hub.wake(sum(item.new for item in accepted))
+            return accepted
+
+        watch = Watch(
+            database, body_bytes=settings.max_body_bytes, allow_loss=settings.allow_loss, show=metrics.ready.set
+        )
+        watching = asyncio.create_task(watch.run())
+        stack.callback(watching.cancel)
+        inbox = GroupCommit[NewJob, Accepted](flush, lambda job: len(job.body) + 512)
+        stack.push_async_callback(inbox.close)
+        jobs = Jobs(
+            database=database,
+            pool=settings.pool,
+            model=settings.model,
+            chat=settings.chat,
+            keep_seconds=settings.keep_seconds,
+            inbox=inbox,
+            backlog=Backlog(database, settings.pool, settings.max_backlog_jobs, settings.max_backlog_bytes),
+            intake=Intake(settings.max_body_bytes, settings.max_body_memory_bytes),
+            hub=hub,
+            metrics=metrics,
+            watch=watch,
+        )
+        internal = build_internal(metrics.registry, watch)
+        internal.router.add_get("/v1/dispatchers", hub.serve)
+        await serve(stack, internal, settings.host, settings.internal_port, leave_seconds=0.1)
+        await serve(stack, build_public(jobs), settings.host, settings.port, leave_seconds=_LEAVE_SECONDS)
+        log.info("api serves", pool=settings.pool, port=settings.port)
+        await stop.wait()
+        log.info("api ends")

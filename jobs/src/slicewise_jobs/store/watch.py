@@ -1,0 +1,67 @@
+"""Looking after the database: whether it can be trusted with jobs now, and since when it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from slicewise_jobs.decisions.server import Finding, Trouble
+from slicewise_jobs.store.database import Database
+from slicewise_jobs.store.standing import look
+
+log = structlog.get_logger(__name__)
+_GOOD_SECONDS = 10.0
+_BAD_SECONDS = 1.0
+
+
+class Watch:
+    """The last finding. Whoever notices trouble of its own says so."""
+
+    def __init__(
+        self, database: Database, *, body_bytes: int, allow_loss: bool, show: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        self._database = database
+        self._body_bytes = body_bytes
+        self._allow_loss = allow_loss
+        self._show = show
+        self.finding: Finding | None = Finding(Trouble.DATABASE_AWAY, "The database has not been asked yet.")
+        self.was_ready = False
+        """Whether the database could be trusted at any time since the start."""
+        self._troubled = asyncio.Event()
+        self.answers_since = float("inf")
+        """By the monotonic clock: since when nothing has been wrong."""
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            self.note(await look(self._database, body_bytes=self._body_bytes, allow_loss=self._allow_loss))
+            self._troubled.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GOOD_SECONDS if self.finding is None else _BAD_SECONDS):
+                    await self._troubled.wait()
+
+    def note(self, finding: Finding | None) -> None:
+        """Take what was found."""
+        if finding and (self.finding is None or finding.trouble is not self.finding.trouble):
+            log.warning("database cannot serve jobs", trouble=finding.trouble.value, error=finding.message)
+        if finding is None and self.finding:
+            log.info("database can serve jobs")
+            self.answers_since = time.monotonic()
+        if finding:
+            self.answers_since = float("inf")
+            if self.finding is None:
+                # It may be back at once, as after a deadlock that would not end.
+                self._troubled.set()
+        self.finding = finding
+        self.was_ready = self.was_ready or finding is None
+        self._show(finding is None)
+
+    def refuses(self) -> Finding | None:
+        """Return why nothing may be accepted now. A database that was away is asked all the same: it may be back."""
+        if self.finding and (self.finding.trouble is not Trouble.DATABASE_AWAY or not self.was_ready):
+            return self.finding
+        return None

@@ -1,0 +1,55 @@
+"""A client of the API."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+
+
+class Client:
+    """Sends jobs as a tenant would through the gateway."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession, tenant: str = "") -> None:
+        self.url = url
+        self._session = session
+        self.headers = {"x-slicewise-tenant": tenant} if tenant else {}
+
+    async def call(
+        self, method: str, path: str, *, json: Any = None, data: bytes | None = None, key: str | None = None
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Return status, body and headers."""
+        headers = {**self.headers, **({"Idempotency-Key": key} if key is not None else {})}
+        async with self._session.request(method, self.url + path, json=json, data=data, headers=headers) as answer:
+            return answer.status, await answer.json(), dict(answer.headers)
+
+    async def add(self, prompt: str, key: str | None = None, query: str = "") -> str:
+        """Return the id of an accepted job."""
+        status, body, _ = await self.call("POST", f"/jobs{query}", json={"prompt": prompt}, key=key)
+        assert status == 202, body
+        return str(body["job_id"])
+
+    async def get(self, job_id: str) -> dict[str, Any]:
+        """Return a job."""
+        status, body, _ = await self.call("GET", f"/jobs/{job_id}")
+        assert status == 200, body
+        return body
+
+    async def until(self, job_id: str, *states: str, seconds: float = 30) -> dict[str, Any]:
+        """Return the job once it is in one of these states."""
+        deadline = time.monotonic() + seconds
+        while (job := await self.get(job_id))["status"] not in states:
+            assert time.monotonic() < deadline, job
+            await asyncio.sleep(0.02)
+        return job
+
+
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)

@@ -1,0 +1,148 @@
+"""`slicewise-jobs api` and `slicewise-jobs dispatch` as processes that a test may end, kill and start again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from servers.processes import answers, end, free_port, spawn, wait_until
+
+POOL = "default/chat"
+QUICK = {
+    "LEASE_SECONDS": "3",
+    "RENEW_SECONDS": "0.5",
+    "POLL_SECONDS": "0.5",
+    "RETRY_SECONDS": "0.2",
+    "DATABASE_TIMEOUT_SECONDS": "5",
+}
+"""What takes a minute in production, in seconds."""
+
+
+class Program:
+    """One of the programs."""
+
+    def __init__(self, command: str, folder: Path, **variables: object) -> None:
+        self.command = command
+        self.internal_port = free_port()
+        self._log = folder / f"{command}-{self.internal_port}.log"
+        named = {
+            "POOL": POOL,
+            "HOST": "127.0.0.1",
+            "INTERNAL_PORT": self.internal_port,
+            "LOG_FORMAT": "text",
+            **({} if command == "api" else QUICK),
+            **variables,
+        }
+        self._variables = [f"SLICEWISE_JOBS_{name}={value}" for name, value in named.items()]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def begin(self) -> None:
+        """Start it."""
+        argv = ["env", *self._variables, sys.executable, "-m", "slicewise_jobs", self.command]
+        self._process = spawn(argv, self._log)
+
+    def start(self, *, ready: bool = True) -> None:
+        """Start it and wait until it serves; `ready`: until the database can be trusted."""
+        self.begin()
+        wait_until(lambda: self.is_ready("readyz" if ready else "healthz"), 60, self.log, every=0.02)
+
+    def is_ready(self, path: str = "readyz") -> bool:
+        """Return whether it serves; raises AssertionError where it has ended."""
+        assert not self.ended(), self.log()
+        return answers(f"{self.internal}/{path}")
+
+    @property
+    def internal(self) -> str:
+        """Base URL of the port for the cluster."""
+        return f"http://127.0.0.1:{self.internal_port}"
+
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process is None or self._process.poll() is not None
+
+    def log(self) -> str:
+        """Return the end of its log."""
+        return self._log.read_text(errors="replace")[-6000:]
+
+    def kill(self) -> None:
+        """End it without a word."""
+        assert self._process is not None
+        end(self._process, kill=True)
+
+    def terminate(self) -> None:
+        """Ask it to end, and go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
+    def stop(self) -> int | None:
+        """End it politely and return its status; None for one that never ran."""
+        if self._process is None:
+            return None
+        end(self._process)
+        return self._process.returncode
+
+    def standing(self) -> dict[str, Any]:
+        """Return what it says of the database."""
+        with urllib.request.urlopen(f"{self.internal}/v1/standing", timeout=5) as answer:
+            return dict(json.loads(answer.read()))
+
+    def metrics(self) -> str:
+        """Return its metrics."""
+        with urllib.request.urlopen(f"{self.internal}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def metric(self, series: str) -> float:
+        """Return the value of a series."""
+        return next(
+            float(line.rpartition(" ")[2]) for line in self.metrics().splitlines() if line.startswith(series + " ")
+        )
+
+
+class Api(Program):
+    """The API, on a port of its own."""
+
+    def __init__(self, folder: Path, url_file: Path, ca_file: Path, **variables: object) -> None:
+        self.port = free_port()
+        known = {"PORT": self.port, "MODEL": "tiny", "DATABASE_URL_FILE": url_file, "DATABASE_CA_FILE": ca_file}
+        super().__init__("api", folder, **{**known, **variables})
+
+    @property
+    def url(self) -> str:
+        """Base URL for clients."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+class DispatcherProgram(Program):
+    """A dispatcher that is woken by that API."""
+
+    def __init__(
+        self, folder: Path, api: Api | None, gateway: str, url_file: Path, ca_file: Path, **variables: object
+    ) -> None:
+        woken = {"API_HOST": "127.0.0.1", "API_PORT": api.internal_port} if api else {}
+        known = {**woken, "GATEWAY_URL": gateway, "DATABASE_URL_FILE": url_file, "DATABASE_CA_FILE": ca_file}
+        super().__init__("dispatch", folder, **{**known, **variables})
+
+
+async def ready(dispatcher: DispatcherProgram) -> DispatcherProgram:
+    """Start it without holding up the gateway, which runs in the same loop. The process is the main thread's, which outlives the test."""
+    dispatcher.begin()
+    for _ in range(3000):
+        if await asyncio.to_thread(dispatcher.is_ready):
+            return dispatcher
+        await asyncio.sleep(0.02)
+    raise AssertionError(dispatcher.log())
+
+
+async def connected(api: Api, number: int = 1) -> None:
+    """Wait until dispatchers are woken by the API."""
+    for _ in range(1500):
+        if await asyncio.to_thread(api.metric, "slicewise_jobs_dispatchers") == number:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(api.log())

@@ -22,6 +22,7 @@ from slicewise_worker.engine.fit import UnusableError, measure
 from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, LoadCancelledError, Model, start_backend
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.model_kind import Kind, Role
+from slicewise_worker.engine.needs import Needs
 from slicewise_worker.engine.request import CONSTRAINT_BYTES, Limits
 from slicewise_worker.engine.weights import FetchedFiles, WeightsError, WeightsFile, inspect, read_result, verify
 from slicewise_worker.health.device import Device, choose_device
@@ -89,11 +90,11 @@ def bring_up(
         state.device = choose_device(settings.device)
         check_device(state.device, settings)
         on_gpu = bool(state.device and state.device.on_gpu)
-        settings, shape, needed = _fitting(weights, kind, settings, state)
+        settings, shape, needs, needed = _fitting(weights, kind, settings, state)
         model = _load(weights, state, stopping)
         load_adapters(model, weights)
         # On a GPU the driver takes memory of the host as it loads.
-        taken = own_bytes(settings, shape) if on_gpu else needed
+        taken = own_bytes(settings, shape) + needs.host if on_gpu else needed
         taken += limits_of(settings).waiting_constraint_bytes
         places, trouble = constrained_places(settings.parallel_sequences, taken, memory_limit())
         if trouble and kind.role is Role.TEXT:
@@ -196,7 +197,7 @@ def _verify(weights: WeightsFile, state: WorkerState, stopping: threading.Event)
 
 def _fitting(
     weights: FetchedFiles, kind: Kind, settings: WorkerSettings, state: WorkerState
-) -> tuple[WorkerSettings, ContextShape, int]:
+) -> tuple[WorkerSettings, ContextShape, Needs, int]:
     """Return `settings` with the largest chunk of prompts that fits, the sizes for them, and what `_check_fit` does."""
     on_gpu = bool(state.device and state.device.on_gpu)
     # A model for embeddings reads whole texts.
@@ -206,7 +207,7 @@ def _fitting(
         shape = context_shape(chosen, kind.pooling)
         adapter_bytes = try_adapters(weights, kind, shape, gpu=on_gpu)
         try:
-            return chosen, shape, _check_fit(weights, shape, chosen, state, adapter_bytes)
+            return chosen, shape, *_check_fit(weights, shape, chosen, state, adapter_bytes)
         except StartError as error:
             if chunk == chunks[-1] or error.reason != EndReason.MODEL_TOO_LARGE:
                 raise
@@ -216,8 +217,8 @@ def _fitting(
 
 def _check_fit(
     weights: WeightsFile, shape: ContextShape, settings: WorkerSettings, state: WorkerState, adapter_bytes: int
-) -> int:
-    """Return the memory of the container that all takes but answers in a form; raises `StartError` where the model does not fit."""
+) -> tuple[Needs, int]:
+    """Return what the model needs, and the memory that all takes but answers in a form; raises `StartError` where it does not fit."""
     state.phase, state.done = Phase.FITTING, 0.0
     device = state.device or Device("CPU", on_gpu=False, reason="")
     try:
@@ -243,7 +244,7 @@ def _check_fit(
     log.info("memory needed", parts=breakdown(needs, own, form_bytes(asked, device)))
     if (trouble := no_room(needs, asked, device, own, memory_limit())) is not None:
         raise StartError(EndReason.MODEL_TOO_LARGE, trouble)
-    return needs.total + own
+    return needs, needs.total + own
 
 
 def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -> Model:

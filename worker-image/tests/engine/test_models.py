@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from retell import retell
 
-from slicewise_worker.engine.fit import Needs, UnusableError, measure
+from slicewise_worker.engine.fit import DryRun, UnusableError, measure
 from slicewise_worker.engine.llama import ContextShape, Model, start_backend
+from slicewise_worker.engine.needs import Needs
 
 MAKE = Path(__file__).parents[2] / "models" / "make.py"
 SHAPE = ContextShape(tokens=8192, batch=68, sequences=4, kv_type="f16", threads=1)
@@ -43,6 +45,19 @@ def test_the_dry_run_knows_weights_and_cache_to_the_byte(tiny: Path) -> None:
     assert needs.total > needs.weights + needs.cache
 
 
+def test_a_context_that_the_address_space_of_the_dry_run_has_no_room_for_ends_the_child_alone(tiny: Path) -> None:
+    with DryRun(tiny, gpu=False) as dry, pytest.raises(UnusableError, match="bad_alloc"):
+        dry.measure(ContextShape(tokens=256 << 20, batch=300, sequences=256, kv_type="f16", threads=1))
+
+
+def test_one_dry_run_answers_many_questions_each_as_if_it_were_the_only_one(tiny: Path) -> None:
+    shapes = [replace(SHAPE, tokens=tokens) for tokens in (8192, 32768, 8192)]
+    with DryRun(tiny, gpu=False) as dry:
+        first, other, again = (dry.measure(shape) for shape in shapes)
+    assert abs(first.total - again.total) < 64 << 10
+    assert other.cache == 4 * first.cache
+
+
 def test_a_smaller_type_of_cache_needs_less(tiny: Path) -> None:
     def cache(kv_type: str) -> int:
         return measure(tiny, ContextShape(8192, 68, 4, kv_type, 1), gpu=False).cache
@@ -65,7 +80,7 @@ def test_a_damaged_model_is_told_without_a_crash(tiny: Path, tmp_path: Path, dam
 
 
 def test_needs_add_up() -> None:
-    assert Needs(weights=1, cache=2, compute=3, trained_context=4).total == 6
+    assert Needs(weights=1, cache=2, compute=3, trained_context=4, adapters=10, records=20, host=400).total == 36
 
 
 @pytest.mark.parametrize(

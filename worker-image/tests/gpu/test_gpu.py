@@ -113,7 +113,7 @@ def test_a_gpu_that_two_backends_reach_is_one_device(start_on_gpu, tiny, tmp_pat
 
 
 def test_a_model_that_the_free_memory_of_the_gpu_has_no_room_for(start_on_gpu, tiny, gpu) -> None:
-    gpu.fails("memory 1000000")
+    gpu.fails("memory 500000")
     worker = start_on_gpu(tiny, ready=False)
     assert worker.wait() == 1
     assert worker.verdict()["reason"] == "ModelTooLarge"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from slicewise_worker.engine.fit import Needs
+from slicewise_worker.engine.needs import Needs
 from slicewise_worker.health.device import Device
 from slicewise_worker.health.room import Shape, constrained_places, no_room
 
@@ -54,6 +54,13 @@ def test_adapters_count_and_are_named_where_they_are_the_largest_part() -> None:
     assert "buffers 66Mi, adapters 40Mi" in words(replace(NEEDS, adapters=40 * MIB), limit=762 * MIB)
     text = words(replace(NEEDS, adapters=700 * MIB), limit=800 * MIB)
     assert "The largest part is the adapters with 700Mi: remove some from spec.model.adapters, or give" in text
+
+
+def test_what_llama_cpp_keeps_beside_counts_and_is_told() -> None:
+    needs = replace(NEEDS, records=30 * MIB)
+    assert no_room(needs, SHAPE, CPU, 0, 816 * MIB) is None
+    assert "buffers 66Mi, llama.cpp's records 30Mi, one answer" in words(needs, limit=815 * MIB)
+    assert "The largest part is the worker itself" in words(replace(needs, weights=MIB), own=140 * MIB)
 
 
 def test_all_numbers_are_told() -> None:

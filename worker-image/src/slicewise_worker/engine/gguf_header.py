@@ -64,6 +64,8 @@ class Header:
     tensors: int
     widest: int = 0
     """The largest dimension of a tensor."""
+    longest_row: int = 0
+    """Numbers in the longest row of a matrix."""
     tensor_types: frozenset[int] = frozenset()
     """Types of the tensors' numbers (`ggml_type`)."""
 
@@ -123,7 +125,8 @@ class _Reader:
                 values[key] = value
             else:
                 lists[key] = 1
-        return Header(values, lists, tensors, *self._tensors(tensors))
+        widest, longest_row, types = self._tensors(tensors)
+        return Header(values, lists, tensors, widest, longest_row, types)
 
     def _value(self, key: str, kind: int) -> Value | None:
         """Return a value; None for a text that is too long to keep."""
@@ -154,17 +157,21 @@ class _Reader:
             raise HeaderError(f"{_short(key)} is a list of type {kind}, which GGUF does not have")
         return count
 
-    def _tensors(self, count: int) -> tuple[int, frozenset[int]]:
-        """Go through the list of tensors, where each begins must lie within the file; return the widest dimension and the types."""
-        furthest = widest = 0
+    def _tensors(self, count: int) -> tuple[int, int, frozenset[int]]:
+        """Go through the list of tensors, where each begins must lie within the file.
+
+        Return the widest dimension, the longest row of a matrix, and the types.
+        """
+        furthest = widest = longest_row = 0
         types = set()
         for index in range(count):
             name = _short(self._text(f"the name of tensor {index}", _LONGEST_KEY))
             dimensions = self._number(_U32, f"the dimensions of {name}")
             if dimensions > _MOST_DIMENSIONS:
                 raise HeaderError(f"tensor {name} has {dimensions} dimensions, and {_MOST_DIMENSIONS} is the most")
-            for _ in range(dimensions):
-                widest = max(widest, self._number(_U64, f"the shape of {name}"))
+            sizes = [self._number(_U64, f"the shape of {name}") for _ in range(dimensions)]
+            widest = max(widest, *sizes, 0)
+            longest_row = max(longest_row, *sizes[: dimensions > 1], 0)
             kind = self._number(_U32, f"the type of {name}")
             if kind > _MOST_TYPE:
                 raise HeaderError(f"tensor {name} is of type {kind}, which ggml does not have")
@@ -172,7 +179,7 @@ class _Reader:
             furthest = max(furthest, self._number(_U64, f"the offset of {name}"))
         if count and self._at + furthest >= self._size:
             raise HeaderError(f"it ends before its last tensor: it has {self._size} bytes and is cut short")
-        return widest, frozenset(types)
+        return widest, longest_row, frozenset(types)
 
     def _text(self, what: str, most: int) -> str:
         size = self._number(_U64, f"the length of {what}")

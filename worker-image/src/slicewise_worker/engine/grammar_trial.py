@@ -7,7 +7,6 @@ holds can be measured. What compiles here compiles in the worker too, with the s
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import re
@@ -17,11 +16,12 @@ import sys
 import threading
 from collections import OrderedDict
 from contextlib import suppress
-from typing import ClassVar, Final
+from typing import Final
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
 from slicewise_worker.confine import confine
+from slicewise_worker.engine.heap import heap_bytes
 
 CPU_SECONDS: Final = 2.0
 """Processor time of one trial. Schemas that are in use take some milliseconds."""
@@ -34,8 +34,6 @@ _SECONDS: Final = 60.0
 _REMEMBERED: Final = 1000
 _INHERITED: Final = ("LD_LIBRARY_PATH",)
 _REFUSED, _NO_MEMORY, _TOO_LARGE = 3, 4, 5
-_MAPPED, _IN_USE = 4, 7
-"""Of the fields of `mallinfo2`: bytes of large pieces, and of all others."""
 _SPECIAL: Final = re.compile(r"<[^<>\s\[\]]{1,100}>")
 
 
@@ -177,18 +175,6 @@ class _Bytes:
         return list(text.encode() if isinstance(text, str) else text)
 
 
-class _Heap(ctypes.Structure):
-    _fields_: ClassVar = [("fields", ctypes.c_size_t * 10)]
-
-
-def _held() -> int:
-    """Return the bytes that are in use on the heap, `mallinfo2` of glibc: it counts what was asked for, not the pages behind it."""
-    mallinfo2 = ctypes.CDLL(None).mallinfo2
-    mallinfo2.restype = _Heap
-    heap = mallinfo2().fields
-    return int(heap[_MAPPED] + heap[_IN_USE])
-
-
 def main() -> None:
     """Compile the grammar on standard input; what it holds in bytes, or what is wrong with it, goes to standard output."""
     grammar = sys.stdin.buffer.read().decode("utf-8", "replace")
@@ -197,7 +183,7 @@ def main() -> None:
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
     try:
         vocabulary = LLTokenizer(TokenizerWrapper(_Bytes(grammar)))
-        before = _held()
+        before = heap_bytes()
         matcher = LLMatcher(vocabulary, grammar, log_level=0, limits=limits())
         trouble = matcher.get_error()
         if not trouble:
@@ -209,7 +195,7 @@ def main() -> None:
         sys.stdout.write(" ".join(trouble.split())[:1000])
         sys.stdout.flush()
         sys.exit(_REFUSED)
-    held = max(0, _held() - before)
+    held = max(0, heap_bytes() - before)
     if held > COMPILED_BYTES:
         sys.exit(_TOO_LARGE)
     sys.stdout.write(str(held))

@@ -62,7 +62,8 @@ class LoadCancelledError(LlamaError):
 @api.llama_log_callback  # type: ignore[untyped-decorator] # a ctypes function type
 def _on_log(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
     line = text.decode("utf-8", "replace").strip()
-    if line.strip(".") and level != _DEBUG:
+    # Of the details only what the dry run counts with.
+    if line.strip(".") and (level != _DEBUG or "max_nodes = " in line):
         _recent.append(("error: " if level == _ERROR else "") + line)
         log.log(_LEVELS.get(level, logging.DEBUG), line)
 
@@ -76,6 +77,11 @@ def start_backend() -> None:
 def recent_log() -> list[str]:
     """Return the last lines that llama.cpp wrote, oldest first."""
     return list(_recent)
+
+
+def forget_log() -> None:
+    """Begin the recent log again."""
+    _recent.clear()
 
 
 def _reason(last: int = 2) -> str:

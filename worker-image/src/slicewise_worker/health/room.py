@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from slicewise_worker.engine.fit import Needs
+from slicewise_worker.engine.needs import Needs
 from slicewise_worker.engine.request import CONSTRAINT_BYTES, KvType
 from slicewise_worker.health.device import Device
 
@@ -42,7 +42,9 @@ def breakdown(needs: Needs, own: int, form: int) -> str:
     itself = f", the worker itself {_mib(-(-own // _STEP) * _STEP)}" if own else ""
     kept = f", one answer in a form {_mib(form)}" if form else ""
     adapters = f", adapters {_mib(needs.adapters)}" if needs.adapters else ""
-    return f"weights {_mib(needs.weights)}, KV cache {_mib(needs.cache)}, buffers {_mib(needs.compute)}{adapters}{itself}{kept}"
+    records = f", llama.cpp's records {_mib(needs.records)}" if needs.records else ""
+    parts = f"weights {_mib(needs.weights)}, KV cache {_mib(needs.cache)}, buffers {_mib(needs.compute)}"
+    return f"{parts}{records}{adapters}{itself}{kept}"
 
 
 def no_room(needs: Needs, shape: Shape, device: Device, own: int, limit: int | None) -> str | None:
@@ -91,7 +93,7 @@ def constrained_places(sequences: int, taken: int, limit: int | None) -> tuple[i
 def _largest(needs: Needs, shape: Shape, own: int, *, on_gpu: bool) -> str:
     """The buffers count with the cache: what makes them large is the room for the same tokens, or the chunk of prompts."""
     more = "take a larger slice" if on_gpu else "give the worker more memory"
-    context = needs.cache + needs.compute
+    context, own = needs.cache + needs.compute, own + needs.records
     if needs.adapters > max(needs.weights, context, own):
         return f"The largest part is the adapters with {_mib(needs.adapters)}: remove some from spec.model.adapters, or {more}"
     if own >= max(needs.weights, context):

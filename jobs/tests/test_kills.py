@@ -17,7 +17,7 @@ import pytest
 from jobs_rig.client import Client, until
 from jobs_rig.gateway import FakeGateway, later
 from jobs_rig.mariadb import MariaDb
-from jobs_rig.programs import Api, DispatcherProgram
+from jobs_rig.programs import Api, DispatcherProgram, available
 from jobs_rig.store import connect, database_with_tables, url_file
 
 JOBS = 300
@@ -135,6 +135,7 @@ async def test_no_job_is_lost_and_none_has_two_results_whatever_is_killed(
     await asyncio.gather(*sending)
     acknowledged = {prompt: job_id for each in senders for prompt, job_id in each.acknowledged.items()}
     assert len(set(acknowledged.values())) == JOBS
+    await available(rig.api)
     first = await all_done(client, acknowledged)
     # What is done is done: nothing more runs, and every answer stays.
     before = gateway.asked.total()
@@ -180,6 +181,7 @@ async def test_while_the_database_is_away_nothing_is_acknowledged_and_running_wo
     # The answer is there, the database is not.
     await until(lambda: gateway.now == 0)
     rig.server.start()
+    await available(rig.api)
     job = await client.until(running, "done", seconds=60)
     assert job["attempts"] == 1
     assert gateway.asked == {"running": 1}

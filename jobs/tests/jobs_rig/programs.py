@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from servers.processes import answers, end, free_port, spawn, wait_until
 
@@ -40,11 +40,12 @@ class Program:
             **variables,
         }
         self._variables = [f"SLICEWISE_JOBS_{name}={value}" for name, value in named.items()]
+        self.program = ["-m", "slicewise_jobs"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
         """Start it."""
-        argv = ["env", *self._variables, sys.executable, "-m", "slicewise_jobs", self.command]
+        argv = ["env", *self._variables, sys.executable, *self.program, self.command]
         self._process = spawn(argv, self._log)
 
     def start(self, *, ready: bool = True) -> None:
@@ -129,7 +130,10 @@ class DispatcherProgram(Program):
         super().__init__("dispatch", folder, **{**known, **variables})
 
 
-async def ready(dispatcher: DispatcherProgram) -> DispatcherProgram:
+AnyProgram = TypeVar("AnyProgram", bound=Program)
+
+
+async def ready(dispatcher: AnyProgram) -> AnyProgram:
     """Start it without holding up the gateway, which runs in the same loop. The process is the main thread's, which outlives the test."""
     dispatcher.begin()
     for _ in range(3000):
@@ -146,3 +150,12 @@ async def connected(api: Api, number: int = 1) -> None:
             return
         await asyncio.sleep(0.02)
     raise AssertionError(api.log())
+
+
+async def available(program: Program) -> None:
+    """Wait until a program takes the database for good."""
+    for _ in range(3000):
+        if (await asyncio.to_thread(program.standing))["available"]:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(program.standing())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.read import backlog
@@ -22,7 +22,7 @@ class _Count:
     jobs: int = 0
     bytes: int = 0
     at: float = float("-inf")
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    counting: asyncio.Task[None] | None = None
 
 
 class Backlog:
@@ -40,11 +40,10 @@ class Backlog:
         count = self._counts.setdefault(tenant, _Count())
         if len(self._counts) > _MOST_TENANTS:
             self._counts = {tenant: count}
-        async with count.lock:
-            if time.monotonic() - count.at > _FRESH_SECONDS:
-                before = time.monotonic()
-                count.jobs, count.bytes = await backlog(self._database, self._pool, tenant)
-                count.at = before
+        if time.monotonic() - count.at > _FRESH_SECONDS:
+            # All who come meanwhile wait for the same answer.
+            count.counting = count.counting or asyncio.create_task(self._count(tenant, count))
+            await asyncio.shield(count.counting)
         if count.jobs >= self._most_jobs:
             return f"This tenant has {count.jobs} jobs that have not ended; {self._most_jobs} are allowed."
         if count.bytes + size > self._most_bytes:
@@ -54,3 +53,11 @@ class Backlog:
         count.jobs += 1
         count.bytes += size
         return None
+
+    async def _count(self, tenant: str, count: _Count) -> None:
+        try:
+            before = time.monotonic()
+            count.jobs, count.bytes = await backlog(self._database, self._pool, tenant)
+            count.at = before
+        finally:
+            count.counting = None

@@ -64,6 +64,7 @@ class Jobs:
         """`POST /jobs`: 202 once the job is durable."""
         outcome = "invalid"
         try:
+            self.watch.check()
             tenant, key = (
                 read_tenant(request.headers.get(TENANT_HEADER)),
                 read_key(request.headers.get("Idempotency-Key")),
@@ -87,8 +88,6 @@ class Jobs:
             self.metrics.submitted.labels(outcome).inc()
 
     async def _add(self, tenant: str, key: str | None, wanted: Wanted) -> tuple[str, web.StreamResponse]:
-        if finding := self.watch.refuses():
-            return "unavailable", unavailable(finding)
         if full := await self.backlog.admit(tenant, len(wanted.body)):
             return "backlog", error_response(429, "backlog_full", full, headers={"Retry-After": _BACKLOG_SECONDS})
         job = NewJob(
@@ -116,6 +115,7 @@ class Jobs:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs/ID`: its state, and its result once it is done."""
+        self.watch.check()
         tenant, job_id = read_tenant(request.headers.get(TENANT_HEADER)), read_id(request.match_info["id"])
         found = await find(self.database, self.pool, tenant, job_id) if job_id else None
         if found is None:
@@ -127,6 +127,7 @@ class Jobs:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs`: a page of the tenant's jobs, newest first."""
+        self.watch.check()
         tenant = read_tenant(request.headers.get(TENANT_HEADER))
         states, after, most = _read_page(request)
         found = await page(self.database, self.pool, tenant, states, after, most + 1)
@@ -138,6 +139,7 @@ class Jobs:
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """`DELETE /jobs/ID`: it is not begun, or not gone on with, and has no result."""
+        self.watch.check()
         tenant, job_id = read_tenant(request.headers.get(TENANT_HEADER)), read_id(request.match_info["id"])
         was = await cancel(self.database, self.pool, tenant, job_id, self.keep_seconds) if job_id else None
         if was is None or job_id is None:

@@ -12,6 +12,7 @@ import structlog
 from slicewise_jobs.decisions.server import Finding, Trouble
 from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.standing import look
+from slicewise_jobs.store.trouble import StoreError
 
 log = structlog.get_logger(__name__)
 _GOOD_SECONDS = 10.0
@@ -60,8 +61,10 @@ class Watch:
         self.was_ready = self.was_ready or finding is None
         self._show(finding is None)
 
-    def refuses(self) -> Finding | None:
-        """Return why nothing may be accepted now. A database that was away is asked all the same: it may be back."""
-        if self.finding and (self.finding.trouble is not Trouble.DATABASE_AWAY or not self.was_ready):
-            return self.finding
-        return None
+    def check(self) -> None:
+        """Raise StoreError while the database cannot serve: requests do not wait for one that is known to be away.
+
+        It is asked every second then, so clients are refused for one second more than need be.
+        """
+        if self.finding:
+            raise StoreError(self.finding)

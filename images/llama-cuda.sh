@@ -61,7 +61,7 @@ if [ ! -d "$folder" ]; then
     prepare "$folder.building" >&2
     compile "$folder.building" >&2
     # shellcheck disable=SC2016 # of awk
-    times | awk 'NR == 2 {split($1, u, /[ms]/); split($2, s, /[ms]/); printf "compiled in %.0f minutes of processor time\n", u[1] + s[1]}' >&2
+    times | awk 'NR == 2 {split($1, u, /[ms]/); split($2, s, /[ms]/); printf "compiled, in %.0f minutes of processor time of this run\n", u[1] + s[1]}' >&2
     mv "$folder.building/out" "$folder"
     rm -rf "$folder.building"
   fi

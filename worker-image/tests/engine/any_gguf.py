@@ -55,15 +55,20 @@ class File:
     values: dict[str, Value]
     tensors: tuple[Tensor, ...]
 
-    def written(self) -> bytes:
-        """Return the file, with as much behind its header as the tensors' offsets ask for."""
+    def header(self) -> bytes:
+        """Return the header as it is written."""
         parts = [b"GGUF", struct.pack("<IQQ", self.version, len(self.tensors), len(self.values))]
         for key, value in self.values.items():
             parts += [text(key.encode()), struct.pack("<I", value.kind), value.data]
         for one in self.tensors:
             parts += [text(one.name), struct.pack(f"<I{len(one.shape)}Q", len(one.shape), *one.shape)]
             parts.append(struct.pack("<IQ", one.kind, one.offset))
-        return b"".join(parts) + bytes(1 + max((one.offset for one in self.tensors), default=0))
+        return b"".join(parts)
+
+    @property
+    def behind(self) -> int:
+        """Bytes behind the header, as many as the tensors' offsets ask for."""
+        return 1 + max((one.offset for one in self.tensors), default=0)
 
 
 def text(data: bytes) -> bytes:
@@ -116,19 +121,21 @@ _NUMBERS = st.one_of(
     st.sampled_from(WORDS + tuple(key.encode() for key in KEYS)),
     st.binary(max_size=40),
 )
-_WHERE = st.one_of(st.integers(0, 600), st.integers(0, 14_000))
-_KINDS = st.sampled_from(["put", "put", "insert", "remove", "repeat", "cut"])
+# Not `integers`, which are small more often than not: most damage would be at the beginning, and nothing behind that be read.
+_WHERE = st.sampled_from(range(14_000))
+_KINDS = st.sampled_from(["put", "put", "insert", "remove", "repeat"])
 DAMAGE: st.SearchStrategy[list[_Damage]] = st.one_of(
     # One byte or two leave most headers whole: what is read then comes to those who look at it.
     st.lists(st.tuples(st.just("put"), _WHERE, st.binary(min_size=1, max_size=1)), min_size=1, max_size=2),
     st.lists(st.tuples(_KINDS, _WHERE, _NUMBERS), min_size=1, max_size=8),
+    st.tuples(st.just("cut"), _WHERE, st.just(b"")).map(lambda one: [one]),
 )
 
 
 def damaged(data: bytes, damage: list[_Damage]) -> bytes:
-    """Return `data` after all of `damage`; places beyond the end count from the beginning again."""
+    """Return `data` after all of `damage`, behind its version; places beyond the end count from there again."""
     for what, where, new in damage:
-        at = where % (len(data) + 1)
+        at = min(8, len(data)) + where % max(1, len(data) - 7)
         match what:
             case "put":
                 data = data[:at] + new + data[at + len(new) :]

@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 import uvicorn
@@ -41,8 +41,11 @@ from slicewise_worker.http.trailer import TrailerProtocol
 from slicewise_worker.http.vectors import ServedVectors
 from slicewise_worker.last_words import give_up
 from slicewise_worker.proof import StartError
-from slicewise_worker.settings import WorkerSettings
+from slicewise_worker.settings import WorkerSettings, traces_are_asked_for
 from slicewise_worker.startup import Started, StartInterruptedError, bring_up
+
+if TYPE_CHECKING:
+    from slicewise_worker.http.spans import Spans
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +77,8 @@ class EngineFailedError(Exception):
 async def serve(settings: WorkerSettings) -> None:
     """Serve until told to stop; raises `StartError` or `EngineFailedError`."""
     state, metrics = WorkerState(), WorkerMetrics(settings.p95_seconds, settings.max_token_gap_seconds)
-    worker = Worker(settings, state, metrics, created=int(time.time()))
+    spans = _spans(settings)
+    worker = Worker(settings, state, metrics, created=int(time.time()), spans=spans)
     server = _Server(
         uvicorn.Config(
             build_app(worker),
@@ -105,6 +109,20 @@ async def serve(settings: WorkerSettings) -> None:
         if worker.served is not None:
             await asyncio.to_thread(worker.served.engine.stop)
             await asyncio.to_thread(worker.served.close)
+        if spans is not None:
+            await asyncio.to_thread(spans.close, _LEAVE_SECONDS)
+
+
+def _spans(settings: WorkerSettings) -> Spans | None:
+    known = {"name": settings.model_name, "pool": settings.pool, "revision": settings.revision, "zone": settings.zone}
+    try:
+        if not traces_are_asked_for():
+            return None
+        from slicewise_worker.http.spans import Spans  # noqa: PLC0415 - 9 MiB that others need not have
+
+        return Spans({f"slicewise.{key}": text for key, text in known.items()})
+    except ValueError as error:
+        raise StartError(EndReason.BAD_SETTINGS, f"OpenTelemetry's variables: {error}") from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

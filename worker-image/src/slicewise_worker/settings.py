@@ -112,3 +112,20 @@ def termination_log() -> Path:
 def visible_devices() -> str:
     """Return which devices the container runtime shows to this container, as NVIDIA's has it; empty where it says nothing."""
     return os.environ.get("NVIDIA_VISIBLE_DEVICES", "")
+
+
+def traces_are_asked_for() -> bool:
+    """Whether OpenTelemetry's own variables name a collector. Raises ValueError where they ask for what is not built in."""
+    named = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER", "otlp")
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or exporter == "none":
+        return False
+    if not any(os.environ.get(name) for name in named):
+        return False
+    protocols = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    protocol = next((os.environ[name] for name in protocols if os.environ.get(name)), "http/protobuf")
+    if exporter != "otlp":
+        raise ValueError(f"OTEL_TRACES_EXPORTER: {exporter!r} is not built in; use otlp or none")
+    if protocol != "http/protobuf":
+        raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol!r} is not built in; use http/protobuf (port 4318)")
+    return True

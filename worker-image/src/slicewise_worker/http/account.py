@@ -1,9 +1,13 @@
-"""A line in the log for each request, at its end: whose, for what, how many tokens, how long, and how it ended. Nothing of its content."""
+"""Says of each request at its end: whose, for what, how many tokens, how long, and how it ended. Nothing of its content.
+
+A line in the log, and a span where traces are asked for (`spans.py`).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import structlog
@@ -72,18 +76,24 @@ class Account:
         self.code: str | None = None
         """Of the error that it was answered with."""
 
+    @property
+    def first_token_after(self) -> float | None:
+        """Seconds from the arrival to the first token of all answers; None where none came."""
+        first = [one.first_token for one in self.work.times if one.first_token is not None] if self.work else []
+        return max(0.0, min(first) - self.arrived) if first else None
+
     def fields(self) -> dict[str, Any]:
         """Return what the line says of model, tokens and times; what is not known is left out."""
         found: dict[str, Any] = {"model": self.model, "priority": "batch" if self.batch else None}
         if (work := self.work) is not None:
             waited = [one.waited for one in work.times if one.waited is not None]
-            first = [one.first_token for one in work.times if one.first_token is not None]
+            first = self.first_token_after
             found |= {
                 "prompt_tokens": work.prompt_tokens,
                 "cached_tokens": work.cached_tokens,
                 "completion_tokens": sum(work.generated) if work.generated else None,
                 "queue_ms": _milliseconds(min(waited)) if waited else None,
-                "first_token_ms": _milliseconds(min(first) - self.arrived) if first else None,
+                "first_token_ms": None if first is None else _milliseconds(first),
                 "finish_reason": ",".join(sorted({*work.reasons})) or None,
             }
         return {name: value for name, value in found.items() if value is not None}
@@ -99,11 +109,30 @@ def _milliseconds(seconds: float) -> float:
     return round(max(0.0, seconds) * 1000, 1)
 
 
-class RequestLog:
-    """Writes the line. Goes inside of what gives requests their ids."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A request at its end."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    scope: Scope
+    account: Account
+    status: int
+    code: str | None
+    """Of the error that it was answered with, or broke off with."""
+    seconds: float
+    """From its arrival."""
+
+    @property
+    def tenant(self) -> str:
+        """Whose it was, as metrics name it."""
+        return name_of(tenant_of(Request(self.scope).headers))
+
+
+class RequestEnds:
+    """Tells of each request at its end. Goes inside of what gives requests their ids."""
+
+    def __init__(self, app: ASGIApp, tell: Sequence[Callable[[Ended], None]]) -> None:
         self._app = app
+        self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -130,18 +159,21 @@ class RequestLog:
             code = account.code or (account.work and account.work.code)
             # 499 is what stands for no answer at all: the client left before there was one.
             gone = CLIENT_GONE if status == 499 or not whole else None
-            _write(scope, account, status, code or gone)
+            ended = Ended(scope, account, status, code or gone, time.monotonic() - account.arrived)
+            for tell in self._tell:
+                tell(ended)
 
 
-def _write(scope: Scope, account: Account, status: int, code: str | None) -> None:
-    known = {} if code is None else {"error_code": code}
+def write_line(ended: Ended) -> None:
+    """Write the line of the log."""
+    known = {} if ended.code is None else {"error_code": ended.code}
     log.info(
         "request",
-        request_id=scope.get(REQUEST_ID),
-        tenant=name_of(tenant_of(Request(scope).headers)),
-        route=scope["path"],
-        status=status,
-        total_ms=_milliseconds(time.monotonic() - account.arrived),
-        **account.fields(),
+        request_id=ended.scope.get(REQUEST_ID),
+        tenant=ended.tenant,
+        route=ended.scope["path"],
+        status=ended.status,
+        total_ms=_milliseconds(ended.seconds),
+        **ended.account.fields(),
         **known,
     )

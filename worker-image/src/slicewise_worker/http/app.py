@@ -22,7 +22,7 @@ from slicewise_worker.engine.model_kind import Role
 from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.state import Verdict, WorkerState, livez, readyz, startupz
-from slicewise_worker.http.account import RequestLog
+from slicewise_worker.http.account import Ended, RequestEnds, write_line
 from slicewise_worker.http.answer import ClientGoneError
 from slicewise_worker.http.completions import chat, completion
 from slicewise_worker.http.dialects.handlers import count_tokens, messages, responses
@@ -51,6 +51,8 @@ class Worker:
     metrics: WorkerMetrics
     created: int
     served: Served | ServedVectors | None = None
+    spans: Callable[[Ended], None] | None = None
+    """What writes a span of each request; None where no traces are asked for."""
 
     def facts(self) -> dict[str, Any]:
         """Return `/v1/worker`: who this worker is and what computes."""
@@ -156,6 +158,7 @@ def build_app(worker: Worker) -> Starlette:
             worker.metrics.rejected(error.code or str(error.status))
         return await on_api_error(request, error)
 
+    tell = [*([write_line] if settings.request_log else []), *([worker.spans] if worker.spans else [])]
     return Starlette(
         routes=[
             Route("/v1/chat/completions", _serve(worker, Served, Role.TEXT, chat), methods=["POST"]),
@@ -172,7 +175,7 @@ def build_app(worker: Worker) -> Starlette:
         ],
         middleware=[
             Middleware(RequestIds),
-            *([Middleware(RequestLog)] if settings.request_log else []),
+            *([Middleware(RequestEnds, tell=tell)] if tell else []),
             Middleware(_ClosingWhileDraining, state=state),
         ],
         exception_handlers={ApiError: refuse, HTTPException: on_http_exception, Exception: on_surprise},

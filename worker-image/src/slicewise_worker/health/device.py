@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from slicewise_worker.engine.backends import GpuBackends, found_devices, load_gpus
+from slicewise_worker.engine.llama import recent_log
 
 _OFFLOADED: Final = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
+_NOT_STARTED: Final = re.compile(r"(failed to initialize CUDA: .+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,18 @@ def choose_device(asked: Literal["cpu", "gpu"]) -> Device:
         return Device(cpu, on_gpu=False, reason="")
     if gpu := next((device for device in found if device.gpu), None):
         return Device(gpu.name, on_gpu=True, reason="", free_bytes=gpu.free_bytes)
-    return Device(cpu, on_gpu=False, reason=_why_none(backends))
+    return Device(cpu, on_gpu=False, reason=why_none(backends, recent_log()))
 
 
-def _why_none(backends: GpuBackends) -> str:
+def why_none(backends: GpuBackends, log: Iterable[str]) -> str:
+    """Return why no GPU was found; llama.cpp's `log` has the driver's own words, as of one that is too old."""
     if backends.loaded:
         names = " and ".join(backends.loaded)
-        return f"llama.cpp found no GPU with {names}: does the pod hold a slice, and does the node have its driver?"
+        said = [found[1] for line in log if (found := _NOT_STARTED.search(line))]
+        words = f" llama.cpp says: {said[-1]}" if said else ""
+        return (
+            f"llama.cpp found no GPU with {names}: does the pod hold a slice, and does the node have its driver?{words}"
+        )
     if backends.failed:
         names = " and ".join(backends.failed)
         return f"llama.cpp's backend {names} cannot start: the container sees no driver for it, or a library is missing (see the log)"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from slicewise_jobs.store.watch import Watch
 
 
-def build_internal(registry: CollectorRegistry, watch: Watch) -> web.Application:
+def build_internal(registry: CollectorRegistry, watch: Watch, *middlewares: Middleware) -> web.Application:
     """Return the application with `/healthz`, `/readyz`, `/metrics` and `/v1/standing`."""
 
     async def alive(_request: web.Request) -> web.Response:
@@ -30,7 +31,7 @@ def build_internal(registry: CollectorRegistry, watch: Watch) -> web.Application
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
+    app = web.Application(middlewares=middlewares)
     for path, handler in (("/healthz", alive), ("/readyz", ready), ("/v1/standing", standing), ("/metrics", metrics)):
         app.router.add_get(path, handler)
     return app

@@ -11,8 +11,9 @@ import structlog
 from slicewise_jobs.http.backlog import Backlog
 from slicewise_jobs.http.hub import Hub
 from slicewise_jobs.http.intake import Intake
-from slicewise_jobs.http.jobs import Jobs, build_public
+from slicewise_jobs.http.jobs import Jobs, build_public, in_words
 from slicewise_jobs.http.metrics import ApiMetrics
+from slicewise_jobs.http.operate import Operate
 from slicewise_jobs.internal import build_internal
 from slicewise_jobs.serving import open_database, serve, stop_signal
 from slicewise_jobs.settings import ApiSettings
@@ -58,7 +59,8 @@ async def run_api(settings: ApiSettings) -> None:
             metrics=metrics,
             watch=watch,
         )
-        internal = build_internal(metrics.registry, watch)
+        internal = build_internal(metrics.registry, watch, in_words(watch))
+        Operate(database, settings.pool, settings.keep_seconds, hub).add_to(internal)
         internal.router.add_get("/v1/dispatchers", hub.serve)
         await serve(stack, internal, settings.host, settings.internal_port, leave_seconds=0.1)
         await serve(stack, build_public(jobs), settings.host, settings.port, leave_seconds=_LEAVE_SECONDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -116,11 +116,8 @@ async def _known(connection: AsyncConnection, pool: str, new: Sequence[NewJob]) 
 
 
 async def _insert(connection: AsyncConnection, pool: str, fresh: Sequence[NewJob]) -> None:
-    last = {
-        tenant: await connection.scalar(_LAST, {"pool": pool, "tenant": tenant})
-        for tenant in {job.tenant for job in fresh}
-    }
-    given = ranks((job.tenant for job in fresh), last, await connection.scalar(_LOWEST, {"pool": pool}))
+    last, lowest = await last_ranks(connection, pool, {job.tenant for job in fresh})
+    given = ranks((job.tenant for job in fresh), last, lowest)
     rows = [
         {
             "id": job.id,
@@ -139,6 +136,14 @@ async def _insert(connection: AsyncConnection, pool: str, fresh: Sequence[NewJob
     ]
     await connection.execute(_ADD, rows)
     await connection.execute(_ADD_INPUT, [{"id": job.id, "body": job.body} for job in fresh])
+
+
+async def last_ranks(
+    connection: AsyncConnection, pool: str, tenants: Iterable[str]
+) -> tuple[dict[str, int | None], int | None]:
+    """Return tenant → the highest rank among its queued jobs, and the lowest rank of all; None where nothing is queued."""
+    last = {tenant: await connection.scalar(_LAST, {"pool": pool, "tenant": tenant}) for tenant in tenants}
+    return last, await connection.scalar(_LOWEST, {"pool": pool})
 
 
 def _microseconds(seconds: float | None) -> int | None:

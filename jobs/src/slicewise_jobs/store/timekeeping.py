@@ -15,6 +15,7 @@ from slicewise_jobs.decisions.rank import ranks
 from slicewise_jobs.decisions.states import FINAL, State
 from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.sql import NOW, after, sql
+from slicewise_jobs.store.submit import last_ranks
 
 MOST: Final = 500
 """Jobs of one round: a transaction stays short."""
@@ -28,8 +29,6 @@ _LOCK: Final = sql(
  WHERE seq IN :seqs AND due_at <= {NOW} ORDER BY seq FOR UPDATE SKIP LOCKED""",
     "seqs",
 )
-_LAST: Final = sql("SELECT MAX(rank_) FROM slicewise_jobs WHERE pool = :pool AND tenant = :tenant AND state = 'queued'")
-_LOWEST: Final = sql("SELECT MIN(rank_) FROM slicewise_jobs WHERE pool = :pool AND state = 'queued'")
 _QUEUE: Final = sql(
     "UPDATE slicewise_jobs SET state = 'queued', owner = NULL, rank_ = :rank, due_at = expires_at WHERE seq = :seq"
 )
@@ -100,8 +99,7 @@ async def _end(
 
 async def _queue(connection: AsyncConnection, pool: str, rows: Sequence[Any]) -> None:
     """Give jobs whose wait is over a rank as if they had just come: many of one tenant do not go before another's one."""
-    tenants = {row.tenant for row in rows}
-    last = {tenant: await connection.scalar(_LAST, {"pool": pool, "tenant": tenant}) for tenant in tenants}
-    given = ranks((row.tenant for row in rows), last, await connection.scalar(_LOWEST, {"pool": pool}))
+    last, lowest = await last_ranks(connection, pool, {row.tenant for row in rows})
+    given = ranks((row.tenant for row in rows), last, lowest)
     values = [{"seq": row.seq, "rank": rank} for row, rank in zip(rows, given, strict=True)]
     await connection.execute(_QUEUE, values)

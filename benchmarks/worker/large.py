@@ -42,6 +42,8 @@ class _Watched:
     url: str
     notes: Path
     pid: int
+    began: float
+    """When its process was started, monotonic."""
 
     def seconds(self, kind: str, start: float, end: float) -> list[float]:
         """Return how long each of `kind` took that ended between two moments."""
@@ -75,13 +77,14 @@ def worker(path: Path, program: Sequence[str] = (WATCHED,), **settings: object) 
         }
         environment = {f"SLICEWISE_WORKER_{key.upper()}": str(value) for key, value in given.items()}
         url, written = f"http://127.0.0.1:{port}", folder / "notes"
+        began = time.monotonic()
         with written.open("wb") as notes, (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, *program], env=os.environ | environment, stdout=notes, stderr=log
             )
         try:
             until_ready(f"{url}/readyz", process)
-            yield _Watched(url, written, process.pid)
+            yield _Watched(url, written, process.pid, began)
         finally:
             process.kill()
             process.wait()

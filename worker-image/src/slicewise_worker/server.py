@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 import structlog
 import uvicorn
 
+from slicewise_worker.digests import StartInterruptedError
 from slicewise_worker.engine.embedder import Embedder
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.loop import Engine
@@ -42,7 +43,7 @@ from slicewise_worker.http.vectors import ServedVectors
 from slicewise_worker.last_words import give_up
 from slicewise_worker.proof import StartError
 from slicewise_worker.settings import WorkerSettings, traces_are_asked_for
-from slicewise_worker.startup import Started, StartInterruptedError, bring_up
+from slicewise_worker.startup import Started, bring_up
 
 if TYPE_CHECKING:
     from slicewise_worker.http.spans import Spans

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from slicewise_worker.adapters import load_adapters, naming, try_adapters
+from slicewise_worker.adapters import load_adapters, try_adapters
 from slicewise_worker.chat.prove import Chat, joined, start_chat
 from slicewise_worker.chat.renderer import TemplateBrokenError
+from slicewise_worker.digests import StartInterruptedError, counted_beside
 from slicewise_worker.engine.cgroup import memory_limit
 from slicewise_worker.engine.embedder import Embedder
 from slicewise_worker.engine.ends import EndReason
@@ -24,7 +25,7 @@ from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.model_kind import Kind, Role
 from slicewise_worker.engine.needs import Needs
 from slicewise_worker.engine.request import CONSTRAINT_BYTES, Limits
-from slicewise_worker.engine.weights import FetchedFiles, WeightsError, WeightsFile, inspect, read_result, verify
+from slicewise_worker.engine.weights import FetchedFiles, WeightsError, WeightsFile, inspect
 from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.room import Shape, breakdown, constrained_places, form_bytes, no_room
@@ -35,7 +36,6 @@ from slicewise_worker.settings import WorkerSettings, lowered
 from slicewise_worker.sizes import chunk_sizes, context_shape, limits_of, own_bytes
 from slicewise_worker.uncaught import end_with_words, lost_at_start
 from slicewise_worker.watching import check_device, check_layers, in_use, read_device
-from slicewise_worker.weights import hold
 
 if TYPE_CHECKING:
     from slicewise_worker.health.nvml import DeviceReader
@@ -46,10 +46,6 @@ _WITHOUT_TEMPLATE = (
     "write one in spec.model.chatTemplate, take a file with a chat template that works, or set spec.model.chat: false to serve "
     "completions only"
 )
-
-
-class StartInterruptedError(Exception):
-    """The worker had to stop before it served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +60,7 @@ class Started:
     planned: Planned
     reader: DeviceReader | None
     """Of the GPU, where the pod asked for one."""
+    threads: int
 
 
 def bring_up(
@@ -73,13 +70,39 @@ def bring_up(
 
     `notify` gets what comes out, of either kind of engine.
     """
+    started = None
     try:
-        weights = read_result(settings.weights_file)
-        for file in (weights, *weights.adapters):
-            with naming(file):
-                _hold(file)
-                _verify(file, state, stopping)
-        state.digest = weights.digest
+        with counted_beside(settings.weights_file, state, stopping) as weights:
+            started = _bring_up(weights, settings, state, notify, stopping)
+    except BaseException:
+        if started is not None:
+            started.engine.stop()
+        raise
+    engine, settings = started.engine, started.settings
+    state.digest = weights.digest
+    engine.observer = metrics
+    _describe(engine, settings, state, metrics)
+    state.phase = Phase.SERVING
+    if engine.model.step_delay:
+        log.warning("model file delays each step, as models for tests do", seconds=engine.model.step_delay)
+    log.info(
+        "serving",
+        model=settings.model_name,
+        role=started.role,
+        context=settings.context_tokens,
+        device=state.device.name if state.device else "",
+        threads=started.threads,
+        chunk=settings.prompt_chunk_tokens,
+        constrained=engine.limits.constrained,
+    )
+    return started
+
+
+def _bring_up(
+    weights: FetchedFiles, settings: WorkerSettings, state: WorkerState, notify: Deliver, stopping: threading.Event
+) -> Started:
+    """Return an engine that has answered, from `weights` that are not verified yet."""
+    try:
         kind = inspect(weights.path)
         settings = lowered(settings, kind.trained)
         _check_step(settings, kind)
@@ -114,23 +137,7 @@ def bring_up(
     prove(engine)
     forms = places * CONSTRAINT_BYTES if kind.role is Role.TEXT else 0
     planned = Planned(taken + forms, 0 if on_gpu else weights.bytes, in_use(reader, needed if on_gpu else 0))
-    engine.observer = metrics
-    _describe(engine, limits, settings, state, metrics)
-    state.phase = Phase.SERVING
-    if model.step_delay:
-        log.warning("model file delays each step, as models for tests do", seconds=model.step_delay)
-    context = settings.context_tokens
-    log.info(
-        "serving",
-        model=settings.model_name,
-        role=kind.role,
-        context=context,
-        device=state.device.name,
-        threads=shape.threads,
-        chunk=settings.prompt_chunk_tokens,
-        constrained=limits.constrained,
-    )
-    return Started(engine, chat, kind.role, settings, planned, reader)
+    return Started(engine, chat, kind.role, settings, planned, reader, shape.threads)
 
 
 def _check_step(settings: WorkerSettings, kind: Kind) -> None:
@@ -172,27 +179,6 @@ def _check_template(settings: WorkerSettings, kind: Kind) -> None:
         what = "makes embeddings" if kind.role is Role.EMBEDDING else "reranks"
         message = f"spec.model.chatTemplate is given, and the file is of a model that {what} and answers no chats: leave it out"
         raise StartError(EndReason.MODEL_UNSUPPORTED, message)
-
-
-def _hold(weights: WeightsFile) -> None:
-    """Keep the file from being evicted from a cache that pods share, until this process ends in whatever way."""
-    try:
-        hold(weights.path)
-    except OSError as error:
-        raise WeightsError(
-            EndReason.WEIGHTS_MISSING, f"cannot hold {weights.path}: {error.strerror or error}"
-        ) from error
-
-
-def _verify(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -> None:
-    state.phase, state.done = Phase.VERIFYING, 0.0
-
-    def progress(done: int) -> bool:
-        state.done = min(1.0, done / max(1, weights.bytes))
-        return not stopping.is_set()
-
-    verify(weights, progress)
-    log.info("digest verified", path=str(weights.path), digest=weights.digest)
 
 
 def _fitting(
@@ -262,9 +248,7 @@ def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -
     return model
 
 
-def _describe(
-    engine: Engine | Embedder, limits: Limits, settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics
-) -> None:
+def _describe(engine: Engine | Embedder, settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics) -> None:
     facts = {
         "version": version("slicewise-worker"),
         "llama_cpp_python": version("llama-cpp-python"),
@@ -276,5 +260,5 @@ def _describe(
     }
     metrics.describe(facts, on_gpu=bool(state.device and state.device.on_gpu))
     if isinstance(engine, Engine):
-        state.constrained = limits.constrained
+        state.constrained = engine.limits.constrained
     metrics.watch(engine.progress, settings.context_tokens * settings.parallel_sequences, state.constrained)

@@ -1,7 +1,7 @@
 """The model file that `slicewise-fetch` left: where it is, and that not one bit of it has changed since.
 
-The digest was verified while the file was written. It is counted again before each load, because a cache outlives the
-process that filled it: a flipped bit is never loaded.
+The digest was verified while the file was written. It is counted again at each start (`digests.py`), because a cache outlives the
+process that filled it: a flipped bit never serves.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """make bench-worker: what a JSON schema costs a token, what requests of 1 MiB hold up, how soon arguments of calls arrive,
-what a light tenant waits beside a heavy one, what is kept in the cache saves and costs, streams beside llama.cpp's server, and
-how long a start takes.
+what a light tenant waits beside a heavy one, what is kept in the cache saves and costs, streams beside llama.cpp's server,
+a long prompt beside answers, and how long a start takes.
 
 Sizes come from the environment: BENCH_MODEL (shaped; a made model), BENCH_STREAMS (16), BENCH_TOKENS (24, of each stream), BENCH_ROUNDS
-(5), BENCH_THREADS (1), BENCH_STEPS (6000, of tenants), and BENCH_ONLY (constrained,large,arguments,tenants,prefix,peers,start).
+(5), BENCH_THREADS (1), BENCH_STEPS (6000, of tenants), and BENCH_ONLY (constrained,large,arguments,tenants,prefix,peers,
+long-prompt,start), BENCH_GAP (0.05, seconds).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from constrained import Sizes, constrained
 from large import arguments, large
+from long_prompt import long_prompt
 from peers import Streams, peers
 from prefix import prefix
 from report import Report
@@ -35,7 +37,7 @@ def main() -> None:
         rounds=int(os.environ.get("BENCH_ROUNDS", "5")),
         threads=int(os.environ.get("BENCH_THREADS", "1")),
     )
-    only = os.environ.get("BENCH_ONLY", "constrained,large,arguments,tenants,prefix,peers,start").split(",")
+    only = os.environ.get("BENCH_ONLY", "constrained,large,arguments,tenants,prefix,peers,long-prompt,start").split(",")
     if "constrained" in only:
         constrained(report, _made(name), sizes)
     if "large" in only:
@@ -49,6 +51,14 @@ def main() -> None:
     if "peers" in only:
         light = _made(os.environ.get("BENCH_MODEL", "light"))
         peers(report, light, Streams(sizes.streams, sizes.tokens, sizes.rounds, sizes.threads))
+    if "long-prompt" in only:
+        long_prompt(
+            report,
+            _made(os.environ.get("BENCH_MODEL", "light")),
+            sizes.rounds,
+            sizes.threads,
+            float(os.environ.get("BENCH_GAP", "0.05")),
+        )
     if "start" in only:
         start(report, _made(name), sizes.rounds, sizes.threads)
     print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")

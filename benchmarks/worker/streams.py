@@ -32,7 +32,7 @@ def seconds(url: str, load: Load) -> float:
     selector, begin = selectors.DefaultSelector(), time.monotonic()
     for prompt in load.prompts:
         connection = socket.create_connection((address.hostname or "", address.port or 80), timeout=_PATIENCE)
-        connection.sendall(_request(prompt, load))
+        connection.sendall(request(prompt, load))
         selector.register(connection, selectors.EVENT_READ, bytearray())
     while selector.get_map():
         ready = selector.select(_PATIENCE)
@@ -57,7 +57,8 @@ def _read(selector: selectors.DefaultSelector, key: selectors.SelectorKey) -> No
             raise RuntimeError(f"a stream broke: {bytes(come[:300])!r} … {bytes(come[-300:])!r}")
 
 
-def _request(prompt: tuple[int, ...], load: Load) -> bytes:
+def request(prompt: tuple[int, ...], load: Load) -> bytes:
+    """Return the request of one stream of `load`."""
     body = json.dumps(
         {
             "model": "chat",

@@ -18,6 +18,7 @@ Start = Callable[..., Api]
         ("/jobs", b"{", "invalid_json", None),
         ("/jobs", b"[]", "invalid_json", None),
         ("/jobs", b"\xff", "invalid_json", None),
+        ("/jobs", '{"prompt": "a"}'.encode("utf-16"), "invalid_json", None),
         ("/jobs", b"[" * 60_000, "invalid_json", None),
         ("/jobs", b'{"prompt": "a", "params": {"seed": NaN}}', "invalid_json", None),
         ("/jobs", b"{}", "missing_required_parameter", "prompt"),

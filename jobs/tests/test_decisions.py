@@ -81,6 +81,11 @@ def test_any_answer_is_understood(status: int, body: bytes, after: str) -> None:
     assert len(attempt.error) <= 500
 
 
+def test_words_that_no_database_takes_are_made_storable() -> None:
+    attempt = read_answer(400, {}, b'{"error": {"message": "half \\ud83d", "code": "\\ud83d"}}')
+    assert attempt.error.encode().decode() == "400 from the gateway: ?: half ?"
+
+
 def test_what_is_not_known_counts_only_while_others_are_served_or_after_very_many_claims() -> None:
     unclear = Attempt(Fate.UNCLEAR)
     assert counts(unclear, served_meanwhile=True, claims=1, most_attempts=5)

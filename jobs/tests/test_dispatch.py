@@ -164,3 +164,19 @@ async def test_two_pools_in_one_database_run_each_their_own(
     assert (gateway.asked, other_gateway.asked) == ({"mine": 1}, {"other": 1})
     assert (await clients[0].call("GET", f"/jobs/{ids[1]}"))[0] == 404
     await other_gateway.stop()
+
+
+async def test_an_answer_that_is_no_proper_json_is_shown_as_text(
+    shared_api: Api, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
+) -> None:
+    client = Client(shared_api.url, session)
+
+    async def answer(_request: web.Request, body: dict) -> web.StreamResponse:
+        text = body["messages"][0]["content"]
+        return web.Response(body=text.encode("utf-16" if text == "{}" else "utf-8"), content_type="application/json")
+
+    gateway.answer = answer
+    await ready(start_dispatcher(shared_api))
+    assert (await client.until(await client.add('{"a": NaN}'), "done"))["result"] == '{"a": NaN}'
+    assert "{" in (await client.until(await client.add("{}"), "done"))["result"]
+    assert (await client.until(await client.add('{"a": [1, "\u00e9"]}'), "done"))["result"] == {"a": [1, "\u00e9"]}

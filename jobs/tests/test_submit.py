@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 
 from jobs_rig.store import KEPT, POOL, done, make_job, take
 from sqlalchemy import text
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from slicewise_jobs.decisions.states import State
 from slicewise_jobs.store.cancel import cancel
 from slicewise_jobs.store.database import Database
+from slicewise_jobs.store.group import GroupCommit
 from slicewise_jobs.store.read import backlog, find, page
 from slicewise_jobs.store.settle import Settled, settle
 from slicewise_jobs.store.submit import submit
@@ -133,3 +135,22 @@ async def test_a_deadlock_is_tried_again_and_no_caller_sees_it(database: Databas
     await asyncio.gather(crossing("one", 0, 1), crossing("two", 1, 0))
     assert len(tries) == 3
     assert {row.attempts for row in await database.read("SELECT attempts FROM slicewise_jobs")} == {2}
+
+
+async def test_one_that_cannot_be_written_fails_none_of_those_that_wait_with_it() -> None:
+    batches: list[list[int]] = []
+
+    async def flush(items: Sequence[int]) -> list[int]:
+        await asyncio.sleep(0)
+        batches.append(list(items))
+        if 13 in items:
+            raise UnicodeError("13 cannot be written")
+        return [item * 2 for item in items]
+
+    group = GroupCommit[int, int](flush, lambda _: 1, most_items=20)
+    answers = await asyncio.gather(*(group.put(number) for number in range(30)), return_exceptions=True)
+    assert [answer for number, answer in enumerate(answers) if number != 13] == [2 * n for n in range(30) if n != 13]
+    assert isinstance(answers[13], UnicodeError)
+    # The batch that failed is made again, each alone.
+    assert [len(batch) for batch in batches] == [20, *[1] * 20, 10]
+    await group.close()

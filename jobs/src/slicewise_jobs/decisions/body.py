@@ -66,7 +66,8 @@ def _object(raw: bytes) -> dict[str, Any]:
         raise ValueError(f"{constant} is no JSON")
 
     try:
-        found = json.loads(raw, parse_constant=refuse)
+        # Decoded first: from bytes the library would take other encodings, too.
+        found = json.loads(raw.decode(), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise RefusedError("The body is not JSON.", code="invalid_json") from error
     if not isinstance(found, dict):

@@ -83,10 +83,15 @@ def _retry_after(header: str | None) -> float:
     return float(header) if header and header.isascii() and header.isdigit() and len(header) < 6 else 1.0
 
 
+def _storable(text: str) -> str:
+    """Return a text without halves of characters, which JSON can name and no database takes."""
+    return text.encode(errors="replace").decode()
+
+
 def _error(body: bytes) -> tuple[str, str]:
     """Return code and message of an error in OpenAI's shape; what has another shape is the message."""
     try:
         error = json.loads(body)["error"]
-        return str(error.get("code") or ""), str(error["message"])
+        return _storable(str(error.get("code") or "")), _storable(str(error["message"]))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return "", body[:_MOST_MESSAGE].decode(errors="replace")

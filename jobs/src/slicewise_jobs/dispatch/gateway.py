@@ -82,11 +82,16 @@ def _result(answer: aiohttp.ClientResponse, body: bytes) -> Result:
 
 
 def _is_json(body: bytes) -> bool:
+    """Whether a body can stand in an answer of the API as it is: JSON as the standard has it, in UTF-8."""
     try:
-        json.loads(body)
+        json.loads(body.decode(), parse_constant=_refuse)
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def _name(text: str) -> str:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from slicewise_jobs.store.trouble import StoreError
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+_Batch = list[tuple[Item, asyncio.Future[Answer]]]
 
 
 class GroupCommit(Generic[Item, Answer]):
@@ -48,18 +53,31 @@ class GroupCommit(Generic[Item, Answer]):
         while self._waiting:
             batch = self._next()
             try:
-                answers = await self._flush([item for item, _ in batch])
+                await self._flush_all(batch)
+            except StoreError as error:
+                _fail(batch, error)
             except Exception as error:  # noqa: BLE001 - each caller gets it
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-            else:
-                self.commits += 1
-                for (_, future), answer in zip(batch, answers, strict=True):
-                    if not future.done():
-                        future.set_result(answer)
+                if len(batch) == 1:
+                    _fail(batch, error)
+                else:
+                    await self._one_by_one(batch)
 
-    def _next(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+    async def _flush_all(self, batch: _Batch[Item, Answer]) -> None:
+        answers = await self._flush([item for item, _ in batch])
+        self.commits += 1
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def _one_by_one(self, batch: _Batch[Item, Answer]) -> None:
+        """Flush each item alone: one that cannot be written fails none of the others."""
+        for pair in batch:
+            try:
+                await self._flush_all([pair])
+            except Exception as error:  # noqa: BLE001 - its caller gets it
+                _fail([pair], error)
+
+    def _next(self) -> _Batch[Item, Answer]:
         batch = [self._waiting.popleft()]
         held = self._size(batch[0][0])
         while self._waiting and len(batch) < self._most_items:
@@ -68,3 +86,9 @@ class GroupCommit(Generic[Item, Answer]):
                 break
             batch.append(self._waiting.popleft())
         return batch
+
+
+def _fail(batch: _Batch[Any, Any], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)

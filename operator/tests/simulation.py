@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -67,6 +68,8 @@ class Simulation(Mishaps):
     random: random.Random = field(default_factory=lambda: random.Random(0))
     now: float = 1_000_000.0
     status: dict[str, Any] = field(default_factory=dict)
+    decided: Mapping[str, Any] = field(default_factory=dict)
+    """The status of the last pass, whether it was written or not."""
     pods: dict[str, ObservedPod] = field(default_factory=dict)
     deployments: dict[str, ObservedDeployment] = field(default_factory=dict)
     revisions: dict[str, ObservedRevision] = field(default_factory=dict)
@@ -110,7 +113,6 @@ class Simulation(Mishaps):
         return seen_budgets(self.budgets, self.held, self.pods.values())
 
     def operate(self) -> PoolPlan:
-        """One pass of the operator."""
         if self.untouched != self._touchable():
             self.owed = Owed()
         before, served, standing = self.ready(), self.by_revision(), tuple(self.pods.values())
@@ -123,11 +125,12 @@ class Simulation(Mishaps):
         if self.gateway is not None and plan.gateway_version is not None:
             self.gateway.told(plan.gateway_version, plan.children or ())
         self._apply(plan)
+        self.decided = plan.status
         plain = {zone: least for zone, least in self.budgets.items() if zone not in self.held}
-        check_floor(self.status, plain, before, self.ready())
-        check_room_made(self.status, standing, self.pods.values(), self.nodes, self.others)
+        check_floor(self.decided, plain, before, self.ready())
+        check_room_made(self.decided, standing, self.pods.values(), self.nodes, self.others)
         self.owed.passed(self._reachable(), before.total(), self.ready().total())
-        check_emptiest(self.status, standing, self.pods.values(), self.nodes.values())
+        check_emptiest(self.decided, standing, self.pods.values(), self.nodes.values())
         if self.gateway is not None:
             asking = {item.revision for item in self.deployments.values() if item.replicas}
             check_requests_first(self.gateway.weights, asking, served, self.by_revision())
@@ -135,7 +138,7 @@ class Simulation(Mishaps):
         return plan
 
     def _reachable(self) -> int:
-        return reachable(self.status, self.nodes.values(), self.others)
+        return reachable(self.decided, self.nodes.values(), self.others)
 
     def _touchable(self) -> tuple[object, ...]:
         """What only a test changes between two steps: nodes, what others hold, and workers."""
@@ -277,13 +280,11 @@ class Simulation(Mishaps):
         return Counter(pod.revision for pod in self.pods.values() if pod.serving)
 
     def check(self) -> None:
-        """Never two workers on one slice."""
         for node in self.nodes.values():
             dead = sum(1 for pod in self.pods.values() if pod.node == node.name and pod.device_unhealthy)
             assert self.free(node) + dead >= 0 or not node.usable, f"{node.name} has more workers than slices"
 
     def settle(self, passes: int = 400) -> PoolPlan:
-        """Let operator and cluster run until nothing moves."""
         for _ in range(passes):
             self.operate()
             quiet = (dict(self.pods), dict(self.deployments), self.status)
@@ -296,5 +297,4 @@ class Simulation(Mishaps):
         raise AssertionError(f"did not settle: {self.condition('Ready')}, {self.status.get('rollout')}")
 
     def condition(self, kind: str) -> dict[str, Any]:
-        """The condition of that type; empty where it is absent."""
         return next((item for item in self.status.get("conditions", []) if item["type"] == kind), {})

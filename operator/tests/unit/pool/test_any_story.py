@@ -22,16 +22,21 @@ from slicewise.pool.revision import revision_hash, revision_inputs
     slices=st.lists(st.integers(0, 3), min_size=3, max_size=3),
     start=st.integers(0, 7),
     floor=st.one_of(st.none(), st.integers(0, 2)),
-    edits=st.lists(st.sampled_from(["model", "back", "up", "down", "cordon", "uncordon", "kill", "zero"]), max_size=6),
+    crashes=st.sampled_from([0.0, 0.3]),
+    edits=st.lists(
+        st.sampled_from(["model", "back", "up", "down", "one", "cordon", "uncordon", "kill", "zero"]), max_size=6
+    ),
 )
-@example(seed=0, slices=[0, 0, 3], start=7, floor=2, edits=["down", "model"])
-@example(seed=0, slices=[0, 2, 2], start=6, floor=1, edits=["model", "down"])
-@example(seed=0, slices=[0, 0, 1], start=1, floor=0, edits=["model"])
+@example(seed=0, slices=[0, 0, 3], start=7, floor=2, crashes=0.0, edits=["down", "model"])
+@example(seed=0, slices=[0, 2, 2], start=6, floor=1, crashes=0.0, edits=["model", "down"])
+@example(seed=0, slices=[0, 0, 1], start=1, floor=0, crashes=0.0, edits=["model"])
+@example(seed=6529, slices=[4, 1, 0], start=7, floor=None, crashes=0.3, edits=["kill", "model", "down", "one", "down"])
+@example(seed=9486, slices=[2, 1, 2], start=1, floor=2, crashes=0.3, edits=["back", "down", "down", "model", "down"])
 def test_no_story_takes_a_zone_below_its_floor_or_two_workers_to_one_slice(
-    seed: int, slices: list[int], start: int, floor: int | None, edits: list[str]
+    *, seed: int, slices: list[int], start: int, floor: int | None, crashes: float, edits: list[str]
 ) -> None:
     zones = {} if floor is None else {"minAvailable": floor}
-    run = Simulation(make_pool(replicas=start, zones=zones))
+    run = Simulation(make_pool(replicas=start, zones=zones), crashes=crashes)
     run.random.seed(seed)
     run.nodes = {
         f"node-{zone}": make_node(f"node-{zone}", zone, count) for zone, count in zip("abc", slices, strict=True)
@@ -43,6 +48,7 @@ def test_no_story_takes_a_zone_below_its_floor_or_two_workers_to_one_slice(
             run.tick()
         run.pool = _edited(run, first, edit)
     run.broken.clear()
+    run.crashes = 0.0
     for name, node in run.nodes.items():
         run.nodes[name] = replace(node, cordoned=False)
     run.settle(1500)
@@ -158,6 +164,8 @@ def _edited(run: Simulation, first: InferencePool, edit: str) -> InferencePool:
             return changed(run.pool, replicas=count + 2)
         case "down":
             return changed(run.pool, replicas=max(0, count - 2))
+        case "one":
+            return changed(run.pool, replicas=1)
         case "zero":
             return changed(run.pool, replicas=0)
         case "kill" if run.pods:

@@ -200,6 +200,13 @@ def _engine() -> list[Panel]:
             query(f"max by (pod, memory) (slicewise_worker_memory_pressure_ratio{{{OF_PODS}}})", "{{pod}} {{memory}}"),
         ),
         graph("Duration of a step", "Of the engine.", "s", *_quantiles("slicewise_worker_step_seconds", OF_PODS)),
+        graph("Gap of tokens", "Longest of a step.", "s", *_quantiles("slicewise_worker_token_gap_seconds", OF_PODS)),
+        graph(
+            "Chunk of prompts",
+            "Most prompt tokens of a step, by worker.",
+            "none",
+            query(f"max by (pod) (slicewise_worker_prompt_chunk_tokens{{{OF_PODS}}})", "{{pod}}"),
+        ),
         graph(
             "Restarts",
             "Containers of workers that were started again, an hour.",

@@ -76,12 +76,12 @@ async def test_a_dispatchers_clock_has_no_say(
 ) -> None:
     """Two of them, ten minutes before and behind: each renews its leases, and neither takes the other's jobs."""
     for seconds in (-600, 600):
-        dispatcher = start_dispatcher(shared_api, SLOTS=2, LEASE_SECONDS=2)
+        dispatcher = start_dispatcher(shared_api, SLOTS=2, LEASE_SECONDS=6)
         dispatcher.program = ["-c", SHIFTED.format(seconds=seconds)]
         await ready(dispatcher)
     client = Client(shared_api.url, session)
     # Longer than a lease.
-    gateway.answer = later(3, gateway.echo)
+    gateway.answer = later(7, gateway.echo)
     ids = [await client.add(f"job {number}") for number in range(4)]
     await until(lambda: gateway.now == 4)
     for job_id in ids:

@@ -67,12 +67,14 @@ async def serving(program: Api | DispatcherProgram, path: str = "readyz") -> Non
 
 
 @pytest.fixture
-async def rig(own_mariadb: MariaDb, tmp_path: Path, gateway: FakeGateway) -> AsyncIterator[Rig]:
+async def rig(
+    own_mariadb: MariaDb, tmp_path: Path, gateway: FakeGateway, request: pytest.FixtureRequest
+) -> AsyncIterator[Rig]:
     # The main thread lives as long as the server shall.
     own_mariadb.start()
     async with database_with_tables(own_mariadb, tmp_path) as made:
         name = made.address().database
-    found = Rig(own_mariadb, tmp_path, name, gateway.url)
+    found = Rig(own_mariadb, tmp_path, name, gateway.url, **getattr(request, "param", {}))
     await found.start()
     yield found
     await found.stop()
@@ -113,6 +115,8 @@ async def kill_one(rig: Rig, what: str) -> None:
     await serving(program)
 
 
+# However often the same job is hit: that attempts end is another test's subject.
+@pytest.mark.parametrize("rig", [{"MAX_ATTEMPTS": 100}], indirect=True)
 async def test_no_job_is_lost_and_none_has_two_results_whatever_is_killed(
     rig: Rig, gateway: FakeGateway, session: aiohttp.ClientSession
 ) -> None:
@@ -158,6 +162,7 @@ async def all_done(client: Client, acknowledged: dict[str, str]) -> dict[str, st
     return texts
 
 
+@pytest.mark.parametrize("rig", [{"LEASE_SECONDS": 600}], indirect=True)
 async def test_while_the_database_is_away_nothing_is_acknowledged_and_running_work_is_kept(
     rig: Rig, gateway: FakeGateway, session: aiohttp.ClientSession
 ) -> None:

@@ -57,6 +57,10 @@ class WorkerSettings(CapitalSettings):
     context_tokens: Annotated[int, Field(ge=16)] = 4096
     """Per sequence, prompt and answer together. Where it is not set: 4096, or what the model was trained for if that is less."""
     parallel_sequences: Annotated[int, Field(ge=1, le=256)] = 4
+    auto_context: bool = False
+    """Whether `context_tokens` is chosen at the start, as much as the memory has room for."""
+    auto_sequences: bool = False
+    """Whether `parallel_sequences` is."""
     kv_cache_type: KvType = "f16"
     prompt_chunk_tokens: Annotated[int, Field(ge=1, le=8192)] | None = None
     """Most tokens of prompts in a step. Default: as many as make prompts fast, and fit into the memory."""

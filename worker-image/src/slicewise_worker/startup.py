@@ -6,34 +6,33 @@ Every way to fail is a `StartError` with a reason for the operator and a sentenc
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import structlog
 
-from slicewise_worker.adapters import load_adapters, try_adapters
+from slicewise_worker.adapters import load_adapters
 from slicewise_worker.chat.prove import Chat, joined, start_chat
 from slicewise_worker.chat.renderer import TemplateBrokenError
 from slicewise_worker.digests import StartInterruptedError, counted_beside
 from slicewise_worker.engine.cgroup import memory_limit
 from slicewise_worker.engine.embedder import Embedder
 from slicewise_worker.engine.ends import EndReason
-from slicewise_worker.engine.fit import UnusableError, measure
 from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, LoadCancelledError, Model, start_backend
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.model_kind import Kind, Role
-from slicewise_worker.engine.needs import Needs
 from slicewise_worker.engine.request import CONSTRAINT_BYTES, Limits
 from slicewise_worker.engine.weights import FetchedFiles, WeightsError, WeightsFile, inspect
-from slicewise_worker.health.device import Device, choose_device
+from slicewise_worker.fitting import fit
+from slicewise_worker.health.device import choose_device
 from slicewise_worker.health.metrics import WorkerMetrics
-from slicewise_worker.health.room import Shape, breakdown, constrained_places, form_bytes, no_room
+from slicewise_worker.health.room import constrained_places
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.health.watch import Planned
 from slicewise_worker.proof import Deliver, StartError, prove
 from slicewise_worker.settings import WorkerSettings, lowered
-from slicewise_worker.sizes import chunk_sizes, context_shape, limits_of, own_bytes
+from slicewise_worker.sizes import limits_of, own_bytes
 from slicewise_worker.uncaught import end_with_words, lost_at_start
 from slicewise_worker.watching import check_device, check_layers, in_use, read_device
 
@@ -90,6 +89,7 @@ def bring_up(
         model=settings.model_name,
         role=started.role,
         context=settings.context_tokens,
+        sequences=settings.parallel_sequences,
         device=state.device.name if state.device else "",
         threads=started.threads,
         chunk=settings.prompt_chunk_tokens,
@@ -113,11 +113,13 @@ def _bring_up(
         state.device = choose_device(settings.device)
         check_device(state.device, settings)
         on_gpu = bool(state.device and state.device.on_gpu)
-        settings, shape, needs, needed = _fitting(weights, kind, settings, state)
+        state.phase, state.done = Phase.FITTING, 0.0
+        fitted = fit(weights, kind, settings, state.device, memory_limit())
+        settings, shape, state.memory = fitted.settings, fitted.shape, fitted.facts()
         model = _load(weights, state, stopping)
         load_adapters(model, weights)
         # On a GPU the driver takes memory of the host as it loads.
-        taken = own_bytes(settings, shape) + needs.host if on_gpu else needed
+        taken = own_bytes(settings, shape) + fitted.needs.host if on_gpu else fitted.total
         taken += limits_of(settings).waiting_constraint_bytes
         places, trouble = constrained_places(settings.parallel_sequences, taken, memory_limit())
         if trouble and kind.role is Role.TEXT:
@@ -136,7 +138,7 @@ def _bring_up(
     state.phase, state.done = Phase.WARMING, 0.0
     prove(engine)
     forms = places * CONSTRAINT_BYTES if kind.role is Role.TEXT else 0
-    planned = Planned(taken + forms, 0 if on_gpu else weights.bytes, in_use(reader, needed if on_gpu else 0))
+    planned = Planned(taken + forms, 0 if on_gpu else weights.bytes, in_use(reader, fitted.total if on_gpu else 0))
     return Started(engine, chat, kind.role, settings, planned, reader, shape.threads)
 
 
@@ -179,58 +181,6 @@ def _check_template(settings: WorkerSettings, kind: Kind) -> None:
         what = "makes embeddings" if kind.role is Role.EMBEDDING else "reranks"
         message = f"spec.model.chatTemplate is given, and the file is of a model that {what} and answers no chats: leave it out"
         raise StartError(EndReason.MODEL_UNSUPPORTED, message)
-
-
-def _fitting(
-    weights: FetchedFiles, kind: Kind, settings: WorkerSettings, state: WorkerState
-) -> tuple[WorkerSettings, ContextShape, Needs, int]:
-    """Return `settings` with the largest chunk of prompts that fits, the sizes for them, and what `_check_fit` does."""
-    on_gpu = bool(state.device and state.device.on_gpu)
-    # A model for embeddings reads whole texts.
-    chunks = chunk_sizes(settings, on_gpu=on_gpu) if kind.pooling is None else [settings.context_tokens]
-    for chunk in chunks:
-        chosen = settings.model_copy(update={"prompt_chunk_tokens": chunk})
-        shape = context_shape(chosen, kind.pooling)
-        adapter_bytes = try_adapters(weights, kind, shape, gpu=on_gpu)
-        try:
-            return chosen, shape, *_check_fit(weights, shape, chosen, state, adapter_bytes)
-        except StartError as error:
-            if chunk == chunks[-1] or error.reason != EndReason.MODEL_TOO_LARGE:
-                raise
-            log.info("too large a chunk of prompts for the memory", tokens=chunk)
-    raise AssertionError("the last chunk is taken or refused")
-
-
-def _check_fit(
-    weights: WeightsFile, shape: ContextShape, settings: WorkerSettings, state: WorkerState, adapter_bytes: int
-) -> tuple[Needs, int]:
-    """Return what the model needs, and the memory that all takes but answers in a form; raises `StartError` where it does not fit."""
-    state.phase, state.done = Phase.FITTING, 0.0
-    device = state.device or Device("CPU", on_gpu=False, reason="")
-    try:
-        needs = replace(measure(weights.path, shape, gpu=device.on_gpu), adapters=adapter_bytes)
-    except UnusableError as error:
-        raise StartError(EndReason.MODEL_UNUSABLE, f"{weights.path}: {error}") from error
-    if needs.trained_context <= 0:
-        message = f"{weights.path}: it says that the model was trained for a context of {needs.trained_context} tokens"
-        raise StartError(EndReason.MODEL_UNUSABLE, message)
-    if settings.context_tokens > needs.trained_context:
-        message = (
-            f"contextTokens is {settings.context_tokens}, and the model was trained for {needs.trained_context}: "
-            f"set contextTokens to {needs.trained_context} or less"
-        )
-        raise StartError(EndReason.CONTEXT_TOO_LONG, message)
-    own = 0 if device.on_gpu else own_bytes(settings, shape)
-    asked = Shape(
-        context_tokens=settings.context_tokens,
-        sequences=settings.parallel_sequences,
-        kv_type=settings.kv_cache_type,
-        whole=shape.pooling is not None,
-    )
-    log.info("memory needed", parts=breakdown(needs, own, form_bytes(asked, device)))
-    if (trouble := no_room(needs, asked, device, own, memory_limit())) is not None:
-        raise StartError(EndReason.MODEL_TOO_LARGE, trouble)
-    return needs, needs.total + own
 
 
 def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -> Model:

@@ -5,8 +5,10 @@ Written by the start-up and by the drain, read by the HTTP side. `livez`, `ready
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.device import Device
@@ -37,6 +39,8 @@ class WorkerState:
     """Digest of the model file, set once it was verified."""
     device: Device | None = None
     draining: bool = False
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    """What each part of the model takes in bytes, once that was measured."""
     unfit: str = ""
     """Why the watchdog calls the worker not ready; empty when it does not."""
     constrained: int = 0

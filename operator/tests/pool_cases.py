@@ -115,6 +115,9 @@ _NAME = "is not a name of an object: write lower-case letters, digits, '-' and '
 _MODEL_NAME = "is not a model's name: write letters, digits and . _ : / -, such as chat-small"
 _PART = HUB.replace("q8", "q8-00001-of-00012")
 _COUNT_WORDS = "is not a number from 1 to 1000: write a whole number, such as 4, or Auto"
+_CONTEXT_WORDS = "is not a number from 64 to 1048576: write a whole number, such as 4096, or Auto"
+_SEQUENCE_WORDS = "is not a number from 1 to 256: write a whole number, such as 4, or Auto"
+_CHUNK_WORDS = "promptChunkTokens 512 is more than contextTokens 256: write at most 256"
 _CPU_WORDS = "is not an amount of CPU: write cores or thousandths of one, such as 2 or 500m"
 _FALLBACK: dict[str, Any] = {"cpu": {"cores": "2", "memory": "4Gi"}}
 _REDIS = {"responseCache": {"redisSecretRef": {"name": "redis"}}}
@@ -156,13 +159,9 @@ _OWN = (
     ),
     replace(_value("model.aliases", ["a"], ["a b"], f"'a b' {_MODEL_NAME}", source=HUB), field="spec.model.aliases[0]"),
     _value("model.credentialsSecretRef.name", "hf-token", "HF_TOKEN", f"'HF_TOKEN' {_NAME}", source=HUB),
-    _value(
-        "engine.promptChunkTokens",
-        256,
-        512,
-        "promptChunkTokens 512 is more than contextTokens 256: write at most 256",
-        contextTokens=256,
-    ),
+    _value("engine.contextTokens", "Auto", 1_048_577, f"'1048577' {_CONTEXT_WORDS}"),
+    _value("engine.parallelSequences", 256, "4", f"'4' {_SEQUENCE_WORDS}"),
+    _value("engine.promptChunkTokens", 256, 512, _CHUNK_WORDS, contextTokens=256),
     _value(
         "engine.image",
         "registry.example.com:5000/worker:1.2",

@@ -85,7 +85,12 @@ class HttpWorkers:
         answer = await self._get(address, self._worker_port, "/v1/worker")
         if answer is None or not isinstance(answer.get("device"), str):
             return None
-        return WorkerInfo(device=line(answer["device"], 64), on_gpu=answer.get("on_gpu") is True)
+        return WorkerInfo(
+            device=line(answer["device"], 64),
+            on_gpu=answer.get("on_gpu") is True,
+            context_tokens=count(answer.get("context_tokens")),
+            parallel_sequences=count(answer.get("parallel_sequences")),
+        )
 
     async def load(self, address: str) -> WorkerLoad | None:
         """See `Workers.load`. A worker of a version that does not say it is unknown, as one that does not answer."""

@@ -16,7 +16,7 @@ from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.api.v1alpha1.engine import DEFAULT_CHUNK, DEFAULT_CONTEXT
 from slicewise.api.v1alpha1.health import HealthSpec
-from slicewise.api.v1alpha1.scalars import LARGEST_BODY, LONGEST_REQUEST
+from slicewise.api.v1alpha1.scalars import AUTO, LARGEST_BODY, LONGEST_REQUEST
 from slicewise.api.v1alpha1.worker import WorkerSpec
 from slicewise.manifests.container import environment, from_field, http_probe, locked_down, pod_security
 from slicewise.manifests.installation import Installation
@@ -153,8 +153,10 @@ def _worker_container(
             "WEIGHTS_FILE": "/run/slicewise/weights.json",
             "PORT": WORKER_PORT,
             # The defaults of both are left to the worker, which takes less context where the model has less, and the chunk that fits.
-            "CONTEXT_TOKENS": None if engine.context_tokens == DEFAULT_CONTEXT else engine.context_tokens,
-            "PARALLEL_SEQUENCES": engine.parallel_sequences,
+            "CONTEXT_TOKENS": None if engine.context_tokens in (AUTO, DEFAULT_CONTEXT) else engine.context_tokens,
+            "PARALLEL_SEQUENCES": None if engine.parallel_sequences == AUTO else engine.parallel_sequences,
+            "AUTO_CONTEXT": "true" if engine.context_tokens == AUTO else None,
+            "AUTO_SEQUENCES": "true" if engine.parallel_sequences == AUTO else None,
             "KV_CACHE_TYPE": engine.kv_cache_type.value,
             "PROMPT_CHUNK_TOKENS": None if engine.prompt_chunk_tokens == DEFAULT_CHUNK else engine.prompt_chunk_tokens,
             "MAX_TOKEN_GAP_SECONDS": None if engine.max_token_gap is None else duration_seconds(engine.max_token_gap),

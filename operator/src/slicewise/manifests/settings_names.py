@@ -54,6 +54,8 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "MICRO_BATCH_TOKENS",
             "CONTEXT_TOKENS",
             "PARALLEL_SEQUENCES",
+            "AUTO_CONTEXT",
+            "AUTO_SEQUENCES",
             "KV_CACHE_TYPE",
             "PROMPT_CHUNK_TOKENS",
             "MAX_TOKEN_GAP_SECONDS",

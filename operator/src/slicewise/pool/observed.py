@@ -69,28 +69,28 @@ class FetchProgress:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """What a ready worker says of itself on `/v1/worker`."""
+    """What a ready worker says of itself on `/v1/worker`; None for what one of an older version does not."""
 
     device: str
     """`cuda`, `cpu`, … as llama.cpp reports the backend that computed the first token."""
     on_gpu: bool
+    context_tokens: int | None = None
+    parallel_sequences: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedPod:
-    """One worker pod of the pool."""
+    """One worker pod of the pool; its node is None until the scheduler has bound it. Times in seconds since the epoch."""
 
     name: str
     uid: str
     revision: str
     zone: str
     node: str | None = None
-    """None until the scheduler has bound it."""
     phase: str = "Pending"
     ready: bool = False
     terminating: bool = False
     created_at: float = 0.0
-    """Seconds since the epoch."""
     resource: str | None = None
     """Extended resource of which it holds one; None for CPU slices."""
     device_unhealthy: bool = False

@@ -20,6 +20,7 @@ from slicewise.pool.outcome import Event
 from slicewise.pool.revision import find_revision
 from slicewise.pool.rollout.state import write_state
 from slicewise.pool.scaling import scaling_events, scaling_status
+from slicewise.pool.sizes import engine_status
 
 _TOLD = (
     ConditionType.ACCEPTED,
@@ -80,6 +81,7 @@ def build_report(facts: Facts, now: float) -> Report:
         fallback=_fallback(facts),
         zones=before.zones if demand is None else _zones(demand, facts.ready),
         slice=before.slice if demand is None else _slice(demand),
+        engine=engine_status(facts.pool.spec.engine, facts.workers),
         autoscaling=before.autoscaling if demand is None else scaling_status(demand.scaling),
         cost=cost_status(facts.pool, facts.observed),
     )

@@ -14,7 +14,8 @@ from typing import Final
 
 from slicewise.api.duration import duration_seconds
 from slicewise.api.v1alpha1 import InferencePool, Reason
-from slicewise.api.v1alpha1.autoscaling import AUTO, AutoscalingSpec, ScalingMode
+from slicewise.api.v1alpha1.autoscaling import AutoscalingSpec, ScalingMode
+from slicewise.api.v1alpha1.scalars import AUTO
 from slicewise.api.v1alpha1.status import AutoscalingStatus
 from slicewise.autoscaling.decision import Bounds, Decision, decide
 from slicewise.autoscaling.target import auto_target
@@ -23,6 +24,7 @@ from slicewise.pool.cost import budget_cap
 from slicewise.pool.observed import ObservedPod, ObservedPool
 from slicewise.pool.outcome import Event, Scaled
 from slicewise.pool.rollout.state import RolloutState
+from slicewise.pool.sizes import sequences_of
 from slicewise.pool.slices import UNBOUNDED, ZoneSlices
 
 _NEWS: Final = 0.25
@@ -63,7 +65,7 @@ def find_scaling(
     scaling = spec.autoscaling
     if scaling is None:
         return None
-    target, cold = target_of(scaling, spec.engine.parallel_sequences), _cold_start(observed)
+    target, cold = target_of(scaling, sequences_of(spec.engine, observed.pods)), _cold_start(observed)
     if spec.suspend or spec.replicas == 0:
         return Scaling(None, target, cold, Reason.SUSPENDED if spec.suspend else Reason.SCALED_TO_ZERO)
     floor = (spec.zones.min_available or 0) * max(1, len(slices))

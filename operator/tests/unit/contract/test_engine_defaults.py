@@ -6,7 +6,7 @@ import pytest
 from pod_settings import environment, pod_spec
 
 from slicewise.api.duration import duration_seconds
-from slicewise.api.v1alpha1.engine import DEFAULT_CHUNK, DEFAULT_CONTEXT
+from slicewise.api.v1alpha1.engine import DEFAULT_CHUNK, DEFAULT_CONTEXT, DEFAULT_SEQUENCES
 from slicewise_worker.settings import WorkerSettings, lowered
 
 
@@ -40,3 +40,24 @@ def test_the_least_and_the_longest_gap_of_a_pool_reach_the_worker(
 ) -> None:
     environment(pod_spec(replicas=3, engine={"maxTokenGap": gap})["containers"][0], monkeypatch)
     assert WorkerSettings().max_token_gap_seconds == seconds  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("context", ["Auto", 512])
+@pytest.mark.parametrize("sequences", ["Auto", 3])
+def test_a_worker_chooses_what_the_pool_leaves_to_it_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, context: str | int, sequences: str | int
+) -> None:
+    engine = {"contextTokens": context, "parallelSequences": sequences}
+    environment(pod_spec(replicas=3, engine=engine)["containers"][0], monkeypatch)
+    settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    assert (settings.auto_context, settings.auto_sequences) == (context == "Auto", sequences == "Auto")
+    assert settings.context_tokens == (DEFAULT_CONTEXT if context == "Auto" else 512)
+    assert settings.parallel_sequences == (DEFAULT_SEQUENCES if sequences == "Auto" else 3)
+
+
+def test_a_pool_that_says_nothing_has_as_many_sequences_as_a_worker_without_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment(pod_spec(replicas=3)["containers"][0], monkeypatch)
+    assert WorkerSettings().parallel_sequences == DEFAULT_SEQUENCES  # type: ignore[call-arg]
+    assert WorkerSettings.model_fields["parallel_sequences"].default == DEFAULT_SEQUENCES

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field
 
 from slicewise.api.rules import Rule
 from slicewise.api.v1alpha1.base import ApiModel
-from slicewise.api.v1alpha1.scalars import CountOrAuto, Hours, WholeNumber
-
-AUTO: Final = "Auto"
+from slicewise.api.v1alpha1.scalars import AUTO, CountOrAuto, Hours, WholeNumber
 
 
 class ScalingMode(StrEnum):

@@ -9,11 +9,13 @@ from pydantic import Field
 
 from slicewise.api.rules import Rule
 from slicewise.api.v1alpha1.base import ApiModel
-from slicewise.api.v1alpha1.scalars import ImageName, TokenGap, WholeNumber
+from slicewise.api.v1alpha1.scalars import AUTO, ContextTokens, ImageName, Sequences, TokenGap, WholeNumber
 
 DEFAULT_CONTEXT: Final = 4096
 """Of `contextTokens`. The API server writes it into each pool, so that it cannot be told from one that a user writes (ADR 34)."""
 
+DEFAULT_SEQUENCES: Final = 4
+"""Of `parallelSequences`; what a worker is taken to have that was to choose and has not said."""
 DEFAULT_CHUNK: Final = 64
 """Of `promptChunkTokens`, for the same reason: it leaves the number to the worker (ADR 52)."""
 
@@ -37,11 +39,11 @@ class FlashAttention(StrEnum):
 class EngineSpec(ApiModel):
     """How each worker runs the model. A change starts a new revision."""
 
-    context_tokens: Annotated[WholeNumber, Field(ge=64, le=1_048_576)] = DEFAULT_CONTEXT
+    context_tokens: ContextTokens = DEFAULT_CONTEXT
     """Tokens of prompt and answer together that one sequence can hold. Of 4096 a worker takes what the model was trained for, where that
-    is less; any other number that is more is refused."""
-    parallel_sequences: Annotated[WholeNumber, Field(ge=1, le=256)] = 4
-    """Sequences that are decoded together."""
+    is less; any other number that is more is refused. `Auto`: as many as its memory has room for."""
+    parallel_sequences: Sequences = DEFAULT_SEQUENCES
+    """Sequences that are decoded together. `Auto`: as many as a worker's memory has room for."""
     kv_cache_type: KVCacheType = KVCacheType.F16
     """Number format of the key-value cache: `q8_0` and `q4_0` take less memory than `f16`."""
     prompt_chunk_tokens: Annotated[WholeNumber, Field(ge=1, le=8192)] = DEFAULT_CHUNK
@@ -61,8 +63,8 @@ class EngineSpec(ApiModel):
 
     rules = (
         Rule(
-            cel="self.promptChunkTokens <= self.contextTokens",
-            holds=lambda engine: engine.prompt_chunk_tokens <= engine.context_tokens,
+            cel="type(self.contextTokens) != int || self.promptChunkTokens <= self.contextTokens",
+            holds=lambda engine: engine.context_tokens == AUTO or engine.prompt_chunk_tokens <= engine.context_tokens,
             message="promptChunkTokens {chunk} is more than contextTokens {context}: write at most {context}",
             expects="promptChunkTokens of at most contextTokens",
             values={

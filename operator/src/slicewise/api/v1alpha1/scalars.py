@@ -8,10 +8,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
+from pydantic_core import PydanticKnownError
 
 from slicewise.api.duration import DURATION_LENGTH, DURATION_PATTERN, duration_seconds, is_duration
 from slicewise.api.quantity import parse_quantity
 from slicewise.api.rules import Older, Rule, cel_matches, matches
+
+AUTO: Final = "Auto"
+"""The word for a number that is left to Slicewise."""
 
 WholeNumber = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
@@ -121,6 +125,31 @@ CountOrAuto = Annotated[
         expects="a whole number from 1 to 1000, such as 4, or Auto",
     ),
 ]
+
+
+def _whole_or_auto(low: int, high: int, example: int) -> Rule:
+    def holds(value: int | str) -> bool:
+        return low <= value <= high if isinstance(value, int) else value == AUTO
+
+    return Rule(
+        cel=f"string(self) == 'Auto' || (type(self) == int && self >= {low} && self <= {high})",
+        holds=holds,
+        message=f"'{{value}}' is not a number from {low} to {high}: write a whole number, such as {example}, or Auto",
+        expects=f"a whole number from {low} to {high}, such as {example}, or Auto",
+    )
+
+
+def _short(value: Any) -> Any:
+    """Refuse a long text here: a refusal by a member of the union would name the member behind the field."""
+    if isinstance(value, str) and len(value) > _QUANTITY_LENGTH:
+        raise PydanticKnownError("string_too_long", {"max_length": _QUANTITY_LENGTH})
+    return value
+
+
+ContextTokens = Annotated[
+    WholeNumber | str, BeforeValidator(_short), _INT_OR_STRING, _whole_or_auto(64, 1_048_576, 4096)
+]
+Sequences = Annotated[WholeNumber | str, BeforeValidator(_short), _INT_OR_STRING, _whole_or_auto(1, 256, 4)]
 LARGEST_BODY: Final = "16Mi"
 """Of any pool: gateways and workers are made for it."""
 BodySize = Annotated[Quantity, memory_rule("1Ki", "1Mi", high=LARGEST_BODY)]

@@ -51,6 +51,13 @@ class SliceStatus(StatusModel):
     """Memory that the pool asks for."""
 
 
+class EngineStatus(StatusModel):
+    """What workers chose where `spec.engine` says `Auto`: the least of those that serve."""
+
+    context_tokens: Count | None = None
+    parallel_sequences: Count | None = None
+
+
 class RevisionsStatus(StatusModel):
     """Revisions that have workers."""
 
@@ -239,6 +246,7 @@ class PoolStatus(StatusModel):
         | None
     ) = None
     slice: SliceStatus | None = None
+    engine: EngineStatus | None = None
     autoscaling: AutoscalingStatus | None = None
     cost: CostStatus | None = None
     revisions: RevisionsStatus | None = None

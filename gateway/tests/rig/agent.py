@@ -198,7 +198,7 @@ async def gateway_pod(directory: Path, server: ApiServer, model: GatewayModel) -
         rig.start()
         pod.start()
         try:
-            await until(rig.admin.is_ready, 30, "Envoy is ready")
+            await until(rig.admin.is_ready, what="Envoy is ready")
             yield pod
         finally:
             if pod.process is not None:

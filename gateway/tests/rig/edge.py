@@ -113,7 +113,7 @@ class EdgeRig:
         finally:
             os.environ.clear()
             os.environ.update(before)
-        await until(self._answers, 30, "the edge answers")
+        await until(self._answers, what="the edge answers")
 
     async def _answers(self) -> bool:
         assert self.process is not None
@@ -202,7 +202,7 @@ async def edge_pod(
                 await redis.start()
             await pod.start()
             rig.start()
-            await until(rig.admin.is_ready, 30, "Envoy is ready")
+            await until(rig.admin.is_ready, what="Envoy is ready")
             for found in model.routes:
                 ready = [w for b in found.backends for w in rig.workers.get(b.service, []) if w.ready]
                 await rig.healthy(found.revision, len(ready) + 1)

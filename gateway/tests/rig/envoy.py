@@ -181,7 +181,7 @@ async def running(
         await rig.apply()
         rig.start()
         try:
-            await until(rig.admin.is_ready, 30, "Envoy is ready")
+            await until(rig.admin.is_ready, what="Envoy is ready")
             for found in model.routes:
                 await rig.healthy(found.revision, sum(len(rig.workers.get(b.service, [])) for b in found.backends))
             yield rig

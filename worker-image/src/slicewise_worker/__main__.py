@@ -18,6 +18,11 @@ from slicewise_worker.settings import WorkerSettings, termination_log
 
 def main() -> None:
     """Run the worker; exits 0 after a drain, another status with one readable line when it cannot serve."""
+    if sys.argv[1:2] == ["fit"]:
+        # A worker that serves has no use for what fetches and parses there.
+        from slicewise_worker.fit_command import main as fit  # noqa: PLC0415
+
+        sys.exit(fit(sys.argv[2:]))
     logs.configure("info", "json")
     try:
         settings = WorkerSettings()

@@ -54,6 +54,10 @@ class HeaderError(Exception):
     """The header does not hold together; the message says where."""
 
 
+class LongHeaderError(HeaderError):
+    """The header goes on behind what was read of the file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """The metadata of a GGUF file without its lists."""
@@ -90,10 +94,15 @@ def read_header(path: Path) -> Header:
             return _Reader(data, size).header()
 
 
+def parse_header(data: bytes, size: int) -> Header:
+    """Return what the beginning `data` of a file of `size` bytes says; raises `HeaderError`, `LongHeaderError` where it is too short."""
+    return _Reader(data, size).header()
+
+
 class _Reader:
     """A position in the header; every step says what it is for, so that an error can."""
 
-    def __init__(self, data: mmap.mmap, size: int) -> None:
+    def __init__(self, data: mmap.mmap | bytes, size: int) -> None:
         self._data, self._size, self._at = data, size, 0
         self._room = MOST_KEPT
 
@@ -204,7 +213,7 @@ class _Reader:
     def _skip(self, size: int, what: str) -> None:
         if size > len(self._data) - self._at:
             if self._size > len(self._data):
-                raise HeaderError(f"its header is longer than {MOST_HEADER_BYTES >> 20} MiB (at {what})")
+                raise LongHeaderError(f"its header is longer than {len(self._data) >> 20} MiB (at {what})")
             raise HeaderError(f"it has {self._size} bytes and ends within {what}")
         self._at += size
 

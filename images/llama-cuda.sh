@@ -60,8 +60,9 @@ if [ ! -d "$folder" ]; then
     mkdir -p "$folder.building"
     prepare "$folder.building" >&2
     compile "$folder.building" >&2
+    times >"$folder.building/times"   # in a pipeline it would count a shell of its own
     # shellcheck disable=SC2016 # of awk
-    times | awk 'NR == 2 {split($1, u, /[ms]/); split($2, s, /[ms]/); printf "compiled, in %.0f minutes of processor time of this run\n", u[1] + s[1]}' >&2
+    awk 'NR == 2 {split($1, u, "m"); split($2, s, "m"); printf "compiled, in %d minutes of processor time of this run\n", u[1] + s[1]}' "$folder.building/times" >&2
     mv "$folder.building/out" "$folder"
     rm -rf "$folder.building"
   fi

@@ -19,10 +19,10 @@ from e2e.support.story import Story
 from servers.prometheus import prometheus, shortened_rules
 from urllib3.exceptions import HTTPError
 
-EVERY = "2s"
+EVERY = "5s"
 FACTOR = 20
 """By which the durations of the alerts are divided: two minutes are six seconds."""
-_LOOK_SECONDS = 2.0
+_LOOK_SECONDS = 5.0
 MONITORS = ("serviceMonitor", "podMonitor", "gatewayMonitor", "rules")
 
 
@@ -76,7 +76,7 @@ class Monitoring:
 
 
 class _Discovery:
-    """Writes what there is to scrape, every two seconds, until the block is left."""
+    """Writes what there is to scrape, every five seconds, until the block is left."""
 
     def __init__(self, api: Api, directory: Path) -> None:
         self._api = api

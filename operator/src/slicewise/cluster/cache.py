@@ -10,17 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
+from slicewise.api.labels import ROLE_FALLBACK, ROLE_GATEWAY, ROLE_WORKER
 from slicewise.clients.resources import NODES, PODS, POOLS, Resource
 from slicewise.cluster.pod_intake import drop_ended, take_gateway_pod, take_worker
 from slicewise.cluster.records import (
     PoolEntry,
-    is_fallback,
-    is_gateway,
-    is_worker,
     keep_body,
     pack,
     pool_of,
     read_child,
+    role_of,
     scaled_by,
     version_of,
 )
@@ -75,8 +74,8 @@ class Cache:
         name = body["metadata"]["name"] if resource is POOLS else pool_of(body)
         if name is None:
             return set()
-        stranger = None
-        if resource is PODS and not any(is_one(body, name) for is_one in (is_worker, is_gateway, is_fallback)):
+        stranger, role = None, role_of(body, name) if resource is PODS else None
+        if resource is PODS and role is None:
             stranger = None if deleted else read_stranger(body, name, version_of(body))
             deleted = True  # not ours, or no longer ours: as a worker or a gateway it does not exist
         entry = self.pools.get((namespace, name))
@@ -89,9 +88,9 @@ class Cache:
         elif resource is PODS:
             # Of all kinds, for what is no more ours does not say which it was.
             kinds = [
-                take_gateway_pod(entry.gateway_pods, body, deleted=deleted or not is_gateway(body, name)),
-                take_worker(entry.fallback_pods, body, deleted=deleted or not is_fallback(body, name)),
-                self._ingest_worker(entry, body, deleted=deleted or not is_worker(body, name)),
+                take_gateway_pod(entry.gateway_pods, body, deleted=deleted or role != ROLE_GATEWAY),
+                take_worker(entry.fallback_pods, body, deleted=deleted or role != ROLE_FALLBACK),
+                self._ingest_worker(entry, body, deleted=deleted or role != ROLE_WORKER),
             ]
             changed = any(kinds)
             keep_stranger(entry.strangers, body["metadata"]["uid"], stranger)

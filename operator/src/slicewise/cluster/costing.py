@@ -23,7 +23,7 @@ from slicewise.cluster.cache import Cache, Key
 from slicewise.cluster.records import PoolEntry
 from slicewise.cost.account import LOOK_SECONDS, Account, Held, Holding
 from slicewise.cost.budget import Budget
-from slicewise.cost.prices import Prices
+from slicewise.cost.prices import Prices, summed
 from slicewise.cost.published import Published, Written, is_due
 from slicewise.cost.savings import ROOM, Offer, cheapest_fit
 from slicewise.objects.pods import PodRecord
@@ -141,9 +141,7 @@ class Costing:
 
     def _fallback(self, entry: PoolEntry, prices: Prices) -> float | None:
         """What the ready pods of the fallback cost an hour; None where that is not known of one."""
-        costs = [self._price(pod, prices) for pod in entry.fallback_pods.values() if pod.container]
-        known = [price for price in costs if price is not None]
-        return sum(known) if len(known) == len(costs) else None
+        return summed(self._price(pod, prices) for pod in entry.fallback_pods.values() if pod.container)
 
 
 def _resumed(body: Mapping[str, Any], now: float) -> Account:
@@ -164,8 +162,8 @@ def _budget(body: Mapping[str, Any]) -> Budget | None:
 
 
 def _mean(prices: Sequence[float | None]) -> float | None:
-    known = [price for price in prices if price is not None]
-    return sum(known) / len(known) if known and len(known) == len(prices) else None
+    whole = summed(prices)
+    return whole / len(prices) if prices and whole is not None else None
 
 
 def _needed(held: Sequence[Held], shown: Mapping[str, Any]) -> float | None:

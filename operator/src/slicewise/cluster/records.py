@@ -174,20 +174,26 @@ def controller_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next((o for o in body["metadata"].get("ownerReferences") or () if o.get("controller")), None)
 
 
-def is_worker(body: Mapping[str, Any], pool: str) -> bool:
+def role_of(body: Mapping[str, Any], pool: str) -> str | None:
+    """Return what a pod is to that pool: one of its gateway, its fallback, or a worker; None for one that only looks like it."""
+    kinds = {labels.ROLE_GATEWAY: _is_gateway, labels.ROLE_FALLBACK: _is_fallback, labels.ROLE_WORKER: _is_worker}
+    return next((role for role, is_one in kinds.items() if is_one(body, pool)), None)
+
+
+def _is_worker(body: Mapping[str, Any], pool: str) -> bool:
     """Whether a pod belongs to a Deployment of that pool's workers: by its owner, because anyone can write a label."""
     marks = body["metadata"].get("labels") or {}
     name = deployment_name(pool, str(marks.get(labels.LABEL_ZONE, "")), str(marks.get(labels.LABEL_REVISION, "")))
     return _is_made_for(body, name)
 
 
-def is_gateway(body: Mapping[str, Any], pool: str) -> bool:
+def _is_gateway(body: Mapping[str, Any], pool: str) -> bool:
     """Whether a pod was made for the Deployment of that pool's gateway: its counters decide what becomes of a canary."""
     marks = body["metadata"].get("labels") or {}
     return marks.get(labels.LABEL_ROLE) == labels.ROLE_GATEWAY and _is_made_for(body, gateway_name(pool))
 
 
-def is_fallback(body: Mapping[str, Any], pool: str) -> bool:
+def _is_fallback(body: Mapping[str, Any], pool: str) -> bool:
     """Whether a pod was made for the Deployment of that pool's CPU fallback."""
     marks = body["metadata"].get("labels") or {}
     return marks.get(labels.LABEL_ROLE) == labels.ROLE_FALLBACK and _is_made_for(body, fallback_name(pool))

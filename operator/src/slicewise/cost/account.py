@@ -19,6 +19,7 @@ from typing import Final
 
 from slicewise.cost.budget import Budget
 from slicewise.cost.month import month_start
+from slicewise.cost.prices import summed
 from slicewise.cost.published import Written
 from slicewise.cost.spend import Spend, Sums
 from slicewise.cost.work import Work, WorkerCounts, since
@@ -58,9 +59,7 @@ class Holding:
     @property
     def rate(self) -> float | None:
         """Money an hour; None where a part of it is not known."""
-        prices = [worker.price for worker in self.workers] + [self.fallback]
-        known = [price for price in prices if price is not None]
-        return sum(known) if len(known) == len(prices) else None
+        return summed([*(worker.price for worker in self.workers), self.fallback])
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ A price that was not given is None, unknown, never 0; a sum with an unknown part
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Final
@@ -38,6 +38,13 @@ class Prices:
         """Return the price of `cores` CPU cores an hour on a node with these labels; None where it is not known."""
         price = _on_node(CORE, node_labels, self.core)
         return None if price is None else price * cores
+
+
+def summed(prices: Iterable[float | None]) -> float | None:
+    """Return the sum; None where one of the prices is not known."""
+    found = list(prices)
+    known = [price for price in found if price is not None]
+    return sum(known) if len(known) == len(found) else None
 
 
 def _on_node(name: str, node_labels: Mapping[str, str], listed: float | None) -> float | None:

@@ -35,6 +35,15 @@ _OPERATIONS: Final[Mapping[str, str]] = {
     "/v1/messages/count_tokens": "count_tokens",
 }
 """Path → `gen_ai.operation.name`."""
+_FIELDS: Final[Mapping[str, str]] = {
+    "gen_ai.request.model": "model",
+    "gen_ai.usage.input_tokens": "prompt_tokens",
+    "gen_ai.usage.cache_read.input_tokens": "cached_tokens",
+    "gen_ai.usage.output_tokens": "completion_tokens",
+    "slicewise.queue_ms": "queue_ms",
+    "slicewise.priority": "priority",
+}
+"""Attribute → field of the log's line."""
 _UNNAMED: Final = "unknown_service"
 """What the library calls a service whose name is not set."""
 _SERVER_ERROR: Final = 500
@@ -102,14 +111,3 @@ def _attributes(ended: Ended, operation: str) -> Iterator[tuple[str, Any]]:
             yield name, known[field]
     if "finish_reason" in known:
         yield "gen_ai.response.finish_reasons", known["finish_reason"].split(",")
-
-
-_FIELDS: Final[Mapping[str, str]] = {
-    "gen_ai.request.model": "model",
-    "gen_ai.usage.input_tokens": "prompt_tokens",
-    "gen_ai.usage.cache_read.input_tokens": "cached_tokens",
-    "gen_ai.usage.output_tokens": "completion_tokens",
-    "slicewise.queue_ms": "queue_ms",
-    "slicewise.priority": "priority",
-}
-"""Attribute → field of the log's line."""

@@ -6,7 +6,7 @@ from slicewise.api.labels import LABEL_POOL, LABEL_ROLE, ROLE_FALLBACK
 from slicewise.api.v1alpha1 import Help, Reason
 from slicewise.manifests.metadata import fallback_name
 from slicewise.pool.conditions.ends import refused_by_worker
-from slicewise.pool.conditions.refusals import IMAGE_TROUBLE, image_helps
+from slicewise.pool.conditions.refusals import find_unpulled
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.facts import CANNOT_START, Facts
 from slicewise.pool.fallback import BACK_SECONDS, GONE_SECONDS, Fallback
@@ -72,12 +72,10 @@ def failing_fallback(facts: Facts) -> tuple[str, Help] | None:
     refusing = refused_by_worker(pods)
     if refusing is not None:
         return refusing[1], Help.PERSON
+    unpulled = find_unpulled(pods)
+    if unpulled is not None:
+        return unpulled
     for pod in pods:
-        if pod.waiting_reason in IMAGE_TROUBLE:
-            words = (
-                f"{pod.name}: {pod.waiting_message or pod.waiting_reason}. Check spec.engine.image and the pull secrets"
-            )
-            return words, image_helps(pod.waiting_reason, pod.waiting_message)
         if pod.fetch is not None and pod.fetch.reason and not pod.fetch.done:
             return f"{pod.name} ({pod.fetch.reason}): {pod.fetch.message}", Help.EITHER
         if pod.unplaced:

@@ -6,6 +6,7 @@ Their words also tell whether time helps: a registry that does not answer is tri
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from slicewise.api.v1alpha1 import Help, Reason
@@ -13,6 +14,7 @@ from slicewise.manifests.metadata import worker_account_name
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.conditions.shape_words import next_step
 from slicewise.pool.facts import Facts
+from slicewise.pool.observed import ObservedPod
 
 IMAGE_TROUBLE: Final = {
     "ErrImagePull",
@@ -33,6 +35,16 @@ _PASSING: Final = re.compile(r"failed calling webhook|Internal error occurred|ti
 def image_helps(reason: str, message: str) -> Help:
     """Return what helps with an image that is not pulled: a person where the registry or the kubelet says that it never will be."""
     return Help.PERSON if reason in _NEVER_PULLED or _NO_SUCH_IMAGE.search(message) else Help.EITHER
+
+
+def find_unpulled(pods: Iterable[ObservedPod]) -> tuple[str, Help] | None:
+    """Return what is said of the first of `pods` whose image is not pulled, and what helps; None where all are."""
+    for pod in pods:
+        if pod.waiting_reason in IMAGE_TROUBLE:
+            words = f"{pod.name}: {pod.waiting_message or pod.waiting_reason}"
+            helps = image_helps(pod.waiting_reason, pod.waiting_message)
+            return f"{words}. Check spec.engine.image and the pull secrets", helps
+    return None
 
 
 def sort_refusal(words: str, text: str, account: str) -> ConditionResult:

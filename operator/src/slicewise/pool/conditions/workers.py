@@ -10,7 +10,7 @@ from slicewise.api.v1alpha1 import Reason
 from slicewise.pool.conditions.claims import find_pending_claim
 from slicewise.pool.conditions.ends import failed_device, refused_by_worker
 from slicewise.pool.conditions.missing import find_missing, needed
-from slicewise.pool.conditions.refusals import IMAGE_TROUBLE, find_refusal, image_helps
+from slicewise.pool.conditions.refusals import find_refusal, find_unpulled
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.conditions.shape_words import held_up_by, no_node_is_chosen, why_not_free
 from slicewise.pool.facts import Facts
@@ -260,11 +260,10 @@ def _trouble(facts: Facts, count: str) -> ConditionResult | None:
     refused = find_refusal(facts)
     if refused is not None:
         return ConditionResult("False", refused.reason, f"{count}; {refused.message}", helps=refused.helps)
-    for pod in facts.workers:
-        if pod.waiting_reason in IMAGE_TROUBLE:
-            text = f"{count}; {pod.name}: {pod.waiting_message or pod.waiting_reason}. Check spec.engine.image and the pull secrets"
-            helps = image_helps(pod.waiting_reason, pod.waiting_message)
-            return ConditionResult("False", Reason.IMAGE_NOT_PULLABLE, text, helps=helps)
+    unpulled = find_unpulled(facts.workers)
+    if unpulled is not None:
+        words, helps = unpulled
+        return ConditionResult("False", Reason.IMAGE_NOT_PULLABLE, f"{count}; {words}", helps=helps)
     refusing = refused_by_worker(facts.workers)
     if refusing is not None:
         own = refusing[0] is Reason.BAD_SETTINGS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import subprocess
@@ -41,6 +42,7 @@ def run_here(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
     finally:
         sys.argv = before
+        gc.collect()  # what a command left open is this test's fault, not a later one's
 
 
 def put(server: ApiServer, obj: Mapping[str, Any], namespace: str) -> dict[str, Any]:

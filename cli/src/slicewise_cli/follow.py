@@ -101,17 +101,14 @@ async def _events(cluster: Cluster, path: str, query: Mapping[str, str]) -> Asyn
     """Yield (type, object) until the server ends the watch."""
     asked = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(_WATCH_SECONDS)}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_WATCH_SECONDS + 30)
-    async with (
-        cluster.session.get(
-            cluster.server + path,
-            params=asked,
-            headers={"Accept-Encoding": "identity"},
-            timeout=timeout,
-            read_bufsize=2**20,
-            allow_redirects=False,
-        ) as answer,
-        _dropped(answer),
-    ):
+    async with cluster.session.get(
+        cluster.server + path,
+        params=asked,
+        headers={"Accept-Encoding": "identity"},
+        timeout=timeout,
+        read_bufsize=2**20,
+        allow_redirects=False,
+    ) as answer:
         if answer.status == 410:
             raise _ExpiredError
         if answer.status >= 300:
@@ -124,16 +121,6 @@ async def _events(cluster: Cluster, path: str, query: Mapping[str, str]) -> Asyn
                 raise UnreachableError(f"an event of {path} is larger than {_LONGEST_EVENT} bytes")
             for line in lines:
                 yield _event(json.loads(line))
-
-
-@contextlib.asynccontextmanager
-async def _dropped(answer: aiohttp.ClientResponse) -> AsyncIterator[None]:
-    """Drop the connection of a stream that is left before its end: a polite end of TLS would outlive the command's event loop."""
-    try:
-        yield
-    finally:
-        if answer.connection is not None and answer.connection.transport is not None:
-            answer.connection.transport.abort()
 
 
 def _event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

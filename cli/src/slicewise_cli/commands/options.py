@@ -15,10 +15,22 @@ _COMPLETION_SECONDS: Final = 2.0
 
 
 def run(work: Coroutine[None, None, T]) -> T:
-    """Run the asynchronous part of a command."""
+    """Run the asynchronous part of a command, and end its connections with it.
+
+    A request that is left before its end (a watch, say) leaves a connection behind that is still shaking hands or still ending TLS
+    politely, and that nothing else can reach; the event loop ends before that is over.
+    """
     import asyncio
 
-    return asyncio.run(work)
+    async def ended() -> T:
+        try:
+            return await work
+        finally:
+            # Private, and not there in other loops: what is missed then is a socket that Python's collector closes.
+            for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+                transport.abort()
+
+    return asyncio.run(ended())
 
 
 def complete_pool(ctx: typer.Context, incomplete: str) -> list[str]:

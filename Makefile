@@ -100,14 +100,14 @@ cluster: ## a kind cluster with zones a, b, c and two fake GPU slices a node; wo
 cluster-down: ## remove it, and those that `make test` makes beside it (what was built for them stays cached)
 	@for cluster in $(CLUSTERS); do SLICEWISE_CLUSTER=$$cluster e2e/cluster/down.sh; done
 
-images: ## the images of operator, worker and gateway
+images: ## the images of operator, worker, gateway and jobs
 	@images/build.sh
 
 image-worker-cuda: ## the worker's image with the backend for CUDA, slicewise-worker:VERSION-cuda (CUDA_ARCHITECTURES=; hours, goes on where it was ended)
 	@images/build.sh worker-cuda
 
 load: ## bring the images onto the cluster's nodes
-	@e2e/cluster/load.sh slicewise-operator:0.1.0 slicewise-worker:0.1.0 slicewise-gateway:0.1.0
+	@e2e/cluster/load.sh slicewise-operator:0.1.0 slicewise-worker:0.1.0 slicewise-gateway:0.1.0 slicewise-jobs:0.1.0
 
 models: sync ## make the model files of the tests and the demo (prints their paths)
 	@python worker-image/models/make.py tiny wordy wordy-v2 wordy-slow

@@ -8,7 +8,7 @@ status=0
 "$here/cluster/up.sh" || status=1
 [ "${1:-}" = demo ] || "$here/../images/tools.sh" || status=1
 "$here/../images/build.sh" || status=1
-step "images on the nodes" "$here/cluster/load.sh" "slicewise-operator:$VERSION" "slicewise-worker:$VERSION" "slicewise-gateway:$VERSION" || status=1
+step "images on the nodes" "$here/cluster/load.sh" "slicewise-operator:$VERSION" "slicewise-worker:$VERSION" "slicewise-gateway:$VERSION" "slicewise-jobs:$VERSION" || status=1
 step "model files inside the cluster" "$here/models/apply.sh" || status=1
 [ "${1:-}" = demo ] || step "a Redis for the stories" "$here/trial-redis/image.sh" || status=1
 exit $status

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# `make images`: slicewise-operator, slicewise-worker and slicewise-gateway, tagged with the version. Packages come from the locks with their
+# `make images`: slicewise-operator, slicewise-worker, slicewise-gateway and slicewise-jobs, tagged with the version. Packages come from the locks with their
 # hashes and are unpacked outside of the build (a build may have no network); our own package comes from this tree. An image is
 # made again only when one of its inputs changed: their hash is its label dev.slicewise.inputs.
-#   images/build.sh [operator] [worker] [gateway] [worker-cuda]
+#   images/build.sh [operator] [worker] [gateway] [jobs] [worker-cuda]
 # worker-cuda is the worker's image with the backend for CUDA as slicewise-worker:VERSION-cuda. Compiling
 # that takes hours, so it is built only where it is named.
 set -euo pipefail
@@ -54,7 +54,7 @@ PY
 
 application() {  # FOLDER-OF-THE-PACKAGE FOLDER: our package, and a program for each of its scripts
   rm -rf "$2"; mkdir -p "$2"
-  uv pip install --quiet --no-deps --refresh-package slicewise --refresh-package slicewise-worker --refresh-package slicewise-gateway --build-constraints locks/build.txt --python 3.11 --target "$2/app" "./$1"
+  uv pip install --quiet --no-deps --refresh-package slicewise --refresh-package slicewise-worker --refresh-package slicewise-gateway --refresh-package slicewise-jobs --build-constraints locks/build.txt --python 3.11 --target "$2/app" "./$1"
   rm -rf "$2/app/bin" "$2/app/.lock"
   python - "$1/pyproject.toml" "$2/bin" <<'PY'
 import pathlib, sys, tomllib
@@ -108,7 +108,7 @@ alone images
 uv_program
 step "Docker engine" e2e/cluster/start-docker.sh
 choose_base
-[ $# -gt 0 ] || set -- operator worker gateway
+[ $# -gt 0 ] || set -- operator worker gateway jobs
 for which; do
   case $which in
     operator) step "image slicewise-operator:$VERSION" own image operator operator ;;
@@ -117,6 +117,7 @@ for which; do
       step "image slicewise-worker:$VERSION" own image worker worker-image
       [ "$which" = worker ] || step "image slicewise-worker:$VERSION-cuda" own cuda_image ;;
     gateway) step "image slicewise-gateway:$VERSION" own image gateway gateway ;;
-    *) echo "no image $which: operator, worker, gateway, worker-cuda" >&2; exit 2 ;;
+    jobs) step "image slicewise-jobs:$VERSION" own image jobs jobs ;;
+    *) echo "no image $which: operator, worker, gateway, jobs, worker-cuda" >&2; exit 2 ;;
   esac
 done

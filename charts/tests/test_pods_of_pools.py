@@ -64,6 +64,13 @@ def test_what_no_pool_may_write_the_operator_refuses_from_the_chart_too(render, 
         settings_from(render({"worker": values}), monkeypatch)
 
 
+def test_the_image_of_jobs_arrives_in_what_pools_are_made_from(render, monkeypatch):
+    assert settings_from(render(), monkeypatch).installation.jobs_image == "slicewise-jobs:0.1.0"
+    digest = f"sha256:{'a' * 64}"
+    given = {"jobs": {"image": {"repository": "here/jobs", "digest": digest}}}
+    assert settings_from(render(given), monkeypatch).installation.jobs_image == f"here/jobs@{digest}"
+
+
 def test_every_container_takes_its_resources_from_the_chart(render, monkeypatch):
     """A LimitRange or a quota may ask for anything of any container."""
     size = {"requests": {"cpu": "300m", "memory": "300Mi"}, "limits": {"cpu": "2", "memory": "3Gi"}}

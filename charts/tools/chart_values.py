@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from monitoring_values import Grafana, Prometheus
-from pod_values import Gateway, PulledImage, TrialRedis, Worker
+from pod_values import Gateway, Jobs, PulledImage, TrialRedis, Worker
 from pydantic import Field
 from value_group import KEY, Annotations, Group, KubernetesObject, Labels, Name, Namespace
 
@@ -114,6 +114,8 @@ class ChartValues(Group):
     """What every worker gets unless its pool says otherwise."""
     gateway: Gateway = Gateway()
     """What every gateway gets."""
+    jobs: Jobs = Jobs()
+    """What pools with `spec.jobs` get."""
     redis: TrialRedis = TrialRedis()
     """A Redis for trying out response caches. For more than that bring one of your own."""
     image_pull_secrets: list[KubernetesObject] = []

@@ -1,4 +1,4 @@
-"""The values under `worker`, `gateway` and `redis`: how pods of workers and gateways look; a part of `chart_values.py`."""
+"""The values under `worker`, `gateway`, `jobs` and `redis`: how pods of pools look; a part of `chart_values.py`."""
 
 # ruff: noqa: RUF012 - pydantic copies a default for each object; ruff knows that of bases in the same file only
 
@@ -137,6 +137,13 @@ class Gateway(Group):
     """Annotations of gateway pods."""
     otlp: Annotated[str, StringConstraints(pattern=r"^(.+:[0-9]{1,5})?$")] = ""
     """`host:port` of an OpenTelemetry collector (OTLP over gRPC) that gets a trace of each request; empty: none."""
+
+
+class Jobs(Group):
+    """What pools with `spec.jobs` get: an API that accepts jobs, and dispatchers that run them."""
+
+    image: Image = Image(repository="slicewise-jobs")
+    """Image of both, and of what brings the tables up to date. A change replaces their pods one by one; no accepted job is lost."""
 
 
 class RedisImage(Image):

@@ -15,7 +15,7 @@ SUITE=bookworm                 # Debian 12: its Python is the minor version that
 NODE_IMAGE=slicewise/node:v$KUBE
 BASE_IMAGE=slicewise/base:python3
 CLUSTER=${SLICEWISE_CLUSTER:-slicewise}   # a second one beside the first: SLICEWISE_CLUSTER=trial make cluster
-VERSION=0.1.0                  # of the images of operator, worker and gateway
+VERSION=0.1.0                  # of the images of operator, worker, gateway and jobs
 export SUITE KIND HELM ETCD CNI LOCAL_PATH PUBLIC_NODE_IMAGE PUBLIC_BASE_IMAGE PUBLIC_REDIS_IMAGE NODE_IMAGE BASE_IMAGE CLUSTER VERSION
 
 export SLICEWISE_CACHE=${SLICEWISE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/slicewise}

@@ -11,7 +11,7 @@ import pytest
 from e2e.support.programs import ROOT, run
 
 VERSION = "0.1.0"
-FOLDERS = {"operator": "operator", "worker": "worker-image", "gateway": "gateway"}
+FOLDERS = {"operator": "operator", "worker": "worker-image", "gateway": "gateway", "jobs": "jobs"}
 RESTRICTED = (
     "--read-only", "--user", "65532:65532", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
     "--network", "none", "--tmpfs", "/tmp",

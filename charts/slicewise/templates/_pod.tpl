@@ -19,6 +19,8 @@
   value: {{ .Values.worker.fetchResources | default dict | toJson | quote }}
 - name: SLICEWISE_POD_SECURITY_CONTEXT
   value: {{ .Values.podSecurityContext | default dict | toJson | quote }}
+- name: SLICEWISE_JOBS_IMAGE
+  value: {{ include "slicewise.image" (dict "image" .Values.jobs.image "root" $) | quote }}
 - name: SLICEWISE_GATEWAY_IMAGE
   value: {{ include "slicewise.image" (dict "image" .Values.gateway.image "root" $) | quote }}
 - name: SLICEWISE_GATEWAY_ENVOY_IMAGE

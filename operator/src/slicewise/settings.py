@@ -60,6 +60,8 @@ class OperatorSettings(BaseSettings):
     """CPU and memory of the container that fetches the weights."""
     pod_security_context: dict[str, Any] = Field(default_factory=lambda: dict(POD_SECURITY))
     """Security context of the pods of workers and gateways."""
+    jobs_image: str = "slicewise-jobs:0.1.0"
+    """Image of the API of jobs and their dispatchers, of pools with `spec.jobs`."""
     gateway_image: str = "slicewise-gateway:0.1.0"
     gateway_envoy_image: str = ""
     """Image to run the gateways' Envoy from; empty: the gateway's own."""
@@ -154,6 +156,7 @@ class OperatorSettings(BaseSettings):
         """What these settings decide about pools."""
         return Installation(
             worker_image=self.worker_image,
+            jobs_image=self.jobs_image,
             worker_defaults=self.worker_defaults,
             fetch_resources=self.fetch_resources,
             pod_security_context=self.pod_security_context,

@@ -64,6 +64,8 @@ class Installation:
 
     worker_image: str = "slicewise-worker:0.1.0"
     """A revision pins it when it is first rendered."""
+    jobs_image: str = "slicewise-jobs:0.1.0"
+    """The API of jobs, their dispatchers and migrations."""
     worker_defaults: WorkerSpec = field(default_factory=WorkerSpec)
     """How workers look where their pool does not say otherwise. `resources` are those of a worker on a GPU slice."""
     fetch_resources: Mapping[str, Any] = field(default_factory=lambda: FETCH_RESOURCES)

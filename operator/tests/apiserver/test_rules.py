@@ -14,6 +14,7 @@ from bound_cases import FULL, BoundCase, bound_cases
 from builders import pool_object
 from cors_cases import CORS_CASES
 from cost_cases import COST_CASES
+from jobs_cases import JOBS_CASES
 from pool_cases import CASES as POOL_CASES
 from pool_cases import HUB, Case
 from servers.control_plane import ApiServer
@@ -27,7 +28,16 @@ from slicewise.api.v1alpha1 import PoolSpec
 pytestmark = pytest.mark.apiserver
 
 POOLS = "/apis/slicewise.dev/v1alpha1/namespaces/default/inferencepools"
-CASES = (*POOL_CASES, *ADAPTER_CASES, *COST_CASES, *TEMPLATE_CASES, *CORS_CASES, *TENANT_CASES, *SHAPE_CASES)
+CASES = (
+    *POOL_CASES,
+    *ADAPTER_CASES,
+    *COST_CASES,
+    *TEMPLATE_CASES,
+    *CORS_CASES,
+    *JOBS_CASES,
+    *TENANT_CASES,
+    *SHAPE_CASES,
+)
 BOUNDS = tuple(bound_cases(structural_schema(PoolSpec)))
 
 

@@ -12,8 +12,8 @@ from slicewise.api.v1alpha1 import InferencePool
 
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _LONGEST_SLUG = 24
-_TAKEN = frozenset({"nozone", "gateway", "fallback"})
-"""Slugs that stand for something else: nodes without a zone, and what belongs to the gateway or to the CPU fallback."""
+_TAKEN = frozenset({"nozone", "gateway", "fallback", "jobs", "jobs-dispatch"})
+"""Slugs that stand for something else: nodes without a zone, and what belongs to the gateway, the CPU fallback or jobs."""
 
 
 def zone_slug(zone: str) -> str:
@@ -67,6 +67,22 @@ def gateway_name(pool: str) -> str:
 def gateway_binding_name(pool: str, role: str) -> str:
     """Return the name of the RoleBinding of the gateway's agent; with the role in it, which no update of a binding can change."""
     return f"{pool}-{role}"
+
+
+def jobs_name(pool: str) -> str:
+    """Return the name of what belongs to the jobs API: Deployment, headless Service, NetworkPolicy, disruption budget; and of the
+    ServiceAccount of all pods of jobs."""
+    return f"{pool}-jobs"
+
+
+def dispatch_name(pool: str) -> str:
+    """Return the name of what belongs to the dispatchers of jobs: Deployment, NetworkPolicy, disruption budget."""
+    return f"{pool}-jobs-dispatch"
+
+
+def jobs_gateway_name(pool: str) -> str:
+    """Return the name of the Service by which dispatchers reach the gateway. Of its own, so that no port of it is ever exposed."""
+    return f"{pool}-jobs-gateway"
 
 
 def worker_account_name(pool: str) -> str:

@@ -14,6 +14,7 @@ from bound_cases import FULL, BoundCase, bound_cases
 from builders import make_pool, pool_object
 from cors_cases import CORS_CASES
 from cost_cases import COST_CASES
+from jobs_cases import JOBS_CASES
 from pool_cases import CASES as POOL_CASES
 from pool_cases import Case
 from template_cases import TEMPLATE_CASES
@@ -24,7 +25,16 @@ from slicewise.api.rules import VALIDATIONS
 from slicewise.api.schema import structural_schema
 from slicewise.api.v1alpha1 import AccessMode, InferencePool, PoolSpec, parse_pool
 
-CASES = (*POOL_CASES, *ADAPTER_CASES, *COST_CASES, *TEMPLATE_CASES, *CORS_CASES, *TENANT_CASES, *SHAPE_CASES)
+CASES = (
+    *POOL_CASES,
+    *ADAPTER_CASES,
+    *COST_CASES,
+    *TEMPLATE_CASES,
+    *CORS_CASES,
+    *JOBS_CASES,
+    *TENANT_CASES,
+    *SHAPE_CASES,
+)
 BOUNDS = tuple(bound_cases(structural_schema(PoolSpec)))
 
 

@@ -10,6 +10,7 @@ from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec, ResponseC
 from slicewise.api.v1alpha1.health import HealthSpec
 from slicewise.api.v1alpha1.help import HELP, Help
 from slicewise.api.v1alpha1.inferencepool import InferencePool, Metadata
+from slicewise.api.v1alpha1.jobs import JobsSpec
 from slicewise.api.v1alpha1.model import AdapterSpec, ModelSpec
 from slicewise.api.v1alpha1.parse import parse_pool
 from slicewise.api.v1alpha1.reasons import Reason
@@ -42,6 +43,7 @@ __all__ = [
     "HealthSpec",
     "Help",
     "InferencePool",
+    "JobsSpec",
     "KVCacheType",
     "LocalObjectReference",
     "Metadata",

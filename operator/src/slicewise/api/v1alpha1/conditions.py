@@ -98,7 +98,7 @@ _DECLARED: Final = (
         when_true="the spec is valid and acted on; AcceptedInPart names the fields that are not",
         when_false="the spec is not acted on, and no child is touched",
         when_absent=_NEVER_SEEN,
-        set_by="pool/conditions/summary.py, after parse_pool",
+        set_by="pool/conditions/accepted.py, after parse_pool",
         reasons=(Reason.ACCEPTED, Reason.ACCEPTED_IN_PART, Reason.INVALID, Reason.NOT_SUPPORTED_YET),
     ),
     Condition(

@@ -153,6 +153,7 @@ Sequences = Annotated[WholeNumber | str, BeforeValidator(_short), _INT_OR_STRING
 LARGEST_BODY: Final = "16Mi"
 """Of any pool: gateways and workers are made for it."""
 BodySize = Annotated[Quantity, memory_rule("1Ki", "1Mi", high=LARGEST_BODY)]
+Backlog = Annotated[Quantity, memory_rule("1Mi", "1Gi", high="1Ti")]
 Cpu = Annotated[
     Quantity,
     Rule(
@@ -170,6 +171,7 @@ TokenGap = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("10ms
 Seconds = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", LONGEST_REQUEST, "90s")]
 Minutes = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", "24h", "15m")]
 Hours = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1s", "168h", "60m")]
+Days = Annotated[str, Field(max_length=DURATION_LENGTH), duration_rule("1m", "8760h", "24h")]
 
 SmallPercent = Annotated[str, Field(max_length=8), percent_rule(0.001, 50, "1%")]
 Confidence = Annotated[str, Field(max_length=8), percent_rule(50, 99.999, "99%")]

@@ -16,6 +16,7 @@ from slicewise.api.v1alpha1.engine import EngineSpec
 from slicewise.api.v1alpha1.fallback import FallbackSpec
 from slicewise.api.v1alpha1.gateway import GatewaySpec
 from slicewise.api.v1alpha1.health import HealthSpec
+from slicewise.api.v1alpha1.jobs import JobsSpec
 from slicewise.api.v1alpha1.model import ModelSpec
 from slicewise.api.v1alpha1.rollout import RolloutSpec
 from slicewise.api.v1alpha1.scalars import Flag, WholeNumber
@@ -65,6 +66,7 @@ class PoolSpec(ApiModel):
     health: HealthSpec | None = None
     fallback: FallbackSpec | None = None
     gateway: GatewaySpec | None = None
+    jobs: JobsSpec | None = None
     suspend: Flag = False
     """Whether the pool has no workers for now, whatever `replicas` says."""
 

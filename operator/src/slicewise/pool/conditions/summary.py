@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from slicewise.api.v1alpha1 import ConditionType, Help, Reason
 from slicewise.api.v1alpha1.status import ConditionStatus
+from slicewise.pool.conditions.accepted import find_accepted
 from slicewise.pool.conditions.budget import find_budget
 from slicewise.pool.conditions.disruption import find_drain, find_unhealthy_devices
 from slicewise.pool.conditions.fallback import fallback_serves, find_fallback
@@ -45,7 +46,7 @@ _CAN_STALL = (
 
 def find_all(facts: Facts) -> ConditionResults:
     """Return every condition that applies, in the order of the declared list."""
-    found: dict[ConditionType, ConditionResult | None] = {ConditionType.ACCEPTED: _accepted(facts)}
+    found: dict[ConditionType, ConditionResult | None] = {ConditionType.ACCEPTED: find_accepted(facts)}
     if facts.no_profile is None or not facts.no_profile.unsupported:
         found[ConditionType.CAPACITY_AVAILABLE] = find_capacity(facts)
     if facts.demand is not None:
@@ -61,15 +62,6 @@ def find_all(facts: Facts) -> ConditionResults:
         found[ConditionType.FALLBACK_ACTIVE] = find_fallback(facts)
     rest = {kind: result for kind, result in found.items() if result is not None}
     return {**summarise(facts, rest), **rest}
-
-
-def _accepted(facts: Facts) -> ConditionResult:
-    if facts.no_profile is not None and facts.no_profile.unsupported:
-        return ConditionResult("False", Reason.NOT_SUPPORTED_YET, facts.no_profile.message)
-    if facts.pool.remarks:
-        text = ". ".join(f"kept from an earlier version: {remark}" for remark in facts.pool.remarks)
-        return ConditionResult("True", Reason.ACCEPTED_IN_PART, text, advises=True)
-    return ConditionResult("True", Reason.ACCEPTED, "the spec is valid")
 
 
 _PHASE_REASON = {

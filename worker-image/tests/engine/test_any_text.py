@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from any_text import load
 
+from slicewise_worker.engine.binding import api
 from slicewise_worker.engine.fit import UnusableError, measure
 from slicewise_worker.engine.llama import ContextShape, start_backend
 from slicewise_worker.engine.segments import SEGMENT_CHARACTERS
@@ -98,6 +99,18 @@ def test_an_unbroken_run_keeps_its_text(source: Path) -> None:
     tokenizer = Tokenizer(load(str(source / "ggml-vocab-gpt-2.gguf"), "tekken"))
     text = "aд漢ا1_-é👨‍👩‍👧" * 1_000  # noqa: RUF001
     assert b"".join(tokenizer.piece(token) for token in tokenizer.tokenize(text)).decode() == text
+
+
+def test_bounds_are_read_off_every_token_of_the_vocabulary(source: Path) -> None:
+    for vocabulary in sorted(source.glob("ggml-vocab-*.gguf")):
+        tokenizer = Tokenizer(load(str(vocabulary), "-"))
+        written = [tokenizer._render(token, special=True) for token in range(tokenizer.size)]
+        assert tokenizer.longest == max(map(len, written)), vocabulary.stem
+        kinds = [api.llama_vocab_get_attr(tokenizer.pointer, token) for token in range(tokenizer.size)]
+        marks = {token for token, kind in enumerate(kinds) if kind & api.LLAMA_TOKEN_ATTR_CONTROL}
+        texts = {api.llama_vocab_get_text(tokenizer.pointer, token).decode("utf-8", "replace") for token in marks}
+        assert texts <= tokenizer.special_texts, vocabulary.stem
+        assert all(tokenizer.plain.text(text) != text for text in texts if len(text) > 1), vocabulary.stem
 
 
 def test_what_cannot_fit_is_refused_before_it_is_tokenized(source: Path) -> None:

@@ -49,7 +49,7 @@ class _DryModel:
         self._gpu = gpu
         # A tokenizer that llama.cpp gives up on (it ends the process then) ends this one, not a worker that serves.
         for text in PROBES:
-            self.model.tokenize(text)
+            self.model.tokenizer.at_once(text)
         try:
             self._header = read_header(path)
         except HeaderError:

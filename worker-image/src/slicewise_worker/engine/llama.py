@@ -137,6 +137,8 @@ class Model:
             raise LlamaError("a model with an encoder is not supported; take one that only decodes")
         self.gpu = gpu
         self.tokenizer = Tokenizer(self._model)
+        if not dry:
+            self.tokenizer.read_all()
         self.grammars = Grammars(self.tokenizer)
         self.vocabulary = self.tokenizer.size
         self.trained_context: int = api.llama_model_n_ctx_train(self._model)

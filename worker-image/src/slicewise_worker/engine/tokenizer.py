@@ -8,6 +8,8 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Collection
+from functools import cached_property
+from itertools import repeat
 from typing import Any, Final
 
 from slicewise_worker.engine.binding import api
@@ -39,7 +41,7 @@ class Tokenizer:
     """The vocabulary of a loaded model; `size` tokens."""
 
     def __init__(self, model: Any, segment: int = SEGMENT_CHARACTERS) -> None:
-        """Read what bounds need off the vocabulary: special tokens and the longest token."""
+        """Read the texts that stand around a prompt. What bounds need is read at the first use: it takes a call for each token."""
         self._vocab: Any = api.llama_model_get_vocab(model)
         self.size: int = api.llama_vocab_n_tokens(self._vocab)
         self._pieces: dict[int, bytes] = {}
@@ -48,15 +50,53 @@ class Tokenizer:
         self.eos = self._special_text(api.llama_vocab_eos(self._vocab))
         self.infill = self._infill()
         """The texts in front of a prompt, of what comes after the answer, and of the answer; None where the model has none."""
-        self._special, control, self.longest = self._survey()
-        """Bytes of the longest token: no text of more than this many bytes a token fits into a number of tokens."""
-        self.plain = Plain(control)
-        """Marks texts in which no control token is to be recognised."""
-        self._byte_pairs = byte_pairs = api.llama_vocab_type(self._vocab) == api.LLAMA_VOCAB_TYPE_BPE
-        self._segments = Segments(set(self._special), between_words=byte_pairs, size=segment)
+        self._byte_pairs = api.llama_vocab_type(self._vocab) == api.LLAMA_VOCAB_TYPE_BPE
+        self._segment = segment
         framing = self._tokens("", frame=True)
         bos = 1 if framing[:1].tolist() == [api.llama_vocab_bos(self._vocab)] else 0
         self._head, self._tail = framing[:bos], framing[bos:]
+
+    @cached_property
+    def longest(self) -> int:
+        """Bytes of the longest token: no text of more than this many bytes a token fits into a number of tokens."""
+        # Loops in C: in Python they take as long as the vocabulary took to load.
+        buffer = ctypes.create_string_buffer(_LONGEST_PIECE)
+        pieces = api.llama_token_to_piece, repeat(self._vocab), range(self.size), repeat(buffer)
+        return max(map(abs, map(*pieces, repeat(_LONGEST_PIECE), repeat(0), repeat(True))), default=1) or 1
+
+    @cached_property
+    def plain(self) -> Plain:
+        """Marks texts in which no control token is to be recognised."""
+        return Plain(self._survey[1])
+
+    @property
+    def _special(self) -> dict[str, int]:
+        return self._survey[0]
+
+    @cached_property
+    def _survey(self) -> tuple[dict[str, int], set[str]]:
+        """All special tokens by their texts, and the texts of control tokens."""
+        special: dict[str, int] = {}
+        control: set[str] = set()
+        for token, kind in enumerate(map(api.llama_vocab_get_attr, repeat(self._vocab), range(self.size))):
+            if kind & _SPECIAL:
+                text = api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace")
+                special[text] = token
+                if not kind & api.LLAMA_TOKEN_ATTR_USER_DEFINED:
+                    control.add(text)
+        return special, control
+
+    @cached_property
+    def _segments(self) -> Segments:
+        return Segments(set(self._special), between_words=self._byte_pairs, size=self._segment)
+
+    def read_all(self) -> None:
+        """Read off the vocabulary what bounds need, before requests wait for it."""
+        _ = self.longest, self.plain, self._segments
+
+    def at_once(self, text: str) -> array[int]:
+        """Return the tokens of a text that is no longer than a segment."""
+        return self._tokens(text, frame=True)
 
     def tokenize(self, text: str, most: int | None = None, wanted: Callable[[], bool] = _wanted) -> array[int]:
         """Return the tokens of `text`, its control tokens recognised but for marked ones, a BOS in front where the model wants one.
@@ -172,23 +212,6 @@ class Tokenizer:
         bracketed = text.startswith(b"<") and text.endswith(b">")
         marks = kind & api.LLAMA_TOKEN_ATTR_CONTROL or (kind & api.LLAMA_TOKEN_ATTR_USER_DEFINED and bracketed)
         return b"\xff" + text if marks else text
-
-    def _survey(self) -> tuple[dict[str, int], set[str], int]:
-        """Return all special tokens by their texts, the texts of control tokens, and the bytes of the longest token of all."""
-        buffer = ctypes.create_string_buffer(_LONGEST_PIECE)
-        special: dict[str, int] = {}
-        control: set[str] = set()
-        longest = 1
-        for token in range(self.size):
-            count = api.llama_token_to_piece(self._vocab, token, buffer, _LONGEST_PIECE, 0, True)
-            longest = max(longest, abs(count))
-            kind = api.llama_vocab_get_attr(self._vocab, token)
-            if kind & _SPECIAL:
-                text = api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace")
-                special[text] = token
-                if not kind & api.LLAMA_TOKEN_ATTR_USER_DEFINED:
-                    control.add(text)
-        return special, control, longest
 
     def _tokens(self, text: str, *, frame: bool, special: bool = True) -> array[int]:
         data = text.encode()

@@ -107,7 +107,8 @@ def test_bounds_are_read_off_every_token_of_the_vocabulary(source: Path) -> None
         written = [tokenizer._render(token, special=True) for token in range(tokenizer.size)]
         assert tokenizer.longest == max(map(len, written)), vocabulary.stem
         kinds = [api.llama_vocab_get_attr(tokenizer.pointer, token) for token in range(tokenizer.size)]
-        marks = {token for token, kind in enumerate(kinds) if kind & api.LLAMA_TOKEN_ATTR_CONTROL}
+        both = api.LLAMA_TOKEN_ATTR_CONTROL | api.LLAMA_TOKEN_ATTR_USER_DEFINED
+        marks = {token for token, kind in enumerate(kinds) if kind & both == api.LLAMA_TOKEN_ATTR_CONTROL}
         texts = {api.llama_vocab_get_text(tokenizer.pointer, token).decode("utf-8", "replace") for token in marks}
         assert texts <= tokenizer.special_texts, vocabulary.stem
         assert all(tokenizer.plain.text(text) != text for text in texts if len(text) > 1), vocabulary.stem

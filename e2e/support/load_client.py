@@ -1,6 +1,7 @@
 """Runs in a pod of the cluster, on the worker's image: asks a pool for answers and writes one JSON line a request.
 
-A new connection for each request, as many clients make; no request is tried again, so a failure is a failure.
+A new connection for each request, as many clients make; no request is tried again, so a failure is a failure. The client is more patient
+than a pool is by default (requestTimeout, 90 s), so that it is the pool which says that a request took too long.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ async def ask(url: str, body: dict[str, object], headers: dict[str, str]) -> Non
     try:
         async with (
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(force_close=True), timeout=aiohttp.ClientTimeout(total=60)
+                connector=aiohttp.TCPConnector(force_close=True), timeout=aiohttp.ClientTimeout(total=120)
             ) as session,
             session.post(url, json=body, headers=headers) as answer,
         ):

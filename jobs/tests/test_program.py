@@ -37,12 +37,23 @@ async def test_migrate_makes_the_tables_and_says_what_keeps_it_from_that(mariadb
         done = run("migrate", DATABASE_URL_FILE=str(address), DATABASE_CA_FILE=authorities)
         assert done.returncode == 0, done.stderr
     address.write_text(mariadb.url("by_program").replace("secret", "wrong"))
-    done = run("migrate", DATABASE_URL_FILE=str(address), DATABASE_CA_FILE=authorities)
+    given = {"DATABASE_CA_FILE": authorities, "TERMINATION_LOG": str(tmp_path / "last")}
+    done = run("migrate", DATABASE_URL_FILE=str(address), **given)
     assert done.returncode == 1
     error = json.loads(done.stderr.splitlines()[-1])["error"]
     assert error.startswith("CredentialsRefused: ")
     assert "wrong%20" not in error
+    last = json.loads((tmp_path / "last").read_text())
+    assert last["reason"] == "CredentialsRefused"
+    assert last["message"] in error
     address.write_text("mysql://")
     done = run("migrate", DATABASE_URL_FILE=str(address))
     assert done.returncode == 1
     assert "has no host and no user and no database" in json.loads(done.stderr.splitlines()[-1])["error"]
+
+
+def test_without_a_secret_migrate_says_that_it_is_missing(tmp_path: Path) -> None:
+    last = tmp_path / "last"
+    done = run("migrate", DATABASE_URL_FILE=str(tmp_path / "url"), TERMINATION_LOG=str(last))
+    assert done.returncode == 1
+    assert json.loads(last.read_text())["reason"] == "SecretMissing"

@@ -97,6 +97,8 @@ async def test_an_empty_database_and_wrong_credentials_are_told_apart(mariadb: M
     ):
         address.write_text(text_of)
         assert await trouble_of(database) is expected
+    address.unlink()
+    assert await trouble_of(database) is Trouble.SECRET_MISSING
     # Credentials that are rotated count from the next connection on, without a restart.
     address.write_text(mariadb.url("no_tables"))
     assert await trouble_of(database) is Trouble.SCHEMA_OLDER
@@ -111,6 +113,11 @@ async def test_a_server_whose_certificate_is_not_known_gets_no_password(mariadb:
     assert finding.trouble is Trouble.DATABASE_AWAY
     assert "certificate" in finding.message
     await unknown.close()
+    without = Database(tmp_path / "url", tmp_path / "ca.crt", connections=1, timeout_seconds=10)
+    finding = await look(without, body_bytes=1024, allow_loss=False)
+    assert finding is not None
+    assert "certificate" in finding.message, "a file that is not there stands for the system's authorities"
+    await without.close()
     known = connect(mariadb, tmp_path, "mysql")
     ((_, cipher),) = await known.read("SHOW STATUS LIKE 'Ssl_cipher'")
     assert cipher

@@ -29,6 +29,8 @@ class DatabaseSettings(CapitalSettings):
     """How long a transaction may take, its connection included, before the database counts as away."""
     allow_loss: bool = False
     """Serve with a server that may lose the last second of accepted jobs in a crash."""
+    termination_log: Path | None = None
+    """File for the reason why `migrate` ends, as JSON, where the kubelet picks it up."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
 

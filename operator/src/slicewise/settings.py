@@ -62,6 +62,8 @@ class OperatorSettings(BaseSettings):
     """Security context of the pods of workers and gateways."""
     jobs_image: str = "slicewise-jobs:0.1.0"
     """Image of the API of jobs and their dispatchers, of pools with `spec.jobs`."""
+    jobs_defaults: PodPlacement = Field(default_factory=PodPlacement)
+    """How the pods of jobs look; `resources` are those of each program, instead of its own."""
     gateway_image: str = "slicewise-gateway:0.1.0"
     gateway_envoy_image: str = ""
     """Image to run the gateways' Envoy from; empty: the gateway's own."""
@@ -118,7 +120,7 @@ class OperatorSettings(BaseSettings):
     server: str | None = None
     """Takes the place of the API server's address, so that all traffic can go through a proxy."""
 
-    @field_validator("worker_defaults", "gateway_defaults", mode="after")
+    @field_validator("worker_defaults", "gateway_defaults", "jobs_defaults", mode="after")
     @classmethod
     def _no_claim_on_zones(cls, shape: PodPlacement) -> PodPlacement:
         """Whatever a pool's topology key is, the zone is the operator's."""
@@ -128,7 +130,7 @@ class OperatorSettings(BaseSettings):
             raise ValueError(f"worker.topologySpreadConstraints: {ZONE_KEY} is the zones' label; write another label")
         return shape
 
-    @field_validator("worker_defaults", "gateway_defaults", mode="before")
+    @field_validator("worker_defaults", "gateway_defaults", "jobs_defaults", mode="before")
     @classmethod
     def _nothing_unknown(cls, given: Any, info: ValidationInfo) -> Any:
         """A misspelt field of an installation must not be ignored; the API server does that for a pool's."""
@@ -157,6 +159,7 @@ class OperatorSettings(BaseSettings):
         return Installation(
             worker_image=self.worker_image,
             jobs_image=self.jobs_image,
+            jobs_shape=self.jobs_defaults,
             worker_defaults=self.worker_defaults,
             fetch_resources=self.fetch_resources,
             pod_security_context=self.pod_security_context,

@@ -14,6 +14,10 @@ class AddressError(ValueError):
     """An address that cannot be used; the message never has the password."""
 
 
+class AddressMissingError(AddressError):
+    """There is no address: the Secret, or its key, does not exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where the database is, and as whom to connect."""

@@ -16,6 +16,7 @@ _MYSQL: Final = (8, 0, 1)
 class Trouble(StrEnum):
     """Why jobs cannot be served; a word for conditions and programs."""
 
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a word, no secret
     DATABASE_AWAY = "DatabaseAway"
     CREDENTIALS_REFUSED = "CredentialsRefused"
     DATABASE_FULL = "DatabaseFull"

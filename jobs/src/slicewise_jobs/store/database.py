@@ -14,8 +14,8 @@ from sqlalchemy import URL, event, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from slicewise_jobs.decisions.address import Address, AddressError, read_address
-from slicewise_jobs.decisions.server import Finding, Trouble
+from slicewise_jobs.decisions.address import Address, AddressError, AddressMissingError, read_address
+from slicewise_jobs.decisions.server import Trouble
 from slicewise_jobs.store.trouble import RETRIED, OutcomeUnknownError, StoreError, code_of, finding_of
 
 T = TypeVar("T")
@@ -69,12 +69,18 @@ class Database:
             init_command=_SESSION,
         )
         if address.tls:
-            parameters["ssl"] = ssl.create_default_context(cafile=self._ca_file)
+            # A Secret has the key only where the server's authority is not one that the system knows.
+            own = self._ca_file is not None and self._ca_file.exists()
+            parameters["ssl"] = ssl.create_default_context(cafile=self._ca_file if own else None)
 
     def address(self) -> Address:
         """Return where the database is. Raises AddressError."""
         try:
             return read_address(self._url_file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise AddressMissingError(
+                f"there is no address of the database: {self._url_file} does not exist"
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise AddressError(f"the address of the database cannot be read: {error}") from error
 
@@ -96,7 +102,7 @@ class Database:
                     await asyncio.sleep(random.uniform(0, 0.02 * (_TRIES - left + 1)))  # noqa: S311 - spreads load
                 raise AssertionError
         except AddressError as error:
-            raise StoreError(Finding(Trouble.ADDRESS_NOT_VALID, str(error))) from error
+            raise StoreError(finding_of(error)) from error
         except (SQLAlchemyError, OSError, ssl.SSLError) as error:
             finding = finding_of(error)
             if finding.trouble in {Trouble.DATABASE_READ_ONLY, Trouble.CREDENTIALS_REFUSED}:

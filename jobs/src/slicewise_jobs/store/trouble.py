@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from slicewise_jobs.decisions.address import AddressError, AddressMissingError
 from slicewise_jobs.decisions.server import Finding, Trouble
 
 RETRIED: Final = frozenset({1213, 1205})
@@ -44,6 +45,9 @@ def code_of(error: BaseException) -> int:
 
 def finding_of(error: BaseException) -> Finding:
     """Return what an error means. What is not known counts as away: time may help."""
+    if isinstance(error, AddressError):
+        missing = isinstance(error, AddressMissingError)
+        return Finding(Trouble.SECRET_MISSING if missing else Trouble.ADDRESS_NOT_VALID, str(error))
     if isinstance(error, TimeoutError):
         return Finding(Trouble.DATABASE_AWAY, "The database did not answer in time.")
     if isinstance(error, PoolTimeout):

@@ -35,6 +35,10 @@ ROLE_FALLBACK: Final = "fallback"
 """A pod that serves on CPU while no slice does. No floor, budget of a zone or Service of a revision counts it."""
 FALLBACK: Final = "cpu-fallback"
 """What stands in place of a revision in answers, logs and metrics of the fallback's workers."""
+ROLE_JOBS: Final = "jobs"
+"""A pod of the pool's API of jobs."""
+ROLE_DISPATCH: Final = "jobs-dispatch"
+"""A dispatcher of the pool's jobs."""
 ROLE_GATEWAY: Final = "gateway"
 """A pod of the pool's gateway; the Service that clients use selects this role."""
 
@@ -84,6 +88,16 @@ def fallback_selector(pool: str) -> dict[str, str]:
 def gateway_selector(pool: str) -> dict[str, str]:
     """Return the labels that select the pods of the gateway of `pool`."""
     return {LABEL_POOL: pool, LABEL_ROLE: ROLE_GATEWAY}
+
+
+def jobs_selector(pool: str) -> dict[str, str]:
+    """Return the labels that select the pods of the API of jobs of `pool`."""
+    return {LABEL_POOL: pool, LABEL_ROLE: ROLE_JOBS}
+
+
+def dispatch_selector(pool: str) -> dict[str, str]:
+    """Return the labels that select the dispatchers of jobs of `pool`."""
+    return {LABEL_POOL: pool, LABEL_ROLE: ROLE_DISPATCH}
 
 
 def zone_selector(pool: str, zone: str) -> dict[str, str]:

@@ -20,6 +20,7 @@ from slicewise.manifests.gateway_access import build_gateway_account, build_gate
 from slicewise.manifests.gateway_config import build_gateway_config
 from slicewise.manifests.gateway_deployment import build_gateway_deployment
 from slicewise.manifests.installation import Installation
+from slicewise.manifests.jobs import build_jobs
 from slicewise.manifests.revision import build_revision
 from slicewise.manifests.service import build_endpoint_service, build_revision_service, build_worker_service
 from slicewise.manifests.shape import plain
@@ -93,6 +94,7 @@ def build_children(desired: ChildrenInput) -> tuple[dict[str, Any], ...]:
                 if count > 0 or zone in desired.floors
             ]
     children += build_fallback(pool, desired.installation, desired.fallback_replicas)
+    children += build_jobs(pool, desired.installation)
     children += [
         build_gateway_account(pool),
         build_gateway_binding(pool, gateway.installation.role),

@@ -1,7 +1,8 @@
-"""PodDisruptionBudgets: one for the workers of each zone, one for the gateway. Pure."""
+"""PodDisruptionBudgets: one for the workers of each zone, one for each other Deployment of a pool. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -48,16 +49,24 @@ def build_disruption_budget(
 
 
 def build_gateway_budget(pool: InferencePool, replicas: int) -> dict[str, Any] | None:
-    """Return the budget by which drains take one gateway pod at a time; None for a single one, which would hold up every drain."""
+    """Return the gateway's budget; None for a single pod."""
+    name = pool.metadata.name
+    return one_at_a_time(pool, gateway_name(name), "gateway", gateway_selector(name), replicas)
+
+
+def one_at_a_time(
+    pool: InferencePool, name: str, component: str, selector: Mapping[str, str], replicas: int
+) -> dict[str, Any] | None:
+    """Return a budget by which drains take one pod at a time; None for a single one, which would hold up every drain."""
     if replicas < 2:
         return None
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": object_meta(pool, gateway_name(pool.metadata.name), "gateway"),
+        "metadata": object_meta(pool, name, component),
         "spec": {
             "maxUnavailable": 1,
-            "selector": {"matchLabels": gateway_selector(pool.metadata.name)},
+            "selector": {"matchLabels": dict(selector)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }

@@ -19,6 +19,7 @@ from slicewise.api.labels import (
     fallback_selector,
 )
 from slicewise.api.v1alpha1 import CpuFallback, CpuSlice, InferencePool, ModelSpec, RolloutSpec, SliceSpec
+from slicewise.manifests.disruption_budget import one_at_a_time
 from slicewise.manifests.installation import Installation
 from slicewise.manifests.metadata import fallback_name, object_meta
 from slicewise.manifests.pod_template import build_pod_template
@@ -44,23 +45,8 @@ def build_fallback(pool: InferencePool, installation: Installation, replicas: in
     cpu, name = pool.spec.fallback.cpu, fallback_name(pool.metadata.name)
     selector = fallback_selector(pool.metadata.name)
     service = headless(pool, name, REVISION_COMPONENT, selector, {LABEL_REVISION: FALLBACK})
-    return [service, _budget(pool, cpu.replicas), _deployment(pool, cpu, installation, replicas)]
-
-
-def _budget(pool: InferencePool, replicas: int) -> dict[str, Any] | None:
-    """The budget by which drains take one at a time; None for a single one, which would hold up every drain."""
-    if replicas < 2:
-        return None
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": object_meta(pool, fallback_name(pool.metadata.name), ROLE_FALLBACK),
-        "spec": {
-            "maxUnavailable": 1,
-            "selector": {"matchLabels": fallback_selector(pool.metadata.name)},
-            "unhealthyPodEvictionPolicy": "AlwaysAllow",
-        },
-    }
+    budget = one_at_a_time(pool, name, ROLE_FALLBACK, selector, cpu.replicas)
+    return [service, budget, _deployment(pool, cpu, installation, replicas)]
 
 
 def _deployment(pool: InferencePool, cpu: CpuFallback, installation: Installation, replicas: int) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slicewise.api.labels import gateway_selector
-from slicewise.api.ports import AGENT_PORT, EDGE_METRICS_PORT, WORKER_PORT
+from slicewise.api.labels import dispatch_selector, gateway_selector, jobs_selector
+from slicewise.api.ports import AGENT_PORT, EDGE_METRICS_PORT, GATEWAY_JOBS_PORT, JOBS_PORT, WORKER_PORT
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.access import workers_and_fallback
 from slicewise.manifests.desired_gateway import DesiredGateway
@@ -38,8 +38,9 @@ def build_gateway_binding(pool: InferencePool, role: str) -> dict[str, Any]:
 def build_gateway_policy(pool: InferencePool, desired: DesiredGateway) -> dict[str, Any]:
     """Return the gateway's NetworkPolicy.
 
-    In: the API for anyone; counters and the agent for the operator and who reads metrics. Out: names; workers; the ports of the API
-    server and of the trace collector, when there is one; and any port where a Redis is to be reached. Metadata services: never.
+    In: the API for anyone; counters and the agent for the operator and who reads metrics; the port that asks for no key for the
+    dispatchers of jobs alone. Out: names; workers; the API of jobs; the ports of the API server and of the trace collector, when there
+    is one; and any port where a Redis is to be reached. Metadata services: never.
     """
     name, here, ports = pool.metadata.name, desired.installation, desired.model.ports
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": desired.operator_namespace}}}
@@ -51,6 +52,17 @@ def build_gateway_policy(pool: InferencePool, desired: DesiredGateway) -> dict[s
             "to": [{"ipBlock": {"cidr": cidr}} for cidr in here.api_server_cidrs] or EVERYWHERE_BUT_METADATA,
         },
     ]
+    ingress: list[dict[str, Any]] = [
+        {"ports": [_tcp(ports.http)]},
+        {
+            "ports": [_tcp(ports.stats), _tcp(AGENT_PORT), _tcp(EDGE_METRICS_PORT)],
+            "from": [operator, *map(dict, here.metrics_from)],
+        },
+    ]
+    if pool.spec.jobs is not None:
+        dispatchers, api = ({"podSelector": {"matchLabels": of(name)}} for of in (dispatch_selector, jobs_selector))
+        ingress.append({"ports": [_tcp(GATEWAY_JOBS_PORT)], "from": [dispatchers]})
+        egress.append({"ports": [_tcp(JOBS_PORT)], "to": [api]})
     if desired.model.otlp is not None:
         egress.append({"ports": [_tcp(desired.model.otlp[1])], "to": EVERYWHERE_BUT_METADATA})
     if desired.redis_secret is not None:
@@ -63,13 +75,7 @@ def build_gateway_policy(pool: InferencePool, desired: DesiredGateway) -> dict[s
         "spec": {
             "podSelector": {"matchLabels": gateway_selector(name)},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [
-                {"ports": [_tcp(ports.http)]},
-                {
-                    "ports": [_tcp(ports.stats), _tcp(AGENT_PORT), _tcp(EDGE_METRICS_PORT)],
-                    "from": [operator, *map(dict, here.metrics_from)],
-                },
-            ],
+            "ingress": ingress,
             "egress": egress,
         },
     }

@@ -5,7 +5,6 @@ What is rendered here is read by `slicewise-gateway`; a contract test parses it 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 
 from slicewise.api.labels import (
@@ -19,14 +18,13 @@ from slicewise.api.labels import (
 )
 from slicewise.api.ports import AGENT_PORT
 from slicewise.api.v1alpha1 import InferencePool
-from slicewise.api.v1alpha1.placement import PodPlacement, TopologySpread, Unsatisfiable
 from slicewise.envoy import envoy_arguments
 from slicewise.manifests.container import environment, from_field, http_probe, locked_down, pod_security
 from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.gateway_edge import SETTINGS_PREFIX, build_edge
 from slicewise.manifests.metadata import gateway_name, object_meta
+from slicewise.manifests.placement import spread_and_placed
 from slicewise.manifests.service import REVISION_COMPONENT
-from slicewise.manifests.shape import LOST_NODE, plain, spread_over
 
 SUCCESSOR_SECONDS: Final = 60
 """How long a gateway that has to stop waits for another one to serve: a pool may have but one."""
@@ -76,7 +74,7 @@ def _pod(pool: InferencePool, desired: DesiredGateway) -> dict[str, Any]:
         + drain_seconds(desired)
         + _MARGIN_SECONDS,
         "securityContext": pod_security(desired.installation.pod_security_context),
-        **_placement(pool, desired.installation.shape),
+        **spread_and_placed(pool, desired.installation.shape, gateway_selector(pool.metadata.name)),
         "initContainers": [_seed(pool, desired), _envoy(desired), build_edge(pool, desired)],
         "containers": [_agent(pool, desired)],
         "volumes": _volumes(pool, desired),
@@ -84,26 +82,6 @@ def _pod(pool: InferencePool, desired: DesiredGateway) -> dict[str, Any]:
     if desired.pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in desired.pull_secrets]
     return spec
-
-
-def _placement(pool: InferencePool, shape: PodPlacement) -> dict[str, Any]:
-    """Where the pod may run. Spread over zones first, then over nodes, unless it is said otherwise; a preference, for a cluster of
-    one node runs them all."""
-    key = pool.spec.zones.topology_key
-    spread = shape.topology_spread_constraints or (_anywhere(key), _anywhere("kubernetes.io/hostname"))
-    fields = {
-        "topologySpreadConstraints": spread_over(spread, gateway_selector(pool.metadata.name)),
-        "nodeSelector": dict(shape.node_selector or {}),
-        "tolerations": [*map(dict, LOST_NODE), *map(plain, shape.tolerations or ())],
-        "affinity": plain(shape.affinity) if shape.affinity else {},
-        "priorityClassName": shape.priority_class_name,
-    }
-    return {name: value for name, value in fields.items() if value}
-
-
-@lru_cache(maxsize=16)
-def _anywhere(key: str) -> TopologySpread:
-    return TopologySpread(max_skew=1, topology_key=key, when_unsatisfiable=Unsatisfiable.SCHEDULE_ANYWAY)
 
 
 def _seed(pool: InferencePool, desired: DesiredGateway) -> dict[str, Any]:

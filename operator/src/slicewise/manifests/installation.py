@@ -66,6 +66,8 @@ class Installation:
     """A revision pins it when it is first rendered."""
     jobs_image: str = "slicewise-jobs:0.1.0"
     """The API of jobs, their dispatchers and migrations."""
+    jobs_shape: PodPlacement = field(default_factory=PodPlacement)
+    """How the pods of jobs look. `resources` are those of each program, instead of its own."""
     worker_defaults: WorkerSpec = field(default_factory=WorkerSpec)
     """How workers look where their pool does not say otherwise. `resources` are those of a worker on a GPU slice."""
     fetch_resources: Mapping[str, Any] = field(default_factory=lambda: FETCH_RESOURCES)

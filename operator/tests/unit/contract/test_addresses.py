@@ -34,7 +34,7 @@ def peers(**spec: Any) -> list[list[dict[str, Any]]]:
     """The peers by address in the egress rules of each NetworkPolicy of a pool."""
     plan = plan_pool(make_pool(**spec), make_observed(), 0.0)
     policies = [item for item in plan.children or () if item["kind"] == "NetworkPolicy"]
-    assert len(policies) == 2, "workers and gateway"
+    assert len(policies) == (4 if "jobs" in spec else 2), "workers and gateway, the API of jobs and dispatchers"
     return [rule["to"] for policy in policies for rule in policy["spec"]["egress"] if "ipBlock" in str(rule.get("to"))]
 
 
@@ -58,6 +58,11 @@ def test_workers_and_gateways_use_it() -> None:
     cache = {"responseCache": {"redisSecretRef": {"name": "redis"}}}
     # The gateway twice: the ports of the API server, and a Redis.
     assert peers(replicas=3, gateway=cache) == [EVERYWHERE_BUT_METADATA] * 3
+
+
+def test_the_programs_of_jobs_use_it_for_their_database() -> None:
+    jobs = {"databaseSecretRef": {"name": "jobs-db"}}
+    assert peers(jobs=jobs) == [EVERYWHERE_BUT_METADATA] * 4
 
 
 @pytest.mark.parametrize("address", METADATA)

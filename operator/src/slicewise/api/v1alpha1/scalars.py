@@ -153,7 +153,8 @@ Sequences = Annotated[WholeNumber | str, BeforeValidator(_short), _INT_OR_STRING
 LARGEST_BODY: Final = "16Mi"
 """Of any pool: gateways and workers are made for it."""
 BodySize = Annotated[Quantity, memory_rule("1Ki", "1Mi", high=LARGEST_BODY)]
-Backlog = Annotated[Quantity, memory_rule("1Mi", "1Gi", high="1Ti")]
+LARGEST_BACKLOG: Final = "1Ti"
+Backlog = Annotated[Quantity, memory_rule("1Mi", "1Gi", high=LARGEST_BACKLOG)]
 Cpu = Annotated[
     Quantity,
     Rule(

@@ -11,9 +11,6 @@ def find_accepted(facts: Facts) -> ConditionResult:
     """Accepted."""
     if facts.no_profile is not None and facts.no_profile.unsupported:
         return ConditionResult("False", Reason.NOT_SUPPORTED_YET, facts.no_profile.message)
-    if facts.pool.spec.jobs is not None:
-        text = "spec.jobs does not take effect yet: this version does not start the programs of jobs"
-        return ConditionResult("True", Reason.ACCEPTED_IN_PART, text, advises=True)
     if facts.pool.remarks:
         text = ". ".join(f"kept from an earlier version: {remark}" for remark in facts.pool.remarks)
         return ConditionResult("True", Reason.ACCEPTED_IN_PART, text, advises=True)

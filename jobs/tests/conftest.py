@@ -9,9 +9,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 from jobs_rig.gateway import FakeGateway
+from jobs_rig.kills import Rig
 from jobs_rig.mariadb import MariaDb
+from jobs_rig.openai_client import client_of
 from jobs_rig.programs import Api, DispatcherProgram
 from jobs_rig.store import connect, database_with_tables, empty, url_file
+from openai import AsyncOpenAI
 
 from slicewise_jobs.store.database import Database
 
@@ -106,6 +109,35 @@ def start_dispatcher(
     yield start
     for dispatcher in started:
         dispatcher.kill() if not dispatcher.ended() else None
+
+
+@pytest.fixture
+async def rig(
+    own_mariadb: MariaDb, tmp_path: Path, gateway: FakeGateway, request: pytest.FixtureRequest
+) -> AsyncIterator[Rig]:
+    # The main thread lives as long as the server shall.
+    own_mariadb.start()
+    async with database_with_tables(own_mariadb, tmp_path) as made:
+        name = made.address().database
+    found = Rig(own_mariadb, tmp_path, name, gateway.url, **getattr(request, "param", {}))
+    await found.start()
+    yield found
+    await found.stop()
+
+
+@pytest.fixture
+async def openai_of() -> AsyncIterator[Callable[..., AsyncOpenAI]]:
+    """Make clients of an API for a tenant."""
+    made: list[AsyncOpenAI] = []
+
+    def make(api: Api, tenant: str = "acme") -> AsyncOpenAI:
+        made.append(client_of(api, tenant))
+        return made[-1]
+
+    yield make
+    for client in made:
+        await client.close()
+    await asyncio.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,68 +14,13 @@ import aiohttp
 import pytest
 from jobs_rig.client import Client, until
 from jobs_rig.gateway import FakeGateway, later
+from jobs_rig.kills import Rig, kill_one, serving
 from jobs_rig.mariadb import MariaDb
-from jobs_rig.programs import Api, DispatcherProgram, available
-from jobs_rig.store import connect, database_with_tables, url_file
+from jobs_rig.programs import Api, available
+from jobs_rig.store import database_with_tables, url_file
 
 JOBS = 300
 ROUNDS = ("dispatcher", "database", "dispatcher", "api", "dispatcher", "database", "api", "dispatcher")
-
-
-class Rig:
-    """A database, an API and two dispatchers, all of which may be killed."""
-
-    def __init__(self, server: MariaDb, folder: Path, name: str, gateway: str, **variables: object) -> None:
-        self.server = server
-        self.address = url_file(server, folder, name)
-        self.database = connect(server, folder, name)
-        self.api = Api(folder, self.address, server.ca_file, DATABASE_TIMEOUT_SECONDS=5)
-        self.dispatchers = [
-            DispatcherProgram(folder, self.api, gateway, self.address, server.ca_file, SLOTS=8, **variables)
-            for _ in range(2)
-        ]
-
-    @property
-    def programs(self) -> list[Api | DispatcherProgram]:
-        return [self.api, *self.dispatchers]
-
-    async def start(self) -> None:
-        for program in self.programs:
-            program.begin()
-        for program in self.programs:
-            await serving(program)
-
-    async def stop(self) -> None:
-        for program in self.programs:
-            if not program.ended():
-                await asyncio.to_thread(program.kill)
-        await self.database.close()
-
-    async def counts(self) -> Counter[str]:
-        rows = await self.database.read("SELECT state, COUNT(*) AS jobs FROM slicewise_jobs GROUP BY state")
-        return Counter({row.state: row.jobs for row in rows})
-
-
-async def serving(program: Api | DispatcherProgram, path: str = "readyz") -> None:
-    for _ in range(6000):
-        if await asyncio.to_thread(program.is_ready, path):
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(program.log())
-
-
-@pytest.fixture
-async def rig(
-    own_mariadb: MariaDb, tmp_path: Path, gateway: FakeGateway, request: pytest.FixtureRequest
-) -> AsyncIterator[Rig]:
-    # The main thread lives as long as the server shall.
-    own_mariadb.start()
-    async with database_with_tables(own_mariadb, tmp_path) as made:
-        name = made.address().database
-    found = Rig(own_mariadb, tmp_path, name, gateway.url, **getattr(request, "param", {}))
-    await found.start()
-    yield found
-    await found.stop()
 
 
 class Sender:
@@ -100,19 +43,6 @@ class Sender:
                         self.acknowledged[prompt] = body["job_id"]
                         break
                 await asyncio.sleep(0.05)
-
-
-async def kill_one(rig: Rig, what: str) -> None:
-    if what == "database":
-        rig.server.kill()
-        await asyncio.sleep(0.2)
-        rig.server.start()
-        return
-    program = rig.api if what == "api" else random.choice(rig.dispatchers)
-    await asyncio.to_thread(program.kill)
-    program.begin()
-    # The next kill hits one that works.
-    await serving(program)
 
 
 # However often the same job is hit: that attempts end is another test's subject.

@@ -8,7 +8,10 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from slicewise_jobs.batches.keeper import Keeper, Plan
 from slicewise_jobs.http.backlog import Backlog
+from slicewise_jobs.http.batches import Batches
+from slicewise_jobs.http.files import Files
 from slicewise_jobs.http.hub import Hub
 from slicewise_jobs.http.intake import Intake
 from slicewise_jobs.http.jobs import Jobs, build_public, in_words
@@ -17,6 +20,7 @@ from slicewise_jobs.http.operate import Operate
 from slicewise_jobs.internal import build_internal
 from slicewise_jobs.serving import open_database, serve, stop_signal
 from slicewise_jobs.settings import ApiSettings
+from slicewise_jobs.store.files import CHUNK_BYTES, Room
 from slicewise_jobs.store.group import GroupCommit
 from slicewise_jobs.store.submit import Accepted, NewJob, submit
 from slicewise_jobs.store.watch import Watch
@@ -40,7 +44,10 @@ async def run_api(settings: ApiSettings) -> None:
             return accepted
 
         watch = Watch(
-            database, body_bytes=settings.max_body_bytes, allow_loss=settings.allow_loss, show=metrics.ready.set
+            database,
+            body_bytes=max(settings.max_body_bytes, CHUNK_BYTES),
+            allow_loss=settings.allow_loss,
+            show=metrics.ready.set,
         )
         watching = asyncio.create_task(watch.run())
         stack.callback(watching.cancel)
@@ -59,11 +66,55 @@ async def run_api(settings: ApiSettings) -> None:
             metrics=metrics,
             watch=watch,
         )
+        keeper = Keeper(database, _keeper_plan(settings), hub, watch)
+        keeping = asyncio.create_task(keeper.run())
+        stack.callback(keeping.cancel)
+        public = build_public(jobs)
+        _files(settings, jobs).add_to(public)
+        _batches(settings, jobs, keeper).add_to(public)
         internal = build_internal(metrics.registry, watch, in_words(watch))
         Operate(database, settings.pool, settings.keep_seconds, hub).add_to(internal)
         internal.router.add_get("/v1/dispatchers", hub.serve)
         await serve(stack, internal, settings.host, settings.internal_port, leave_seconds=0.1)
-        await serve(stack, build_public(jobs), settings.host, settings.port, leave_seconds=_LEAVE_SECONDS)
+        await serve(stack, public, settings.host, settings.port, leave_seconds=_LEAVE_SECONDS)
         log.info("api serves", pool=settings.pool, port=settings.port)
         await stop.wait()
         log.info("api ends")
+
+
+def _keeper_plan(settings: ApiSettings) -> Plan:
+    return Plan(
+        pool=settings.pool,
+        model=settings.model,
+        most_body_bytes=settings.max_body_bytes,
+        most_lines=settings.max_batch_lines,
+        window=settings.batch_window,
+        keep_job_seconds=settings.keep_seconds,
+        keep_file_seconds=settings.keep_files_seconds,
+    )
+
+
+def _files(settings: ApiSettings, jobs: Jobs) -> Files:
+    return Files(
+        database=jobs.database,
+        pool=settings.pool,
+        most_bytes=settings.max_file_bytes,
+        room=Room(settings.max_files, settings.max_files_bytes),
+        keep_seconds=settings.keep_files_seconds,
+        intake=jobs.intake,
+        metrics=jobs.metrics,
+        watch=jobs.watch,
+    )
+
+
+def _batches(settings: ApiSettings, jobs: Jobs, keeper: Keeper) -> Batches:
+    return Batches(
+        database=jobs.database,
+        pool=settings.pool,
+        most_open=settings.max_batches,
+        keep_job_seconds=settings.keep_seconds,
+        intake=jobs.intake,
+        keeper=keeper,
+        hub=jobs.hub,
+        watch=jobs.watch,
+    )

@@ -73,6 +73,19 @@ class ApiSettings(PoolSettings):
     """Bytes of their bodies."""
     max_body_memory_bytes: Annotated[int, Field(ge=1024)] = 64 << 20
     """Bodies in memory at a time; the next request gets 503."""
+    max_file_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 30)] = 200 << 20
+    """The largest file of /v1/files."""
+    max_files: Annotated[int, Field(ge=1)] = 1000
+    """Of one tenant, outputs of batches included."""
+    max_files_bytes: Annotated[int, Field(ge=1 << 20)] = 4 << 30
+    """All files of one tenant."""
+    max_batch_lines: Annotated[int, Field(ge=1, le=500_000)] = 50_000
+    max_batches: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Batches of one tenant that have not ended."""
+    batch_window: Annotated[int, Field(ge=1, le=10_000)] = 256
+    """Lines of one batch that are in the queue at a time."""
+    keep_files_seconds: Seconds = 30 * 86400
+    """How long files and ended batches are kept; a file may have a time of its own."""
 
 
 class DispatchSettings(PoolSettings):

@@ -91,7 +91,16 @@ async def empty(database: Database) -> None:
     """Delete all jobs."""
 
     async def work(connection):
-        for table in ("slicewise_jobs", "slicewise_job_inputs", "slicewise_job_results"):
-            await connection.execute(text(f"DELETE FROM {table}"))
+        for table in ("jobs", "job_inputs", "job_results", "batches", "batch_lines", "files", "file_chunks"):
+            await connection.execute(text(f"DELETE FROM slicewise_{table}"))
+
+    await database.run(work)
+
+
+async def let_batches_expire(database: Database) -> None:
+    """Put the end of every batch's window into the past."""
+
+    async def work(connection):
+        await connection.execute(text("UPDATE slicewise_batches SET expires_at = expires_at - INTERVAL 40 DAY"))
 
     await database.run(work)

@@ -45,8 +45,8 @@ class Wanted:
 def read_wanted(raw: bytes, query: Mapping[str, str], *, model: str, chat: bool) -> Wanted:
     """Return what is to be run. `model`: what a body without one gets; `chat`: what `prompt` becomes. Raises RefusedError."""
     delay, expires = _times(query)
-    fields = _object(raw)
-    _refuse_stream(fields, "")
+    fields = read_object(raw)
+    check_common(fields, "")
     if "messages" in fields:
         path, body = CHAT, _chat(raw, fields, model)
     elif "prompt" in fields:
@@ -61,7 +61,9 @@ def read_wanted(raw: bytes, query: Mapping[str, str], *, model: str, chat: bool)
     return Wanted(path, body, digest, delay, expires)
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def read_object(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body is. Raises RefusedError."""
+
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON")
 
@@ -75,7 +77,8 @@ def _object(raw: bytes) -> dict[str, Any]:
     return found
 
 
-def _refuse_stream(fields: Mapping[str, Any], before: str) -> None:
+def check_common(fields: Mapping[str, Any], before: str) -> None:
+    """Raise RefusedError for what no request of a job may have. `before`: what names of fields begin with."""
     if fields.get("stream") not in (None, False):
         raise RefusedError("A job has one whole answer: leave 'stream' out.", param=f"{before}stream")
     model = fields.get("model")
@@ -91,7 +94,7 @@ def _chat(raw: bytes, fields: dict[str, Any], model: str) -> bytes:
         if not isinstance(message, dict):
             raise RefusedError("A message is an object.", param=f"messages[{place}]")
     if fields.get("model") is None and model:
-        return _encode({**fields, "model": model})
+        return encode({**fields, "model": model})
     return raw
 
 
@@ -107,17 +110,21 @@ def _prompt(fields: dict[str, Any], model: str, *, chat: bool) -> tuple[str, byt
     params = {} if params is None else params
     if not isinstance(params, dict):
         raise RefusedError("'params' is an object.", param="params")
-    _refuse_stream(params, "params.")
+    check_common(params, "params.")
     for name in _NOT_IN_PARAMS:
         if name in params:
             raise RefusedError(f"'{name}' is not one of 'params'.", param=f"params.{name}")
     asked = {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
     named = {"model": model} if model else {}
-    return CHAT if chat else COMPLETIONS, _encode({**named, **params, **asked})
+    return CHAT if chat else COMPLETIONS, encode({**named, **params, **asked})
 
 
-def _encode(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, separators=(",", ":")).encode()
+def encode(fields: Mapping[str, Any]) -> bytes:
+    """Return fields as a body. Raises RefusedError where a number is beyond what JSON has."""
+    try:
+        return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError as error:
+        raise RefusedError("A number is too large.", code="invalid_json") from error
 
 
 def _times(query: Mapping[str, str]) -> tuple[float | None, float | None]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from aiohttp import web
 
@@ -30,14 +30,19 @@ class Intake:
         length = request.content_length
         if length is not None and length > self._most:
             raise self._too_large()
-        held = self._most if length is None else length
-        if held > self._free:
-            raise BusyError
-        self._free -= held
-        try:
+        with self.hold(self._most if length is None else length):
             yield await self._read(request)
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Count that many bytes as held until the context ends. Raises BusyError."""
+        if size > self._free:
+            raise BusyError
+        self._free -= size
+        try:
+            yield
         finally:
-            self._free += held
+            self._free += size
 
     async def _read(self, request: web.Request) -> bytes:
         parts: list[bytes] = []

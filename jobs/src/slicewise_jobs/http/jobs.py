@@ -179,6 +179,9 @@ def in_words(watch: Watch) -> Middleware:
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
+            if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+                words = "The body is compressed: send it as it is."
+                return error_response(415, "unsupported_encoding", words, "Content-Encoding")
             return await handler(request)
         except RefusedError as error:
             return error_response(error.status, error.code, error.message, error.param)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 _SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+UPLOADS = ("stored", "invalid", "full", "busy", "unavailable")
 OUTCOMES = ("accepted", "repeated", "conflict", "invalid", "backlog", "busy", "unavailable")
 
 
@@ -39,5 +40,14 @@ class ApiMetrics:
         self.ready = Gauge(
             "slicewise_jobs_database_ready", "1 while the database can be trusted with jobs.", registry=self.registry
         )
+        self.uploads = Counter(
+            "slicewise_jobs_uploads",
+            "Files that clients sent: stored, invalid, full (above the tenant's limit), busy (no memory for another upload), "
+            "unavailable (the database).",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in UPLOADS:
+            self.uploads.labels(outcome)
         for outcome in OUTCOMES:
             self.submitted.labels(outcome)

@@ -80,7 +80,11 @@ async def page(
             values["before"] = await connection.scalar(_PLACE, {"id": after, "pool": pool, "tenant": tenant})
             if values["before"] is None:
                 return None
-        where = "pool = :pool AND tenant = :tenant" + (" AND seq < :before" if after is not None else "")
+        # Lines of a batch are seen in its counts.
+        where = (
+            "pool = :pool AND tenant = :tenant AND NOT EXISTS (SELECT 1 FROM slicewise_batch_lines l WHERE l.job = slicewise_jobs.id)"
+            + (" AND seq < :before" if after is not None else "")
+        )
         if states is not None:
             where += " AND state IN :states"
             values["states"] = [state.value for state in states]

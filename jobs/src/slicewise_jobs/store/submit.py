@@ -97,7 +97,7 @@ async def _add(connection: AsyncConnection, pool: str, new: Sequence[NewJob]) ->
             # A second one of the same batch is the same job.
             known[job.tenant, job.key] = (job.id, job.body_hash, None, None)
     if fresh:
-        await _insert(connection, pool, fresh)
+        await insert(connection, pool, fresh)
         there |= {row.id: row for row in await connection.execute(_BY_ID, {"ids": [job.id for job in fresh]})}
     added = {job.id for job in fresh}
     return [_accepted(job, known, there, added) for job in new]
@@ -115,7 +115,8 @@ async def _known(connection: AsyncConnection, pool: str, new: Sequence[NewJob]) 
     return {(row.tenant, row.idempotency_key): (row.id, row.body_hash, row.state, row.created_at) for row in rows}
 
 
-async def _insert(connection: AsyncConnection, pool: str, fresh: Sequence[NewJob]) -> None:
+async def insert(connection: AsyncConnection, pool: str, fresh: Sequence[NewJob]) -> None:
+    """Queue jobs that are known to be new."""
     last, lowest = await last_ranks(connection, pool, {job.tenant for job in fresh})
     given = ranks((job.tenant for job in fresh), last, lowest)
     rows = [

@@ -71,3 +71,79 @@ results: Final = Table(
     Column("body", LONGBLOB, nullable=False),
     **_OPTIONS,
 )
+
+
+def _whose() -> list[Column[Any]]:
+    return [
+        Column("seq", BIGINT(unsigned=True), primary_key=True, autoincrement=True),
+        Column("id", BINARY(16), nullable=False),
+        Column("pool", _name(190), nullable=False),
+        Column("tenant", _name(253), nullable=False),
+        Column("state", _name(12), nullable=False),
+        Column("created_at", _instant(), nullable=False),
+        Column("due_at", _instant()),
+    ]
+
+
+files: Final = Table(
+    "slicewise_files",
+    metadata,
+    *_whose(),
+    Column("purpose", _name(20), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("bytes", BIGINT(), nullable=False),
+    Column("chunk_bytes", Integer, nullable=False),  # Of each chunk of an input but the last.
+    UniqueConstraint("id", name="slicewise_files_id"),
+    Index("slicewise_files_list", "pool", "tenant", "seq"),
+    Index("slicewise_files_due", "pool", "due_at"),
+    **_OPTIONS,
+)
+
+chunks: Final = Table(
+    "slicewise_file_chunks",
+    metadata,
+    Column("file", BINARY(16), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("body", LONGBLOB, nullable=False),
+    **_OPTIONS,
+)
+
+batches: Final = Table(
+    "slicewise_batches",
+    metadata,
+    *_whose(),
+    Column("endpoint", _name(64), nullable=False),
+    Column("window_", _name(16), nullable=False),
+    Column("input_file", BINARY(16), nullable=False),
+    Column("output_file", BINARY(16)),
+    Column("error_file", BINARY(16)),
+    Column("output_seconds", BIGINT()),  # How long its output is kept.
+    Column("metadata_", LONGBLOB),
+    Column("errors", LONGBLOB),  # What is wrong with lines of the input.
+    Column("total", BIGINT(), nullable=False, server_default="0"),
+    Column("completed", BIGINT(), nullable=False, server_default="0"),
+    Column("failed", BIGINT(), nullable=False, server_default="0"),
+    Column("read_bytes", BIGINT(), nullable=False, server_default="0"),  # Up to there the input has become jobs.
+    Column("read_lines", BIGINT(), nullable=False, server_default="0"),
+    Column("output_chunks", BIGINT(), nullable=False, server_default="0"),
+    Column("error_chunks", BIGINT(), nullable=False, server_default="0"),
+    Column("in_progress_at", _instant()),
+    Column("finalizing_at", _instant()),
+    Column("cancelling_at", _instant()),
+    Column("ended_at", _instant()),
+    Column("expires_at", _instant(), nullable=False),
+    UniqueConstraint("id", name="slicewise_batches_id"),
+    Index("slicewise_batches_list", "pool", "tenant", "seq"),
+    Index("slicewise_batches_due", "pool", "state", "due_at"),
+    **_OPTIONS,
+)
+
+lines: Final = Table(
+    "slicewise_batch_lines",
+    metadata,
+    Column("job", BINARY(16), primary_key=True),
+    Column("batch", BINARY(16), nullable=False),
+    Column("custom_id", String(512), nullable=False),
+    Index("slicewise_batch_lines_batch", "batch"),
+    **_OPTIONS,
+)

@@ -29,6 +29,7 @@ _LOCK: Final = sql(
  WHERE seq IN :seqs AND due_at <= {NOW} ORDER BY seq FOR UPDATE SKIP LOCKED""",
     "seqs",
 )
+_LINES: Final = sql("SELECT job FROM slicewise_batch_lines WHERE job IN :ids", "ids")
 _QUEUE: Final = sql(
     "UPDATE slicewise_jobs SET state = 'queued', owner = NULL, rank_ = :rank, due_at = expires_at WHERE seq = :seq"
 )
@@ -66,7 +67,7 @@ async def _settle(
     dead = [row for row in ended if row.attempts >= max_attempts]
     expired = [row for row in rows if row.state in {State.QUEUED, State.WAITING} and row.is_over]
     waited = [row for row in rows if row.state == State.WAITING and not row.is_over]
-    old = [row for row in rows if row.state in FINAL]
+    old = await _without_lines(connection, [row for row in rows if row.state in FINAL], keep_seconds)
     again = [row for row in ended if row.attempts < max_attempts]
     if again:
         await connection.execute(_AGAIN, {"seqs": [row.seq for row in again]})
@@ -81,6 +82,17 @@ async def _settle(
             )
     kinds = {"lease_ended": again, "dead": dead, "queued": waited, "expired": expired, "deleted": old}
     return Counter({kind: len(found) for kind, found in kinds.items() if found})
+
+
+async def _without_lines(connection: AsyncConnection, rows: Sequence[Any], keep_seconds: float) -> list[Any]:
+    """Return those of these jobs that are no lines of a batch: the answers of lines are kept until they are in its output."""
+    if not rows:
+        return []
+    lines = set((await connection.execute(_LINES, {"ids": [row.id for row in rows]})).scalars())
+    if kept := [row.seq for row in rows if row.id in lines]:
+        later = sql(f"UPDATE slicewise_jobs SET due_at = {after(keep_seconds)} WHERE seq IN :seqs", "seqs")
+        await connection.execute(later, {"seqs": kept})
+    return [row for row in rows if row.id not in lines]
 
 
 def _gone(attempts: int) -> str:

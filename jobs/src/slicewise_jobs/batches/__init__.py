@@ -1,0 +1,1 @@
+"""What drives batches on: checking inputs, making jobs of their lines, gathering the answers."""

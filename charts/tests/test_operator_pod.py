@@ -6,7 +6,15 @@ import pytest
 from builders import make_observed, make_pool
 
 from slicewise.api import labels
-from slicewise.api.ports import AGENT_PORT, EDGE_METRICS_PORT, FETCH_PORT, STATS_PORT, WORKER_PORT
+from slicewise.api.ports import (
+    AGENT_PORT,
+    DISPATCH_PORT,
+    EDGE_METRICS_PORT,
+    FETCH_PORT,
+    JOBS_INTERNAL_PORT,
+    STATS_PORT,
+    WORKER_PORT,
+)
 from slicewise.manifests.shape import plain
 from slicewise.pool.plan import plan_pool
 from slicewise.settings import OperatorSettings
@@ -175,13 +183,16 @@ def test_the_budget_of_the_operator_never_blocks_a_drain(render):
     assert spec["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-def test_the_network_policy_lets_out_dns_the_api_server_workers_and_gateways(render):
-    dns, server, workers, gateways = render().one("NetworkPolicy")["spec"]["egress"]
+def test_the_network_policy_lets_out_dns_the_api_server_workers_gateways_and_jobs(render):
+    dns, server, workers, gateways, jobs = render().one("NetworkPolicy")["spec"]["egress"]
     assert {port["port"] for port in dns["ports"]} == {53, 5353}
     assert ({port["port"] for port in server["ports"]}, "to" in server) == ({443, 6443}, False)
     assert {port["port"] for port in workers["ports"]} == {WORKER_PORT, FETCH_PORT}
     assert {port["port"] for port in gateways["ports"]} == {STATS_PORT, AGENT_PORT, EDGE_METRICS_PORT}
     assert gateways["to"][0]["podSelector"]["matchLabels"] == {labels.LABEL_ROLE: labels.ROLE_GATEWAY}
+    assert {port["port"] for port in jobs["ports"]} == {JOBS_INTERNAL_PORT, DISPATCH_PORT}
+    (role,) = jobs["to"][0]["podSelector"]["matchExpressions"]
+    assert role["values"] == [labels.ROLE_JOBS, labels.ROLE_DISPATCH]
     (peer,) = workers["to"]
     assert peer["podSelector"]["matchLabels"] == {labels.LABEL_ROLE: labels.ROLE_WORKER}
     assert peer["namespaceSelector"] == {}
@@ -198,10 +209,10 @@ def test_the_network_policy_can_be_drawn_closer(render):
     }
     spec = render(values).one("NetworkPolicy")["spec"]
     (ingress,) = spec["ingress"]
-    _, server, workers, gateways, extra = spec["egress"]
+    _, server, workers, gateways, jobs, extra = spec["egress"]
     assert ingress["from"] == values["networkPolicy"]["metricsFrom"]
     assert server["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
-    for pods in (workers, gateways):
+    for pods in (workers, gateways, jobs):
         (rule,) = pods["to"][0]["namespaceSelector"]["matchExpressions"]
         assert (rule["operator"], rule["values"]) == ("In", ["team-a"])
     assert extra == values["networkPolicy"]["extraEgress"][0]

@@ -39,6 +39,9 @@ def test_how_pods_look_arrives_in_the_operator_field_by_field(render, monkeypatc
     settings = settings_from(render({"worker": EVERY_FIELD_OF_A_WORKER, "gateway": gateway}), monkeypatch)
     default = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi", "ephemeral-storage": "1Gi"}}
     assert plain(settings.worker_defaults) == EVERY_FIELD_OF_A_WORKER | {"resources": default}
+    jobs = settings_from(render({"jobs": gateway}), monkeypatch).jobs_defaults
+    assert plain(jobs) == placement | {"resources": FULL_PLACEMENT["resources"], "labels": {"team": "ml"}}
+    assert plain(settings.jobs_defaults) == {}
     assert plain(settings.gateway_defaults) == placement | {"resources": default, "labels": {"team": "ml"}}
 
 

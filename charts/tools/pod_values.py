@@ -139,11 +139,35 @@ class Gateway(Group):
     """`host:port` of an OpenTelemetry collector (OTLP over gRPC) that gets a trace of each request; empty: none."""
 
 
+class JobsPlacement(Group):
+    """Where the pods of jobs run."""
+
+    node_selector: Labels = {}
+    """Labels of the nodes that they may run on."""
+    tolerations: list[KubernetesObject] = []
+    """Taints that they tolerate."""
+    affinity: KubernetesObject = {}
+    """Affinity of them."""
+    topology_spread_constraints: list[KubernetesObject] = []
+    """`topologyKey`, `maxSkew` and `whenUnsatisfiable` of each spread; empty: over zones and nodes, where that can be had."""
+    priority_class_name: Name = ""
+    """PriorityClass of them."""
+
+
 class Jobs(Group):
     """What pools with `spec.jobs` get: an API that accepts jobs, and dispatchers that run them."""
 
     image: Image = Image(repository="slicewise-jobs")
     """Image of both, and of what brings the tables up to date. A change replaces their pods one by one; no accepted job is lost."""
+    resources: KubernetesObject = {}
+    """CPU and memory of each API and each dispatcher; empty: 100m and 96Mi, with a memory limit that has room for a dispatcher's
+    jobs at their largest."""
+    placement: JobsPlacement = JobsPlacement()
+    """Where their pods run."""
+    labels: Labels = {}
+    """Labels of their pods."""
+    annotations: Annotations = {}
+    """Annotations of their pods."""
 
 
 class RedisImage(Image):

@@ -34,6 +34,7 @@ def contradictions(
         *_weights(status, conditions, pods),
         *_free(texts, pods, free),
         *_fallback(conditions, texts, pods),
+        *_jobs(conditions),
     )
     return [text for text in found if text]
 
@@ -58,7 +59,7 @@ def _counts(status: Mapping[str, Any], conditions: Mapping[str, Any], texts: lis
 def _summaries(status: Mapping[str, Any], conditions: Mapping[str, Any]) -> Iterator[str]:
     state = {kind: entry["status"] for kind, entry in conditions.items()}
     if state["Ready"] == "True":
-        for kind, good in (("WorkersReady", "True"), ("GatewayProgrammed", "True"), ("Stalled", "False")):
+        for kind, good in (("WorkersReady", "True"), ("GatewayProgrammed", "True")):
             if state[kind] != good:
                 yield f"Ready beside {kind}={state[kind]}"
         if state["Reconciling"] == "True" or state["CapacityAvailable"] == "False" or "RolloutProgressing" in state:
@@ -141,3 +142,16 @@ def _fallback(conditions: Mapping[str, Any], texts: list[str], pods: tuple[Obser
     answers = any("CPU fallback" in text and "answers" in text for text in texts)
     if answers != (on_gpu.get("reason") == "OnFallback") or (answers and serves):
         yield f"{on_gpu or 'no ServingOnGPU'} beside {entry or 'no FallbackActive'}"
+
+
+def _jobs(conditions: Mapping[str, Any]) -> Iterator[str]:
+    """Jobs alone may stall a pool that is ready, and only while they are not available."""
+    entry, stalled = conditions.get("JobsAvailable", {}), conditions["Stalled"]
+    if conditions["Ready"]["status"] == stalled["status"] == "True" and (
+        entry.get("status") != "False" or entry["reason"] != stalled["reason"]
+    ):
+        yield f"Ready beside Stalled {stalled['message']!r}, and {entry or 'no JobsAvailable'}"
+    if (entry.get("status") == "True") != (entry.get("reason") == "Available"):
+        yield f"JobsAvailable={entry['status']} {entry['reason']}"
+    if entry.get("status") == "True" and re.match(r"0 of|\d+ of \d+ APIs and 0 of", entry["message"]):
+        yield f"jobs are available, and {entry['message']!r}"

@@ -21,6 +21,8 @@
   value: {{ .Values.podSecurityContext | default dict | toJson | quote }}
 - name: SLICEWISE_JOBS_IMAGE
   value: {{ include "slicewise.image" (dict "image" .Values.jobs.image "root" $) | quote }}
+- name: SLICEWISE_JOBS_DEFAULTS
+  value: {{ include "slicewise.shape" (list (pick .Values.jobs "resources" "labels" "annotations") .Values.jobs.placement) | quote }}
 - name: SLICEWISE_GATEWAY_IMAGE
   value: {{ include "slicewise.image" (dict "image" .Values.gateway.image "root" $) | quote }}
 - name: SLICEWISE_GATEWAY_ENVOY_IMAGE

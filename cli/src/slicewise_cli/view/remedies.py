@@ -49,9 +49,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         Reason.PRIVATE_ADDRESS: ("a public source, or the chart's value worker.allowPrivateSources",),
         Reason.CACHE_FULL: ("a larger limit in spec.cache",),
         Reason.DISK_FULL: ("more free space on the disk of the cache",),
-        Reason.SECRET_MISSING: (
-            "the Secret, or its key, in namespace {namespace}; workers then start without a restart",
-        ),
+        Reason.SECRET_MISSING: ("the Secret, or its key, in namespace {namespace}; pods then start without a restart",),
         Reason.CONFIG_MAP_MISSING: (
             "the ConfigMap, or its key, in namespace {namespace}; workers then start without a restart",
         ),
@@ -78,9 +76,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         ),
         Reason.BAD_SETTINGS: ("spec.engine.image of the operator's version, or no spec.engine.image",),
         Reason.IMAGE_NOT_PULLABLE: ("the right spec.engine.image and pull secrets",),
-        Reason.CRASH_LOOPING: (
-            "the cause in the worker's log: `kubectl logs -n {namespace} POD -c worker --previous`",
-        ),
+        Reason.CRASH_LOOPING: ("the cause in the pod's log: `kubectl logs -n {namespace} POD --previous`",),
         Reason.PODS_FORBIDDEN: ("a policy of the namespace that allows the pod; the message quotes it",),
         Reason.APPLY_FAILED: (
             "the fault that the API server's message names; another owner may have an object of that name",
@@ -110,6 +106,19 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         Reason.FAILED_PODS_REMOVED: _NO_ACTION,
         Reason.SUSPENDED: ("spec.suspend: false",),
         Reason.SCALED_TO_ZERO: ("a higher spec.replicas",),
+        Reason.ADDRESS_NOT_VALID: ("the right address under the key `url` of the Secret that the message names",),
+        Reason.CREDENTIALS_REFUSED: (
+            "the right user and password in the Secret that the message names, or the rights that the database denies",
+        ),
+        Reason.DATABASE_AWAY: ("a database that answers at the address in the Secret; jobs go on by themselves then",),
+        Reason.DATABASE_FULL: ("more room for the database", "a shorter spec.jobs.keepFor"),
+        Reason.DATABASE_READ_ONLY: ("an address that leads to the primary",),
+        Reason.VERSION_TOO_OLD: ("MariaDB 10.6 or MySQL 8.0.1, or newer",),
+        Reason.SCHEMA_OLDER: ("`kubectl rollout restart deployment -n {namespace} {name}-jobs`",),
+        Reason.DURABILITY_OFF: ("the server's setting that the message names", "spec.jobs.allowLoss: true"),
+        Reason.PACKETS_TOO_SMALL: (
+            "a higher max_allowed_packet of the database server, or a lower spec.gateway.limits.maxBodyBytes",
+        ),
         Reason.UNDECIDED: _UNDECIDED,
         Reason.NO_DATA: (
             "gateway pods that answer: `kubectl get pods -n {namespace} -l slicewise.dev/pool={name}`; the message says what fails",

@@ -31,7 +31,7 @@ def pool_tree(pool: Pool, now: float, trouble: str = "") -> Tree:
     if pool.endpoint:
         head += f", {pool.endpoint}"
     branches: list[Line | Tree] = [line((trouble, "bold red"))] if trouble else []
-    branches += [_state(pool), *[_zone_line(zone) for zone in pool.zones]]
+    branches += [_state(pool), *[_zone_line(zone) for zone in pool.zones], *_jobs(pool)]
     if pool.rollout.phase is not Phase.IDLE:
         branches.append(_rollout_tree(pool.rollout, now))
     if pool.request:
@@ -55,6 +55,17 @@ def _state(pool: Pool) -> Line:
         return line((f"waiting for the operator to reconcile generation {pool.generation}", "yellow"))
     style = "green" if ready.status == "True" else "yellow"
     return line((f"{pool.ready} of {pool.desired} ready", style), f"  {ready.reason}: {ready.message}")
+
+
+def _jobs(pool: Pool) -> list[Line]:
+    """Whether jobs are accepted and run; nothing of a pool without jobs."""
+    found = pool.condition(ConditionType.JOBS_AVAILABLE)
+    if found is None:
+        return []
+    good = found.status == "True"
+    return [
+        line("jobs  ", ("available" if good else "not available", "green" if good else "yellow"), f"  {found.message}")
+    ]
 
 
 def _zone_line(zone: Zone) -> Line:

@@ -10,19 +10,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
-from slicewise.api.labels import ROLE_FALLBACK, ROLE_GATEWAY, ROLE_WORKER
+from slicewise.api.labels import ROLE_DISPATCH, ROLE_FALLBACK, ROLE_GATEWAY, ROLE_JOBS, ROLE_WORKER
 from slicewise.clients.resources import NODES, PODS, POOLS, Resource
-from slicewise.cluster.pod_intake import drop_ended, take_gateway_pod, take_worker
+from slicewise.cluster.pod_intake import drop_ended, take_gateway_pod, take_jobs_pod, take_worker
 from slicewise.cluster.records import (
     PoolEntry,
     keep_body,
     pack,
     pool_of,
     read_child,
-    role_of,
     scaled_by,
     version_of,
 )
+from slicewise.cluster.roles import role_of
 from slicewise.cluster.strangers import keep_stranger, read_stranger
 from slicewise.objects.pods import PodRecord, read_node
 from slicewise.pool.observed import ObservedNode
@@ -90,6 +90,7 @@ class Cache:
             kinds = [
                 take_gateway_pod(entry.gateway_pods, body, deleted=deleted or role != ROLE_GATEWAY),
                 take_worker(entry.fallback_pods, body, deleted=deleted or role != ROLE_FALLBACK),
+                take_jobs_pod(entry.jobs_pods, body, deleted=deleted or role not in {ROLE_JOBS, ROLE_DISPATCH}),
                 self._ingest_worker(entry, body, deleted=deleted or role != ROLE_WORKER),
             ]
             changed = any(kinds)
@@ -128,6 +129,7 @@ class Cache:
             for uid in ended:
                 self._count(entry.pods.pop(uid), -1)
             left = drop_ended(entry.gateway_pods, version, uids) + drop_ended(entry.fallback_pods, version, uids)
+            left += drop_ended(entry.jobs_pods, version, uids)
             drop_ended(entry.strangers, version, uids)
             return bool(ended or left)
         kept = [c for c in entry.children if c.resource is not resource or c.uid in uids or c.version > version]
@@ -165,7 +167,7 @@ class Cache:
                 del self.holdings[place]
 
     def _drop_if_empty(self, entry: PoolEntry) -> None:
-        pods = entry.pods or entry.gateway_pods or entry.fallback_pods or entry.strangers
+        pods = entry.pods or entry.gateway_pods or entry.fallback_pods or entry.jobs_pods or entry.strangers
         if not (entry.uid or entry.children or pods):
             self.pools.pop(entry.key, None)
 
@@ -199,6 +201,7 @@ class Cache:
                 or entry.resource in offered
                 or any(pod.observed.node == name for pod in entry.pods.values())
                 or any(pod.node == name for pod in entry.gateway_pods.values())
+                or any(pod.node == name for pod in entry.jobs_pods.values())
             )
         }
 

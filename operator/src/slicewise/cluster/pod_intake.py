@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from slicewise.cluster.gateway_pods import GatewayRecord, read_gateway_pod
+from slicewise.cluster.jobs_pods import JobsRecord, read_jobs_pod
 from slicewise.cluster.records import version_of
 from slicewise.objects.pods import PodRecord, read_pod
 
@@ -54,6 +55,18 @@ def take_gateway_pod(pods: dict[str, GatewayRecord], body: Mapping[str, Any], *,
     if known is not None and version <= known.version:
         return False
     record = pods[uid] = read_gateway_pod(body, version, known)
+    return known is None or known.observed != record.observed or known.container != record.container
+
+
+def take_jobs_pod(pods: dict[str, JobsRecord], body: Mapping[str, Any], *, deleted: bool) -> bool:
+    """Take in a pod of the API of jobs, or a dispatcher. `pods`: those of the pool by uid."""
+    uid, version = body["metadata"]["uid"], version_of(body)
+    known = pods.get(uid)
+    if deleted:
+        return pods.pop(uid, None) is not None
+    if known is not None and version <= known.version:
+        return False
+    record = pods[uid] = read_jobs_pod(body, version, known)
     return known is None or known.observed != record.observed or known.container != record.container
 
 

@@ -13,12 +13,12 @@ from slicewise.api import labels
 from slicewise.api.bounds import count, line, word
 from slicewise.clients.resources import BUDGETS, CLAIMS, DEPLOYMENTS, REVISIONS, Resource
 from slicewise.cluster.gateway_pods import GatewayRecord
+from slicewise.cluster.jobs_pods import JobsRecord
 from slicewise.cluster.load import LoadMeter
 from slicewise.cluster.meter import Meter
 from slicewise.cluster.strangers import Stranger
 from slicewise.cost.account import Account
 from slicewise.cost.published import Published
-from slicewise.manifests.metadata import deployment_name, fallback_name, gateway_name
 from slicewise.objects.fingerprint import fingerprint
 from slicewise.objects.pods import PodRecord, shared
 from slicewise.objects.stored_data import is_whole
@@ -87,6 +87,7 @@ class PoolEntry:
     pods: dict[str, PodRecord] = field(default_factory=dict)
     gateway_pods: dict[str, GatewayRecord] = field(default_factory=dict)
     fallback_pods: dict[str, PodRecord] = field(default_factory=dict)
+    jobs_pods: dict[str, JobsRecord] = field(default_factory=dict)
     strangers: dict[str, Stranger] = field(default_factory=dict)
     """Uid → ready pod that its budgets count beside its workers."""
     meter: Meter | None = None
@@ -172,39 +173,6 @@ def pool_of(body: Mapping[str, Any]) -> str | None:
 def controller_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the owner reference that is the controller, if there is one."""
     return next((o for o in body["metadata"].get("ownerReferences") or () if o.get("controller")), None)
-
-
-def role_of(body: Mapping[str, Any], pool: str) -> str | None:
-    """Return what a pod is to that pool: one of its gateway, its fallback, or a worker; None for one that only looks like it."""
-    kinds = {labels.ROLE_GATEWAY: _is_gateway, labels.ROLE_FALLBACK: _is_fallback, labels.ROLE_WORKER: _is_worker}
-    return next((role for role, is_one in kinds.items() if is_one(body, pool)), None)
-
-
-def _is_worker(body: Mapping[str, Any], pool: str) -> bool:
-    """Whether a pod belongs to a Deployment of that pool's workers: by its owner, because anyone can write a label."""
-    marks = body["metadata"].get("labels") or {}
-    name = deployment_name(pool, str(marks.get(labels.LABEL_ZONE, "")), str(marks.get(labels.LABEL_REVISION, "")))
-    return _is_made_for(body, name)
-
-
-def _is_gateway(body: Mapping[str, Any], pool: str) -> bool:
-    """Whether a pod was made for the Deployment of that pool's gateway: its counters decide what becomes of a canary."""
-    marks = body["metadata"].get("labels") or {}
-    return marks.get(labels.LABEL_ROLE) == labels.ROLE_GATEWAY and _is_made_for(body, gateway_name(pool))
-
-
-def _is_fallback(body: Mapping[str, Any], pool: str) -> bool:
-    """Whether a pod was made for the Deployment of that pool's CPU fallback."""
-    marks = body["metadata"].get("labels") or {}
-    return marks.get(labels.LABEL_ROLE) == labels.ROLE_FALLBACK and _is_made_for(body, fallback_name(pool))
-
-
-def _is_made_for(body: Mapping[str, Any], deployment: str) -> bool:
-    """Whether a pod's owner is a ReplicaSet of that Deployment: it has its name, with a hash of the template behind it."""
-    owner = controller_of(body) or {}
-    if owner.get("kind") != "ReplicaSet" or not str(owner.get("apiVersion", "")).startswith("apps/"):
-        return False
-    return str(owner.get("name", "")).rpartition("-")[0] == deployment
 
 
 def is_pool(owner: Mapping[str, Any]) -> bool:

@@ -18,19 +18,21 @@ from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.clients.bounded import at_most
 from slicewise.clients.clock import Clock
 from slicewise.clients.gateways import Gateways
+from slicewise.clients.jobs import JobsPrograms
 from slicewise.clients.kube import KubeApi
 from slicewise.clients.resources import BUDGETS, DEPLOYMENTS, REVISIONS
 from slicewise.clients.workers import Workers
 from slicewise.cluster.cache import Cache
 from slicewise.cluster.foreign import ForeignPods
 from slicewise.cluster.gateway_pods import GatewayRecord, ask, observed_gateway
+from slicewise.cluster.jobs_pods import JobsRecord, ask_standing, observed_jobs_pods
 from slicewise.cluster.measure import measure, offer
 from slicewise.cluster.measure_load import measure_load, offer_load, requests_of
 from slicewise.cluster.records import PoolEntry, read_revision
 from slicewise.cluster.references import ReferenceReader, next_events, pending_claim
 from slicewise.cluster.strangers import by_zone
 from slicewise.manifests.installation import Installation
-from slicewise.manifests.metadata import fallback_name, gateway_name
+from slicewise.manifests.metadata import dispatch_name, fallback_name, gateway_name, jobs_name
 from slicewise.objects.pods import PodRecord, is_lost
 from slicewise.pool.facts import FAILED_MOUNT
 from slicewise.pool.observed import (
@@ -41,6 +43,7 @@ from slicewise.pool.observed import (
     ObservedPod,
     ObservedPool,
 )
+from slicewise.pool.observed_jobs import ObservedJobs
 
 INFO_SECONDS: Final = 2.0
 """After how long a ready worker that does not say where it computes is asked again; each time after twice as long."""
@@ -56,6 +59,7 @@ class Sources:
     kube: KubeApi
     workers: Workers
     gateways: Gateways
+    jobs: JobsPrograms
     foreign: ForeignPods
 
 
@@ -67,6 +71,7 @@ class Observer:
         self._references = ReferenceReader(sources.kube, clock)
         self._workers = sources.workers
         self._gateways = sources.gateways
+        self._jobs = sources.jobs
         self._foreign = sources.foreign
         self._clock = clock
         self._installation = installation
@@ -94,6 +99,10 @@ class Observer:
             fallback=next((item for item in deployments if item.name == fallback_name(entry.name)), None),
             fallback_pods=tuple(
                 sorted((_pod(pod, self._cache.nodes) for pod in entry.fallback_pods.values()), key=lambda pod: pod.name)
+            ),
+            jobs=ObservedJobs(
+                observed_jobs_pods(entry.jobs_pods.values(), self._cache.nodes),
+                next((item.failure for item in deployments if item.failure and item.name in _jobs_names(entry)), None),
             ),
             revisions=tuple(
                 revision
@@ -128,7 +137,8 @@ class Observer:
         asks = any(pod.fetching or (_unasked(pod) and pod.info_due <= now) for pod in entry.pods.values())
         wanted = entry.gateway_version
         behind = any(pod.is_due(wanted, now) and not self._lost(pod) for pod in entry.gateway_pods.values())
-        return asks or behind or _looks(entry) or (entry.load is not None and entry.load.is_due(now))
+        unheard = any(pod.wait(now) <= 0.0 for pod in self._asked(entry))
+        return asks or behind or unheard or _looks(entry) or (entry.load is not None and entry.load.is_due(now))
 
     def next_refresh(self, entry: PoolEntry) -> float | None:
         """Return the seconds until a pod, or what Events say of pods and claims, is to be asked for again; None when nothing is."""
@@ -139,6 +149,7 @@ class Observer:
             for pod in entry.gateway_pods.values()
             if pod.lacks(wanted) and not self._lost(pod)
         ]
+        waits += [pod.wait(now) for pod in self._asked(entry)]
         if entry.load is not None:
             waits.append(entry.load.wait(now))
         if _looks(entry):
@@ -180,16 +191,22 @@ class Observer:
         cached = pool.spec.gateway is not None and pool.spec.gateway.response_cache is not None
         now, wanted = self._clock.monotonic(), entry.gateway_version
         behind = [pod for pod in entry.gateway_pods.values() if pod.is_due(wanted, now) and not self._lost(pod)]
+        unheard = [pod for pod in self._asked(entry) if pod.wait(now) <= 0.0]
         await asyncio.gather(
             self._references.refresh(entry, pool),
             measure(entry, pool, self._gateways, self._clock, self._lost),
             measure_load(entry, self._gateways, self._workers, self._clock, self._lost),
             at_most(ASKED_AT_ONCE, [self._ask_pod(pod) for pod in pods]),
             at_most(ASKED_AT_ONCE, [ask(pod, self._gateways, wanted, now, cached=cached) for pod in behind]),
+            at_most(ASKED_AT_ONCE, [ask_standing(pod, self._jobs, now) for pod in unheard]),
         )
 
-    def _lost(self, pod: GatewayRecord) -> bool:
-        """Whether the node of a gateway's pod is gone or silent."""
+    def _asked(self, entry: PoolEntry) -> list[JobsRecord]:
+        """Pods of jobs whose programs are asked whether they can serve."""
+        return [pod for pod in entry.jobs_pods.values() if pod.is_asked and not self._lost(pod)]
+
+    def _lost(self, pod: GatewayRecord | JobsRecord) -> bool:
+        """Whether the node of a pod is gone or silent."""
         return is_lost(pod.node, self._cache.nodes)
 
     async def _ask_pod(self, pod: PodRecord) -> None:
@@ -204,6 +221,10 @@ class Observer:
             info = await self._workers.worker_info(pod.address)
             if info is not None:
                 pod.info, pod.info_of, pod.info_tries = info, container, 0
+
+
+def _jobs_names(entry: PoolEntry) -> tuple[str, str]:
+    return jobs_name(entry.name), dispatch_name(entry.name)
 
 
 def _looks(entry: PoolEntry) -> bool:

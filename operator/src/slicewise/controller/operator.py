@@ -22,6 +22,7 @@ from slicewise.clients.bounded import open_plain_session
 from slicewise.clients.clock import SystemClock
 from slicewise.clients.connection import Connection, connect, open_session
 from slicewise.clients.gateways import Gateways, HttpGateways
+from slicewise.clients.jobs import HttpJobs, JobsPrograms
 from slicewise.clients.kube import ApiError, KubeClient
 from slicewise.clients.price_file import PriceFile
 from slicewise.clients.resources import POOLS
@@ -49,6 +50,7 @@ from slicewise.telemetry.health import Health, WatchLife, serve
 from slicewise.telemetry.metrics import Metrics, Scraped
 
 log = structlog.get_logger(__name__)
+_Pods = tuple[Workers, Gateways, JobsPrograms]
 FINISH_SECONDS: Final = 10.0
 """How long running reconciles may take to end when the operator has to stop."""
 
@@ -107,9 +109,9 @@ class Operator:
             self._catch_signals()
             kube = KubeClient(connection, session, self._request_timeout, self._metrics.requested)
             if await self._definition_is_there(kube):
-                await self._lead_and_watch(connection, kube, (HttpWorkers(plain), HttpGateways(plain)))
+                await self._lead_and_watch(connection, kube, (HttpWorkers(plain), HttpGateways(plain), HttpJobs(plain)))
 
-    async def _lead_and_watch(self, connection: Connection, kube: KubeClient, pods: tuple[Workers, Gateways]) -> None:
+    async def _lead_and_watch(self, connection: Connection, kube: KubeClient, pods: _Pods) -> None:
         leader = Leader(self._lease_config(), kube, self._clock, self._on_lead)
         recorder = EventRecorder(ClusterEvents(kube), self._clock.now, self._settings.pod_name)
         publication = Publication(recorder, self._metrics)
@@ -218,9 +220,7 @@ class Operator:
         """Whether this replica reconciles: it leads, and its cache is complete."""
         return self._leads and self._intake.complete.is_set()
 
-    def _parts(
-        self, kube: KubeClient, pods: tuple[Workers, Gateways], applier: Applier, publication: Publication
-    ) -> Parts:
+    def _parts(self, kube: KubeClient, pods: _Pods, applier: Applier, publication: Publication) -> Parts:
         here = self._settings
         foreign = ForeignPods(kube, self._clock, self._cache.workers, here.watch_namespaces)
         return Parts(

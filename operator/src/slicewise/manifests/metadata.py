@@ -85,6 +85,11 @@ def jobs_gateway_name(pool: str) -> str:
     return f"{pool}-jobs-gateway"
 
 
+def names_of_jobs(pool: str) -> frozenset[str]:
+    """Return the names of all children of jobs."""
+    return frozenset({jobs_name(pool), dispatch_name(pool), jobs_gateway_name(pool)})
+
+
 def worker_account_name(pool: str) -> str:
     """Return the name of the workers' ServiceAccount, and of their NetworkPolicy."""
     return f"{pool}-worker"

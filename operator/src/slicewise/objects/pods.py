@@ -63,8 +63,8 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
     reason, message = waiting_of(status, (init, worker))
     ready = is_ready(status)
     fetching = "running" in (init.get("state") or {})
-    ended = _ended(worker)
-    ended_reason, ended_message = _said(ended) if ended else (None, "")
+    ended = ended_of(worker)
+    ended_reason, ended_message = said_at_end(ended) if ended else (None, "")
     observed = ObservedPod(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -238,30 +238,30 @@ def waiting_of(status: Mapping[str, Any], containers: Iterable[Mapping[str, Any]
     for container in containers:
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") and waiting["reason"] not in _STARTING:
-            return word(waiting["reason"]), _said(_ended(container))[1] or line(waiting.get("message"))
+            return word(waiting["reason"]), said_at_end(ended_of(container))[1] or line(waiting.get("message"))
     return None, ""
 
 
 def _fetch_outcome(init: Mapping[str, Any]) -> FetchProgress | None:
     """What an ended `fetch` container left behind: success, or the cause in its termination message."""
-    ended = _ended(init)
+    ended = ended_of(init)
     if not ended:
         return None
     if ended.get("exitCode") == 0:
         return FetchProgress(done=True)
-    reason, message = _said(ended)
+    reason, message = said_at_end(ended)
     return FetchProgress(reason=reason, message=message or f"exit code {ended.get('exitCode')}")
 
 
-def _ended(container: Mapping[str, Any]) -> Mapping[str, Any]:
-    """How a container last ended; empty where it never did."""
+def ended_of(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return how a container last ended; empty where it never did."""
     return (
         (container.get("state") or {}).get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
     )
 
 
-def _said(ended: Mapping[str, Any]) -> tuple[str, str]:
-    """Reason and message of a termination message: ours are JSON with both; else the kubelet's reason and the text itself."""
+def said_at_end(ended: Mapping[str, Any]) -> tuple[str, str]:
+    """Return reason and message of a termination message: ours are JSON with both; else the kubelet's reason and the text itself."""
     text = str(ended.get("message") or "")
     said = json_object(text)
     if said is not None and (reason := word(said.get("reason"))):

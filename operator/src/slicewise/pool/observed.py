@@ -14,6 +14,7 @@ from slicewise.api.v1alpha1.status import PoolStatus
 from slicewise.autoscaling.window import Load
 from slicewise.cost.published import Published
 from slicewise.manifests.installation import Installation
+from slicewise.pool.observed_jobs import ObservedJobs
 from slicewise.pool.rollout.verdict_record import Measured
 
 
@@ -34,8 +35,7 @@ class ObservedNode:
     """A node as far as slices go."""
 
     name: str
-    zone: str
-    """Value of the zone label; `""` where the node carries none."""
+    zone: str  # value of the zone label; `""` where the node carries none
     allocatable: Mapping[str, int] = field(default_factory=dict)
     """Extended resource name → slices the kubelet offers (healthy devices only)."""
     slice_memory: Mapping[str, Bytes] = field(default_factory=dict)
@@ -188,8 +188,7 @@ class ObservedDeployment:
     name: str
     revision: str
     zone: str
-    replicas: int
-    """`spec.replicas`: what was last asked for."""
+    replicas: int  # `spec.replicas`: what was last asked for
     failure: str | None = None
     """Message of `ReplicaFailure` (quota exceeded, forbidden by admission, …)."""
     ready: int = 0
@@ -273,6 +272,7 @@ class ObservedPool:
     fallback: ObservedDeployment | None = None
     """The Deployment of the CPU fallback; it is not among `deployments`, as its pods are not among `pods`."""
     fallback_pods: tuple[ObservedPod, ...] = ()
+    jobs: ObservedJobs = field(default_factory=ObservedJobs)
     revisions: tuple[ObservedRevision, ...] = ()
     budgets: tuple[ObservedBudget, ...] = ()
     nodes: tuple[ObservedNode, ...] = ()

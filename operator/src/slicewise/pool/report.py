@@ -28,6 +28,7 @@ _TOLD = (
     ConditionType.WEIGHTS_CACHED,
     ConditionType.WORKERS_READY,
     ConditionType.GATEWAY_PROGRAMMED,
+    ConditionType.JOBS_AVAILABLE,
     ConditionType.AUTOSCALING_ACTIVE,
     ConditionType.BUDGET_AT_RISK,
     ConditionType.DRAIN_BLOCKED,

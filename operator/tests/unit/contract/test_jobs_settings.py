@@ -9,7 +9,9 @@ import pytest
 from builders import make_observed, make_pool
 
 from slicewise.api import ports
+from slicewise.api.v1alpha1 import CONDITIONS, ConditionType
 from slicewise.pool.plan import plan_pool
+from slicewise_jobs.decisions.server import Trouble
 from slicewise_jobs.settings import ApiSettings, DatabaseSettings, DispatchSettings
 
 PREFIX = "SLICEWISE_JOBS_"
@@ -82,3 +84,8 @@ def test_the_bounds_of_the_resource_are_within_those_of_the_programs(monkeypatch
         read(rendered("chat-jobs", jobs, gateway=limits)["containers"][0], ApiSettings, monkeypatch)
         dispatch = rendered("chat-jobs-dispatch", jobs, gateway=limits)
         read(dispatch["containers"][0], DispatchSettings, monkeypatch)
+
+
+def test_the_operator_knows_every_word_that_the_programs_say_of_their_standing() -> None:
+    declared = {reason.value for reason in CONDITIONS[ConditionType.JOBS_AVAILABLE].reasons}
+    assert {trouble.value for trouble in Trouble} | {"Available"} <= declared

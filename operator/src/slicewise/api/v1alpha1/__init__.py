@@ -3,7 +3,8 @@
 from slicewise.api.v1alpha1.autoscaling import AutoscalingSpec
 from slicewise.api.v1alpha1.base import LocalObjectReference
 from slicewise.api.v1alpha1.cache import AccessMode, CacheSpec, ClaimCache, ClaimTemplate, EmptyDirCache
-from slicewise.api.v1alpha1.conditions import CONDITIONS, Condition, ConditionType
+from slicewise.api.v1alpha1.condition_types import Condition, ConditionType
+from slicewise.api.v1alpha1.conditions import CONDITIONS
 from slicewise.api.v1alpha1.engine import EngineSpec, KVCacheType
 from slicewise.api.v1alpha1.fallback import CpuFallback, FallbackSpec
 from slicewise.api.v1alpha1.gateway import GatewayLimits, GatewaySpec, ResponseCache

@@ -6,46 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from slicewise.api.v1alpha1.condition_types import Condition, ConditionType
 from slicewise.api.v1alpha1.help import HELP, Help
 from slicewise.api.v1alpha1.reasons import Reason
-
-
-class ConditionType(StrEnum):
-    """Types of conditions, in the order in which status lists them."""
-
-    READY = "Ready"
-    RECONCILING = "Reconciling"
-    STALLED = "Stalled"
-    ACCEPTED = "Accepted"
-    CAPACITY_AVAILABLE = "CapacityAvailable"
-    WEIGHTS_CACHED = "WeightsCached"
-    WORKERS_READY = "WorkersReady"
-    GATEWAY_PROGRAMMED = "GatewayProgrammed"
-    ROLLOUT_PROGRESSING = "RolloutProgressing"
-    SERVING_ON_GPU = "ServingOnGPU"
-    FALLBACK_ACTIVE = "FallbackActive"
-    AUTOSCALING_ACTIVE = "AutoscalingActive"
-    BUDGET_AT_RISK = "BudgetAtRisk"
-    DRAIN_BLOCKED = "DrainBlocked"
-    DEGRADED = "Degraded"
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What one type of condition says. `reasons` is the whole list that it may carry."""
-
-    type: ConditionType
-    when_true: str
-    when_false: str
-    when_absent: str
-    set_by: str
-    reasons: tuple[Reason, ...]
-
 
 _NEVER_SEEN: Final = "the operator has not looked at the pool yet"
 _STALLED_TOO: Final = (Reason.CLAIM_PENDING, Reason.IMAGE_NOT_PULLABLE)
@@ -87,7 +53,7 @@ _DECLARED: Final = (
     ),
     Condition(
         ConditionType.STALLED,
-        when_true="a person has to change the spec or the cluster, else the pool does not become ready",
+        when_true="a person has to change the spec or the cluster, else the pool does not become ready, or, once it is, takes no jobs",
         when_false="time alone may bring the pool on, or it is ready; the message names conditions that a person can help with",
         when_absent=_NEVER_SEEN,
         set_by="pool/conditions/summary.py, from what helps with each reason; read by kstatus as failed",
@@ -233,6 +199,34 @@ _DECLARED: Final = (
         when_absent="the spec has no fallback, or is not accepted, or no node offers what a first revision asks for",
         set_by="pool/fallback.py through pool/conditions/fallback.py",
         reasons=(Reason.NOT_NEEDED, Reason.PENDING, Reason.STARTING, Reason.SERVING, Reason.RETURNING),
+    ),
+    Condition(
+        ConditionType.JOBS_AVAILABLE,
+        when_true="an API accepts jobs and a dispatcher runs them; the message says what is wrong with others",
+        when_false="jobs are not accepted, or not run; other requests are served all the same (Unknown where the programs do not answer)",
+        when_absent="the spec has no jobs, or is not accepted",
+        set_by="pool/conditions/jobs.py, from what the programs say on /v1/standing and their migrations when they fail",
+        reasons=(
+            Reason.AVAILABLE,
+            Reason.STARTING,
+            Reason.SECRET_MISSING,
+            Reason.ADDRESS_NOT_VALID,
+            Reason.CREDENTIALS_REFUSED,
+            Reason.DATABASE_AWAY,
+            Reason.DATABASE_FULL,
+            Reason.DATABASE_READ_ONLY,
+            Reason.VERSION_TOO_OLD,
+            Reason.SCHEMA_OLDER,
+            Reason.DURABILITY_OFF,
+            Reason.PACKETS_TOO_SMALL,
+            Reason.IMAGE_NOT_PULLABLE,
+            Reason.CRASH_LOOPING,
+            Reason.UNSCHEDULABLE,
+            Reason.QUOTA_EXCEEDED,
+            Reason.PODS_FORBIDDEN,
+            Reason.APPLY_FAILED,
+            Reason.UNKNOWN,
+        ),
     ),
     Condition(
         ConditionType.AUTOSCALING_ACTIVE,

@@ -51,6 +51,7 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.RETURNING,
         Reason.NOT_BLOCKED,
         Reason.NOT_DEGRADED,
+        Reason.AVAILABLE,
     ),
     Help.TIME: (
         Reason.WORKING,
@@ -89,6 +90,9 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.BUDGET_NEARLY_SPENT,
         Reason.BUDGET_SPENT,
         Reason.PRICE_UNKNOWN,
+        # It comes back, or another server takes over.
+        Reason.DATABASE_AWAY,
+        Reason.DATABASE_READ_ONLY,
         # Waits on purpose, or serves meanwhile.
         Reason.PAUSED,
         Reason.UNDECIDED,
@@ -121,6 +125,13 @@ _BY_HELP: Final[Mapping[Help, tuple[Reason, ...]]] = {
         Reason.NO_SLICE_TO_SPARE,
         Reason.STABLE_GONE,
         Reason.ROLLED_BACK,
+        Reason.DATABASE_FULL,
+        Reason.ADDRESS_NOT_VALID,
+        Reason.CREDENTIALS_REFUSED,
+        Reason.VERSION_TOO_OLD,
+        Reason.SCHEMA_OLDER,
+        Reason.DURABILITY_OFF,
+        Reason.PACKETS_TOO_SMALL,
     ),
     Help.CAUSE: (
         Reason.WORKERS_NOT_READY,

@@ -161,6 +161,30 @@ class Reason(StrEnum):
     SERVING = "Serving", "The fallback serves because no slice does."
     RETURNING = "Returning", "Slices serve again; the fallback ends once they have done so for a minute."
 
+    # JobsAvailable
+    AVAILABLE = "Available", "Jobs are accepted, kept and run."
+    DATABASE_AWAY = (
+        "DatabaseAway",
+        "The database of jobs does not answer; what was accepted is in it, and goes on once it is back.",
+    )
+    DATABASE_FULL = "DatabaseFull", "The database of jobs has no room."
+    DATABASE_READ_ONLY = "DatabaseReadOnly", "The database of jobs takes no writes, as a replica does."
+    ADDRESS_NOT_VALID = "AddressNotValid", "The address of the database in the Secret cannot be used."
+    CREDENTIALS_REFUSED = (
+        "CredentialsRefused",
+        "The database refuses the user or the password, or has no such database.",
+    )
+    VERSION_TOO_OLD = "VersionTooOld", "The database server is older than jobs need."
+    SCHEMA_OLDER = "SchemaOlder", "The tables of jobs are missing, or older than the programs."
+    DURABILITY_OFF = (
+        "DurabilityOff",
+        "The database server may lose accepted jobs in a crash; the message names its setting.",
+    )
+    PACKETS_TOO_SMALL = (
+        "PacketsTooSmall",
+        "`max_allowed_packet` of the database server is less than the largest job needs.",
+    )
+
     # AutoscalingActive
     FOLLOWS_LOAD = "FollowsLoad", "The number of workers follows the requests that run or wait."
     AT_MAX_REPLICAS = "AtMaxReplicas", "The load asks for more workers than `spec.autoscaling.maxReplicas`."

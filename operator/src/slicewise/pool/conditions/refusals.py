@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from slicewise.api.v1alpha1 import Help, Reason
-from slicewise.manifests.metadata import worker_account_name
+from slicewise.manifests.metadata import names_of_jobs, worker_account_name
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.conditions.shape_words import next_step
 from slicewise.pool.facts import Facts
@@ -56,12 +56,16 @@ def sort_refusal(words: str, text: str, account: str) -> ConditionResult:
 
 
 def find_refusal(facts: Facts) -> ConditionResult | None:
-    """Return what the API server refused, in its own words, sorted into a reason; None if it took everything."""
+    """Return what the API server refused, in its own words, sorted into a reason; None if it took everything but children of jobs,
+    of which JobsAvailable tells."""
     if facts.observed.references.namespace_terminating:
         return ConditionResult(
             "False", Reason.NAMESPACE_TERMINATING, f"namespace {facts.pool.metadata.namespace} is being deleted"
         )
+    of_jobs = names_of_jobs(facts.pool.metadata.name)
     for item in facts.observed.apply_failures:
+        if item.name in of_jobs:
+            continue
         quota = "exceeded quota" in item.message
         return ConditionResult(
             "False",

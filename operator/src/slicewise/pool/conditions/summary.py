@@ -13,6 +13,7 @@ from slicewise.pool.conditions.disruption import find_drain, find_unhealthy_devi
 from slicewise.pool.conditions.fallback import fallback_serves, find_fallback
 from slicewise.pool.conditions.gateway import find_gateway
 from slicewise.pool.conditions.gpu import find_gpu
+from slicewise.pool.conditions.jobs import find_jobs
 from slicewise.pool.conditions.refusals import find_refusal
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.conditions.scaling import find_scaling_active
@@ -60,6 +61,7 @@ def find_all(facts: Facts) -> ConditionResults:
         found[ConditionType.DRAIN_BLOCKED] = find_drain(facts)
         found[ConditionType.DEGRADED] = _degraded(facts)
         found[ConditionType.FALLBACK_ACTIVE] = find_fallback(facts)
+        found[ConditionType.JOBS_AVAILABLE] = find_jobs(facts)
     rest = {kind: result for kind, result in found.items() if result is not None}
     return {**summarise(facts, rest), **rest}
 
@@ -154,8 +156,8 @@ def summarise(facts: Facts, found: Mapping[ConditionType, ConditionResult]) -> C
     ready = _ready(facts, found)
     if ready.status != "True" and fallback_serves(facts):
         ready = replace(ready, message=f"{ready.message}; the CPU fallback answers meanwhile")
-    stalled = None if ready.status == "True" else _stalled(facts, found)
-    if ready.status == "True":
+    stalled = _stalled_beside(found) if ready.status == "True" else _stalled(facts, found)
+    if ready.status == "True" and stalled is None:
         working = ConditionResult("False", Reason.DONE, "the pool is as the spec asks for")
     elif stalled is not None:
         working = ConditionResult("False", Reason.DONE, WAITS_FOR_A_PERSON)
@@ -186,6 +188,14 @@ def _stalled(facts: Facts, found: Mapping[ConditionType, ConditionResult]) -> Co
         if result is not None and result.status == "False" and result.needs is Help.PERSON:
             return ConditionResult("True", result.reason, result.message)
     return None
+
+
+def _stalled_beside(found: Mapping[ConditionType, ConditionResult]) -> ConditionResult | None:
+    """What of the spec is not carried out for good although the pool serves: its jobs. While it comes up, that is only noted."""
+    jobs = found.get(ConditionType.JOBS_AVAILABLE)
+    if jobs is None or jobs.status != "False" or jobs.needs is not Help.PERSON:
+        return None
+    return ConditionResult("True", jobs.reason, f"the pool serves, and takes no jobs: {jobs.message}")
 
 
 def _calm(found: Mapping[ConditionType, ConditionResult]) -> ConditionResult:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import patient_properties  # noqa: F401 - a profile
 import pytest
 from agreement import contradictions
 from builders import make_pool
+from declared import undeclared
+from hypothesis import given
+from hypothesis import strategies as st
 from simulation import OTHER, Simulation, changed
 
 from slicewise.api.v1alpha1 import CONDITIONS, HELP, ConditionType, Help, Reason
@@ -198,3 +202,44 @@ def test_a_rollout_of_the_model_goes_on_beside_jobs_in_trouble() -> None:
 def test_every_reason_of_the_programs_is_declared() -> None:
     declared = {reason.value for reason in CONDITIONS[ConditionType.JOBS_AVAILABLE].reasons}
     assert declared >= set(OF_PROGRAMS)
+
+
+WORDS = st.sampled_from([*OF_PROGRAMS, "Available", "Unknown", "ReplicaBehind", ""])
+STANDINGS = st.none() | st.builds(Standing, available=st.booleans(), reason=WORDS, message=st.just("the words"))
+WAITS = st.sampled_from([None, "Unschedulable", "ErrImagePull", "CrashLoopBackOff", "CreateContainerConfigError"])
+PODS = st.lists(
+    st.builds(
+        ObservedJobsPod,
+        name=st.sampled_from(["chat-jobs-a", "chat-jobs-b"]),
+        dispatches=st.booleans(),
+        ready=st.booleans(),
+        terminating=st.booleans(),
+        waiting_reason=WAITS,
+        waiting_message=st.sampled_from(["", "no"]),
+        ended_reason=st.none() | WORDS,
+        standing=STANDINGS,
+    ),
+    max_size=6,
+).map(tuple)
+ABOUT_JOBS = {"JobsAvailable", "Stalled", "Reconciling"}
+
+
+@given(pods=PODS, failure=st.none() | st.just("exceeded quota"), rolls=st.booleans())
+def test_whatever_jobs_do_the_pool_says_and_does_the_same_besides(
+    pods: tuple[ObservedJobsPod, ...], failure: str | None, rolls: bool
+) -> None:
+    run = RESTING
+    pool = changed(run.pool, model=OTHER) if rolls else run.pool
+    usual = plan_pool(pool, run.observed(), run.now)
+    plan = plan_pool(pool, replace(run.observed(), jobs=ObservedJobs(pods, failure)), run.now)
+    assert plan.children == usual.children
+    assert (plan.deletions, plan.requeue_after) == (usual.deletions, usual.requeue_after)
+    assert undeclared(plan.status) == []
+    assert contradictions(plan.status, run.pods.values()) == []
+    said, others = ([c for c in each.status["conditions"] if c["type"] not in ABOUT_JOBS] for each in (plan, usual))
+    assert said == others
+    assert {**plan.status, "conditions": []} == {**usual.status, "conditions": []}
+
+
+RESTING = settled(API, DISPATCHER)
+"""A pool at rest, which no test of a property changes."""

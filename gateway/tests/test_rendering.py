@@ -16,6 +16,7 @@ from slicewise.envoy import (
     Cors,
     EdgeEndpoint,
     GatewayModel,
+    Jobs,
     ResponseCache,
     RevisionRoute,
     TenantKeys,
@@ -64,7 +65,10 @@ def in_one_file(model: GatewayModel) -> dict[str, Any]:
     return whole
 
 
-@pytest.mark.parametrize("model", [PLAIN, FULL], ids=["plain", "full"])
+WITH_JOBS = [replace(model, jobs=Jobs.of("chat-jobs.demo.svc", 900)) for model in (PLAIN, FULL)]
+
+
+@pytest.mark.parametrize("model", [PLAIN, FULL, *WITH_JOBS], ids=["plain", "full", "jobs", "full jobs"])
 def test_envoy_accepts_every_part(tmp_path: Path, model: GatewayModel) -> None:
     for name in ("rtds.json", *(f"eds-rev-{found.revision}.json" for found in model.routes)):
         (tmp_path / name).write_text("{}")
@@ -73,6 +77,39 @@ def test_envoy_accepts_every_part(tmp_path: Path, model: GatewayModel) -> None:
     argv = [PROGRAM, "--mode", "validate", "-c", whole, "-l", "error"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "bootstrap"),
+    [(PLAIN, "663252300997", "06cd9dae5fbc"), (FULL, "6762c4dd1223", "d685773e020e")],
+    ids=["plain", "full"],
+)
+def test_a_pool_without_jobs_has_the_bytes_that_it_had_before_there_were_jobs(
+    model: GatewayModel, version: str, bootstrap: str
+) -> None:
+    """Else an upgrade would close its connections. Another wanted change of the configuration writes new names here."""
+    rendered = render_gateway(model)
+    assert (rendered.version, rendered.bootstrap_version) == (version, bootstrap)
+
+
+def test_with_jobs_a_rollout_and_limits_change_no_listener_either() -> None:
+    before = render_gateway(WITH_JOBS[1])
+    moved = replace(WITH_JOBS[1], routes=(route(CANARY, 90), route("cccc3333", 10)), max_body_bytes=5)
+    after = render_gateway(replace(moved, jobs=Jobs.of("chat-jobs.demo.svc", 60)))
+    assert before.files["lds.json"] == after.files["lds.json"]
+    assert before.bootstrap_version == after.bootstrap_version
+
+
+@pytest.mark.parametrize("host", ["", "a b", "chat-jobs/x", "%REQ(A)%", "A", "-a", "a" * 254])
+def test_a_host_of_jobs_that_is_more_than_a_name_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match="not the name of a host"):
+        Jobs.of(host, 900)
+
+
+def test_an_attempt_of_a_job_ends_in_the_worker_before_the_gateway_and_there_before_the_dispatcher() -> None:
+    for attempt in (1, 30, 900, 3600):
+        chain = Jobs.of("chat-jobs", attempt).timeouts
+        assert attempt > chain.gateway > chain.worker > 0
 
 
 def test_equal_pools_give_equal_bytes_whatever_the_order_of_canaries() -> None:

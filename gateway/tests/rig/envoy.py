@@ -76,7 +76,7 @@ class Rig:
         self.model = replace(
             model,
             directory=str(directory / "envoy"),
-            ports=Ports(*(free_port() for _ in range(4))),
+            ports=Ports(*(free_port() for _ in range(5))),
         )
         self.workers: dict[str, list[Worker]] = {}
         self.keys: dict[str, str] = {}

@@ -18,12 +18,16 @@ _SCOPES: Final = {
     "lds.json": "listener_manager.lds",
     "rds.json": "http.pool.rds.pool",
     "rds-internal.json": "http.internal.rds.internal",
+    "rds-jobs.json": "http.jobs.rds.jobs",
     "rtds.json": "runtime",
     SHARES_FILE: "extension_config_discovery.http_filter.tenant-shares",
     KEYS_FILE: "extension_config_discovery.http_filter.tenant-keys",
 }
 _TROUBLE: Final = ("update_rejected", "update_failure", "load_error")
-_FILTER: Final = r"(version_text|update_rejected|update_failure|runtime\.load_error|warming_clusters|http\.pool\.downstream_rq_active)$"
+_FILTER: Final = (
+    r"(version_text|update_rejected|update_failure|runtime\.load_error|warming_clusters"
+    r"|http\.(pool|jobs)\.downstream_rq_active)$"
+)
 
 _CONNECTIONS: Final = "overload.envoy.resource_monitors.global_downstream_max_connections.pressure"
 """Open connections in per cent of the bound."""
@@ -40,6 +44,7 @@ class EnvoyState:
     warming: int
     """Clusters that Envoy has read and does not use yet."""
     active_requests: int
+    """Of clients, and of dispatchers of jobs."""
 
 
 class EnvoyError(Exception):
@@ -126,7 +131,7 @@ def _state(text: str) -> EnvoyState:
         versions,
         refusals,
         _count(values.get("cluster_manager.warming_clusters", "0")),
-        _count(values.get("http.pool.downstream_rq_active", "0")),
+        sum(_count(values.get(f"http.{listener}.downstream_rq_active", "0")) for listener in ("pool", "jobs")),
     )
 
 

@@ -17,8 +17,8 @@ from slicewise_gateway.agent.plan import PLAN_FILE, AgentPlan, PlanError, parse_
 from slicewise_gateway.agent.report import Wanted
 
 STATIC_FILES: Final = ("cds.json", "rtds.json", "rds.json", "lds.json")
-OPTIONAL_FILES: Final = ("rds-internal.json", SHARES_FILE)
-"""What a gateway without an edge, or without weights of tenants, does not have."""
+OPTIONAL_FILES: Final = ("rds-internal.json", "rds-jobs.json", SHARES_FILE)
+"""What a gateway without an edge, without jobs, or without weights of tenants, does not have."""
 
 
 class UnusableError(ValueError):

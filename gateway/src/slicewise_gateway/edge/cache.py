@@ -21,6 +21,7 @@ from slicewise_gateway.edge.relay import relay, stream, unreachable
 from slicewise_gateway.edge.request import (
     CACHE_HEADER,
     HELD_HEADER,
+    PRIORITY_HEADER,
     REVISION_HEADER,
     TENANT_HEADER,
     TIMEOUT_HEADER,
@@ -63,6 +64,11 @@ class _Asked:
     first_key: str
     """The key that is looked up. Who answers is Envoy's choice, and may be another revision than that of this key."""
 
+    @property
+    def together(self) -> str:
+        """The key of requests that wait for one answer. What is behind others in the workers is joined by none that is not."""
+        return f"{self.first_key}:{self.headers.get(PRIORITY_HEADER, '')}"
+
     def key(self, revision: str) -> str | None:
         """Return the key of this revision's answer; None for a revision whose answers cannot be told apart."""
         answers = self.runtime.answers.get(revision)
@@ -103,7 +109,7 @@ class Cache:
         try:
             form = None if request.query_string else cacheable(body.data, wish)
             asked = None if form is None else self._asked(request, body, form, started)
-            if asked is not None and (self._flights.has(asked.first_key) or not self._flights.kept.is_full):
+            if asked is not None and (self._flights.has(asked.together) or not self._flights.kept.is_full):
                 return await self._from_flight(request, asked)
             self._metrics.answers.labels("bypass").inc()
             return await relay(request, self._upstream, body, started, {CACHE_HEADER: "bypass"})
@@ -136,9 +142,9 @@ class Cache:
         return _Asked(request.path, request.headers, body, started, digest, scope, runtime, first_key)
 
     async def _from_flight(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
-        key, body = asked.first_key, asked.body
+        key, together, body = asked.first_key, asked.together, asked.body
         for turn in range(1, _FLIGHTS + 1):
-            flight, reader, mine = self._flights.join(key, lambda new: self._fly(new, key, asked))
+            flight, reader, mine = self._flights.join(together, lambda new: self._fly(new, key, asked))
             if mine:
                 flight.body = body.move()
             else:
@@ -148,7 +154,7 @@ class Cache:
                 if not mine and turn < _FLIGHTS and (head is None or head.failed):
                     body = flight.spare()
                     # Without a body only who finds another flight can ask again.
-                    if body.data or self._flights.has(key):
+                    if body.data or self._flights.has(together):
                         continue
                 if head is None:
                     return unreachable(request)

@@ -20,6 +20,7 @@ from slicewise_gateway.edge.metrics import EdgeMetrics
 from slicewise_gateway.edge.relay import stream, unreachable
 from slicewise_gateway.edge.request import (
     HELD_HEADER,
+    JOB_HEADER,
     NOT_STARTED_HEADER,
     TIMEOUT_HEADER,
     MalformedError,
@@ -32,6 +33,8 @@ from slicewise_gateway.edge.waking import Waking
 
 RESENT_HEADER: Final = "x-slicewise-resent"
 _ATTEMPT_HEADER: Final = "x-envoy-attempt-count"
+_JOBS_SHARE: Final = 0.5
+"""Of the room, for jobs: they come again by themselves, and clients find the rest."""
 _PAUSE_SECONDS: Final = (0.02, 1.0)
 """Between two tries of a request that was not begun: the first pause, and the longest."""
 
@@ -63,7 +66,8 @@ class Hold:
         started = asyncio.get_running_loop().time()
         outcome = "left"
         try:
-            with self._room.place(request.content_length or 0) as place:
+            share = _JOBS_SHARE if JOB_HEADER in request.headers else 1
+            with self._room.place(request.content_length or 0, share) as place:
                 grow = place.grow if request.content_length is None else _known
                 body = Body(await read_bytes(request, self._max_body_bytes, grow))
                 try:

@@ -20,6 +20,8 @@ HELD_HEADER: Final = "x-slicewise-held"
 NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
 WORKER_HEALTHY_HEADER: Final = "x-slicewise-worker-healthy"
 TIMEOUT_HEADER: Final = "x-slicewise-timeout-ms"
+PRIORITY_HEADER: Final = "x-slicewise-priority"
+JOB_HEADER: Final = "x-slicewise-job"
 """The operator's `gateway/model.py` has the same names."""
 
 _WISHES: Final[Mapping[str, bool | None]] = {"": None, "use": True, "bypass": False}

@@ -42,9 +42,9 @@ class WaitingRoom:
         self._looking: asyncio.Task[None] | None = None
 
     @contextmanager
-    def place(self, size: int) -> Iterator[Place]:
-        """Reserve a place for a request of this many bytes. Raises FullError."""
-        if self.requests >= self._max_requests:
+    def place(self, size: int, share: float = 1) -> Iterator[Place]:
+        """Reserve a place for a request of this many bytes. Raises FullError, also where this share of the room is taken."""
+        if self.requests >= self._max_requests * share or self._bytes + size > self._max_bytes * share:
             raise FullError
         self.add(size)
         self.requests += 1

@@ -17,8 +17,11 @@ def cors_filter() -> Json:
     return typed(_FILTER, f"{_KIND}.Cors")
 
 
-def cors_policy(cors: Cors | None) -> Json:
-    """Return the part of a virtual host; empty where no page of another origin is let in."""
+def cors_policy(cors: Cors | None, *, jobs: bool = False) -> Json:
+    """Return the part of a virtual host; empty where no page of another origin is let in.
+
+    `jobs`: whether there are paths that take DELETE.
+    """
     if cors is None:
         return {}
     any_origin = {"safe_regex": {"regex": ".*"}}
@@ -27,7 +30,7 @@ def cors_policy(cors: Cors | None) -> Json:
     policy = {
         "@type": f"{TYPE}/{_KIND}.CorsPolicy",
         "allow_origin_string_match": [any_origin if origin == "*" else {"exact": origin} for origin in cors.origins],
-        "allow_methods": "GET, POST, OPTIONS",
+        "allow_methods": "GET, POST, DELETE, OPTIONS" if jobs else "GET, POST, OPTIONS",
         "allow_headers": ", ".join(headers),
         "expose_headers": ", ".join(_READABLE),
         "max_age": str(int(cors.max_age_seconds)),

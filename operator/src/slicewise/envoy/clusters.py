@@ -9,9 +9,11 @@ from slicewise.envoy.discovery import CLUSTER, TYPE, Json, from_file, response
 from slicewise.envoy.model import (
     EDGE_CLUSTER,
     HELD_HEADER,
+    JOBS_CLUSTER,
     NOT_STARTED_HEADER,
     WORKER_HEALTHY_HEADER,
     GatewayModel,
+    Jobs,
     cluster_name,
 )
 
@@ -27,6 +29,8 @@ def build_cds(model: GatewayModel) -> Json:
     clusters = [_revision_cluster(model, revision) for revision in revisions]
     if model.edge is not None and model.cache is not None:
         clusters.append(_edge_cluster(model, model.edge.address, model.cache.port))
+    if model.jobs is not None:
+        clusters.append(_jobs_cluster(model, model.jobs))
     if model.otlp is not None:
         clusters.append(_otlp_cluster(*model.otlp))
     return response(CLUSTER, clusters)
@@ -113,6 +117,46 @@ def _edge_cluster(model: GatewayModel, address: str, port: int) -> Json:
             _HTTP: {
                 "@type": f"{TYPE}/{_HTTP}",
                 "explicit_http_config": {"http_protocol_options": {}},
+                "common_http_protocol_options": {"idle_timeout": "60s"},
+            }
+        },
+    }
+
+
+def _jobs_cluster(model: GatewayModel, jobs: Jobs) -> Json:
+    """The API of jobs: an address for each pod that is ready, by the name of a headless Service."""
+    address = {"socket_address": {"address": jobs.host, "port_value": jobs.port}}
+    return {
+        "name": JOBS_CLUSTER,
+        "type": "STRICT_DNS",
+        "dns_lookup_family": "ALL",
+        # A pod that goes stops taking connections some seconds after it has left the name.
+        "dns_refresh_rate": "2s",
+        "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "2s"},
+        # A name that cannot be found yet holds up no worker.
+        "wait_for_warm_on_init": False,
+        "connect_timeout": "1s",
+        "load_balancing_policy": _least_request(),
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "outlier_detection": {
+            **_outlier_detection(),
+            "base_ejection_time": "1s",
+            "max_ejection_time": "5s",
+            # Its errors are about the database, or the request.
+            "enforcing_consecutive_gateway_failure": 0,
+            "enforcing_consecutive_5xx": 0,
+        },
+        "circuit_breakers": {"thresholds": [_thresholds(model)]},
+        "per_connection_buffer_limit_bytes": 32768,
+        "load_assignment": {
+            "cluster_name": JOBS_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+        "typed_extension_protocol_options": {
+            _HTTP: {
+                "@type": f"{TYPE}/{_HTTP}",
+                "explicit_http_config": {"http_protocol_options": {}},
+                # Shorter than the API keeps a connection without a request.
                 "common_http_protocol_options": {"idle_timeout": "60s"},
             }
         },

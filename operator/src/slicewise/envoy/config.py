@@ -11,7 +11,7 @@ from slicewise.envoy.clusters import build_cds
 from slicewise.envoy.discovery import Json, canonical, digest
 from slicewise.envoy.listener import build_lds
 from slicewise.envoy.model import Backend, GatewayModel, cluster_name
-from slicewise.envoy.routes import build_internal_rds, build_rds, build_rtds
+from slicewise.envoy.routes import build_internal_rds, build_jobs_rds, build_rds, build_rtds
 from slicewise.envoy.shares import SHARES_FILE, build_shares
 from slicewise.envoy.tenants import KEYS_FILE, build_keys
 
@@ -39,6 +39,8 @@ def render_gateway(model: GatewayModel) -> GatewayConfig:
     }
     if model.edge is not None:
         parts["rds-internal.json"] = build_internal_rds(model)
+    if model.jobs is not None:
+        parts["rds-jobs.json"] = build_jobs_rds(model, model.jobs)
     keys = build_keys(model)
     if keys is not None:
         parts[KEYS_FILE] = keys

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from slicewise.envoy.affinity import affinity_filters
+from slicewise.envoy.background import background_filters
 from slicewise.envoy.browsers import cors_filter
 from slicewise.envoy.clusters import OTLP_CLUSTER
 from slicewise.envoy.discovery import LISTENER, TYPE, Json, from_file, response, typed
@@ -18,16 +19,18 @@ from slicewise.envoy.model import (
     GatewayModel,
 )
 from slicewise.envoy.outcomes import downstream_counters, upstream_log
-from slicewise.envoy.routes import BODY_FILTER, INTERNAL_ROUTE_NAME, ROUTE_NAME
+from slicewise.envoy.own_headers import drop_own_headers
+from slicewise.envoy.routes import BODY_FILTER, INTERNAL_ROUTE_NAME, JOBS_ROUTE_NAME, ROUTE_NAME
 from slicewise.envoy.shares import share_filters
-from slicewise.envoy.tenants import tenant_filters
+from slicewise.envoy.tenants import limit_filters, tenant_filters
 
 ADMIN_CLUSTER: Final = "admin"
-_OURS: Final = "x-slicewise-"
 _NOBODY: Final = {"cidr_ranges": [{"address_prefix": "192.0.2.1", "prefix_len": 32}]}
 """An address for documentation, which no client has: an empty list stands for Envoy's default, all private addresses."""
 _OTHER_STREAMS: Final = "60s"
 """How long a stream that goes to no worker may be silent."""
+_UPLOAD: Final = "300s"
+"""How long a request may take to arrive where the pool takes jobs, and with them files."""
 _FIRST_LINE: Final = "5s"
 """How long a client may take from connecting to the end of its first line."""
 _HCM: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -61,7 +64,8 @@ _ACCESS_LOG: Final = {
 def build_lds(model: GatewayModel) -> Json:
     """Return the listeners. Nothing that a rollout changes is in here: a changed listener drains its connections."""
     internal = [] if model.edge is None else [_internal(model)]
-    return response(LISTENER, [_clients(model), _stats(model), *internal])
+    jobs = [] if model.jobs is None else [_dispatchers(model)]
+    return response(LISTENER, [_clients(model), _stats(model), *internal, *jobs])
 
 
 def _listener(name: str, port: int, manager: Json, address: Json | None = None) -> Json:
@@ -88,7 +92,7 @@ def _clients(model: GatewayModel) -> Json:
         "skip_xff_append": False,
         # No client's x-envoy headers are trusted: no address is internal.
         "internal_address_config": _NOBODY,
-        "early_header_mutation_extensions": [_drop_internal_headers()],
+        "early_header_mutation_extensions": [drop_own_headers(CACHE_HEADER, PRIORITY_HEADER)],
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT",
@@ -108,11 +112,11 @@ def _clients(model: GatewayModel) -> Json:
         },
         # A slow client holds a connection, never a worker: bodies are passed on whole.
         "request_headers_timeout": "10s",
-        "request_timeout": "30s",
+        "request_timeout": "30s" if model.jobs is None else _UPLOAD,
         # Routes to workers have one of their own, so that a change of a limit changes no listener.
         "stream_idle_timeout": _OTHER_STREAMS,
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "slicewise"},
-        "local_reply_config": build_local_replies(),
+        "local_reply_config": build_local_replies(jobs=model.jobs is not None),
         "access_log": [_access_log(), *downstream_counters(model)],
         "http_filters": [
             cors_filter(),
@@ -120,6 +124,7 @@ def _clients(model: GatewayModel) -> Json:
             *share_filters(model),
             _whole_bodies(),
             *affinity_filters(model),
+            *background_filters(model),
             _router(**upstream_log(model)),
         ],
     }
@@ -162,6 +167,44 @@ def _internal(model: GatewayModel) -> Json:
     return _listener("internal", model.ports.internal, manager, {"address": "127.0.0.1"})
 
 
+def _dispatchers(model: GatewayModel) -> Json:
+    """What dispatchers of jobs send. A NetworkPolicy keeps all others away, so the tenant's name is believed."""
+    manager: Json = {
+        "stat_prefix": "jobs",
+        "codec_type": "AUTO",
+        "rds": {"route_config_name": JOBS_ROUTE_NAME, "config_source": from_file(model.directory, "rds-jobs.json")},
+        "use_remote_address": True,
+        "internal_address_config": _NOBODY,
+        "early_header_mutation_extensions": [drop_own_headers(CACHE_HEADER, PRIORITY_HEADER, TENANT_HEADER)],
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "server_header_transformation": "PASS_THROUGH",
+        **_request_ids(),
+        "common_http_protocol_options": {
+            "idle_timeout": "600s",
+            "headers_with_underscores_action": "DROP_HEADER",
+            "max_headers_count": 100,
+        },
+        "max_request_headers_kb": 4,
+        "request_headers_timeout": "10s",
+        "request_timeout": "30s",
+        "stream_idle_timeout": _OTHER_STREAMS,
+        "local_reply_config": build_local_replies(),
+        "access_log": [_access_log(), *downstream_counters(model)],
+        "http_filters": [
+            *limit_filters(model),
+            *share_filters(model),
+            _whole_bodies(),
+            *affinity_filters(model),
+            _router(**upstream_log(model)),
+        ],
+    }
+    if model.otlp is not None:
+        manager["tracing"] = _tracing(model)
+    return _open_listener("jobs", model.ports.jobs, manager)
+
+
 def _stats(model: GatewayModel) -> Json:
     """The counters, and nothing else of the admin interface."""
     routes = [
@@ -194,35 +237,6 @@ def _request_ids() -> Json:
         "always_set_request_id_in_response": True,
         "request_id_extension": {"typed_config": {"@type": f"{TYPE}/{kind}", **own}},
     }
-
-
-def _drop_internal_headers() -> Json:
-    return typed(
-        "envoy.http.early_header_mutation.header_mutation",
-        "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-        mutations=[
-            {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-", "ignore_case": True}}},
-            *(
-                {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": f"(?i){ours}"}}}}
-                for ours in _all_but(CACHE_HEADER, PRIORITY_HEADER)
-            ),
-        ],
-    )
-
-
-def _all_but(*headers: str) -> list[str]:
-    """Return regular expressions for our headers except these, which begin with different letters.
-
-    Envoy's engine has no look-ahead, so letter by letter, and takes programs of 100 instructions, so one for each.
-    """
-    words = {header.removeprefix(_OURS) for header in headers}
-    letters = "".join(sorted(word[0] for word in words))
-    return [f"{_OURS}([^{letters}].*)?", *(f"{_OURS}{word[0]}{_none_but(word[1:])}" for word in sorted(words))]
-
-
-def _none_but(word: str) -> str:
-    shorter = "|".join(f"{word[:index]}([^{letter}].*)?" for index, letter in enumerate(word))
-    return f"({shorter}|{word}.+)"
 
 
 def _whole_bodies() -> Json:

@@ -9,7 +9,7 @@ from typing import Final
 
 from slicewise.envoy.discovery import Json
 from slicewise.envoy.overload import is_overload
-from slicewise.envoy.paths import ANTHROPIC_PATHS, GET_PATHS, POST_PATHS
+from slicewise.envoy.paths import ANTHROPIC_PATHS, GET_PATHS, JOBS_PATHS, OF_JOBS, POST_PATHS
 
 _INVALID: Final = "invalid_request_error"
 _SERVER: Final = "server_error"
@@ -52,14 +52,35 @@ _ANTHROPIC_TYPES: Final = {
 """Anthropic's types of errors; that of every other status is `invalid_request_error`."""
 
 
-def build_local_replies() -> Json:
-    """Return the mapping from a status to its body. The first mapper that fits counts."""
+_OF_JOBS_API: Final = (
+    (
+        ["UC", "UR", "UT", "UPE", "SI"],
+        "outcome_unknown",
+        "The jobs API broke off; what was asked may be done or not. With an Idempotency-Key it can be sent again.",
+    ),
+    (
+        ["UF", "UH", "UO", "URX"],
+        "jobs_unavailable",
+        "The jobs API cannot be reached now; nothing was accepted. Try again later.",
+    ),
+)
+"""Envoy's flags for what it got no answer for from the API of jobs, by whether the API may have had it."""
+
+
+def build_local_replies(*, jobs: bool = False) -> Json:
+    """Return the mapping from a status to its body. The first mapper that fits counts. `jobs`: whether there are paths for jobs."""
     replies = [(status, *reply, _has_status(status)) for status, reply in _REPLIES.items()]
+    if jobs:
+        replies = [
+            (status, kind, code, message.replace(" and /v1", f", {', '.join(JOBS_PATHS)} and /v1"), when)
+            for status, kind, code, message, when in replies
+        ]
+        replies[:0] = [(503, _SERVER, code, message, _of_jobs(flags)) for flags, code, message in _OF_JOBS_API]
     # Its status is 503 for a new request, and 500 where a body was on its way.
     replies.insert(0, (503, _SERVER, "overloaded", _OVERLOADED, is_overload()))
     mappers = []
     for status, kind, code, message, when in replies:
-        more: Json = {"status_code": status} if code == "overloaded" else {}
+        more: Json = {"status_code": status} if code in {"overloaded", "jobs_unavailable", "outcome_unknown"} else {}
         anthropic = {"type": _ANTHROPIC_TYPES.get(status, _INVALID), "message": message}
         body = {"type": "error", "error": anthropic, "request_id": "%REQ(X-REQUEST-ID)%"}
         mappers.append({**_mapper(status, {"and_filter": {"filters": [_on_anthropic_path(), when]}}, body), **more})
@@ -70,6 +91,11 @@ def build_local_replies() -> Json:
 
 def _on_anthropic_path() -> Json:
     return {"header_filter": {"header": {"name": ":path", "string_match": {"safe_regex": {"regex": ANTHROPIC_PATHS}}}}}
+
+
+def _of_jobs(flags: list[str]) -> Json:
+    path = {"header_filter": {"header": {"name": ":path", "string_match": {"safe_regex": {"regex": OF_JOBS}}}}}
+    return {"and_filter": {"filters": [path, {"response_flag_filter": {"flags": flags}}]}}
 
 
 def _has_status(status: int) -> Json:

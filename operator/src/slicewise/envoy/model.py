@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from slicewise.api.ports import STATS_PORT
+from slicewise.api.ports import GATEWAY_JOBS_PORT, JOBS_PORT, STATS_PORT
 
 TENANT_HEADER: Final = "x-slicewise-tenant"
 """Request header to workers with the tenant's name. Set by the gateway alone."""
@@ -30,6 +30,10 @@ NOT_STARTED_HEADER: Final = "x-slicewise-not-started"
 """Response header by which a worker says that it has done nothing for a request: another one may be asked."""
 WORKER_HEALTHY_HEADER: Final = "x-slicewise-worker-healthy"
 """Response header by which a worker says that its error is about the request, such as a time-out: it stays in."""
+JOB_HEADER: Final = "x-slicewise-job"
+"""Request header of what a dispatcher of jobs sent, for the edge and for the times of such requests. Set by the gateway alone."""
+BACKGROUND_HEADER: Final = "x-slicewise-background"
+"""Request header of a response that runs in the background. Set by the gateway alone, and read by its own routes."""
 BROKEN_TRAILER: Final = "x-slicewise-broken"
 """Trailer by which a worker says that an answer broke after its status was sent."""
 
@@ -147,6 +151,8 @@ class Ports:
     """On the loopback address only: whoever reaches it may end Envoy."""
     internal: int = 8083
     """On the loopback address only: what the edge sends on to the workers, with the tenant that was found before."""
+    jobs: int = GATEWAY_JOBS_PORT
+    """What dispatchers of jobs send; opened where the pool takes jobs. It believes the tenant's header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,26 @@ class Timeouts:
     def of(cls, request_timeout: float) -> Timeouts:
         """Return the chain below a pool's `requestTimeout`: the worker has 5 % less, at least half a second."""
         return cls(request_timeout, _shorter(request_timeout))
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """The pool takes jobs: where their API is, and how long a request that runs one may take."""
+
+    host: str
+    """A name with one address for each pod that accepts jobs."""
+    timeouts: Timeouts
+    port: int = JOBS_PORT
+
+    def __post_init__(self) -> None:
+        """Refuse a name that cannot be a host's."""
+        if not re.fullmatch(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", self.host):
+            raise ValueError(f"not the name of a host: {self.host!r}")
+
+    @classmethod
+    def of(cls, host: str, attempt_seconds: float, port: int = JOBS_PORT) -> Jobs:
+        """Return jobs of which a dispatcher waits so long for an attempt: the gateway gives up before it, the worker before that."""
+        return cls(host, Timeouts.of(_shorter(attempt_seconds)), port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +221,8 @@ class GatewayModel:
     """Of tenants that the pool names; all others have weight 1."""
     affinity: bool = False
     """Whether the requests of a conversation go to one worker; else each goes to the worker that has least to do."""
+    jobs: Jobs | None = None
+    """None: the pool takes no jobs, and has no path for them."""
     cors: Cors | None = None
     """None: browsers let no page of another origin read an answer."""
     p95_seconds: float | None = None
@@ -232,6 +260,10 @@ def cluster_name(revision: str) -> str:
 
 EDGE_CLUSTER: Final = "edge"
 """Envoy's cluster with the edge's response cache."""
+
+
+JOBS_CLUSTER: Final = "jobs"
+"""Envoy's cluster with the API of jobs."""
 
 
 def revision_of(cluster: str) -> str | None:

@@ -12,5 +12,12 @@ POST_PATHS: Final = (*CACHED_PATHS, *OTHER_PATHS)
 GET_PATHS: Final = ("/v1/models", "/openapi.json")
 """What a pool says of itself; `/v1/models/NAME` comes to these."""
 
+JOBS_PATHS: Final = ("/jobs", "/v1/files", "/v1/batches")
+"""With jobs, these and what is below them belong to their API."""
+RESPONSES_PATH: Final = "/v1/responses"
+"""With jobs, what is below it does too, and a POST to it for a response in the background."""
+OF_JOBS: Final = "/(jobs|v1/files|v1/batches)([/?].*)?|/v1/responses/.*"
+"""Regular expression for the paths, query included, that belong to it whatever the body says."""
+
 ANTHROPIC_PATHS: Final = "/v1/messages([/?].*)?"
 """Regular expression for the paths, query included, where errors have Anthropic's shape."""

@@ -10,6 +10,7 @@ from typing import Final
 from slicewise.envoy.affinity import hash_policy, without_affinity
 from slicewise.envoy.browsers import cors_policy
 from slicewise.envoy.discovery import ROUTES, RUNTIME, TYPE, Json, response, seconds, typed
+from slicewise.envoy.jobs import api_routes, as_job, is_job, looks_for_background, refuse_bad_tenants
 from slicewise.envoy.model import (
     CACHE_HEADER,
     EDGE_CLUSTER,
@@ -19,13 +20,16 @@ from slicewise.envoy.model import (
     TIMEOUT_HEADER,
     WORKER_HEALTHY_HEADER,
     GatewayModel,
+    Jobs,
     RevisionRoute,
+    Timeouts,
     cluster_name,
 )
 from slicewise.envoy.paths import CACHED_PATHS, GET_PATHS, OTHER_PATHS, POST_PATHS
 
 ROUTE_NAME: Final = "pool"
 INTERNAL_ROUTE_NAME: Final = "internal"
+JOBS_ROUTE_NAME: Final = "jobs"
 RUNTIME_LAYER: Final = "weights"
 WEIGHT_PREFIX: Final = "slicewise.weight"
 ANSWERS_PREFIX: Final = "slicewise.answers"
@@ -46,29 +50,53 @@ _NO_BODY: Final = {BODY_FILTER: {"@type": _BODY_OF_ROUTE, "disabled": True}}
 
 def build_rds(model: GatewayModel) -> Json:
     """Return the routes. What is not listed is unknown to clients: `/metrics` and similar paths of workers stay inside."""
-    routes = [_not_ascii(model), *_skip_cache(model), *_answers(model)]
+    routes = [_not_ascii(model), *api_routes(model, _NO_BODY, _retried_bytes(model))]
+    routes += [*_skip_cache(model), *_answers(model)]
     routes += [{"match": {"path": path}, **_to_workers(model)} for path in GET_PATHS]
     routes.append({"match": {"prefix": "/v1/models/"}, **_to_workers(model)})
-    found = _routes(model, ROUTE_NAME, routes, {"include_request_attempt_count": True, **cors_policy(model.cors)})
+    found = _routes(
+        model,
+        ROUTE_NAME,
+        routes,
+        {"include_request_attempt_count": True, **cors_policy(model.cors, jobs=model.jobs is not None)},
+    )
     # What a client sends under this name is gone by now.
-    limit = _timeout(model, "OVERWRITE_IF_EXISTS_OR_ADD")
+    limit = _timeout(model.timeouts, "OVERWRITE_IF_EXISTS_OR_ADD")
     return response(
         ROUTES, [{**found, **limit, "response_headers_to_remove": [NOT_STARTED_HEADER, WORKER_HEALTHY_HEADER]}]
     )
+
+
+def build_jobs_rds(model: GatewayModel, jobs: Jobs) -> Json:
+    """Return the routes of what dispatchers send: as clients' requests, with the times of a job and behind what people wait for.
+
+    A request that a worker had is not tried again here: the dispatcher does so, and counts. It learns which requests were not begun.
+    """
+    workers = _to_workers(model, _retry_policy(_NOT_BEGUN), jobs.timeouts)
+    cached = workers if model.cache is None else _to_edge(model, jobs.timeouts)
+    routes = [_not_ascii(model), refuse_bad_tenants(model, _NO_BODY)]
+    routes += [{"match": {"path": path}, **(cached if path in CACHED_PATHS else workers)} for path in POST_PATHS]
+    found = _routes(model, JOBS_ROUTE_NAME, routes, {"include_request_attempt_count": True})
+    headers = [*_timeout(jobs.timeouts, "OVERWRITE_IF_EXISTS_OR_ADD")["request_headers_to_add"], *as_job()]
+    return response(ROUTES, [{**found, "request_headers_to_add": headers}])
 
 
 def build_internal_rds(model: GatewayModel) -> Json:
     """Return the routes of what the edge sends on: to workers by weight. The edge learns which requests were not begun."""
     # A worker may have died of it already: then one more may have it, and no third.
     tried = {"name": _ATTEMPT, "string_match": {"safe_regex": {"regex": "[2-9]"}}}
-    routes = [
+    routes: list[Json] = []
+    if model.jobs is not None:
+        job = _to_workers(model, _retry_policy(_NOT_BEGUN), model.jobs.timeouts)
+        routes += [{"match": {"path": path, "headers": [is_job()]}, **job} for path in POST_PATHS]
+    routes += [
         {"match": {"path": path, "headers": [tried]}, **_to_workers(model, _retry_policy(_NOT_BEGUN))}
         for path in POST_PATHS
     ]
     routes += [{"match": {"path": path}, **_to_workers(model)} for path in POST_PATHS]
     routes.append({"match": {"path": "/readyz"}, "direct_response": {"status": 200}})
     # The edge says how much is left of it after a wait.
-    limit = _timeout(model, "ADD_IF_ABSENT")
+    limit = _timeout(model.timeouts, "ADD_IF_ABSENT")
     # So the hold knows of a request that came through the cache whether a worker has had it.
     found = _routes(model, INTERNAL_ROUTE_NAME, routes, {"include_request_attempt_count": True})
     return response(ROUTES, [{**found, **limit}])
@@ -116,8 +144,8 @@ def _routes(model: GatewayModel, name: str, routes: list[Json], more: Json) -> J
     return {"name": name, "virtual_hosts": [host]}
 
 
-def _timeout(model: GatewayModel, action: str) -> Json:
-    header = {"key": TIMEOUT_HEADER, "value": str(round(model.timeouts.worker * 1000))}
+def _timeout(timeouts: Timeouts, action: str) -> Json:
+    header = {"key": TIMEOUT_HEADER, "value": str(round(timeouts.worker * 1000))}
     return {"request_headers_to_add": [{"header": header, "append_action": action}]}
 
 
@@ -126,7 +154,7 @@ def _answers(model: GatewayModel) -> list[Json]:
     cached = workers if model.cache is None else _to_edge(model)
     return [
         *({"match": {"path": path}, **cached} for path in CACHED_PATHS),
-        *({"match": {"path": path}, **workers} for path in OTHER_PATHS),
+        *({"match": {"path": path}, **workers, **looks_for_background(model, path)} for path in OTHER_PATHS),
     ]
 
 
@@ -142,13 +170,14 @@ def _skip_cache(model: GatewayModel) -> list[Json]:
     ]
 
 
-def _to_edge(model: GatewayModel) -> Json:
+def _to_edge(model: GatewayModel, timeouts: Timeouts | None = None) -> Json:
     """To the edge; where it is gone, at once to the workers, by the way that the edge takes."""
+    times = timeouts or model.timeouts
     return {
         "route": {
             "cluster": EDGE_CLUSTER,
-            "timeout": seconds(model.timeouts.gateway),
-            "idle_timeout": seconds(model.timeouts.gateway + 5),
+            "timeout": seconds(times.gateway),
+            "idle_timeout": seconds(times.gateway + 5),
             "retry_policy": {
                 "retry_on": "connect-failure,refused-stream,reset-before-request,reset",
                 "num_retries": 1,
@@ -163,7 +192,8 @@ def _to_edge(model: GatewayModel) -> Json:
     }
 
 
-def _to_workers(model: GatewayModel, retries: Json | None = None) -> Json:
+def _to_workers(model: GatewayModel, retries: Json | None = None, timeouts: Timeouts | None = None) -> Json:
+    times = timeouts or model.timeouts
     ordered = sorted(model.routes, key=lambda route: route.revision)
     stable = model.routes[0].revision
     return {
@@ -173,8 +203,8 @@ def _to_workers(model: GatewayModel, retries: Json | None = None) -> Json:
                 "clusters": [_weighted(route, default=route.revision == stable) for route in ordered],
             },
             # From the last byte of the request to the last byte of the answer, with all tries.
-            "timeout": seconds(model.timeouts.gateway),
-            "idle_timeout": seconds(model.timeouts.gateway + 5),
+            "timeout": seconds(times.gateway),
+            "idle_timeout": seconds(times.gateway + 5),
             "retry_policy": retries or _retry_policy(RETRY_ON),
             **hash_policy(model),
         },

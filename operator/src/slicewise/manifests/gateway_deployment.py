@@ -100,6 +100,7 @@ def _seed(pool: InferencePool, desired: DesiredGateway) -> dict[str, Any]:
 def _envoy(desired: DesiredGateway) -> dict[str, Any]:
     """A sidecar: started before the agent, and ended by the kubelet after it."""
     ports = desired.model.ports
+    jobs = [] if desired.model.jobs is None else [{"name": "jobs", "containerPort": ports.jobs, "protocol": "TCP"}]
     return {
         "name": "envoy",
         "image": desired.installation.envoy_image or desired.installation.image,
@@ -108,6 +109,7 @@ def _envoy(desired: DesiredGateway) -> dict[str, Any]:
         "ports": [
             {"name": "http", "containerPort": ports.http, "protocol": "TCP"},
             {"name": "stats", "containerPort": ports.stats, "protocol": "TCP"},
+            *jobs,
         ],
         "resources": desired.installation.envoy_resources,
         "securityContext": locked_down(),

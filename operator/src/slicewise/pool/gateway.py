@@ -29,6 +29,7 @@ from slicewise.envoy import (
     Cors,
     EdgeEndpoint,
     GatewayModel,
+    Jobs,
     ResponseCache,
     RevisionRoute,
     TenantKeys,
@@ -38,7 +39,7 @@ from slicewise.envoy import (
 )
 from slicewise.manifests.desired_gateway import DesiredGateway
 from slicewise.manifests.installation import GatewayInstallation
-from slicewise.manifests.metadata import fallback_name, revision_service_name
+from slicewise.manifests.metadata import fallback_name, jobs_name, revision_service_name
 from slicewise.manifests.shape import merge
 from slicewise.pool.observed import ObservedPool
 from slicewise.pool.revision import find_revision
@@ -125,12 +126,20 @@ def _model(
             TenantShare(one.name, one.weight, one.priority is TenantPriority.BATCH) for one in spec.tenants or ()
         ),
         affinity=spec.routing is Routing.CONVERSATION,
+        jobs=_jobs(pool),
         cors=_cors(spec.cors),
         p95_seconds=duration_seconds(canary.p95) if canary is not None and canary.p95 is not None else None,
         otlp=_collector(here.otlp),
         fallback=pool.spec.fallback is not None,
         **_size(here.envoy_resources),
     )
+
+
+def _jobs(pool: InferencePool) -> Jobs | None:
+    if pool.spec.jobs is None:
+        return None
+    host = f"{jobs_name(pool.metadata.name)}.{pool.metadata.namespace}.svc"
+    return Jobs.of(host, duration_seconds(pool.spec.jobs.request_timeout))
 
 
 def _cors(found: CorsSpec | None) -> Cors | None:

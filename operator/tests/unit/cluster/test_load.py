@@ -134,6 +134,22 @@ def test_envoys_gauges_are_added_up_and_the_smaller_of_its_two_counts_is_taken()
     assert parse_in_flight(_OF_ENVOY + _listener(5)) == InFlight(5, 1234)
 
 
+def test_requests_to_the_api_of_jobs_are_no_load_and_those_that_run_jobs_are() -> None:
+    api = "".join(
+        f'envoy_cluster_upstream_{name}{{envoy_cluster_name="jobs"}} {number}\n'
+        for name, number in {
+            "rq_active": 3,
+            "rq_pending_active": 1,
+            "rq_total": 200,
+            "rq_retry": 5,
+            "cx_none_healthy": 2,
+        }.items()
+    )
+    assert parse_in_flight(_OF_ENVOY + _listener(12) + api) == InFlight(8, 1234 - 197)
+    jobs = _listener(2).replace('"pool"', '"jobs"')
+    assert parse_in_flight(_OF_ENVOY + _listener(5) + jobs) == InFlight(7, 2 * 1234)
+
+
 def test_a_count_that_is_not_there_is_unknown_and_not_0() -> None:
     assert isinstance(parse_in_flight(_OF_ENVOY), NoData)
     other = 'envoy_cluster_upstream_rq_active{envoy_cluster_name="edge"} 7\n'

@@ -214,3 +214,15 @@ def test_while_a_rollout_moves_weights_an_older_configuration_counts_and_at_rest
     assert seen["Idle"] == {"True"}
     run.now += ARRIVES_WITHIN
     assert conditions(run, gateway_pods=older)["GatewayProgrammed"]["status"] == "False"
+
+
+def test_a_pool_with_jobs_has_a_way_to_them_and_for_them_and_one_without_has_neither(run: Simulation) -> None:
+    with_jobs = changed(run.pool, jobs={"databaseSecretRef": {"name": "db"}, "requestTimeout": "60s"})
+    for pool, ports in ((run.pool, {"http", "stats"}), (with_jobs, {"http", "stats", "jobs"})):
+        children = plan_pool(pool, run.observed(), run.now).children or ()
+        found = {(item["kind"], item["metadata"]["name"]): item for item in children}
+        envoy = found["Deployment", "chat-gateway"]["spec"]["template"]["spec"]["initContainers"][1]
+        assert {port["name"] for port in envoy["ports"]} == ports
+        files = found["ConfigMap", "chat-gateway"]["data"]
+        assert ("rds-jobs.json" in files, '"chat-jobs.default.svc"' in files["cds.json"]) == ("jobs" in ports,) * 2
+    assert '"timeout":"57s"' in files["rds-jobs.json"], "a dispatcher waits for 60 seconds"

@@ -1,0 +1,206 @@
+"""What dispatchers of jobs send: a listener that believes the tenant's name, and otherwise does as the clients' one. On a real Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rig.edge import ASK, edge_pod
+from rig.envoy import CANARY, CHAT, STABLE, Rig, route, running, until
+from rig.worker import StartWorkers
+
+from slicewise.clients.gateways import HttpGateways
+from slicewise.clients.stats_in_flight import InFlight
+from slicewise.envoy import GatewayModel, Jobs, TenantKeys, TenantShare, Timeouts
+from slicewise.envoy.measurement import Reading
+
+JOBS = Jobs.of("localhost", 900, 9)
+ONE = GatewayModel("chat", (route(STABLE),), jobs=JOBS, max_body_bytes=1000, tenant_keys=TenantKeys("keys"))
+TENANT = "x-slicewise-tenant"
+
+
+async def send(
+    rig: Rig, path: str = CHAT, body: bytes = b"{}", tenant: str | None = "acme"
+) -> tuple[int, Any, Mapping[str, str]]:
+    """Send what a dispatcher sends."""
+    given = {"x-slicewise-priority": "batch", "x-request-id": "job-1", **({} if tenant is None else {TENANT: tenant})}
+    url = f"http://127.0.0.1:{rig.model.ports.jobs}{path}"
+    async with rig.session.post(url, data=io.BytesIO(body), headers=given) as answer:
+        return answer.status, await answer.json(), answer.headers
+
+
+async def test_a_job_reaches_a_worker_as_its_tenant_s_batch_request_with_the_time_of_an_attempt(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    model = replace(ONE, shares=(TenantShare("acme", 4),))
+    async with running(tmp_path, model, {f"chat-{STABLE}": workers}, other="key-of-other") as rig:
+        for path in (CHAT, "/v1/completions", "/v1/embeddings", "/v1/responses"):
+            status, _, headers = await send(rig, path, b'{"background": true}')
+            assert (status, headers["x-slicewise-revision"], headers["x-request-id"]) == (200, STABLE, "job-1"), path
+        got = workers[0].headers
+        assert (got[TENANT], got["x-slicewise-weight"], got["x-slicewise-priority"]) == ("acme", "4", "batch")
+        assert (got["x-slicewise-timeout-ms"], got["x-request-id"]) == (
+            str(round(JOBS.timeouts.worker * 1000)),
+            "job-1",
+        )
+        forged = {
+            "x-slicewise-weight": "9",
+            "x-slicewise-timeout-ms": "1",
+            "x-slicewise-tenants": "b",
+            "x-envoy-x": "1",
+        }
+        async with rig.session.post(
+            f"http://127.0.0.1:{rig.model.ports.jobs}{CHAT}", data=b"{}", headers=forged
+        ) as answer:
+            assert answer.status == 200
+        got = workers[0].headers
+        assert not {TENANT, "x-slicewise-weight", "x-slicewise-tenants", "x-envoy-x"} & got.keys()
+        assert (got["x-slicewise-priority"], len(got["x-slicewise-timeout-ms"])) == ("batch", 6)
+
+
+async def test_what_is_no_request_of_a_dispatcher_is_refused(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    model = replace(ONE, requests_per_minute=3)
+    async with running(tmp_path, model, {f"chat-{STABLE}": workers}) as rig:
+        for tenant in ("a b", "a/b", "", "ünï", '"', "a,b", "%REQ(x)%"):
+            status, body, _ = await send(rig, tenant=tenant)
+            assert (status, body["error"]["code"]) == (400, "bad_request"), tenant
+        assert (await send(rig, tenant="x" * 10_240))[0] == 431
+        for path in ("/jobs", "/v1/files", "/v1/models", "/metrics", "/", f"/jobs/..{CHAT}x"):
+            assert (await send(rig, path, tenant=None))[0] == 404, path
+        assert (await send(rig, "/v1/..%2fjobs", tenant=None))[0] == 400
+        assert (await send(rig, body=b"x" * 1001, tenant=None))[0] == 413
+        assert workers[0].requests == 0
+        assert (await send(rig, tenant="Unknown.tenant-1_x"))[0] == 200
+        answers = [(await send(rig, tenant="many"))[0] for _ in range(4)]
+        assert answers == [200, 200, 200, 429], "each tenant has its limit"
+
+
+async def test_a_worker_that_dies_of_a_job_is_the_only_one_and_one_that_has_not_begun_it_is_not(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(2)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        workers[0].mode = workers[1].mode = "die"
+        status, _, headers = await send(rig)
+        assert (status, sum(worker.requests for worker in workers)) == (503, 1)
+        assert "x-slicewise-not-started" not in headers
+        workers[0].mode = workers[1].mode = "full"
+
+        async def both_are_full() -> bool:
+            status, _, headers = await send(rig)
+            return status == 503 and "x-slicewise-not-started" in headers
+
+        await until(both_are_full, what="the dispatcher learns that its job was not begun")
+        workers[1].mode = "ok"
+
+        async def goes_on() -> bool:
+            return (await send(rig))[0] == 200
+
+        await until(goes_on, what="the other worker gets it")
+
+
+async def test_jobs_take_part_in_a_rollout_and_count_for_it(tmp_path: Path, start_workers: StartWorkers) -> None:
+    stable, canary = await start_workers(2)
+    model = replace(ONE, routes=(route(STABLE, 50), route(CANARY, 50)), p95_seconds=5)
+    canary.mode = "fail"
+    async with running(tmp_path, model, {f"chat-{STABLE}": [stable], f"chat-{CANARY}": [canary]}) as rig:
+        answers = [(await send(rig))[0] for _ in range(60)]
+        assert {200, 500} <= set(answers)
+        gateway = HttpGateways(rig.session, stats_port=rig.model.ports.stats)
+        found = await gateway.counters("127.0.0.1", 5)
+        assert isinstance(found, Reading)
+        assert getattr(found.revisions[CANARY], "failed", None) == sum(status >= 500 for status in answers)
+        in_flight = await gateway.in_flight("127.0.0.1")
+        assert isinstance(in_flight, InFlight)
+        assert in_flight.begun == 60, "a pool is awake for jobs, too"
+
+
+async def test_a_job_that_runs_counts_as_load(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    workers[0].waits = True
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
+        gateway = HttpGateways(rig.session, stats_port=rig.model.ports.stats)
+        sent = [asyncio.create_task(send(rig)) for _ in range(3)]
+
+        async def all_run() -> bool:
+            found = await gateway.in_flight("127.0.0.1")
+            return isinstance(found, InFlight) and found.requests == 3
+
+        await until(all_run)
+        assert (await rig.admin.state()).active_requests == 3, "a gateway that goes waits for them"
+        workers[0].go.set()
+        assert [(await task)[0] for task in sent] == [200] * 3
+
+
+async def test_an_attempt_has_its_own_time_and_clients_have_theirs(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    workers[0].waits = True
+    model = replace(ONE, tenant_keys=None, timeouts=Timeouts.of(60), jobs=Jobs.of("localhost", 2, 9))
+    async with running(tmp_path, model, {f"chat-{STABLE}": workers}) as rig:
+        waiting = asyncio.create_task(rig.ask())
+        status, body, _ = await send(rig)
+        assert (status, body["error"]["code"]) == (504, "timeout")
+        assert not waiting.done()
+        workers[0].go.set()
+        assert (await waiting)[0] == 200
+
+
+async def test_a_job_waits_for_a_worker_with_its_time_and_leaves_half_of_the_room_to_clients(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    workers[0].ready = False
+    model = replace(ONE, tenant_keys=None)
+    async with edge_pod(tmp_path, model, {f"chat-{STABLE}": workers}, cache=False, MAX_HELD_REQUESTS=4) as pod:
+        jobs = [asyncio.create_task(send(pod.rig)) for _ in range(2)]
+        await pod.counted("held_requests", 2)
+        status, body, headers = await send(pod.rig)
+        assert (status, body["error"]["code"], headers["Retry-After"]) == (503, "no_worker", "1")
+        assert float(headers["x-slicewise-held"]) == 0
+        clients = [asyncio.create_task(pod.ask()) for _ in range(2)]
+        await pod.counted("held_requests", 4)
+        workers[0].waits = True
+        workers[0].ready = True
+
+        async def all_run() -> bool:
+            return workers[0].running == 4
+
+        await until(all_run)
+        workers[0].go.set()
+        for job in jobs:
+            status, _, headers = await job
+            assert (status, headers["x-slicewise-revision"]) == (200, STABLE)
+            assert float(headers["x-slicewise-held"]) > 0
+        assert {(await client).status for client in clients} == {200}
+
+
+async def test_a_job_through_the_cache_keeps_its_time_and_no_client_waits_for_what_is_behind_others(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    worker = workers[0]
+    worker.waits = True
+    model = replace(ONE, tenant_keys=None, timeouts=Timeouts.of(60))
+    async with edge_pod(tmp_path, model, {f"chat-{STABLE}": workers}) as pod:
+
+        async def runs(count: int) -> bool:
+            return worker.running == count
+
+        job = asyncio.create_task(send(pod.rig, body=json.dumps(ASK).encode(), tenant=None))
+        await until(lambda: runs(1), what="the job runs")
+        assert worker.headers["x-slicewise-priority"] == "batch"
+        assert int(worker.headers["x-slicewise-timeout-ms"]) > 100_000, "more than any client of this pool has"
+        client = asyncio.create_task(pod.ask())
+        await until(lambda: runs(2), what="the same question of a client is asked for itself")
+        assert "x-slicewise-priority" not in worker.headers
+        worker.go.set()
+        assert ((await job)[0], (await client).status) == (200, 200)
+        status, _, headers = await send(pod.rig, body=json.dumps(ASK).encode(), tenant=None)
+        assert (status, headers["x-slicewise-cache"], worker.requests) == (200, "hit", 2)

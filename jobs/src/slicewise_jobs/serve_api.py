@@ -17,6 +17,7 @@ from slicewise_jobs.http.intake import Intake
 from slicewise_jobs.http.jobs import Jobs, build_public, in_words
 from slicewise_jobs.http.metrics import ApiMetrics
 from slicewise_jobs.http.operate import Operate
+from slicewise_jobs.http.responses import Responses
 from slicewise_jobs.internal import build_internal
 from slicewise_jobs.serving import open_database, serve, stop_signal
 from slicewise_jobs.settings import ApiSettings
@@ -49,8 +50,8 @@ async def run_api(settings: ApiSettings) -> None:
             allow_loss=settings.allow_loss,
             show=metrics.ready.set,
         )
-        watching = asyncio.create_task(watch.run())
-        stack.callback(watching.cancel)
+        loops: list[asyncio.Task[None]] = []
+        stack.callback(lambda: [loop.cancel() for loop in loops])
         inbox = GroupCommit[NewJob, Accepted](flush, lambda job: len(job.body) + 512)
         stack.push_async_callback(inbox.close)
         jobs = Jobs(
@@ -67,16 +68,17 @@ async def run_api(settings: ApiSettings) -> None:
             watch=watch,
         )
         keeper = Keeper(database, _keeper_plan(settings), hub, watch)
-        keeping = asyncio.create_task(keeper.run())
-        stack.callback(keeping.cancel)
         public = build_public(jobs)
         _files(settings, jobs).add_to(public)
         _batches(settings, jobs, keeper).add_to(public)
+        Responses(jobs).add_to(public)
         internal = build_internal(metrics.registry, watch, in_words(watch))
         Operate(database, settings.pool, settings.keep_seconds, hub).add_to(internal)
         internal.router.add_get("/v1/dispatchers", hub.serve)
         await serve(stack, internal, settings.host, settings.internal_port, leave_seconds=0.1)
         await serve(stack, public, settings.host, settings.port, leave_seconds=_LEAVE_SECONDS)
+        # Only now: it is ready once the database was good, and clients' requests have to find it then.
+        loops += [asyncio.create_task(watch.run()), asyncio.create_task(keeper.run())]
         log.info("api serves", pool=settings.pool, port=settings.port)
         await stop.wait()
         log.info("api ends")

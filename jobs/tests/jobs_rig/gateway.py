@@ -82,7 +82,7 @@ class FakeGateway:
 
 def prompt_of(body: dict) -> str:
     """Return what a body asks."""
-    return str(body["messages"][-1]["content"] if "messages" in body else body["prompt"])
+    return str(body["messages"][-1]["content"] if "messages" in body else body.get("prompt", body.get("input")))
 
 
 def later(seconds: float, then: Answer) -> Answer:

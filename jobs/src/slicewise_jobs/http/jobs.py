@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 TENANT_HEADER: Final = "x-slicewise-tenant"
 _MOST_OF_A_PAGE: Final = 100
 _BACKLOG_SECONDS: Final = "10"
+Read = Callable[[bytes], Wanted]
+Show = Callable[[Accepted, Wanted], web.Response]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -62,32 +64,33 @@ class Jobs:
 
     async def add(self, request: web.Request) -> web.StreamResponse:
         """`POST /jobs`: 202 once the job is durable."""
+
+        def read(raw: bytes) -> Wanted:
+            return read_wanted(raw, request.query, model=self.model, chat=self.chat)
+
+        return await self.take(request, read, _accepted)
+
+    async def take(self, request: web.Request, read: Read, show: Show) -> web.StreamResponse:
+        """Take a job, however it is sent and shown."""
         outcome = "invalid"
         try:
             self.watch.check()
-            tenant, key = (
-                read_tenant(request.headers.get(TENANT_HEADER)),
-                read_key(request.headers.get("Idempotency-Key")),
-            )
+            tenant = read_tenant(request.headers.get(TENANT_HEADER))
+            key = read_key(request.headers.get("Idempotency-Key"))
             async with self.intake.body(request) as raw:
-                wanted = read_wanted(raw, request.query, model=self.model, chat=self.chat)
-                outcome, response = await self._add(tenant, key, wanted)
+                outcome, response = await self._add(tenant, key, read(raw), show)
                 return response
         except BusyError:
             outcome = "busy"
-            return error_response(
-                503,
-                "out_of_body_memory",
-                "Too many bodies arrive at a time; try again later.",
-                headers={"Retry-After": "1"},
-            )
+            words = "Too many bodies arrive at a time; try again later."
+            return error_response(503, "out_of_body_memory", words, headers={"Retry-After": "1"})
         except StoreError:
             outcome = "unavailable"
             raise
         finally:
             self.metrics.submitted.labels(outcome).inc()
 
-    async def _add(self, tenant: str, key: str | None, wanted: Wanted) -> tuple[str, web.StreamResponse]:
+    async def _add(self, tenant: str, key: str | None, wanted: Wanted, show: Show) -> tuple[str, web.StreamResponse]:
         if full := await self.backlog.admit(tenant, len(wanted.body)):
             return "backlog", error_response(429, "backlog_full", full, headers={"Retry-After": _BACKLOG_SECONDS})
         job = NewJob(
@@ -105,13 +108,7 @@ class Jobs:
         if not accepted.same_body:
             message = "This Idempotency-Key came with another body before."
             return "conflict", error_response(409, "idempotency_conflict", message, "Idempotency-Key")
-        shown = {
-            "job_id": show_id(accepted.id),
-            "status": accepted.state.shown,
-            "created_at": instant(accepted.created_at),
-        }
-        headers = {"Location": f"/jobs/{show_id(accepted.id)}", "Retry-After": "1"}
-        return "accepted" if accepted.new else "repeated", web.json_response(shown, status=202, headers=headers)
+        return "accepted" if accepted.new else "repeated", show(accepted, wanted)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs/ID`: its state, and its result once it is done."""
@@ -150,6 +147,16 @@ class Jobs:
             return web.json_response({"job_id": show_id(job_id), "status": State.CANCELLED.value})
         message = f"The job has ended: its status is {was.shown}."
         return error_response(409, "job_has_ended", message)
+
+
+def _accepted(accepted: Accepted, _wanted: Wanted) -> web.Response:
+    shown = {
+        "job_id": show_id(accepted.id),
+        "status": accepted.state.shown,
+        "created_at": instant(accepted.created_at),
+    }
+    headers = {"Location": f"/jobs/{show_id(accepted.id)}", "Retry-After": "1"}
+    return web.json_response(shown, status=202, headers=headers)
 
 
 def _read_page(request: web.Request) -> tuple[tuple[State, ...] | None, bytes | None, int]:

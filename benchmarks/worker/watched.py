@@ -16,7 +16,7 @@ from slicewise_worker import __main__, server
 from slicewise_worker.engine.llama import Model
 from slicewise_worker.engine.report import Step
 from slicewise_worker.health.metrics import WorkerMetrics
-from slicewise_worker.settings import WorkerSettings
+from slicewise_worker.starting import Starting
 
 TICK = 0.001
 
@@ -49,10 +49,13 @@ class _SlowModel(Model):
         return float(os.environ.get("BENCH_STEP_DELAY", "0"))
 
 
-async def _serve(settings: WorkerSettings) -> None:
+_SERVE = server.serve
+
+
+async def _serve(starting: Starting) -> None:
     ticking: asyncio.Task[Any] = asyncio.create_task(_tick())
     try:
-        await server.serve(settings)
+        await _SERVE(starting)
     finally:
         ticking.cancel()
 
@@ -60,5 +63,5 @@ async def _serve(settings: WorkerSettings) -> None:
 if __name__ == "__main__":
     server.WorkerMetrics = _Metrics  # type: ignore[misc]
     Model._step_delay = _SlowModel._step_delay  # type: ignore[method-assign]
-    __main__.serve = _serve
+    server.serve = _serve
     __main__.main()

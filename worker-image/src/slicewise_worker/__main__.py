@@ -1,19 +1,16 @@
-"""Entry point of `slicewise-worker`."""
+"""Entry point of `slicewise-worker`. What takes long to load is loaded while something else goes on, and only for what is asked."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
+import os
+import signal
 import sys
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from slicewise_worker.early import dry_run_ahead
 
-from slicewise_worker import logs
-from slicewise_worker.engine.ends import EndReason
-from slicewise_worker.last_words import give_up
-from slicewise_worker.proof import StartError
-from slicewise_worker.server import EngineFailedError, serve
-from slicewise_worker.settings import WorkerSettings, termination_log
+if TYPE_CHECKING:
+    from slicewise_worker.engine.fit import DryRun
 
 
 def main() -> None:
@@ -23,24 +20,26 @@ def main() -> None:
         from slicewise_worker.fit_command import main as fit  # noqa: PLC0415
 
         sys.exit(fit(sys.argv[2:]))
-    logs.configure("info", "json")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The first process of a container gets no signal that it has no handler for.
+        signal.signal(number, _end)
+    ahead = dry_run_ahead(os.environ)
     try:
-        settings = WorkerSettings()
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"SLICEWISE_WORKER_{fault['loc'][0]!s}".upper() + f": {fault['msg']}" for fault in error.errors()
-        )
-        sys.exit(give_up(EndReason.BAD_SETTINGS, wrong, termination_log()))
-    logs.configure(settings.log_level, settings.log_format)
-    # What the modules made stays for good. To look through it for garbage takes 40 ms, in which neither engine nor event loop goes on.
-    gc.collect()
-    gc.freeze()
-    try:
-        asyncio.run(serve(settings))
-    except StartError as error:
-        sys.exit(give_up(error.reason, str(error), settings.termination_log))
-    except EngineFailedError as error:
-        sys.exit(give_up(EndReason.ENGINE_FAILED, str(error), settings.termination_log))
+        sys.exit(_run(ahead))
+    finally:
+        if ahead is not None:
+            ahead.close()
+
+
+def _run(ahead: DryRun | None) -> int:
+    from slicewise_worker.running import run  # noqa: PLC0415 - the dry run goes on meanwhile
+
+    return run(ahead)
+
+
+def _end(_number: int, _frame: object) -> None:
+    """Leave a start that has not begun."""
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -142,9 +142,22 @@ class _Fitting:
         return form_bytes(_asked(found), self._device)
 
 
-def fit(weights: FetchedFiles, kind: Kind, settings: WorkerSettings, device: Device, limit: int | None) -> Fitted:
-    """Return what fits; raises `StartError` where nothing does. `limit`: of the container's memory in bytes, if there is one."""
-    with DryRun(weights.path, gpu=device.on_gpu) as dry:
+def fit(
+    weights: FetchedFiles,
+    kind: Kind,
+    settings: WorkerSettings,
+    device: Device,
+    limit: int | None,
+    ahead: DryRun | None = None,
+) -> Fitted:
+    """Return what fits; raises `StartError` where nothing does. `limit`: of the container's memory in bytes, if there is one.
+
+    `ahead`: a dry run that began before, and is taken where it is of this file and device.
+    """
+    dry = DryRun(weights.path, gpu=device.on_gpu)
+    if ahead is not None and (ahead.path, ahead.gpu) == (dry.path, dry.gpu):
+        dry = ahead
+    with dry:
         return _Fitting(dry, weights, kind, device, limit).fit(settings)
 
 

@@ -28,7 +28,7 @@ from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.pairs import Pairs
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.pressure import PressureLimit
-from slicewise_worker.health.state import Phase, WorkerState
+from slicewise_worker.health.state import Phase
 from slicewise_worker.health.watch import Watch
 from slicewise_worker.health.watchdog import End, WatchdogLimits
 from slicewise_worker.http.answer import deliver_into
@@ -43,10 +43,11 @@ from slicewise_worker.http.vectors import ServedVectors
 from slicewise_worker.last_words import give_up
 from slicewise_worker.proof import StartError
 from slicewise_worker.settings import WorkerSettings, traces_are_asked_for
-from slicewise_worker.startup import Started, bring_up
+from slicewise_worker.startup import Started
 
 if TYPE_CHECKING:
     from slicewise_worker.http.spans import Spans
+    from slicewise_worker.starting import Starting
 
 log = structlog.get_logger(__name__)
 
@@ -75,10 +76,17 @@ class EngineFailedError(Exception):
     """The engine or the HTTP server broke while the worker served."""
 
 
-async def serve(settings: WorkerSettings) -> None:
+async def serve(starting: Starting) -> None:
     """Serve until told to stop; raises `StartError` or `EngineFailedError`."""
-    state, metrics = WorkerState(), WorkerMetrics(settings.p95_seconds, settings.max_token_gap_seconds)
-    spans = _spans(settings)
+    try:
+        await _serve(starting)
+    finally:
+        await asyncio.to_thread(starting.close)
+
+
+async def _serve(starting: Starting) -> None:
+    settings, state = starting.settings, starting.state
+    metrics, spans = WorkerMetrics(settings.p95_seconds, settings.max_token_gap_seconds), _spans(settings)
     worker = Worker(settings, state, metrics, created=int(time.time()), spans=spans)
     server = _Server(
         uvicorn.Config(
@@ -91,10 +99,10 @@ async def serve(settings: WorkerSettings) -> None:
         )
     )
     listening = _listen(settings.host, settings.port)
-    signals = _Signals()
+    signals = _Signals(starting.stopping)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        started = await _start(worker, signals)
+        started = await _start(worker, starting)
         if started is not None:
             engine = started.engine
             end = await _until_told(engine, _watch(worker, started), signals, serving)
@@ -143,30 +151,32 @@ def _listen(host: str, port: int) -> socket.socket:
 class _Signals:
     """SIGTERM and SIGINT as events: `first` asks for a drain, `second` for an end."""
 
-    def __init__(self) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
-        self.stopping = threading.Event()
+    def __init__(self, stopping: threading.Event) -> None:
+        self.first, self.second, self._stopping = asyncio.Event(), asyncio.Event(), stopping
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        if stopping.is_set():
+            self.first.set()
 
     def _on_signal(self) -> None:
         (self.second if self.first.is_set() else self.first).set()
-        self.stopping.set()
+        self._stopping.set()
 
 
-async def _start(worker: Worker, signals: _Signals) -> Started | None:
+async def _start(worker: Worker, starting: Starting) -> Started | None:
     """Return what serves, or None if the worker had to stop before it served."""
-    notify = deliver_into(asyncio.get_running_loop())
-    settings = worker.settings
+    starting.delivery.into(deliver_into(asyncio.get_running_loop()))
     try:
-        started = await asyncio.to_thread(bring_up, settings, worker.state, worker.metrics, notify, signals.stopping)
+        started = await asyncio.wrap_future(starting.outcome)
     except StartInterruptedError:
         log.info("asked to terminate before the model was loaded")
         return None
     worker.settings = started.settings
+    started.engine.observer = worker.metrics
+    worker.describe(started.engine.progress)
     worker.served = _served(started)
+    worker.state.phase = Phase.SERVING
     return started
 
 
@@ -187,8 +197,8 @@ def _watch(worker: Worker, started: Started) -> Watch:
 
 
 def _served(started: Started) -> Served | ServedVectors:
-    settings = started.settings
-    name, names = settings.model_name, frozenset({settings.model_name, *settings.model_aliases})
+    settings, name = started.settings, started.settings.model_name
+    names = frozenset({name, *settings.model_aliases})
     intake = Intake(intake_limits(settings))
     if isinstance(started.engine, Embedder):
         return ServedVectors(name, names, started.engine, intake, started.role, Pairs(started.engine.model))
@@ -245,8 +255,7 @@ async def _drain(
     await _until_nobody_sends(worker, signals)
     log.info("draining: finishing requests", requests=engine.progress().running + engine.progress().waiting)
     server.should_exit = True
-    latest = worker.served.intake.latest_deadline if worker.served else 0.0
-    left = max(0.0, latest - time.monotonic()) + _LAST_SECONDS
+    left = max(0.0, (worker.served.intake.latest_deadline if worker.served else 0.0) - time.monotonic()) + _LAST_SECONDS
     _end_after(left + _LAST_SECONDS)
     hurry = asyncio.create_task(signals.second.wait())
     await asyncio.wait((hurry, serving), timeout=left, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,6 @@
 """The worker's settings: environment variables with the prefix `SLICEWISE_WORKER_`, set by the operator's pod template.
 
-The only module that reads the environment. The operator's builder and these names are one contract.
+The only module that reads the environment, with `early.py`. The operator's builder and these names are one contract.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from slicewise_worker.early import WEIGHTS_FILE
 from slicewise_worker.engine.request import FlashAttention, KvType
 from slicewise_worker.environment import CapitalSettings
 
@@ -42,7 +43,7 @@ class WorkerSettings(CapitalSettings):
     revision: str = ""
     zone: str = ""
 
-    weights_file: Path = Path("/run/slicewise/weights.json")
+    weights_file: Path = WEIGHTS_FILE
     """Result file of `slicewise-fetch`: where the model is and what its digest must be."""
     device: Literal["cpu", "gpu"] = "cpu"
     """What the pod asked for. Where `gpu` cannot be had, the worker ends, or computes on the CPU if `allow_cpu` says so."""

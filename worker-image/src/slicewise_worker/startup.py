@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,7 +25,6 @@ from slicewise_worker.engine.request import CONSTRAINT_BYTES, Limits
 from slicewise_worker.engine.weights import FetchedFiles, WeightsError, WeightsFile, inspect
 from slicewise_worker.fitting import fit
 from slicewise_worker.health.device import choose_device
-from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.room import constrained_places
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.health.watch import Planned
@@ -37,6 +35,7 @@ from slicewise_worker.uncaught import end_with_words, lost_at_start
 from slicewise_worker.watching import check_device, check_layers, in_use, read_device
 
 if TYPE_CHECKING:
+    from slicewise_worker.engine.fit import DryRun
     from slicewise_worker.health.nvml import DeviceReader
 
 log = structlog.get_logger(__name__)
@@ -63,25 +62,28 @@ class Started:
 
 
 def bring_up(
-    settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics, notify: Deliver, stopping: threading.Event
+    settings: WorkerSettings,
+    state: WorkerState,
+    notify: Deliver,
+    stopping: threading.Event,
+    ahead: DryRun | None = None,
 ) -> Started:
     """Return an engine that has answered; raises `StartError`, or `StartInterruptedError` after `stopping`.
 
-    `notify` gets what comes out, of either kind of engine.
+    `notify` gets what comes out, of either kind of engine. `ahead`: a dry run that began before, of this file or another.
     """
     started = None
     try:
         with counted_beside(settings.weights_file, state, stopping) as weights:
-            started = _bring_up(weights, settings, state, notify, stopping)
+            started = _bring_up(weights, settings, state, notify, stopping, ahead)
     except BaseException:
         if started is not None:
             started.engine.stop()
         raise
     engine, settings = started.engine, started.settings
     state.digest = weights.digest
-    engine.observer = metrics
-    _describe(engine, settings, state, metrics)
-    state.phase = Phase.SERVING
+    if isinstance(engine, Engine):
+        state.constrained = engine.limits.constrained
     if engine.model.step_delay:
         log.warning("model file delays each step, as models for tests do", seconds=engine.model.step_delay)
     log.info(
@@ -99,7 +101,12 @@ def bring_up(
 
 
 def _bring_up(
-    weights: FetchedFiles, settings: WorkerSettings, state: WorkerState, notify: Deliver, stopping: threading.Event
+    weights: FetchedFiles,
+    settings: WorkerSettings,
+    state: WorkerState,
+    notify: Deliver,
+    stopping: threading.Event,
+    ahead: DryRun | None,
 ) -> Started:
     """Return an engine that has answered, from `weights` that are not verified yet."""
     try:
@@ -114,7 +121,7 @@ def _bring_up(
         check_device(state.device, settings)
         on_gpu = bool(state.device and state.device.on_gpu)
         state.phase, state.done = Phase.FITTING, 0.0
-        fitted = fit(weights, kind, settings, state.device, memory_limit())
+        fitted = fit(weights, kind, settings, state.device, memory_limit(), ahead)
         settings, shape, state.memory = fitted.settings, fitted.shape, fitted.facts()
         model = _load(weights, state, stopping)
         load_adapters(model, weights)
@@ -196,19 +203,3 @@ def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -
         raise StartInterruptedError from error
     check_layers(state.device)
     return model
-
-
-def _describe(engine: Engine | Embedder, settings: WorkerSettings, state: WorkerState, metrics: WorkerMetrics) -> None:
-    facts = {
-        "version": version("slicewise-worker"),
-        "llama_cpp_python": version("llama-cpp-python"),
-        "pool": settings.pool,
-        "revision": settings.revision,
-        "zone": settings.zone,
-        "model_name": settings.model_name,
-        "digest": state.digest,
-    }
-    metrics.describe(facts, on_gpu=bool(state.device and state.device.on_gpu))
-    if isinstance(engine, Engine):
-        state.constrained = engine.limits.constrained
-    metrics.watch(engine.progress, settings.context_tokens * settings.parallel_sequences, state.constrained)

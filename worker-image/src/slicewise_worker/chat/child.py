@@ -17,11 +17,9 @@ from typing import Any, Final
 from jinja2.exceptions import SecurityError, TemplateError
 
 from slicewise_worker.chat.dialect import RefusedByTemplateError, Render, compile_template
-from slicewise_worker.chat.frames import FrameError, FrameTooLongError, receive, send
+from slicewise_worker.chat.frames import CPU_SECONDS, FrameError, FrameTooLongError, receive, send
 from slicewise_worker.confine import confine
 
-CPU_SECONDS: Final = 5.0
-"""Processor time of one rendering. Ten thousand messages take a tenth of it."""
 EXTRA_BYTES: Final = 256 << 20
 """Memory beyond what the process starts with."""
 MOST_TEXT: Final = 16 << 20

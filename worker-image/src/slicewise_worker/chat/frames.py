@@ -10,6 +10,9 @@ from typing import Any, Final
 MOST_BYTES: Final = 64 << 20
 """Longest message either way. The longest request body is smaller, and a prompt of this size fits no model's context."""
 
+CPU_SECONDS: Final = 5.0
+"""Processor time of one rendering. Ten thousand messages take a tenth of it."""
+
 
 class FrameError(Exception):
     """The other side closed the connection, was silent until the deadline, or sent what is no message."""

@@ -15,8 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from slicewise_worker.chat.child import CPU_SECONDS
-from slicewise_worker.chat.frames import FrameError, receive, send
+from slicewise_worker.chat.frames import CPU_SECONDS, FrameError, receive, send
 
 MOST_SOURCE: Final = 1 << 20
 """Characters of a template; the longest known ones have 20,000."""

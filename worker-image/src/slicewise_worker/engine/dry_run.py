@@ -1,8 +1,8 @@
 """The child process of `fit`: `python -m slicewise_worker.engine.dry_run`. llama.cpp simulates its allocations and reads no weights.
 
-The first line on standard input says which model, each further one is a question, and each has a line of answer. A header or a tokenizer
-that makes llama.cpp abort ends this process alone, and its address space is bounded where only the CPU computes: drivers of GPUs reserve
-more than there is.
+The first line on standard input says which model, each further one is a question, and each has a line of answer. The model is read before
+the first question comes, by `gguf_header.py` first. A header or a tokenizer that makes llama.cpp abort ends this process alone, and its
+address space is bounded where only the CPU computes: drivers of GPUs reserve more than there is.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from typing import Any, Final
 
 from slicewise_worker.engine.allocated import Part, graphs, outputs, parts, recurrent
 from slicewise_worker.engine.backends import load_gpus
-from slicewise_worker.engine.gguf_header import Header, HeaderError, read_header
+from slicewise_worker.engine.gguf_header import HeaderError, read_header
 from slicewise_worker.engine.heap import heap_bytes
 from slicewise_worker.engine.llama import (
     Context,
-    ContextShape,
     LlamaError,
     Model,
     forget_log,
@@ -31,6 +30,7 @@ from slicewise_worker.engine.llama import (
 from slicewise_worker.engine.needs import Needs
 from slicewise_worker.engine.probe import PROBES
 from slicewise_worker.engine.scratch import scratch_bytes
+from slicewise_worker.engine.shape import ContextShape
 
 ADDRESS_BYTES: Final = 4 << 30
 """Beyond what the process starts with: the records of 60 million tokens of cache."""
@@ -43,6 +43,7 @@ class _DryModel:
     """A model without weights, and what it took of the heap."""
 
     def __init__(self, path: Path, *, gpu: bool) -> None:
+        self._header = read_header(path)
         before = heap_bytes()
         self.model = Model(path, gpu=gpu, dry=True)
         self._heap = heap_bytes() - before
@@ -50,11 +51,6 @@ class _DryModel:
         # A tokenizer that llama.cpp gives up on (it ends the process then) ends this one, not a worker that serves.
         for text in PROBES:
             self.model.tokenizer.at_once(text)
-        try:
-            self._header = read_header(path)
-        except HeaderError:
-            # llama.cpp can read it all the same: only what it computes in would be too little then.
-            self._header = Header({}, {}, 0)
 
     def measure(self, shape: ContextShape) -> Needs:
         forget_log()
@@ -123,11 +119,14 @@ def main() -> None:
     start_backend()
     if about["gpu"]:
         load_gpus()
-    dry: _DryModel | None = None
+    trouble = ""
+    try:
+        dry = _DryModel(Path(about["path"]), gpu=about["gpu"])
+    except (HeaderError, LlamaError, OSError) as error:
+        trouble = str(error)
     for line in sys.stdin:
         try:
-            dry = dry or _DryModel(Path(about["path"]), gpu=about["gpu"])
-            _say(_answer(dry, json.loads(line)))
+            _say({"error": trouble} if trouble else _answer(dry, json.loads(line)))
         except LlamaError as error:
             _say({"error": str(error)})
 

@@ -13,14 +13,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from slicewise_worker.engine.llama import ContextShape
 from slicewise_worker.engine.needs import Needs
+from slicewise_worker.engine.shape import ContextShape
 
 _TIMEOUT_SECONDS: Final = 120
 """Of one question; the first one reads the header."""
@@ -44,36 +44,55 @@ def try_adapter(path: Path, adapter: Path, *, gpu: bool) -> None:
 
 
 class DryRun:
-    """A child that has read the header of one model and answers any number of questions. Use as a context manager."""
+    """A child that has read the header of one model and answers any number of questions. Use as a context manager.
+
+    `begin` may come long before: what the child loads, and the header, it reads while its parent does other things.
+    """
 
     def __init__(self, path: Path, *, gpu: bool) -> None:
-        self._about = {"path": str(path), "gpu": gpu}
+        self.path, self.gpu = path, gpu
+        self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._errors = tempfile.TemporaryFile()
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "slicewise_worker.engine.dry_run"],
-            # Without it a crash starts a debugger for a trace of the stack, which takes seconds and tells users nothing.
-            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-        )
-        if self._child.stdin is None or self._child.stdout is None:
-            raise RuntimeError("pipes were asked for")
-        self._questions, self._answers = self._child.stdin, self._child.stdout
-        self._tell(self._about)
+        self.begin()
         return self
+
+    def begin(self) -> None:
+        """Start the child, where it does not run yet."""
+        if self._child is not None:
+            return
+        with ExitStack() as opened:
+            self._errors = opened.enter_context(tempfile.TemporaryFile())
+            self._child = child = subprocess.Popen(
+                [sys.executable, "-m", "slicewise_worker.engine.dry_run"],
+                # Without it a crash starts a debugger for a trace of the stack, which takes seconds and tells users nothing.
+                env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+            )
+            opened.pop_all()
+        if child.stdin is None or child.stdout is None:
+            raise RuntimeError("pipes were asked for")
+        self._questions, self._answers = child.stdin, child.stdout
+        self._tell({"path": str(self.path), "gpu": self.gpu})
+
+    def close(self) -> None:
+        """End the child, if one runs."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        for pipe in (self._questions, self._answers):
+            with suppress(OSError):
+                pipe.close()
+        child.wait()
+        self._errors.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._child.kill()
-        for pipe in (self._questions, self._answers):
-            with suppress(OSError):
-                pipe.close()
-        self._child.wait()
-        self._errors.close()
+        self.close()
 
     def measure(self, shape: ContextShape) -> Needs:
         """Return what the model needs in the form `shape`; raises `UnusableError`."""
@@ -111,7 +130,7 @@ class DryRun:
         return found
 
     def _why_none(self) -> str:
-        status = self._child.wait()
+        status = self._child.wait() if self._child else 0
         self._errors.seek(0)
         said = self._errors.read(1 << 20).decode("utf-8", "replace")
         if status < 0:

@@ -15,19 +15,23 @@ import re
 from array import array
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from slicewise_worker.engine.batch import Batch
 from slicewise_worker.engine.binding import api
-from slicewise_worker.engine.constraint import Grammars
 from slicewise_worker.engine.padding import Padding
 from slicewise_worker.engine.request import FlashAttention, KvType
+from slicewise_worker.engine.shape import ContextShape
 from slicewise_worker.engine.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from slicewise_worker.engine.batch import Batch
+    from slicewise_worker.engine.constraint import Grammars
+
+__all__ = ["Context", "ContextShape", "LlamaError", "LoadCancelledError", "Model", "start_backend"]
 
 KV_TYPES: Final[dict[KvType, int]] = {
     "f16": api.GGML_TYPE_F16,
@@ -89,24 +93,11 @@ def _reason(last: int = 2) -> str:
     return "; ".join(errors[-last:]) or "llama.cpp gave no reason"
 
 
-@dataclass(frozen=True, slots=True)
-class ContextShape:
-    """Sizes of a context: `tokens` of KV cache over all sequences, `batch` tokens a step at most."""
-
-    tokens: int
-    batch: int
-    sequences: int
-    kv_type: KvType
-    threads: int
-    micro_batch: int | None = None
-    """Tokens that are computed at a time; None: a whole step, so that a step stays one micro-batch."""
-    flash_attention: FlashAttention = "Auto"
-    pooling: int | None = None
-    """How one vector is made of all tokens (`llama_pooling_type`); None: the context generates text."""
-
-
 class Model:
     """Weights and tokenizer of one GGUF file."""
+
+    grammars: Grammars
+    """Not of a dry one, nor what bounds need of its vocabulary: both take as long as the rest of its load."""
 
     def __init__(
         self, path: Path, *, gpu: bool, progress: Callable[[float], bool] | None = None, dry: bool = False
@@ -139,7 +130,10 @@ class Model:
         self.tokenizer = Tokenizer(self._model)
         if not dry:
             self.tokenizer.read_all()
-        self.grammars = Grammars(self.tokenizer)
+            # With numpy and llguidance: most of what the child process of the dry run would load for nothing.
+            from slicewise_worker.engine.constraint import Grammars  # noqa: PLC0415
+
+            self.grammars = Grammars(self.tokenizer)
         self.vocabulary = self.tokenizer.size
         self.trained_context: int = api.llama_model_n_ctx_train(self._model)
         self.bytes: int = api.llama_model_size(self._model)
@@ -252,11 +246,11 @@ class Context:
 
         They are llama.cpp's own: what is written there is sampled from.
         """
-        return np.ctypeslib.as_array(api.llama_get_logits(self._context), (count, self._vocabulary))
+        return _numbers(api.llama_get_logits(self._context), (count, self._vocabulary))
 
     def logits(self, index: int) -> NDArray[np.float32]:
         """Return the logits after the token at `index` of the last batch, in place."""
-        return np.ctypeslib.as_array(api.llama_get_logits_ith(self._context, index), (self._vocabulary,))
+        return _numbers(api.llama_get_logits_ith(self._context, index), (self._vocabulary,))
 
     @property
     def pointer(self) -> Any:
@@ -296,3 +290,9 @@ class Context:
         if self._context:
             api.llama_free(self._context)
             self._context = None
+
+
+def _numbers(pointer: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    from numpy.ctypeslib import as_array  # noqa: PLC0415 - see `Model`
+
+    return as_array(pointer, shape)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from slicewise_worker.engine.batch import Batch
 from slicewise_worker.engine.binding import api
 from slicewise_worker.engine.gaps import between
+
+if TYPE_CHECKING:
+    from slicewise_worker.engine.batch import Batch
 
 
 class Padding:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from slicewise_worker.engine.gguf_header import Header
-from slicewise_worker.engine.llama import ContextShape
+from slicewise_worker.engine.shape import ContextShape
 
 _HALVES: Final = frozenset({1, 30})
 """F16 and BF16 (`ggml_type`): what is multiplied with them becomes two bytes a number."""

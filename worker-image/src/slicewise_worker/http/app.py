@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Final, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -53,6 +54,21 @@ class Worker:
     served: Served | ServedVectors | None = None
     spans: Callable[[Ended], None] | None = None
     """What writes a span of each request; None where no traces are asked for."""
+
+    def describe(self, progress: Callable[[], Progress]) -> None:
+        """Let the metrics say which worker this is, and read the engine's `progress`. Once the settings are those that serve."""
+        settings, state = self.settings, self.state
+        facts = {
+            "version": version("slicewise-worker"),
+            "llama_cpp_python": version("llama-cpp-python"),
+            "pool": settings.pool,
+            "revision": settings.revision,
+            "zone": settings.zone,
+            "model_name": settings.model_name,
+            "digest": state.digest,
+        }
+        self.metrics.describe(facts, on_gpu=bool(state.device and state.device.on_gpu))
+        self.metrics.watch(progress, settings.context_tokens * settings.parallel_sequences, state.constrained)
 
     def facts(self) -> dict[str, Any]:
         """Return `/v1/worker`: who this worker is and what computes."""

@@ -37,6 +37,7 @@ POOLS = {
     "SlicewiseScalingLimited": "full",
     "SlicewiseBudgetAtRisk": "over",
     "SlicewiseBudgetUnwatched": "unpriced",
+    "SlicewiseJobsUnavailable": "jobless",
     "SlicewiseRolloutUndecided": "rare",
     "SlicewiseRolloutGivenUp": "bad",
     "SlicewisePoolBelowFloor": "floor",

@@ -33,6 +33,7 @@ CONDITIONS = {
     "full": ("AutoscalingActive", "True", "AtMaxReplicas"),
     "over": ("BudgetAtRisk", "True", "BudgetSpent"),
     "unpriced": ("BudgetAtRisk", "Unknown", "PriceUnknown"),
+    "jobless": ("JobsAvailable", "False", "DatabaseAway"),
     "rare": ("RolloutProgressing", "False", "Undecided"),
 }
 """Pool → the condition that its alert is for."""

@@ -100,7 +100,6 @@ def _seed(pool: InferencePool, desired: DesiredGateway) -> dict[str, Any]:
 def _envoy(desired: DesiredGateway) -> dict[str, Any]:
     """A sidecar: started before the agent, and ended by the kubelet after it."""
     ports = desired.model.ports
-    jobs = [] if desired.model.jobs is None else [{"name": "jobs", "containerPort": ports.jobs, "protocol": "TCP"}]
     return {
         "name": "envoy",
         "image": desired.installation.envoy_image or desired.installation.image,
@@ -109,7 +108,7 @@ def _envoy(desired: DesiredGateway) -> dict[str, Any]:
         "ports": [
             {"name": "http", "containerPort": ports.http, "protocol": "TCP"},
             {"name": "stats", "containerPort": ports.stats, "protocol": "TCP"},
-            *jobs,
+            # Not that for dispatchers: pods would be replaced where jobs are turned on or off, and Envoy needs it not said.
         ],
         "resources": desired.installation.envoy_resources,
         "securityContext": locked_down(),

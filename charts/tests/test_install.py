@@ -99,11 +99,7 @@ def test_the_api_server_takes_every_object_and_the_second_installation_changes_n
 @pytest.mark.parametrize("name", ["slicewise-operator", "slicewise-redis"])
 def test_the_pods_of_the_chart_are_let_into_a_namespace_that_enforces_restricted(cluster, name):
     cluster.install(*WITH_REDIS)
-    cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
-    deployment = json.loads(cluster.kubectl("get", f"deployment/{name}", "-n", NAMESPACE, "-o", "json").stdout)
-    pod = {"apiVersion": "v1", "kind": "Pod", **deployment["spec"]["template"]}
-    pod["metadata"] |= {"name": "probe", "namespace": NAMESPACE}
-    cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)
+    lets_in(cluster, NAMESPACE, name)
 
 
 def test_pools_outlive_an_uninstallation_and_the_next_installation_takes_them_over(cluster):
@@ -187,6 +183,16 @@ def operator_as_installed(cluster: Cluster, directory: Path) -> Iterator[str]:
             process.wait(timeout=30)
 
 
+def lets_in(cluster: Cluster, namespace: str, *deployments: str) -> None:
+    """Check that a namespace which enforces Pod Security `restricted` takes the pods of these Deployments."""
+    cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+    for name in deployments:
+        deployment = json.loads(cluster.kubectl("get", f"deployment/{name}", "-n", namespace, "-o", "json").stdout)
+        pod = {"apiVersion": "v1", "kind": "Pod", **deployment["spec"]["template"]}
+        pod["metadata"] |= {"name": "probe", "namespace": namespace}
+        cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)
+
+
 @pytest.mark.parametrize(
     ("team", "values"),
     [("everywhere", ()), ("alone", ("--set", "watchNamespaces={alone}"))],
@@ -207,6 +213,7 @@ def test_the_rights_are_enough_for_a_pool_from_its_creation_to_its_children(clus
     pool["metadata"]["namespace"] = team
     pool["spec"]["model"]["credentialsSecretRef"] = {"name": "hub"}
     pool["spec"]["cache"] = {"persistentVolumeClaim": {"template": {"size": "10Gi"}}}
+    pool["spec"]["jobs"] = {"databaseSecretRef": {"name": "jobs-db"}}
     cluster.kubectl("create", "secret", "generic", "hub", "-n", team, "--from-literal=token=x", check=False)
     cluster.kubectl("apply", "-f", "-", stdin=pool)
 
@@ -217,11 +224,14 @@ def test_the_rights_are_enough_for_a_pool_from_its_creation_to_its_children(clus
         return cluster.kubectl("get", "ipool/served", "-n", team, "-o", "jsonpath={.status.observedGeneration}").stdout
 
     with operator_as_installed(cluster, tmp_path):
-        wait_until(lambda: cluster.kubectl("get", "deployment", "-n", team, "-o", "name").stdout, 60, said)
+        # The gateway's is the last child.
+        wait_until(lambda: cluster.has("deployment/served-gateway", "-n", team), 60, said)
+        lets_in(cluster, team, "served-gateway", "served-jobs", "served-jobs-dispatch")
         cache = {"persistentVolumeClaim": None, "emptyDir": {"sizeLimit": "10Gi"}}
-        patch = json.dumps({"spec": {"cache": cache}})
+        patch = json.dumps({"spec": {"cache": cache, "jobs": None}})
         cluster.kubectl("patch", "ipool/served", "-n", team, "--type=merge", "-p", patch)
         wait_until(lambda: generation() == "2", 60, said)
+        wait_until(lambda: not cluster.has("deployment/served-jobs", "-n", team), 60, said)
     assert cluster.has("pvc/served-weights", "-n", team), "a claim may hold the only copy of the weights"
     events = [json.dumps(event) for event in cluster.server.audit_events(mark)]
     asked = requests_of(events, NAMESPACE, "slicewise-operator")

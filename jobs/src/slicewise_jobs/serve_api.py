@@ -11,6 +11,7 @@ import structlog
 from slicewise_jobs.batches.keeper import Keeper, Plan
 from slicewise_jobs.http.backlog import Backlog
 from slicewise_jobs.http.batches import Batches
+from slicewise_jobs.http.events import Events
 from slicewise_jobs.http.files import Files
 from slicewise_jobs.http.hub import Hub
 from slicewise_jobs.http.intake import Intake
@@ -72,6 +73,8 @@ async def run_api(settings: ApiSettings) -> None:
         _files(settings, jobs).add_to(public)
         _batches(settings, jobs, keeper).add_to(public)
         Responses(jobs).add_to(public)
+        events = Events(jobs, most=settings.max_streams, of_tenant=settings.max_tenant_streams)
+        events.add_to(public)
         internal = build_internal(metrics.registry, watch, in_words(watch))
         Operate(database, settings.pool, settings.keep_seconds, hub).add_to(internal)
         internal.router.add_get("/v1/dispatchers", hub.serve)
@@ -80,7 +83,9 @@ async def run_api(settings: ApiSettings) -> None:
         # Only now: it is ready once the database was good, and clients' requests have to find it then.
         loops += [asyncio.create_task(watch.run()), asyncio.create_task(keeper.run())]
         log.info("api serves", pool=settings.pool, port=settings.port)
+        loops.append(asyncio.create_task(events.sweep()))
         await stop.wait()
+        events.end()
         log.info("api ends")
 
 

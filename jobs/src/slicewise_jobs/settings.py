@@ -73,6 +73,10 @@ class ApiSettings(PoolSettings):
     """Bytes of their bodies."""
     max_body_memory_bytes: Annotated[int, Field(ge=1024)] = 64 << 20
     """Bodies in memory at a time; the next request gets 503."""
+    max_streams: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Streams of jobs' events of one API."""
+    max_tenant_streams: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """Those of one tenant."""
     max_file_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 30)] = 200 << 20
     """The largest file of /v1/files."""
     max_files: Annotated[int, Field(ge=1)] = 1000

@@ -52,7 +52,7 @@ class _Run:
 
 
 class Running:
-    """All of them. `on_room` is called whenever one has ended."""
+    """All of them. `on_room` is called whenever one has ended, `on_change` with the id of each that began or ended."""
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Running:
         self._bounds = bounds
         self._metrics = metrics
         self._on_room = on_room
+        self.on_change: Callable[[bytes], None] = lambda _: None
         self._runs: dict[int, _Run] = {}
         self._served_at = float("-inf")
 
@@ -88,6 +89,7 @@ class Running:
         if job.attempt == 1:
             self._metrics.waited.observe(job.waited_seconds)
         run.task = _spawn(self._run(run))
+        self.on_change(job.id)
         self._metrics.running.set(len(self._runs))
 
     def lost(self, seqs: set[int]) -> None:
@@ -133,6 +135,7 @@ class Running:
             if self._runs.get(run.job.seq) is run:
                 del self._runs[run.job.seq]
             self._metrics.running.set(len(self._runs))
+            self.on_change(run.job.id)
             self._on_room()
 
     def _judge(self, run: _Run, attempt: Attempt, result: Result | None) -> tuple[str, Settlement]:

@@ -15,6 +15,7 @@ log = structlog.get_logger(__name__)
 _RESOLVE_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
 _HEARTBEAT_SECONDS: Final = 10.0
+_MOST_FOLLOWED: Final = 100_000
 
 
 class Waking:
@@ -34,7 +35,9 @@ class Waking:
         self._on_jobs = on_jobs
         self._on_cancel = on_cancel
         self._links: dict[str, asyncio.Task[None]] = {}
-        self._sockets: set[aiohttp.ClientWebSocketResponse] = set()
+        self._sockets: dict[aiohttp.ClientWebSocketResponse, set[bytes]] = {}
+        """Each with the jobs of whose changes its API wants to know."""
+        self._telling: set[asyncio.Task[None]] = set()
         self._wanted = 0
 
     async def run(self) -> None:
@@ -57,6 +60,14 @@ class Waking:
             with suppress(ConnectionError, aiohttp.ClientError):
                 await each.send_str(f"want {jobs}")
 
+    def changed(self, job_id: bytes) -> None:
+        """Tell the APIs whose clients follow a job that it has changed."""
+        for each, followed in self._sockets.items():
+            if job_id in followed:
+                task = asyncio.create_task(_tell(each, f"changed {job_id.hex()}"))
+                self._telling.add(task)
+                task.add_done_callback(self._telling.discard)
+
     async def _follow(self) -> None:
         found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         addresses = {str(entry[4][0]) for entry in found}
@@ -75,21 +86,35 @@ class Waking:
 
     async def _listen(self, url: str) -> None:
         async with self._session.ws_connect(url, heartbeat=_HEARTBEAT_SECONDS, max_msg_size=256) as link:
-            self._sockets.add(link)
+            followed: set[bytes] = set()
+            self._sockets[link] = followed
             try:
                 # What came while there was no connection.
                 self._on_jobs()
                 await link.send_str(f"want {self._wanted}")
                 async for message in link:
                     if message.type is aiohttp.WSMsgType.TEXT:
-                        self._hear(message.data)
+                        self._hear(message.data, followed)
             finally:
-                self._sockets.discard(link)
+                del self._sockets[link]
 
-    def _hear(self, text: str) -> None:
+    def _hear(self, text: str, followed: set[bytes]) -> None:
         word, _, rest = text.partition(" ")
         if word == "jobs":
             self._on_jobs()
-        elif word == "cancel":
-            with suppress(ValueError):
-                self._on_cancel(bytes.fromhex(rest))
+            return
+        with suppress(ValueError):
+            job_id = bytes.fromhex(rest)
+            if word == "cancel":
+                self._on_cancel(job_id)
+                # Another API may have cancelled it.
+                self.changed(job_id)
+            elif word == "follow" and len(followed) < _MOST_FOLLOWED:
+                followed.add(job_id)
+            elif word == "unfollow":
+                followed.discard(job_id)
+
+
+async def _tell(link: aiohttp.ClientWebSocketResponse, text: str) -> None:
+    with suppress(ConnectionError, aiohttp.ClientError):
+        await link.send_str(text)

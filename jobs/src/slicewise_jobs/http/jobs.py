@@ -116,7 +116,7 @@ class Jobs:
         tenant, job_id = read_tenant(request.headers.get(TENANT_HEADER)), read_id(request.match_info["id"])
         found = await find(self.database, self.pool, tenant, job_id) if job_id else None
         if found is None:
-            return _not_there(request)
+            return not_there(request)
         job, result = found
         after = poll_after(job.state, job.age_seconds)
         headers = {"Retry-After": str(after)} if after else {}
@@ -140,9 +140,10 @@ class Jobs:
         tenant, job_id = read_tenant(request.headers.get(TENANT_HEADER)), read_id(request.match_info["id"])
         was = await cancel(self.database, self.pool, tenant, job_id, self.keep_seconds) if job_id else None
         if was is None or job_id is None:
-            return _not_there(request)
+            return not_there(request)
         if was is State.RUNNING:
             self.hub.cancel(job_id)
+        self.hub.on_change(job_id)
         if was in OPEN or was is State.CANCELLED:
             return web.json_response({"job_id": show_id(job_id), "status": State.CANCELLED.value})
         message = f"The job has ended: its status is {was.shown}."
@@ -176,7 +177,8 @@ def _read_page(request: web.Request) -> tuple[tuple[State, ...] | None, bytes | 
     return states, after, int(limit)
 
 
-def _not_there(request: web.Request) -> web.Response:
+def not_there(request: web.Request) -> web.Response:
+    """Return that the tenant has no such job."""
     return error_response(404, "job_not_found", f"There is no job {request.match_info['id'][:80]}.")
 
 

@@ -47,6 +47,9 @@ class ApiMetrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.streams = Gauge(
+            "slicewise_jobs_event_streams", "Streams of a job's events that are open.", registry=self.registry
+        )
         for outcome in UPLOADS:
             self.uploads.labels(outcome)
         for outcome in OUTCOMES:

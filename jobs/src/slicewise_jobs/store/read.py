@@ -29,13 +29,20 @@ class Job:
     expires_at: datetime | None
     age_seconds: float
     """Since it was accepted."""
+    event: str
+    """What a change changes: the number of claims and cancellations, and the state as clients see it."""
 
 
-_COLUMNS: Final = f"""id, state, attempts, last_error, created_at, started_at, finished_at, expires_at,
+_COLUMNS: Final = f"""id, state, token, attempts, last_error, created_at, started_at, finished_at, expires_at,
  TIMESTAMPDIFF(MICROSECOND, created_at, {NOW}) / 1e6 AS age"""
 _ONE: Final = sql(f"SELECT {_COLUMNS} FROM slicewise_jobs WHERE id = :id AND pool = :pool AND tenant = :tenant")
 _RESULT: Final = sql("SELECT status, content_type, served_by, body FROM slicewise_job_results WHERE id = :id")
 _PLACE: Final = sql("SELECT seq FROM slicewise_jobs WHERE id = :id AND pool = :pool AND tenant = :tenant")
+
+
+def event_of(row: Any) -> str:
+    """Return what tells the standing of a job from its next one."""
+    return f"{row.token}-{State(row.state).shown}"
 
 
 def job_of(row: Any) -> Job:
@@ -50,21 +57,37 @@ def job_of(row: Any) -> Job:
         row.finished_at,
         row.expires_at,
         float(row.age),
+        event_of(row),
     )
 
 
-async def find(database: Database, pool: str, tenant: str, job_id: bytes) -> tuple[Job, Result | None] | None:
-    """Return a job, with its result where it is done; None where the tenant has no such job. Raises StoreError."""
+async def find(
+    database: Database, pool: str, tenant: str, job_id: bytes, *, result: bool = True
+) -> tuple[Job, Result | None] | None:
+    """Return a job, with its result where it is done and asked for; None where the tenant has no such job. Raises StoreError."""
 
     async def work(connection: AsyncConnection) -> tuple[Job, Result | None] | None:
         row = (await connection.execute(_ONE, {"id": job_id, "pool": pool, "tenant": tenant})).one_or_none()
         if row is None:
             return None
         job = job_of(row)
-        if job.state is not State.DONE:
+        if job.state is not State.DONE or not result:
             return job, None
         found = (await connection.execute(_RESULT, {"id": job_id})).one()
         return job, Result(found.status, found.content_type, found.served_by, found.body)
+
+    return await database.run(work)
+
+
+_STANDINGS: Final = sql("SELECT id, token, state FROM slicewise_jobs WHERE id IN :ids", "ids")
+
+
+async def standings(database: Database, job_ids: Sequence[bytes]) -> dict[bytes, str]:
+    """Return the standing of each of these jobs that is there. Raises StoreError."""
+
+    async def work(connection: AsyncConnection) -> dict[bytes, str]:
+        rows = await connection.execute(_STANDINGS, {"ids": list(job_ids)})
+        return {row.id: event_of(row) for row in rows}
 
     return await database.run(work)
 

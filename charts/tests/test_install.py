@@ -75,7 +75,12 @@ def cluster(server):
     return empty
 
 
-WITH_REDIS = ("--set", "redis.enabled=true", "--set", "redis.passwordSecret=redis-password")
+WITH_TRIALS = tuple(
+    f"--set={name}.{value}"
+    for name in ("redis", "mariadb")
+    for value in ("enabled=true", f"passwordSecret={name}-password")
+)
+"""Redis and MariaDB for trials."""
 
 
 def a_pool(name="chat"):
@@ -85,10 +90,14 @@ def a_pool(name="chat"):
 
 
 def test_the_api_server_takes_every_object_and_the_second_installation_changes_none(cluster):
-    cluster.install(*WITH_REDIS)
-    before = cluster.kubectl("get", "deployment,role,networkpolicy,pdb", "-n", NAMESPACE, "-o", "json").stdout
-    cluster.install(*WITH_REDIS)
-    after = cluster.kubectl("get", "deployment,role,networkpolicy,pdb", "-n", NAMESPACE, "-o", "json").stdout
+    cluster.install(*WITH_TRIALS)
+    before = cluster.kubectl(
+        "get", "deployment,statefulset,role,networkpolicy,pdb", "-n", NAMESPACE, "-o", "json"
+    ).stdout
+    cluster.install(*WITH_TRIALS)
+    after = cluster.kubectl(
+        "get", "deployment,statefulset,role,networkpolicy,pdb", "-n", NAMESPACE, "-o", "json"
+    ).stdout
     generations = [
         [(item["kind"], item["metadata"].get("generation")) for item in json.loads(text)["items"]]
         for text in (before, after)
@@ -96,9 +105,11 @@ def test_the_api_server_takes_every_object_and_the_second_installation_changes_n
     assert generations[0] == generations[1]
 
 
-@pytest.mark.parametrize("name", ["slicewise-operator", "slicewise-redis"])
+@pytest.mark.parametrize(
+    "name", ["deployment/slicewise-operator", "deployment/slicewise-redis", "statefulset/slicewise-mariadb"]
+)
 def test_the_pods_of_the_chart_are_let_into_a_namespace_that_enforces_restricted(cluster, name):
-    cluster.install(*WITH_REDIS)
+    cluster.install(*WITH_TRIALS)
     lets_in(cluster, NAMESPACE, name)
 
 
@@ -183,12 +194,15 @@ def operator_as_installed(cluster: Cluster, directory: Path) -> Iterator[str]:
             process.wait(timeout=30)
 
 
-def lets_in(cluster: Cluster, namespace: str, *deployments: str) -> None:
-    """Check that a namespace which enforces Pod Security `restricted` takes the pods of these Deployments."""
+def lets_in(cluster: Cluster, namespace: str, *owners: str) -> None:
+    """Check that a namespace which enforces Pod Security `restricted` takes the pods of these objects, such as `deployment/NAME`."""
     cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
-    for name in deployments:
-        deployment = json.loads(cluster.kubectl("get", f"deployment/{name}", "-n", namespace, "-o", "json").stdout)
-        pod = {"apiVersion": "v1", "kind": "Pod", **deployment["spec"]["template"]}
+    for name in owners:
+        owner = json.loads(cluster.kubectl("get", name, "-n", namespace, "-o", "json").stdout)
+        pod = {"apiVersion": "v1", "kind": "Pod", **owner["spec"]["template"]}
+        # A claim's volume comes with the StatefulSet's controller, which does not run here.
+        claimed = [{"name": "data", "emptyDir": {}}] if owner["spec"].get("volumeClaimTemplates") else []
+        pod["spec"]["volumes"] = [*pod["spec"].get("volumes", []), *claimed]
         pod["metadata"] |= {"name": "probe", "namespace": namespace}
         cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=pod)
 
@@ -226,7 +240,7 @@ def test_the_rights_are_enough_for_a_pool_from_its_creation_to_its_children(clus
     with operator_as_installed(cluster, tmp_path):
         # The gateway's is the last child.
         wait_until(lambda: cluster.has("deployment/served-gateway", "-n", team), 60, said)
-        lets_in(cluster, team, "served-gateway", "served-jobs", "served-jobs-dispatch")
+        lets_in(cluster, team, *(f"deployment/served-{name}" for name in ("gateway", "jobs", "jobs-dispatch")))
         cache = {"persistentVolumeClaim": None, "emptyDir": {"sizeLimit": "10Gi"}}
         patch = json.dumps({"spec": {"cache": cache, "jobs": None}})
         cluster.kubectl("patch", "ipool/served", "-n", team, "--type=merge", "-p", patch)

@@ -82,14 +82,17 @@ def test_every_container_takes_its_resources_from_the_chart(render, monkeypatch)
         "worker": {"resources": size, "fetchResources": size},
         "gateway": {"resources": size, "agentResources": size, "edgeResources": size},
         "redis": {"enabled": True, "resources": size},
+        "mariadb": {"enabled": True, "passwordSecret": "mariadb-password", "resources": size},
     }
     rendered = render(values)
-    pods = [item["spec"]["template"]["spec"] for item in rendered.of_kind("Deployment")]
+    owners = [*rendered.of_kind("Deployment"), *rendered.of_kind("StatefulSet")]
+    pods = [item["spec"]["template"]["spec"] for item in owners]
     pods += planned_pods(settings_from(rendered, monkeypatch))
     containers = [item for pod in pods for item in [*pod.get("initContainers", ()), *pod["containers"]]]
     assert {item["name"] for item in containers} == {
         "operator",
         "redis",
+        "mariadb",
         "fetch",
         "worker",
         "seed",

@@ -12,6 +12,7 @@ CHART = Path(__file__).parents[1] / "slicewise"
 EVERYTHING = {
     "crds": {"enabled": True},
     "redis": {"enabled": True, "passwordSecret": "redis-password"},
+    "mariadb": {"enabled": True, "passwordSecret": "mariadb-password"},
     "prometheus": {
         "serviceMonitor": {"enabled": True},
         "podMonitor": {"enabled": True},

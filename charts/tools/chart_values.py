@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from monitoring_values import Grafana, Prometheus
-from pod_values import Gateway, Jobs, PulledImage, TrialRedis, Worker
+from pod_values import Gateway, Jobs, PulledImage, TrialMariadb, TrialRedis, Worker
 from pydantic import Field
 from value_group import KEY, Annotations, Group, KubernetesObject, Labels, Name, Namespace
 
@@ -118,6 +118,8 @@ class ChartValues(Group):
     """What pools with `spec.jobs` get."""
     redis: TrialRedis = TrialRedis()
     """A Redis for trying out response caches. For more than that bring one of your own."""
+    mariadb: TrialMariadb = TrialMariadb()
+    """A MariaDB for trying out jobs. For more than that bring a server of your own."""
     image_pull_secrets: list[KubernetesObject] = []
     """Pull secrets (`[{name: …}]`) of the chart's pods and of all workers and gateways. For those, a Secret of that name
     must be in the pool's namespace."""

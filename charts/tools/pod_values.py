@@ -1,4 +1,4 @@
-"""The values under `worker`, `gateway`, `jobs` and `redis`: how pods of pools look; a part of `chart_values.py`."""
+"""The values under `worker`, `gateway`, `jobs`, `redis` and `mariadb`: how pods of pools look; a part of `chart_values.py`."""
 
 # ruff: noqa: RUF012 - pydantic copies a default for each object; ruff knows that of bases in the same file only
 
@@ -199,3 +199,41 @@ class TrialRedis(Group):
     """What answers may take before the ones unused for longest go. Leave a quarter of the memory limit for Redis itself."""
     resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
     """CPU and memory of the pod."""
+
+
+class MariadbImage(Image):
+    """Where the image with `mariadbd`, its SQL files in `/usr/share` and a shell comes from."""
+
+    repository: str = Field(default="mariadb", min_length=1)
+    """Image name without tag; put your registry in front."""
+    tag: str = Field(default="10.11", min_length=1)
+    """Tag."""
+
+
+class Storage(Group):
+    """Where the database keeps what was accepted."""
+
+    persistent: bool = True
+    """Keep it on a claim, which stays when the chart is uninstalled. Off: on the node's disk, where it is lost with the pod, and
+    with it every job."""
+    size: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")] = "8Gi"
+    """Of the claim, or the most that the node's disk gives."""
+    storage_class_name: Name = ""
+    """StorageClass of the claim; empty: the cluster's default."""
+
+
+class TrialMariadb(Group):
+    """A MariaDB for trying out jobs: one pod, without TLS, replicas or backup."""
+
+    enabled: bool = False
+    """Make StatefulSet, Service and NetworkPolicy of a MariaDB. Pools use it by a Secret in their own namespace; the chart's notes
+    have the commands."""
+    image: MariadbImage = MariadbImage()
+    """The server, started by a script of the chart's own; tried with MariaDB 10.11."""
+    password_secret: Name = ""
+    """Secret in the release's namespace with the password of the user `slicewise` under the key `password`, of letters, digits, `-`
+    and `_`. Needed."""
+    storage: Storage = Storage()
+    """Where it keeps what was accepted."""
+    resources: KubernetesObject = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}}
+    """CPU and memory of the pod; 256 MiB of it are for pages of tables."""

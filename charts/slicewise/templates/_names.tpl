@@ -30,6 +30,11 @@
 {{- printf "%s-redis" (include "slicewise.fullname" .) -}}
 {{- end -}}
 
+{{/* Name of the MariaDB for trials. */}}
+{{- define "slicewise.mariadb" -}}
+{{- printf "%s-mariadb" (include "slicewise.fullname" .) -}}
+{{- end -}}
+
 {{/* What selects the operator's pods. Workers carry the same name, so the component tells them apart. */}}
 {{- define "slicewise.selectorLabels" -}}
 {{ include "slicewise.instanceLabels" . }}
@@ -39,6 +44,11 @@ app.kubernetes.io/component: operator
 {{- define "slicewise.redisSelectorLabels" -}}
 {{ include "slicewise.instanceLabels" . }}
 app.kubernetes.io/component: redis
+{{- end -}}
+
+{{- define "slicewise.mariadbSelectorLabels" -}}
+{{ include "slicewise.instanceLabels" . }}
+app.kubernetes.io/component: mariadb
 {{- end -}}
 
 {{- define "slicewise.instanceLabels" -}}
@@ -53,6 +63,11 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 
 {{- define "slicewise.redisLabels" -}}
 {{ include "slicewise.redisSelectorLabels" . }}
+{{ include "slicewise.chartLabels" . }}
+{{- end -}}
+
+{{- define "slicewise.mariadbLabels" -}}
+{{ include "slicewise.mariadbSelectorLabels" . }}
 {{ include "slicewise.chartLabels" . }}
 {{- end -}}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from builders import pool_object
 from jobs_rig.mariadb import MariaDb
 from jobs_rig.programs import Program
@@ -64,7 +65,7 @@ async def test_children_of_jobs_are_written_once_follow_their_fields_and_go_with
     }, "no worker and no gateway pod is touched"
 
 
-def make_pod(cluster: Cluster, deployment: str, program: str) -> None:
+def make_pod(cluster: Cluster, deployment: str, program: str, address: str = ADDRESS) -> None:
     """Make a pod of a Deployment whose program runs, as its controller and the kubelet would."""
     made = cluster.children()[f"Deployment/{deployment}"]
     template, name = made["spec"]["template"], f"{deployment}-5d4f-0"
@@ -85,14 +86,45 @@ def make_pod(cluster: Cluster, deployment: str, program: str) -> None:
     assert code == 201, answer
     status = {
         "phase": "Running",
-        "podIP": ADDRESS,
-        "podIPs": [{"ip": ADDRESS}],
+        "podIP": address,
+        "podIPs": [{"ip": address}],
         "conditions": [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")],
         "initContainerStatuses": [container("migrate", name, {"terminated": {"exitCode": 0}}, ready=True)],
         "containerStatuses": [container(program, name, {"running": {}}, ready=True)],
     }
     code, answer = cluster.server.request("PATCH", f"{path}/{name}/status", {"status": status}, content_type=MERGE)
     assert code == 200, answer
+
+
+async def test_jobs_are_asked_again_and_again_and_the_api_server_is_not(cluster: Cluster, replicas: Operators) -> None:
+    operator = await replicas.start()
+    cluster.create(pool_object(namespace=cluster.namespace, replicas=0, jobs=JOBS))
+    await settled(cluster, operator)
+    asked = 0
+
+    async def answer(_request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.json_response({"available": False, "reason": "DatabaseAway", "message": "gone"})
+
+    app = web.Application()
+    app.router.add_get("/v1/standing", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.78.5.3", 9094).start()
+    try:
+        async with gateway_at(cluster, "127.78.5.4") as gateway:
+            gateway.make_pod()
+            make_pod(cluster, "chat-jobs", "api", "127.78.5.3")
+            await eventually(lambda: cluster.condition("JobsAvailable")["reason"] == "DatabaseAway", operator.words())
+            await eventually(lambda: cluster.condition("Ready")["status"] == "True", operator.words())
+            await eventually(operator.resting, "no pass waits")
+            mark, before = cluster.server.audit_mark(), asked
+            await eventually(lambda: asked >= before + 2, operator.words())
+            await eventually(operator.resting, "no pass waits")
+            assert [event["requestURI"] for event in cluster.audited(mark)] == []
+    finally:
+        await runner.cleanup()
 
 
 @pytest.fixture

@@ -133,12 +133,15 @@ class Observer:
 
     def wants_refresh(self, entry: PoolEntry) -> bool:
         """Whether something outside the cache matters now, even when the plan from memory changes nothing."""
+        return bool(self._unheard(entry)) or self._wants_all(entry)
+
+    def _wants_all(self, entry: PoolEntry) -> bool:
+        """Whether more than what jobs say matters."""
         now = self._clock.monotonic()
         asks = any(pod.fetching or (_unasked(pod) and pod.info_due <= now) for pod in entry.pods.values())
         wanted = entry.gateway_version
         behind = any(pod.is_due(wanted, now) and not self._lost(pod) for pod in entry.gateway_pods.values())
-        unheard = any(pod.wait(now) <= 0.0 for pod in self._asked(entry))
-        return asks or behind or unheard or _looks(entry) or (entry.load is not None and entry.load.is_due(now))
+        return asks or behind or _looks(entry) or (entry.load is not None and entry.load.is_due(now))
 
     def next_refresh(self, entry: PoolEntry) -> float | None:
         """Return the seconds until a pod, or what Events say of pods and claims, is to be asked for again; None when nothing is."""
@@ -156,9 +159,17 @@ class Observer:
             waits += next_events(entry, self._clock.now())
         return min(waits, default=None)
 
-    async def refresh(self, entry: PoolEntry, pool: InferencePool) -> bool:
-        """Go out for what memory lacks. Returns whether foreign pods could be read; remembers the rest."""
-        known, _ = await asyncio.gather(self._foreign.refresh(self._offering(entry)), self._refresh_own(entry, pool))
+    async def refresh(self, entry: PoolEntry, pool: InferencePool, *, writes: bool = True) -> bool:
+        """Go out for what memory lacks. Returns whether foreign pods could be read; remembers the rest.
+
+        `writes`: the plan from memory changes something. A pool at rest whose jobs are asked asks the API server for nothing.
+        """
+        if not writes and not self._wants_all(entry):
+            await self._ask_jobs(entry)
+            return True
+        known, *_ = await asyncio.gather(
+            self._foreign.refresh(self._offering(entry)), self._refresh_own(entry, pool), self._ask_jobs(entry)
+        )
         return known
 
     def _nodes(self, topology: str) -> tuple[ObservedNode, ...]:
@@ -191,19 +202,25 @@ class Observer:
         cached = pool.spec.gateway is not None and pool.spec.gateway.response_cache is not None
         now, wanted = self._clock.monotonic(), entry.gateway_version
         behind = [pod for pod in entry.gateway_pods.values() if pod.is_due(wanted, now) and not self._lost(pod)]
-        unheard = [pod for pod in self._asked(entry) if pod.wait(now) <= 0.0]
         await asyncio.gather(
             self._references.refresh(entry, pool),
             measure(entry, pool, self._gateways, self._clock, self._lost),
             measure_load(entry, self._gateways, self._workers, self._clock, self._lost),
             at_most(ASKED_AT_ONCE, [self._ask_pod(pod) for pod in pods]),
             at_most(ASKED_AT_ONCE, [ask(pod, self._gateways, wanted, now, cached=cached) for pod in behind]),
-            at_most(ASKED_AT_ONCE, [ask_standing(pod, self._jobs, now) for pod in unheard]),
         )
 
     def _asked(self, entry: PoolEntry) -> list[JobsRecord]:
         """Pods of jobs whose programs are asked whether they can serve."""
         return [pod for pod in entry.jobs_pods.values() if pod.is_asked and not self._lost(pod)]
+
+    def _unheard(self, entry: PoolEntry) -> list[JobsRecord]:
+        """Those that are asked now."""
+        return [pod for pod in self._asked(entry) if pod.wait(self._clock.monotonic()) <= 0.0]
+
+    async def _ask_jobs(self, entry: PoolEntry) -> None:
+        now = self._clock.monotonic()
+        await at_most(ASKED_AT_ONCE, [ask_standing(pod, self._jobs, now) for pod in self._unheard(entry)])
 
     def _lost(self, pod: GatewayRecord | JobsRecord) -> bool:
         """Whether the node of a pod is gone or silent."""

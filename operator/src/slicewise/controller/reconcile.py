@@ -108,7 +108,7 @@ class Reconciler:
         decision = self._decide(entry, stored, observed)
         if decision.pool is not None and (not decision.work.nothing or self._observer.wants_refresh(entry)):
             version = entry.version
-            known = await self._observer.refresh(entry, decision.pool)
+            known = await self._observer.refresh(entry, decision.pool, writes=not decision.work.nothing)
             if not entry.uid or entry.deleting:
                 return Done(after=None)
             stored = entry.stored()

@@ -101,6 +101,70 @@ async def test_a_job_that_kills_its_worker_ends_while_others_are_served(
     assert "after 3 attempts: 503 from the gateway: no_worker" in dead["error"]["message"]
 
 
+async def test_a_job_that_kills_its_worker_ends_also_where_no_other_is_served(
+    shared_api: Api, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
+) -> None:
+    """What tells it from a pool that is away is that the pool answers just before."""
+    client = Client(shared_api.url, session)
+    gateway.models = 200
+
+    async def answer(request: web.Request, body: dict) -> web.StreamResponse:
+        return no_worker(0)
+
+    gateway.answer = answer
+    await ready(start_dispatcher(shared_api, MAX_ATTEMPTS=3))
+    dead = await client.until(await client.add("poison"), "error")
+    assert "after 3 attempts: 503 from the gateway: no_worker" in dead["error"]["message"]
+    assert "The pool answered just before" in dead["error"]["message"]
+    # The first one had not been alone.
+    assert gateway.asked == {"poison": 4}
+
+
+async def test_in_an_outage_the_pool_is_asked_and_no_job_is_sent(
+    shared_api: Api, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
+) -> None:
+    client = Client(shared_api.url, session)
+    gateway.models = 503
+    away = True
+
+    async def answer(request: web.Request, body: dict) -> web.StreamResponse:
+        return no_worker(0) if away else await gateway.echo(request, body)
+
+    gateway.answer = answer
+    dispatcher = await ready(start_dispatcher(shared_api, MAX_ATTEMPTS=1, SLOTS=1))
+    ids = [await client.add(f"job {number}") for number in range(6)]
+    await until(lambda: gateway.asked.total() == 1)
+    for _ in range(200):
+        if await asyncio.to_thread(dispatcher.metric, 'slicewise_dispatcher_probes_total{answer="away"}') >= 3:
+            break
+        await asyncio.sleep(0.1)
+    else:
+        raise AssertionError(dispatcher.log())
+    assert gateway.asked.total() == 1
+    away, gateway.models = False, 200
+    for job_id in ids:
+        assert (await client.until(job_id, "done"))["attempts"] == 1
+
+
+async def test_a_pool_that_breaks_with_every_job_ends_none_of_them(
+    shared_api: Api, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
+) -> None:
+    client = Client(shared_api.url, session)
+    gateway.models = 200
+    broken = True
+
+    async def answer(request: web.Request, body: dict) -> web.StreamResponse:
+        return no_worker(0) if broken else await gateway.echo(request, body)
+
+    gateway.answer = answer
+    await ready(start_dispatcher(shared_api, MAX_ATTEMPTS=2))
+    ids = [await client.add(f"job {number}") for number in range(8)]
+    await until(lambda: gateway.asked.total() >= 40, 60)
+    broken = False
+    for job_id in ids:
+        assert (await client.until(job_id, "done", "error"))["status"] == "done"
+
+
 async def test_a_drain_ends_what_it_can_and_gives_the_rest_back(
     shared_api: Api,
     start_dispatcher: Start,

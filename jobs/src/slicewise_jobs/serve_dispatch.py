@@ -49,6 +49,7 @@ async def run_dispatch(settings: DispatchSettings) -> None:
         bounds = Bounds(settings.max_attempts, settings.retry_seconds)
         running = Running(gateway, settler, pace, bounds, metrics, dispatcher.room)
         waking = Waking(settings.api_host, settings.api_port, session, dispatcher.wake, running.cancelled)
+        dispatcher.probe = gateway.probe
         running.on_change = waking.changed
         internal = build_internal(metrics.registry, watch)
         await serve(stack, internal, settings.host, settings.internal_port, leave_seconds=0.1)

@@ -20,6 +20,9 @@ TENANT_HEADER: Final = "x-slicewise-tenant"
 PRIORITY_HEADER: Final = "x-slicewise-priority"
 SERVED_BY_HEADER: Final = "x-slicewise-served-by"
 _CONNECT_SECONDS: Final = 5.0
+_PROBED: Final = "/v1/models"
+"""What a worker answers without running the model."""
+_PROBE: Final = aiohttp.ClientTimeout(total=10)
 
 
 class Gateway:
@@ -62,6 +65,17 @@ class Gateway:
             return Attempt(Fate.AGAIN, f"No whole answer within {self._seconds:g} s."), None
         except (aiohttp.ClientError, OSError) as error:
             return Attempt(Fate.UNCLEAR, f"The connection to the gateway broke: {type(error).__name__}: {error}"), None
+
+    async def probe(self) -> bool | None:
+        """Return whether the pool answers now; None where that cannot be told."""
+        try:
+            async with self._session.get(self._base + _PROBED, timeout=_PROBE, allow_redirects=False) as answer:
+                if answer.status == 503:
+                    return False
+                return True if answer.status == 200 else None
+        except (aiohttp.ClientError, OSError):
+            # A timeout is one of these.
+            return False
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes | None:
         parts: list[bytes] = []

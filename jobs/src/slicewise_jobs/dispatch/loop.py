@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ from slicewise_jobs.store.trouble import StoreError
 from slicewise_jobs.store.watch import Watch
 
 log = structlog.get_logger(__name__)
+_ALONE_SECONDS: Final = 30.0
 _RENEWALS: Final = 1.5
 """After an outage leases count again once each dispatcher had time to renew its own."""
 
@@ -52,6 +54,9 @@ class Dispatcher:
         self._more = True
         """There may be more jobs than were claimed last."""
         self.stopping = False
+        self.probe: Callable[[], Awaitable[bool | None]] = _cannot_be_told
+        """Returns whether the pool answers now."""
+        self._alone_since = float("-inf")
 
     def wake(self) -> None:
         """There may be jobs."""
@@ -68,12 +73,35 @@ class Dispatcher:
             self._wake.clear()
             room = self._pace.room(len(running), time.monotonic())
             if room and self._more and self._watch.finding is None:
-                for job in await self._claim(room):
-                    running.start(job)
-                continue
+                allowed, alone = await self._allowed(room, running)
+                if allowed:
+                    for job in await self._claim(allowed):
+                        running.start(job, alone=alone)
+                    continue
             if room:
                 await waking.want(room)
             await self._sleep()
+
+    async def _allowed(self, room: int, running: Running) -> tuple[int, bool]:
+        """Return how many jobs may begin now, and whether that is one alone, because the pool may be away."""
+        now = time.monotonic()
+        if not running.unsure:
+            return room, False
+        if len(running):
+            if now - self._alone_since < _ALONE_SECONDS:
+                return 0, False
+            # It takes its time, and the others cannot wait for that.
+            running.not_alone()
+            return room, False
+        serves = await self.probe()
+        self._metrics.probes.labels({True: "serves", False: "away", None: "unknown"}[serves]).inc()
+        if serves is None:
+            return room, False
+        if serves:
+            self._alone_since = time.monotonic()
+            return 1, True
+        self._pace.paused_until = max(self._pace.paused_until, now + self._plan.poll * random.uniform(1, 2))  # noqa: S311 - spreads load
+        return 0, False
 
     async def _claim(self, room: int) -> list[Claimed]:
         try:
@@ -141,3 +169,7 @@ class Dispatcher:
                 self.wake()
             if happened.total() < MOST:
                 return
+
+
+async def _cannot_be_told() -> bool | None:
+    return None

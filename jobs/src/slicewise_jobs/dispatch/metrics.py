@@ -44,6 +44,14 @@ class DispatchMetrics:
         self.database_errors = Counter(
             "slicewise_dispatcher_database_errors", "Transactions that the database did not do.", registry=self.registry
         )
+        self.probes = Counter(
+            "slicewise_dispatcher_probes",
+            "Questions whether the pool answers, after jobs that had no answer: serves, away, unknown.",
+            ["answer"],
+            registry=self.registry,
+        )
+        for answer in ("serves", "away", "unknown"):
+            self.probes.labels(answer)
         self.ready = Gauge(
             "slicewise_dispatcher_database_ready",
             "1 while the database can be trusted with jobs.",

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -15,6 +15,7 @@ import structlog
 from slicewise_jobs.decisions.outcome import Attempt, Fate, counts, retry_delay
 from slicewise_jobs.decisions.pace import Pace
 from slicewise_jobs.decisions.states import State
+from slicewise_jobs.decisions.suspicion import Suspicion
 from slicewise_jobs.dispatch.metrics import DispatchMetrics
 from slicewise_jobs.store.claim import Claimed
 from slicewise_jobs.store.group import GroupCommit
@@ -49,6 +50,8 @@ class _Run:
     asking: bool = True
     """The request still runs; afterwards there is something to write that must not be cancelled."""
     draining: bool = False
+    alone: bool = False
+    """It was sent alone to a pool that had just answered, and is still alone."""
 
 
 class Running:
@@ -72,6 +75,7 @@ class Running:
         self.on_change: Callable[[bytes], None] = lambda _: None
         self._runs: dict[int, _Run] = {}
         self._served_at = float("-inf")
+        self._suspicion = Suspicion()
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -80,12 +84,22 @@ class Running:
         """Return `seq` → token of each."""
         return {seq: run.job.token for seq, run in self._runs.items()}
 
-    def start(self, job: Claimed) -> None:
-        """Run a job that was claimed."""
+    @property
+    def unsure(self) -> bool:
+        """Whether the pool may be away."""
+        return self._suspicion.unsure
+
+    def not_alone(self) -> None:
+        """Others are to be sent beside what runs."""
+        for run in self._runs.values():
+            run.alone = False
+
+    def start(self, job: Claimed, *, alone: bool = False) -> None:
+        """Run a job that was claimed. `alone`: no other runs, and the pool has just answered."""
         if earlier := self._runs.get(job.seq):
             # Its lease ended, and this dispatcher itself has claimed it again: only the later claim can write.
             self._stop(earlier)
-        run = self._runs[job.seq] = _Run(job)
+        run = self._runs[job.seq] = _Run(job, alone=alone)
         if job.attempt == 1:
             self._metrics.waited.observe(job.waited_seconds)
         run.task = _spawn(self._run(run))
@@ -144,6 +158,7 @@ class Running:
         write = partial(Settlement, job.seq, job.id, job.token)
         if attempt.fate is Fate.DONE:
             self._served_at = now
+            self._suspicion.answered()
             self._pace.succeeded()
             return "done", write(State.DONE, result)
         if run.draining:
@@ -154,6 +169,9 @@ class Running:
         if attempt.fate in {Fate.REFUSED, Fate.UNCLEAR}:
             self._pace.refused(attempt.retry_after * random.uniform(1, 1.25), now)  # noqa: S311 - spreads load
         served = now - self._served_at < _SERVED_SECONDS
+        if attempt.fate is Fate.UNCLEAR and self._suspicion.broke(job.id, alone=run.alone):
+            served = True
+            attempt = replace(attempt, error=f"{attempt.error} The pool answered just before this job was sent alone.")
         most = self._bounds.max_attempts
         if not counts(attempt, served_meanwhile=served, claims=job.token, most_attempts=most):
             wait = attempt.retry_after

@@ -37,7 +37,7 @@ def queries(panel):
 
 
 def test_there_is_a_dashboard_for_each_subject():
-    assert set(BOARDS) == {f"slicewise-{name}" for name in ("fleet", "pool", "rollout", "scaling", "cost")}
+    assert set(BOARDS) == {f"slicewise-{name}" for name in ("fleet", "pool", "rollout", "scaling", "jobs", "cost")}
 
 
 @pytest.mark.parametrize(("uid", "panel"), PANELS)

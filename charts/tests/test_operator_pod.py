@@ -230,6 +230,23 @@ def test_gateways_are_scraped_by_their_labels(render):
     assert {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]} == ports - {"http"}
 
 
+def test_the_programs_of_jobs_are_scraped_by_their_labels_on_the_port_that_no_client_reaches(render):
+    spec = render({"prometheus": {"jobsMonitor": {"enabled": True}}}).one("PodMonitor")["spec"]
+    (role,) = spec["selector"]["matchExpressions"]
+    assert (role["key"], role["values"]) == (labels.LABEL_ROLE, [labels.ROLE_JOBS, labels.ROLE_DISPATCH])
+    (endpoint,) = spec["podMetricsEndpoints"]
+    plan = plan_pool(make_pool(jobs={"databaseSecretRef": {"name": "db"}}), make_observed(), 0.0)
+    found = {
+        port["containerPort"]
+        for item in plan.children or ()
+        if item["kind"] == "Deployment" and item["metadata"]["name"] in {"chat-jobs", "chat-jobs-dispatch"}
+        for container in item["spec"]["template"]["spec"]["containers"]
+        for port in container.get("ports", ())
+        if port["name"] == endpoint["port"]
+    }
+    assert found == {JOBS_INTERNAL_PORT, DISPATCH_PORT}
+
+
 def gateway_pod():
     plan = plan_pool(make_pool(), make_observed(), 0.0)
     deployments = [item for item in plan.children or () if item["kind"] == "Deployment"]

@@ -17,6 +17,7 @@ EVERYTHING = {
         "serviceMonitor": {"enabled": True},
         "podMonitor": {"enabled": True},
         "gatewayMonitor": {"enabled": True},
+        "jobsMonitor": {"enabled": True},
         "rules": {"enabled": True, "runbookBaseUrl": "https://runbooks.example/slicewise"},
     },
     "watchNamespaces": ["team-a", "team-b"],
@@ -33,6 +34,7 @@ FLAGS = [
     ("prometheus.serviceMonitor", "ServiceMonitor", "slicewise-operator"),
     ("prometheus.podMonitor", "PodMonitor", "slicewise-workers"),
     ("prometheus.gatewayMonitor", "PodMonitor", "slicewise-gateways"),
+    ("prometheus.jobsMonitor", "PodMonitor", "slicewise-jobs"),
     ("prometheus.rules", "PrometheusRule", "slicewise-operator"),
     ("crds", "CustomResourceDefinition", "inferencepools.slicewise.dev"),
 ]

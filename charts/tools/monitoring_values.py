@@ -36,6 +36,14 @@ class GatewayMonitor(PodMonitor):
     """Make a PodMonitor over the gateways of all watched namespaces. Name Prometheus in `networkPolicy.metricsFrom` besides."""
 
 
+class JobsMonitor(PodMonitor):
+    """How the Prometheus operator scrapes the programs of jobs."""
+
+    enabled: bool = False
+    """Make a PodMonitor over the APIs of jobs and their dispatchers in all watched namespaces. Name Prometheus in
+    `networkPolicy.metricsFrom` besides."""
+
+
 class Rules(Group):
     """Alerts."""
 
@@ -76,5 +84,7 @@ class Prometheus(Group):
     """Scraping of the workers."""
     gateway_monitor: GatewayMonitor = GatewayMonitor()
     """Scraping of the gateways."""
+    jobs_monitor: JobsMonitor = JobsMonitor()
+    """Scraping of jobs."""
     rules: Rules = Rules()
     """Alerts."""

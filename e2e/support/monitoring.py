@@ -23,7 +23,7 @@ EVERY = "5s"
 FACTOR = 20
 """By which the durations of the alerts are divided: two minutes are six seconds."""
 _LOOK_SECONDS = 5.0
-MONITORS = ("serviceMonitor", "podMonitor", "gatewayMonitor", "rules")
+MONITORS = ("serviceMonitor", "podMonitor", "gatewayMonitor", "jobsMonitor", "rules")
 
 
 class Monitoring:

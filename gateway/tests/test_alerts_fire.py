@@ -14,7 +14,7 @@ import pytest
 import yaml
 from dashboards import dashboards
 from docpages.metrics import exported
-from rig.alarming import Served, WrongGateway, WrongOperator, WrongWorker, dcgm
+from rig.alarming import Served, WrongGateway, WrongJobs, WrongOperator, WrongWorker, dcgm
 from rig.envoy import STABLE, Rig, route, running
 from rig.worker import Worker, own_address
 from servers.processes import free_port
@@ -53,6 +53,8 @@ POOLS = {
     "SlicewiseGatewayCutOff": "cut",
     "SlicewiseHeldInVain": "cut",
     "SlicewiseCacheWithoutRedis": "cut",
+    "SlicewiseJobsNotEnding": "backlog",
+    "SlicewiseJobsDead": "backlog",
     "SlicewiseWorkersReject": "chat",
     "SlicewiseWorkerUnfit": "chat",
     "SlicewiseDeviceUnread": "chat",
@@ -120,7 +122,7 @@ async def keep_asking(rig: Rig) -> None:
         await asyncio.sleep(0.1)
 
 
-async def keep_ticking(*parts: WrongOperator | WrongWorker | WrongGateway) -> None:
+async def keep_ticking(*parts: WrongOperator | WrongWorker | WrongGateway | WrongJobs) -> None:
     while True:
         for part in parts:
             part.tick()
@@ -171,19 +173,21 @@ def unanswered(server: Prometheus) -> list[str]:
 
 @pytest.mark.timeout(3 * SECONDS)
 async def test_each_alert_fires_for_its_pool(tmp_path: Path, gateways: dict[str, Rig]) -> None:
-    operator, worker, gateway, served = WrongOperator(), WrongWorker(), WrongGateway(), Served()
+    operator, worker, gateway, jobs, served = WrongOperator(), WrongWorker(), WrongGateway(), WrongJobs(), Served()
     await served.add("operator", operator.metrics.registry)
     await served.add("worker", worker.metrics.registry, namespace="team", pod="w", slicewise_dev_pool="chat")
     await served.add("good-worker", WrongWorker.good().registry, namespace="team", pod="w2", slicewise_dev_pool="good")
     await served.add("agent", gateway.agent.registry, namespace="team", pod="g", slicewise_dev_pool="cut")
     await served.add("edge", gateway.edge.registry, namespace="team", pod="g", slicewise_dev_pool="cut")
+    await served.add("jobs", jobs.api.registry, namespace="team", pod="j", slicewise_dev_pool="backlog")
+    await served.add("dispatch", jobs.dispatcher.registry, namespace="team", pod="d", slicewise_dev_pool="backlog")
     await served.add("dcgm", dcgm("team", "w"), namespace="gpu-operator", pod="dcgm-exporter")
     for pool, rig in gateways.items():
         served.scrape(
             f"envoy-{pool}", rig.model.ports.stats, "/stats/prometheus", namespace="team", slicewise_dev_pool=pool
         )
     load = [asyncio.create_task(keep_asking(rig)) for rig in gateways.values()]
-    load.append(asyncio.create_task(keep_ticking(operator, worker, gateway)))
+    load.append(asyncio.create_task(keep_ticking(operator, worker, gateway, jobs)))
     try:
         with prometheus(tmp_path, shortened_rules(RULES), served.scrapes) as server:
             await until_seen(

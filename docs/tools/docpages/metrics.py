@@ -34,8 +34,8 @@ _OURS: Final = "slicewise_"
 _HEAD: Final = """# Metrics
 
 All are in the text format of Prometheus. A counter's name ends in `_total`; a histogram has `_bucket`, `_sum` and `_count`.
-Operator and workers also serve `process_…` metrics. The chart's values `prometheus.serviceMonitor`, `prometheus.podMonitor`
-and `prometheus.gatewayMonitor` let Prometheus scrape them, `networkPolicy.metricsFrom` says who may connect, and
+Operator and workers also serve `process_…` metrics. The chart's values `prometheus.serviceMonitor`, `prometheus.podMonitor`,
+`prometheus.gatewayMonitor` and `prometheus.jobsMonitor` let Prometheus scrape them, `networkPolicy.metricsFrom` says who may connect, and
 [alerts](../alerts.md) are built on them.
 """
 _ENVOY: Final = """## Envoy (port 9090 of gateway pods, `/stats/prometheus`)

@@ -20,6 +20,8 @@ from slicewise.telemetry.pools import read_shown
 from slicewise_gateway.agent.metrics import AgentMetrics
 from slicewise_gateway.agent.report import Report
 from slicewise_gateway.edge.metrics import EdgeMetrics
+from slicewise_jobs.dispatch.metrics import DispatchMetrics
+from slicewise_jobs.http.metrics import ApiMetrics
 from slicewise_worker.engine.report import Progress
 from slicewise_worker.health.metrics import WorkerMetrics
 from slicewise_worker.health.pressure import Memory
@@ -164,6 +166,22 @@ class WrongGateway:
     def tick(self) -> None:
         """Let one more request wait without success."""
         self.edge.held.labels("expired").inc()
+
+
+class WrongJobs:
+    """An API that accepts jobs, and a dispatcher of which none ends, but for those that fail for the last time."""
+
+    def __init__(self) -> None:
+        self.api, self.dispatcher = ApiMetrics(), DispatchMetrics()
+        self.api.ready.set(1)
+
+    def tick(self) -> None:
+        """Accept another job, and give up on one of which a dispatcher was lost."""
+        self.api.submitted.labels("accepted").inc()
+        self.api.submit_seconds.observe(0.01)
+        self.dispatcher.by_time.labels("dead").inc()
+        self.dispatcher.attempts.labels("again").inc()
+        self.dispatcher.waited.observe(1)
 
 
 def dcgm(namespace: str, pod: str) -> CollectorRegistry:

@@ -56,6 +56,15 @@ async def test_a_body_of_chat_completions_is_sent_on_as_it_is(
     assert (job["servedBy"], job["result"]) == ("slices", "plain")
 
 
+async def test_a_job_may_have_a_priority(shared_api: Api, database: Database, session: aiohttp.ClientSession) -> None:
+    client = Client(shared_api.url, session)
+    for query in ("", "?priority=high", "?priority=normal", "?priority=low"):
+        await client.add("hello", query=query)
+    assert [row[0] for row in await database.read("SELECT priority FROM slicewise_jobs ORDER BY seq")] == [1, 0, 1, 2]
+    await client.add("hello", key="k", query="?priority=high")
+    assert (await client.call("POST", "/jobs", json={"prompt": "hello"}, key="k"))[0] == 409
+
+
 async def test_a_job_that_failed_says_why(shared_api: Api, database: Database, session: aiohttp.ClientSession) -> None:
     client = Client(shared_api.url, session)
     job_id = await client.add("hello")

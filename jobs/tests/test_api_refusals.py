@@ -32,7 +32,7 @@ Start = Callable[..., Api]
         ("/jobs", b'{"messages": [1]}', "invalid_value", "messages[0]"),
         ("/jobs", b'{"messages": [{}], "stream": true}', "invalid_value", "stream"),
         ("/jobs", b'{"messages": [{}], "model": ""}', "invalid_value", "model"),
-        ("/jobs?priority=1", b'{"prompt": "a"}', "unknown_parameter", "priority"),
+        ("/jobs?priority=1", b'{"prompt": "a"}', "invalid_value", "priority"),
         ("/jobs?delay_seconds=nan", b'{"prompt": "a"}', "invalid_value", "delay_seconds"),
         ("/jobs?expires_seconds=1e9", b'{"prompt": "a"}', "invalid_value", "expires_seconds"),
         ("/jobs?expires_seconds=5&delay_seconds=5", b'{"prompt": "a"}', "invalid_value", "expires_seconds"),

@@ -16,6 +16,7 @@ from jobs_rig.programs import Api, DispatcherProgram, ready
 from jobs_rig.store import let_batches_expire
 from openai import AsyncOpenAI
 
+from slicewise_jobs.decisions.priority import LOW
 from slicewise_jobs.store.database import Database
 
 StartApi = Callable[..., Api]
@@ -155,6 +156,8 @@ async def test_a_batch_whose_window_ends_says_so_of_each_line(
     gateway.answer = later(60, gateway.echo)
     batch = await send(client, lines(map(str, range(1200))))
     await until(lambda: gateway.now == 2)
+    # Below what the tenant sends singly.
+    assert {row[0] for row in await database.read("SELECT priority FROM slicewise_jobs")} == {LOW}
     await let_batches_expire(database)
     batch = await ended(client, batch.id)
     assert (batch.status, batch.output_file_id) == ("expired", None)

@@ -9,6 +9,7 @@ import pytest
 from jobs_rig.store import KEPT, POOL, done, let_leases_end, make_job, take
 from sqlalchemy import text
 
+from slicewise_jobs.decisions.priority import HIGH, LOW, NORMAL
 from slicewise_jobs.decisions.states import State
 from slicewise_jobs.store.claim import CLAIM, look_for_work
 from slicewise_jobs.store.database import Database
@@ -86,6 +87,38 @@ async def test_a_tenants_jobs_run_in_the_order_in_which_they_came(database: Data
     for job in jobs:
         await submit(database, POOL, [job])
     assert [job.id for job in await take(database, 10)] == [job.id for job in jobs]
+
+
+@pytest.mark.parametrize("most", [1, 5])
+async def test_priorities_count_within_a_tenant_and_low_ones_wait_for_no_more_than_eight_turns(
+    database: Database, most: int
+) -> None:
+    named = {}
+    for priority in (LOW, NORMAL, HIGH):
+        jobs = [make_job(priority=priority) for _ in range(40)]
+        named |= {job.id: (priority, number) for number, job in enumerate(jobs)}
+        await submit(database, POOL, jobs)
+    other = make_job("other")
+    await submit(database, POOL, [other])
+    assert (await look_for_work(database, POOL)).priorities
+    order = []
+    while len(order) < 41:
+        order += [job.id for job in await take(database, most, priorities=True)]
+    # The one job of another tenant, whose priority is no higher, takes the turn that it would have had.
+    assert order.index(other.id) <= most
+    taken = [named[job_id] for job_id in order if job_id != other.id][:40]
+    assert Counter(priority for priority, _ in taken) == {HIGH: 30, NORMAL: 5, LOW: 5}
+    for priority in (LOW, NORMAL, HIGH):
+        numbers = [number for each, number in taken if each == priority]
+        assert numbers == list(range(len(numbers)))
+    for place in range(0, 40, 8):
+        assert {priority for priority, _ in taken[place : place + 8]} == {HIGH, NORMAL, LOW}
+
+
+async def test_without_priorities_a_claim_does_not_ask_for_them(database: Database) -> None:
+    await submit(database, POOL, [make_job() for _ in range(3)])
+    assert not (await look_for_work(database, POOL)).priorities
+    assert len(await take(database, 5, priorities=True)) == 3
 
 
 async def test_a_claim_reads_the_start_of_an_index_and_sorts_nothing(database: Database) -> None:

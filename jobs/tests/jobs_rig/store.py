@@ -73,9 +73,11 @@ def done(job: Claimed, body: bytes = b"{}") -> Settlement:
     return Settlement(job.seq, job.id, job.token, State.DONE, Result(200, "application/json", "", body))
 
 
-async def take(database: Database, most: int = 1, owner: str = "one", lease: float = LEASE) -> list[Claimed]:
+async def take(
+    database: Database, most: int = 1, owner: str = "one", lease: float = LEASE, *, priorities: bool = False
+) -> list[Claimed]:
     """Claim jobs of the pool."""
-    return await claim(database, POOL, owner, most, lease)
+    return await claim(database, POOL, owner, most, lease, priorities=priorities)
 
 
 async def let_leases_end(database: Database) -> None:

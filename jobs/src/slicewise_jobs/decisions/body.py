@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from slicewise_jobs.decisions.priority import NAMES, NORMAL
+
 CHAT: Final = "/v1/chat/completions"
 COMPLETIONS: Final = "/v1/completions"
 _LONGEST_MODEL: Final = 253
 _LONGEST_KEY: Final = 255
 _LONGEST_TENANT: Final = 253
 _MOST_SECONDS: Final = 30 * 86400
-_QUERY: Final = ("delay_seconds", "expires_seconds")
+_TIMES: Final = ("delay_seconds", "expires_seconds")
+_QUERY: Final = (*_TIMES, "priority")
 _OURS: Final = ("prompt", "params")
 _NOT_IN_PARAMS: Final = ("messages", "prompt")
 
@@ -40,6 +43,7 @@ class Wanted:
     """Of all that the client sent: with one key it has to stay the same."""
     delay_seconds: float | None
     expires_seconds: float | None
+    priority: int = NORMAL
 
 
 def read_wanted(raw: bytes, query: Mapping[str, str], *, model: str, chat: bool) -> Wanted:
@@ -57,8 +61,12 @@ def read_wanted(raw: bytes, query: Mapping[str, str], *, model: str, chat: bool)
             code="missing_required_parameter",
             param="prompt",
         )
-    digest = hashlib.sha256(raw + f"\0{delay}\0{expires}".encode()).digest()
-    return Wanted(path, body, digest, delay, expires)
+    named = query.get("priority", "normal")
+    if named not in NAMES:
+        raise RefusedError(f"'priority' is {', '.join(NAMES)}.", param="priority")
+    more = "" if named == "normal" else f"\0{named}"
+    digest = hashlib.sha256(raw + f"\0{delay}\0{expires}{more}".encode()).digest()
+    return Wanted(path, body, digest, delay, expires, NAMES[named])
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
@@ -131,7 +139,7 @@ def _times(query: Mapping[str, str]) -> tuple[float | None, float | None]:
     for name in query:
         if name not in _QUERY:
             raise RefusedError(f"There is no parameter '{name[:80]}'.", code="unknown_parameter", param=name[:80])
-    delay, expires = (_seconds(query, name) for name in _QUERY)
+    delay, expires = (_seconds(query, name) for name in _TIMES)
     if delay is not None and expires is not None and expires <= delay:
         raise RefusedError("'expires_seconds' is not after 'delay_seconds'.", param="expires_seconds")
     return delay, expires

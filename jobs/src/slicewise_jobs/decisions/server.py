@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """The version of the tables that these programs need. Newer ones only add to them, so they serve as well."""
 _MARIADB: Final = (10, 6)
 _MYSQL: Final = (8, 0, 1)

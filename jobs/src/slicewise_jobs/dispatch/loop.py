@@ -53,6 +53,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._more = True
         """There may be more jobs than were claimed last."""
+        self._priorities = True
+        """Some job that is queued may have a priority of its own."""
         self.stopping = False
         self.probe: Callable[[], Awaitable[bool | None]] = _cannot_be_told
         """Returns whether the pool answers now."""
@@ -105,7 +107,8 @@ class Dispatcher:
 
     async def _claim(self, room: int) -> list[Claimed]:
         try:
-            jobs = await claim(self._database, self._plan.pool, self._plan.owner, room, self._plan.lease)
+            plan = self._plan
+            jobs = await claim(self._database, plan.pool, plan.owner, room, plan.lease, priorities=self._priorities)
         except StoreError as error:
             self._trouble(error)
             await asyncio.sleep(self._plan.poll * random.uniform(0.5, 1))  # noqa: S311 - spreads load
@@ -146,6 +149,7 @@ class Dispatcher:
             await asyncio.sleep(self._plan.poll * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load
             try:
                 looked = await look_for_work(self._database, self._plan.pool)
+                self._priorities = looked.priorities
                 if looked.due:
                     await self._keep_time()
                 if looked.queued:

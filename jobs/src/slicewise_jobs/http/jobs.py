@@ -102,6 +102,7 @@ class Jobs:
             key,
             wanted.delay_seconds,
             wanted.expires_seconds,
+            wanted.priority,
         )
         with self.metrics.submit_seconds.time():
             accepted = await self.inbox.put(job)

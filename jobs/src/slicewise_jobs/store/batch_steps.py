@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from slicewise_jobs.decisions.batch import ENDS_AS, BatchState
 from slicewise_jobs.decisions.body import make_id
 from slicewise_jobs.decisions.lines import Line
+from slicewise_jobs.decisions.priority import LOW
 from slicewise_jobs.store.batches import COLUMNS, Batch, batch_of, end_jobs
 from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.outputs import Output, append, close_outputs, collect
@@ -133,7 +134,7 @@ async def feed(database: Database, pool: str, batch: Batch, read: Read) -> int:
 
 def _job(batch: Batch, line: Line) -> NewJob:
     digest = hashlib.sha256(line.body).digest()
-    return NewJob(make_id(time.time(), os.urandom(10)), batch.tenant, batch.endpoint, line.body, digest)
+    return NewJob(make_id(time.time(), os.urandom(10)), batch.tenant, batch.endpoint, line.body, digest, priority=LOW)
 
 
 async def _move(connection: AsyncConnection, batch: Batch, read: Read) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slicewise_jobs.decisions.priority import NAMES, choose
 from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.sql import NOW, after, sql
 
@@ -27,17 +29,27 @@ class Claimed:
     """From its acceptance to this claim."""
 
 
-CLAIM: Final = f"""SELECT seq, id, tenant, token, attempts, path,
- TIMESTAMPDIFF(MICROSECOND, created_at, {NOW}) / 1e6 AS waited FROM slicewise_jobs FORCE INDEX (slicewise_jobs_claim)
+_FIELDS: Final = f"""seq, id, tenant, token, attempts, path, rank_, priority,
+ TIMESTAMPDIFF(MICROSECOND, created_at, {NOW}) / 1e6 AS waited"""
+CLAIM: Final = f"""SELECT {_FIELDS} FROM slicewise_jobs FORCE INDEX (slicewise_jobs_claim)
  WHERE pool = :pool AND state = 'queued' AND (due_at IS NULL OR due_at > {NOW})
  ORDER BY rank_, seq LIMIT :most FOR UPDATE SKIP LOCKED"""
 _CLAIM: Final = sql(CLAIM)
+_OF_PRIORITY: Final = sql(
+    f"""SELECT {_FIELDS} FROM slicewise_jobs FORCE INDEX (slicewise_jobs_priority)
+ WHERE pool = :pool AND state = 'queued' AND priority = :priority AND tenant = :tenant AND (due_at IS NULL OR due_at > {NOW})
+ ORDER BY seq LIMIT :most FOR UPDATE SKIP LOCKED"""
+)
+_RANK: Final = sql("UPDATE slicewise_jobs SET rank_ = :rank WHERE seq = :seq")
 _BODIES: Final = sql("SELECT id, body FROM slicewise_job_inputs WHERE id IN :ids", "ids")
 
 
-async def claim(database: Database, pool: str, owner: str, most: int, lease_seconds: float) -> list[Claimed]:
+async def claim(
+    database: Database, pool: str, owner: str, most: int, lease_seconds: float, *, priorities: bool = False
+) -> list[Claimed]:
     """Return at most `most` jobs, which are the owner's for `lease_seconds`. Raises StoreError.
 
+    `priorities`: not all that is queued has the same one; asking for that costs queries.
     Where that it failed is not known, the jobs' leases end without a result, and they are claimed again.
     """
     take = sql(
@@ -50,6 +62,8 @@ async def claim(database: Database, pool: str, owner: str, most: int, lease_seco
         rows = (await connection.execute(_CLAIM, {"pool": pool, "most": most})).all()
         if not rows:
             return []
+        if priorities:
+            rows = await _by_priority(connection, pool, rows)
         await connection.execute(take, {"owner": owner, "seqs": [row.seq for row in rows]})
         bodies = {row.id: row.body for row in await connection.execute(_BODIES, {"ids": [row.id for row in rows]})}
         return [
@@ -69,10 +83,34 @@ async def claim(database: Database, pool: str, owner: str, most: int, lease_seco
     return await database.run(work)
 
 
+async def _by_priority(connection: AsyncConnection, pool: str, rows: Sequence[Any]) -> list[Any]:
+    """Return the jobs that take the turns of `rows`: of each tenant as many. What does not run now takes their later turns."""
+    taken = []
+    for tenant in dict.fromkeys(row.tenant for row in rows):
+        turns = [row for row in rows if row.tenant == tenant]
+        waiting: dict[int, list[Any]] = {}
+        for priority in NAMES.values():
+            values = {"pool": pool, "tenant": tenant, "priority": priority, "most": len(turns)}
+            waiting[priority] = list((await connection.execute(_OF_PRIORITY, values)).all())
+        # Those of other dispatchers' claims are skipped, and these are ours.
+        known = {row.seq: row for row in [*turns, *(row for found in waiting.values() for row in found)]}
+        chosen = choose(
+            (row.rank_ for row in turns), {key: [row.seq for row in found] for key, found in waiting.items()}
+        )
+        free = [known[seq].rank_ for seq in chosen if seq not in {row.seq for row in turns}]
+        displaced = [row.seq for row in turns if row.seq not in chosen]
+        for seq, rank in zip(displaced, free, strict=False):
+            await connection.execute(_RANK, {"seq": seq, "rank": rank})
+        taken += [known[seq] for seq in chosen]
+    return taken
+
+
 _SOME: Final = sql(
     f"""SELECT EXISTS (SELECT 1 FROM slicewise_jobs FORCE INDEX (slicewise_jobs_claim) WHERE pool = :pool AND state = 'queued') AS queued,
  EXISTS (SELECT 1 FROM slicewise_jobs FORCE INDEX (slicewise_jobs_due)
- WHERE pool = :pool AND state IN ('queued', 'waiting', 'running', 'done', 'error', 'cancelled', 'expired') AND due_at <= {NOW}) AS due"""
+ WHERE pool = :pool AND state IN ('queued', 'waiting', 'running', 'done', 'error', 'cancelled', 'expired') AND due_at <= {NOW}) AS due,
+ EXISTS (SELECT 1 FROM slicewise_jobs FORCE INDEX (slicewise_jobs_priority)
+ WHERE pool = :pool AND state = 'queued' AND priority IN (0, 2)) AS prior"""
 )
 
 
@@ -83,6 +121,8 @@ class Looked:
     queued: bool
     due: bool
     """The state of a job has ended by itself."""
+    priorities: bool
+    """Some job that is queued has a priority of its own."""
 
 
 async def look_for_work(database: Database, pool: str) -> Looked:
@@ -90,6 +130,6 @@ async def look_for_work(database: Database, pool: str) -> Looked:
 
     async def work(connection: AsyncConnection) -> Looked:
         row = (await connection.execute(_SOME, {"pool": pool})).one()
-        return Looked(bool(row.queued), bool(row.due))
+        return Looked(bool(row.queued), bool(row.due), bool(row.prior))
 
     return await database.run(work)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from slicewise_jobs.decisions.priority import NORMAL
 from slicewise_jobs.decisions.rank import ranks
 from slicewise_jobs.decisions.states import State
 from slicewise_jobs.store.database import Database
@@ -31,6 +32,7 @@ class NewJob:
     """None: it may run at once."""
     expires_seconds: float | None = None
     """None: it waits for as long as it takes."""
+    priority: int = NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,9 @@ _LAST: Final = sql("SELECT MAX(rank_) FROM slicewise_jobs WHERE pool = :pool AND
 _LOWEST: Final = sql("SELECT MIN(rank_) FROM slicewise_jobs WHERE pool = :pool AND state = 'queued'")
 _ADD: Final = sql(
     f"""INSERT INTO slicewise_jobs
- (id, pool, tenant, state, rank_, due_at, expires_at, path, body_bytes, body_hash, idempotency_key, created_at)
+ (id, pool, tenant, state, rank_, due_at, expires_at, path, body_bytes, body_hash, idempotency_key, created_at, priority)
  VALUES (:id, :pool, :tenant, :state, :rank, {NOW} + INTERVAL :due MICROSECOND, {NOW} + INTERVAL :expires MICROSECOND,
- :path, :bytes, :hash, :key, {NOW})"""
+ :path, :bytes, :hash, :key, {NOW}, :priority)"""
 )
 _ADD_INPUT: Final = sql("INSERT INTO slicewise_job_inputs (id, body) VALUES (:id, :body)")
 _TRIES: Final = 3
@@ -132,6 +134,7 @@ async def insert(connection: AsyncConnection, pool: str, fresh: Sequence[NewJob]
             "bytes": len(job.body),
             "hash": job.body_hash,
             "key": job.key,
+            "priority": job.priority,
         }
         for job, rank in zip(fresh, given, strict=True)
     ]

@@ -42,6 +42,7 @@ jobs: Final = Table(
     Column("created_at", _instant(), nullable=False),
     Column("started_at", _instant()),  # Of the last attempt.
     Column("finished_at", _instant()),
+    Column("priority", SmallInteger, nullable=False, server_default="1"),  # 0 high, 1 normal, 2 low: within a tenant.
     UniqueConstraint("id", name="slicewise_jobs_id"),
     UniqueConstraint("pool", "tenant", "idempotency_key", name="slicewise_jobs_key"),
     # A claim reads the start of this one, in its order: with another one it would lock every row that waits.
@@ -50,6 +51,8 @@ jobs: Final = Table(
     # The last rank and the backlog of a tenant, from the index alone.
     Index("slicewise_jobs_tenant", "pool", "tenant", "state", "rank_", "body_bytes"),
     Index("slicewise_jobs_list", "pool", "tenant", "seq"),
+    # Whether there are priorities, and which job of a tenant is next by them.
+    Index("slicewise_jobs_priority", "pool", "state", "priority", "tenant", "seq"),
     **_OPTIONS,
 )
 

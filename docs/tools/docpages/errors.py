@@ -30,7 +30,7 @@ GATEWAY: Final = {
     "invalid_json": "The body is not a JSON object (of a request that waited for a worker or passed the response cache).",
     "invalid_api_key": "The pool asks for keys, and the request has no valid one.",
     "not_found": "There is no such path; the message names those that there are.",
-    "request_timeout": "Headers (10 s) or body (30 s) took too long to arrive.",
+    "request_timeout": "Headers (10 s) or body (30 s; five minutes where the pool has `spec.jobs`) took too long to arrive.",
     "request_too_large": "The body is above `spec.gateway.limits.maxBodyBytes`.",
     "http_version_not_supported": "The request is neither HTTP/1.0, HTTP/1.1 nor HTTP/2.",
     "rate_limit_exceeded": "The tenant is above `spec.gateway.limits.perTenantRequestsPerMinute`.",
@@ -39,6 +39,8 @@ GATEWAY: Final = {
     "bad_gateway": "The worker's answer could not be understood, or the gateway could not reach its own Envoy.",
     "no_worker": "No worker can take the request: the pool has none, or none became ready while the request waited.",
     "overloaded": "The gateway's memory is nearly full.",
+    "jobs_unavailable": "With `spec.jobs`: no pod that accepts jobs can be reached. Nothing was accepted.",
+    "outcome_unknown": "With `spec.jobs`: the API of jobs broke off or did not answer. What was sent may be accepted or not.",
     "timeout": "The answer was not complete within `spec.gateway.limits.requestTimeout`.",
 }
 WORKER: Final = {
@@ -81,7 +83,7 @@ carry `Retry-After`, in seconds. In a stream that has begun, the error is an eve
 def codes_in_code() -> dict[str, dict[str, set[int]]]:
     """Return `gateway` and `worker` → code → statuses, those that are computed left out; raises for a code that cannot be read."""
     gateway: dict[str, set[int]] = {}
-    for mapper in build_local_replies()["mappers"]:
+    for mapper in build_local_replies(jobs=True)["mappers"]:
         error = mapper["body_format_override"]["json_format"]["error"]
         if "code" not in error:
             continue  # the same in Anthropic's shape

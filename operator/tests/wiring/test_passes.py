@@ -226,7 +226,7 @@ async def test_a_pool_that_breaks_a_rule_keeps_its_children_and_says_what_is_wro
     await settled(cluster, operator)
     before = {name: child["metadata"]["uid"] for name, child in cluster.children().items()}
     mark = cluster.server.audit_mark()
-    cluster.edit("chat", {"slice": {"resource": None, "minMemory": "Auto"}})
+    cluster.edit("chat", {"slice": {"resource": None, "deviceClass": "gpu.example.com"}})
 
     await eventually(lambda: cluster.condition("Accepted").get("status") == "False", operator.words())
     await eventually(operator.resting, "no pass waits")

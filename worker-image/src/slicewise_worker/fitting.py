@@ -77,7 +77,8 @@ class _Fitting:
             if (trouble := self._trouble(found)) is None:
                 return found
             if chunk == chunks[-1]:
-                raise StartError(EndReason.MODEL_TOO_LARGE, trouble)
+                facts = {"memory": found.facts(), "on_gpu": on_gpu}
+                raise StartError(EndReason.MODEL_TOO_LARGE, trouble, facts)
             log.info("too large a chunk of prompts for the memory", tokens=chunk)
         raise AssertionError("the last chunk is taken or refused")
 

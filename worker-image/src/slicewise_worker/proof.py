@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -22,11 +22,14 @@ Deliver = Callable[[list[tuple[Any, Any]]], None]
 
 
 class StartError(Exception):
-    """The worker cannot serve; `reason` is a fixed CamelCase word."""
+    """The worker cannot serve; `reason` is a fixed CamelCase word.
 
-    def __init__(self, reason: str, message: str) -> None:
+    `facts`: what the operator can act on beside the words, as what the model takes of memory.
+    """
+
+    def __init__(self, reason: str, message: str, facts: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason, self.facts = reason, facts or {}
 
 
 def prove(engine: Engine | Embedder) -> None:

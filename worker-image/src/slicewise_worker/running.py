@@ -40,7 +40,7 @@ def run(ahead: DryRun | None) -> int:
     try:
         asyncio.run(serve(starting))
     except StartError as error:
-        return give_up(error.reason, str(error), settings.termination_log)
+        return give_up(error.reason, str(error), settings.termination_log, error.facts)
     except EngineFailedError as error:
         return give_up(EndReason.ENGINE_FAILED, str(error), settings.termination_log)
     return 0

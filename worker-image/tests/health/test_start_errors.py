@@ -14,7 +14,8 @@ def ended(worker) -> dict[str, str]:
     """Return the verdict of a worker that must have ended by itself."""
     assert worker.wait() == 1
     verdict = worker.verdict()
-    assert sorted(verdict) == ["message", "reason"]
+    facts = {"memory", "on_gpu"} if verdict["reason"] == "ModelTooLarge" else set()
+    assert {*verdict} == {"message", "reason"} | facts
     lines = [line for line in worker.log().splitlines() if "worker cannot serve" in line and verdict["reason"] in line]
     assert len(lines) == 1, worker.log()
     assert "Traceback" not in worker.log()
@@ -95,6 +96,11 @@ def test_a_cache_that_does_not_fit_is_blamed(start_worker, tiny) -> None:
     assert verdict["reason"] == "ModelTooLarge"
     assert "The largest part is the context of parallelSequences 64 x contextTokens 32768: KV" in verdict["message"]
     assert "lower contextTokens or parallelSequences, " in verdict["message"]
+    # What the operator reads beside the words.
+    memory = verdict["memory"]
+    assert memory["total"] > memory["room"] == 300 << 20
+    assert memory["weights"] + memory["kv_cache"] + memory["buffers"] < memory["total"]
+    assert verdict["on_gpu"] is False
 
 
 def test_what_requests_may_take_needs_room_too(start_worker, tiny) -> None:

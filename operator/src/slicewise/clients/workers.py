@@ -17,7 +17,8 @@ from slicewise.api.ports import FETCH_PORT, WORKER_PORT
 from slicewise.clients.bounded import Unreadable, get_text
 from slicewise.clients.worker_counts import parse_counts
 from slicewise.cost.work import WorkerCounts
-from slicewise.pool.observed import FetchProgress, WorkerInfo
+from slicewise.pool.observed import FetchProgress
+from slicewise.pool.said import WorkerInfo, read_needs
 
 _LIMIT: Final = 64 * 1024
 """Bytes read of an answer; a worker is not trusted with more of the operator's memory."""
@@ -90,6 +91,7 @@ class HttpWorkers:
             on_gpu=answer.get("on_gpu") is True,
             context_tokens=count(answer.get("context_tokens")),
             parallel_sequences=count(answer.get("parallel_sequences")),
+            needs=read_needs(answer.get("memory"), on_gpu=answer.get("on_gpu")),
         )
 
     async def load(self, address: str) -> WorkerLoad | None:

@@ -10,8 +10,9 @@ from typing import Any, Final
 from slicewise.api import labels
 from slicewise.api.bounds import count, json_object, line, word
 from slicewise.api.quantity import Bytes, parse_quantity
-from slicewise.pool.observed import FetchProgress, ObservedNode, ObservedPod, Taint, WorkerInfo
+from slicewise.pool.observed import FetchProgress, ObservedNode, ObservedPod, Taint
 from slicewise.pool.placement import read_placement, untolerated
+from slicewise.pool.said import ModelNeeds, WorkerInfo, read_needs
 
 FETCH_CONTAINER: Final = "fetch"
 WORKER_CONTAINER: Final = "worker"
@@ -82,6 +83,7 @@ def read_pod(body: Mapping[str, Any], version: int) -> PodRecord:
         restarts=count(worker.get("restartCount")) or 0,
         ended_reason=ended_reason,
         ended_message=ended_message,
+        refused_needs=_refused_needs(ended),
         fetch=None if fetching else _fetch_outcome(init),
         started_in=_started_in(status) if ready and not count(worker.get("restartCount")) else None,
     )
@@ -267,6 +269,14 @@ def said_at_end(ended: Mapping[str, Any]) -> tuple[str, str]:
     if said is not None and (reason := word(said.get("reason"))):
         return reason, line(said.get("message"))
     return word(ended.get("reason")) or "Error", line(text)
+
+
+def _refused_needs(ended: Mapping[str, Any]) -> ModelNeeds | None:
+    """What a worker said that its model takes, as it found its slice too small."""
+    said = json_object(str(ended.get("message") or "")) or {}
+    if said.get("reason") != "ModelTooLarge":
+        return None
+    return read_needs(said.get("memory"), on_gpu=said.get("on_gpu"))
 
 
 def _device_unhealthy(worker: Mapping[str, Any]) -> bool:

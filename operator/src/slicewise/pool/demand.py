@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from slicewise.api.v1alpha1 import InferencePool
+from slicewise.api.v1alpha1.status_needs import NeedsStatus
 from slicewise.manifests.shape import merge, placed
+from slicewise.pool.needs import learn_needs, named
 from slicewise.pool.observed import ObservedNode, ObservedPool, ObservedRevision
 from slicewise.pool.placement import Placement, placed_nodes, read_placement
-from slicewise.pool.revision import find_revision, revision_hash, revision_inputs
+from slicewise.pool.revision import find_revision, revision_inputs
 from slicewise.pool.rollout.state import Phase, RolloutState
 from slicewise.pool.scaling import Scaling, find_scaling
 from slicewise.pool.slices import (
+    Choice,
     NoProfile,
     Profile,
     ZoneSlices,
@@ -78,17 +81,18 @@ class Demand:
 
 def read_demand(pool: InferencePool, observed: ObservedPool, state: RolloutState) -> Demand | NoProfile:
     """Return the demand of `pool`, or why no profile can be named for the revision it asks for."""
-    inputs = revision_inputs(pool.spec)
-    wanted = revision_hash(inputs)
+    inputs, needs = revision_inputs(pool.spec), pool_needs(pool, observed)
+    wanted = named(inputs, pool.spec.slice, needs)
     kept_wanted = find_revision(observed.revisions, wanted)
-    profile = _profile_of(kept_wanted, pool, observed)
+    stable = find_revision(observed.revisions, state.stable)
+    choice = Choice(pool.spec.engine, needs, None if stable is None else stable.data.get("resource"))
+    profile = _profile_of(kept_wanted, pool, observed, choice)
     if isinstance(profile, NoProfile):
         return profile
     placement = _placement_of(kept_wanted, pool, observed)
     stable_profile, stable_placement = profile, placement
-    stable = find_revision(observed.revisions, state.stable)
     if stable is not None:
-        kept = _profile_of(stable, pool, observed)
+        kept = _profile_of(stable, pool, observed, choice)
         stable_profile = profile if isinstance(kept, NoProfile) else kept
         stable_placement = _placement_of(stable, pool, observed)
     alive = frozenset(node.name for node in observed.nodes if node.ready)
@@ -138,10 +142,18 @@ def _placement_of(revision: ObservedRevision | None, pool: InferencePool, observ
     return read_placement(template.get("spec") or {})
 
 
-def _profile_of(revision: ObservedRevision | None, pool: InferencePool, observed: ObservedPool) -> Profile | NoProfile:
+def pool_needs(pool: InferencePool, observed: ObservedPool) -> NeedsStatus | None:
+    """Return what is known of the memory that the model of the spec takes, with its engine's settings."""
+    spec, stored, inputs = pool.spec, observed.status.needs, revision_inputs(pool.spec)
+    return learn_needs(stored, inputs, spec.engine, living(observed.pods), observed.revisions, observed.nodes)
+
+
+def _profile_of(
+    revision: ObservedRevision | None, pool: InferencePool, observed: ObservedPool, choice: Choice
+) -> Profile | NoProfile:
     """A stored revision keeps the profile it was rendered with; a new one gets what the spec and the nodes say today."""
     if revision is None:
-        return choose_profile(pool.spec.slice, observed.nodes)
+        return choose_profile(pool.spec.slice, observed.nodes, choice)
     resource = revision.data.get("resource")
     if resource is None:
         return Profile(resource=None)

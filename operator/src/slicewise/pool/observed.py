@@ -16,6 +16,7 @@ from slicewise.cost.published import Published
 from slicewise.manifests.installation import Installation
 from slicewise.pool.observed_jobs import ObservedJobs
 from slicewise.pool.rollout.verdict_record import Measured
+from slicewise.pool.said import ModelNeeds, WorkerInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +69,6 @@ class FetchProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerInfo:
-    """What a ready worker says of itself on `/v1/worker`; None for what one of an older version does not."""
-
-    device: str
-    """`cuda`, `cpu`, … as llama.cpp reports the backend that computed the first token."""
-    on_gpu: bool
-    context_tokens: int | None = None
-    parallel_sequences: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ObservedPod:
     """One worker pod of the pool; its node is None until the scheduler has bound it. Times in seconds since the epoch."""
 
@@ -102,6 +92,8 @@ class ObservedPod:
     """CamelCase cause that the worker gave when it last ended (`DigestMismatch`, `ModelTooLarge`, …); None if it never did."""
     ended_message: str = ""
     """Its words when it last ended; kept while it is started again."""
+    refused_needs: ModelNeeds | None = None
+    """What its model takes, where that was too much for its slice when it last ended."""
     fetch: FetchProgress | None = None
     worker: WorkerInfo | None = None
     started_in: float | None = None

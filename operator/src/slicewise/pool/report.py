@@ -13,7 +13,7 @@ from slicewise.manifests.service import endpoint_url
 from slicewise.pool.conditions.result import ConditionResult
 from slicewise.pool.conditions.summary import WAITS_FOR_A_PERSON, ConditionResults, find_all, write_conditions
 from slicewise.pool.cost import cost_status
-from slicewise.pool.demand import Demand
+from slicewise.pool.demand import Demand, pool_needs
 from slicewise.pool.facts import Facts
 from slicewise.pool.fallback import write_fallback
 from slicewise.pool.outcome import Event
@@ -83,6 +83,7 @@ def build_report(facts: Facts, now: float) -> Report:
         zones=before.zones if demand is None else _zones(demand, facts.ready),
         slice=before.slice if demand is None else _slice(demand),
         engine=engine_status(facts.pool.spec.engine, facts.workers),
+        needs=pool_needs(facts.pool, facts.observed),
         autoscaling=before.autoscaling if demand is None else scaling_status(demand.scaling),
         cost=cost_status(facts.pool, facts.observed),
     )

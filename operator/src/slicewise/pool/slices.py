@@ -12,6 +12,10 @@ from typing import Final
 
 from slicewise.api.quantity import Bytes
 from slicewise.api.v1alpha1 import SliceSpec
+from slicewise.api.v1alpha1.engine import EngineSpec
+from slicewise.api.v1alpha1.scalars import AUTO
+from slicewise.api.v1alpha1.status_needs import NeedsStatus
+from slicewise.pool.needs import least_slice, no_slice_holds, too_small
 from slicewise.pool.observed import ObservedNode, ObservedPod
 
 UNBOUNDED: Final = 1_000_000
@@ -37,6 +41,8 @@ class NoProfile:
     message: str
     unsupported: bool = False
     """Whether this version cannot act on the form at all, as opposed to: no node offers it now."""
+    too_small: bool = False
+    """Whether it is known that the model fits no slice that is offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +69,71 @@ class ZoneSlices:
         return self.free + self.own
 
 
-def choose_profile(wanted: SliceSpec, nodes: Iterable[ObservedNode]) -> Profile | NoProfile:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What there is to know for a choice beside spec and nodes."""
+
+    engine: EngineSpec
+    needs: NeedsStatus | None = None
+    """What workers have measured of the model; None before."""
+    present: str | None = None
+    """Resource that the serving revision takes."""
+
+
+def choose_profile(wanted: SliceSpec, nodes: Iterable[ObservedNode], choice: Choice) -> Profile | NoProfile:
     """Return the profile that the spec asks for.
 
-    `minMemory` takes the profile with the least memory that is enough; of equal ones the first by name.
+    `minMemory` takes the profile with the least memory that is enough, for the model, too, where that is known; of equal ones the first
+    by name. `Auto` takes the serving revision's, or the smallest, until it is known.
     """
+    nodes = tuple(nodes)
     if wanted.cpu is not None:
         return Profile(resource=None, needed=Bytes.from_quantity(wanted.cpu.memory))
     if wanted.resource is not None:
-        return Profile(resource=wanted.resource, memory=slice_memory(wanted.resource, nodes))
-    if wanted.min_memory is not None and wanted.min_memory != "Auto":
-        return _smallest_profile(Bytes.from_quantity(wanted.min_memory), tuple(nodes))
-    form = "spec.slice.minMemory: Auto" if wanted.min_memory == "Auto" else "spec.slice.deviceClass"
+        memory = slice_memory(wanted.resource, nodes)
+        if choice.needs is not None and memory is not None and too_small(choice.needs, memory):
+            what = f"a slice of {wanted.resource} (spec.slice.resource)"
+            return NoProfile(no_slice_holds(choice.needs, memory, what, choice.engine), too_small=True)
+        return Profile(resource=wanted.resource, memory=memory)
+    if wanted.min_memory is not None:
+        asked = None if wanted.min_memory == AUTO else Bytes.from_quantity(wanted.min_memory)
+        return _smallest_profile(asked, nodes, choice)
     return NoProfile(
-        f"{form} is not acted on by this version: write spec.slice.resource (for example nvidia.com/mig-1g.10gb) "
-        "or spec.slice.minMemory with a quantity (for example 8Gi)",
+        "spec.slice.deviceClass is not acted on by this version: write spec.slice.resource (for example nvidia.com/mig-1g.10gb) "
+        "or spec.slice.minMemory with a quantity (for example 8Gi) or Auto",
         unsupported=True,
     )
 
 
-def _smallest_profile(needed: Bytes, nodes: tuple[ObservedNode, ...]) -> Profile | NoProfile:
+def _smallest_profile(asked: Bytes | None, nodes: tuple[ObservedNode, ...], choice: Choice) -> Profile | NoProfile:
     sizes: dict[str, Bytes] = {}
     for node in nodes:
         for resource, memory in node.slice_memory.items():
             if resource in node.allocatable:
                 sizes[resource] = min(memory, sizes.get(resource, memory))
-    fitting = sorted((memory, resource) for resource, memory in sizes.items() if memory >= needed)
+    needs, least = choice.needs, max(asked or Bytes(1), least_slice(choice.needs) or Bytes(1))
+    if asked is None and needs is None and choice.present in sizes:
+        return Profile(resource=choice.present, memory=sizes[choice.present])
+    enough = sorted((memory, resource) for resource, memory in sizes.items() if memory >= (asked or 1))
+    # With room for a driver; else in the largest it may just fit, which a worker finds out.
+    fitting = [found for found in enough if found[0] >= least] or [
+        found for found in enough[-1:] if not too_small(needs, found[0])
+    ]
     if fitting:
         memory, resource = fitting[0]
-        return Profile(resource=resource, memory=memory, needed=needed)
+        return Profile(resource=resource, memory=memory, needed=asked if needs is None else least)
+    if enough and needs is not None:
+        memory, resource = enough[-1]
+        what = f"the largest slice that nodes offer ({resource})"
+        return NoProfile(no_slice_holds(needs, memory, what, choice.engine), too_small=True)
     seen = (
         ", ".join(f"{name} {size.to_quantity()}" for name, size in sorted(sizes.items())) or "none with a memory label"
     )
+    what = "with a memory label" if asked is None else f"of {asked.to_quantity()} or more"
+    mend = "Name spec.slice.resource" if asked is None else "Lower spec.slice.minMemory"
     return NoProfile(
-        f"no node offers a slice of {needed.to_quantity()} or more (spec.slice.minMemory); slices seen: {seen}. "
-        "Lower spec.slice.minMemory, or add nodes whose slices are larger"
+        f"no node offers a slice {what} (spec.slice.minMemory); slices seen: {seen}. "
+        f"{mend}, or add nodes whose slices are {'labelled' if asked is None else 'larger'}"
     )
 
 

@@ -11,6 +11,7 @@ from builders import MIG
 from slicewise.api.quantity import Bytes
 from slicewise.objects.pods import held_slices, read_node, read_pod
 from slicewise.pool.observed import FetchProgress
+from slicewise.pool.said import ModelNeeds
 
 
 def pod(status: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
@@ -80,6 +81,15 @@ def test_a_failed_fetch_says_its_cause() -> None:
 def test_a_failed_fetch_without_words_is_still_a_failure() -> None:
     seen = read_pod(pod(init(state={"terminated": {"exitCode": 137, "reason": "OOMKilled"}})), 1).observed
     assert seen.fetch == FetchProgress(reason="OOMKilled", message="exit code 137")
+
+
+def test_what_a_model_takes_is_read_off_the_last_words_of_a_worker_whose_slice_was_too_small() -> None:
+    said: dict[str, Any] = {"reason": "ModelTooLarge", "message": "needs 9", "on_gpu": True}
+    said["memory"] = {"weights": 6, "kv_cache": 2, "buffers": 1, "total": 9, "room": 8}
+    for changed, found in ({}, ModelNeeds(6, 2, 1, 9)), ({"reason": "NoToken"}, None), ({"on_gpu": False}, None):
+        ended = {"terminated": {"exitCode": 14, "message": json.dumps(said | changed)}}
+        status = {"containerStatuses": [{"name": "worker", "lastState": ended}]}
+        assert read_pod(pod(status), 1).observed.refused_needs == found
 
 
 def test_a_dead_device_is_seen_where_the_kubelet_tells() -> None:

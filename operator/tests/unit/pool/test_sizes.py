@@ -6,7 +6,8 @@ import pytest
 from builders import make_pod, make_pool
 
 from slicewise.api.v1alpha1.status import EngineStatus
-from slicewise.pool.observed import ObservedPod, WorkerInfo
+from slicewise.pool.observed import ObservedPod
+from slicewise.pool.said import WorkerInfo
 from slicewise.pool.sizes import engine_status, sequences_of
 
 

@@ -78,6 +78,7 @@ _DECLARED: Final = (
             Reason.SLICES_FREE,
             Reason.NOT_ENOUGH_SLICES,
             Reason.NO_NODE_WITH_PROFILE,
+            Reason.MODEL_TOO_LARGE,
             Reason.FLOOR_ABOVE_REPLICAS,
             Reason.QUOTA_EXCEEDED,
             Reason.UNSCHEDULABLE,

@@ -91,7 +91,7 @@ class Reason(StrEnum):
     CLAIM_PENDING = "ClaimPending", "The claim has no volume yet."
     MODEL_TOO_LARGE = (
         "ModelTooLarge",
-        "Weights, KV cache and buffers need more memory than the worker has; the message names the largest part.",
+        "Weights, KV cache and buffers need more memory than the worker has, or any slice on offer; the message has the parts.",
     )
     UNSUPPORTED = (
         "Unsupported",

@@ -21,8 +21,8 @@ class SliceSpec(ApiModel):
     resource: ResourceName | None = None
     """Extended resource of a device plugin, of which each worker takes one."""
     min_memory: MemoryOrAuto | None = None
-    """The smallest profile on the nodes with at least this much memory. `Auto`, the smallest that holds the model, is not
-    acted on by this version."""
+    """The smallest profile on the nodes with at least this much memory. `Auto`: the smallest that holds the model, once a worker
+    has measured that; before, what serves now, or the smallest."""
     device_class: ObjectName | None = None
     """DeviceClass of dynamic resource allocation. Not acted on by this version."""
     cpu: CpuSlice | None = None

@@ -13,6 +13,7 @@ from slicewise.api.v1alpha1.base import map_by
 from slicewise.api.v1alpha1.lenient import understand
 from slicewise.api.v1alpha1.status_base import Amount, Count, Percent, Sentence, Short, StatusModel, Time
 from slicewise.api.v1alpha1.status_cost import CostStatus
+from slicewise.api.v1alpha1.status_needs import NeedsStatus
 
 
 class ConditionStatus(StatusModel):
@@ -247,6 +248,7 @@ class PoolStatus(StatusModel):
     ) = None
     slice: SliceStatus | None = None
     engine: EngineStatus | None = None
+    needs: NeedsStatus | None = None
     autoscaling: AutoscalingStatus | None = None
     cost: CostStatus | None = None
     revisions: RevisionsStatus | None = None

@@ -28,7 +28,8 @@ def zone_names(zones: tuple[str, ...] | list[str]) -> str:
 def find_capacity(facts: Facts) -> ConditionResult:
     """CapacityAvailable."""
     if facts.no_profile is not None:
-        return ConditionResult("False", Reason.NO_NODE_WITH_PROFILE, facts.no_profile.message)
+        reason = Reason.MODEL_TOO_LARGE if facts.no_profile.too_small else Reason.NO_NODE_WITH_PROFILE
+        return ConditionResult("False", reason, facts.no_profile.message)
     demand = facts.demand
     if demand is None:
         return ConditionResult("Unknown", Reason.UNKNOWN, "slices were not counted")

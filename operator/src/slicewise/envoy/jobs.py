@@ -20,7 +20,6 @@ from slicewise.envoy.model import (
     GatewayModel,
 )
 from slicewise.envoy.paths import JOBS_PATHS, RESPONSES_PATH
-from slicewise.envoy.tenants import LIMIT_FILTER
 
 IDLE_SECONDS: Final = 90
 """How long a request to the API may be silent. Events of a job have a line more often than that."""
@@ -104,13 +103,11 @@ def as_job() -> list[Json]:
 
 
 def refuse_bad_tenants(model: GatewayModel, no_body: Json) -> Json:
-    """Return the route for a tenant's name that no key can have. It is not counted by tenant either: a name takes memory there."""
+    """Return the route for a tenant's name that no key can have: workers count by it, and log it."""
     named = {"name": TENANT_HEADER, "present_match": True}
     unlike = {"name": TENANT_HEADER, "string_match": {"safe_regex": {"regex": _TENANT}}, "invert_match": True}
-    limited = model.requests_per_minute is not None
-    uncounted = {LIMIT_FILTER: {"@type": f"{TYPE}/envoy.config.route.v3.FilterConfig", "disabled": True}}
     return {
         "match": {"prefix": "/", "headers": [named, unlike]},
         "direct_response": {"status": 400},
-        "typed_per_filter_config": {**no_body, **without_affinity(model), **(uncounted if limited else {})},
+        "typed_per_filter_config": {**no_body, **without_affinity(model)},
     }

@@ -9,7 +9,6 @@ from slicewise.envoy.model import TENANT_HEADER, GatewayModel
 
 KEYS_FILTER: Final = "tenant-keys"
 KEYS_FILE: Final = "ecds-keys.json"
-LIMIT_FILTER: Final = "envoy.filters.http.local_ratelimit"
 _API_KEY_AUTH: Final = "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth"
 _MAX_TENANTS: Final = 10_000
 """Buckets held at a time; the least recently used one is dropped."""
@@ -40,14 +39,11 @@ def tenant_filters(model: GatewayModel) -> list[Json]:
                 },
             }
         )
-    return [*filters, *limit_filters(model)]
-
-
-def limit_filters(model: GatewayModel) -> list[Json]:
-    """Return the HTTP filter that limits the tenant, which is known by now."""
-    if model.requests_per_minute is None:
-        return []
-    return [_rate_limit(model.requests_per_minute, model.replicas, with_tenants=model.tenant_keys is not None)]
+    if model.requests_per_minute is not None:
+        filters.append(
+            _rate_limit(model.requests_per_minute, model.replicas, with_tenants=model.tenant_keys is not None)
+        )
+    return filters
 
 
 def _keys_filter() -> Json:
@@ -66,11 +62,12 @@ def _rate_limit(per_minute: int, replicas: int, *, with_tenants: bool) -> Json:
     bucket = {"max_tokens": share, "tokens_per_fill": share, "fill_interval": "60s"}
     everything = {"filter_enabled": _always(), "filter_enforced": _always()}
     kind = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+    name = "envoy.filters.http.local_ratelimit"
     if not with_tenants:
         # Without keys there is one tenant: everybody.
-        return typed(LIMIT_FILTER, kind, stat_prefix="tenant", token_bucket=bucket, **everything)
+        return typed(name, kind, stat_prefix="tenant", token_bucket=bucket, **everything)
     return typed(
-        LIMIT_FILTER,
+        name,
         kind,
         stat_prefix="tenant",
         # The bucket of requests without a tenant, of which there are none behind the key filter.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from slicewise_jobs.decisions.batch import read_expiry
 from slicewise_jobs.decisions.body import RefusedError
@@ -66,7 +67,7 @@ async def read_form(request: web.Request, most_bytes: int, add_chunk: AddChunk) 
             await _read_part(form, part, most_bytes, add_chunk)
     except TimeoutError as error:
         raise RefusedError("The body did not arrive in time.", code="body_too_slow", status=408) from error
-    except (ValueError, LookupError, AssertionError, RuntimeError, web.HTTPException) as error:
+    except (ValueError, LookupError, AssertionError, RuntimeError, HttpProcessingError, web.HTTPException) as error:
         # What the library raises for forms that are none.
         raise RefusedError("The body is not a whole form.", code="invalid_form") from error
     raise RefusedError("The form has too many parts.", code="invalid_form")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make demo`: the chart, one pool, one chat answer, a good and a bad rollout, on a cluster that is ready (`ready.sh demo`); says at the end what to type next.
+# `make demo`: the chart, one pool, one chat answer, a good and a bad rollout, a job that outlives its workers, on a cluster that is ready (`ready.sh demo`); says at the end what to type next.
 # Safe to repeat. MODEL=hf://org/repo@<commit>/file.gguf (or https://…, with DIGEST=sha256:… where the source can change)
 # takes that model; without one it is that of docs/examples/chat.yaml where its hub answers, else the made model "wordy".
 set -euo pipefail
@@ -10,10 +10,14 @@ export KUBECONFIG=$SLICEWISE_CACHE/kubeconfig
 begin=$SECONDS
 kustomization=$root/build/demo
 
-install_chart() {
+install_chart() {  # with a MariaDB for trials, whose password is no secret
+  kubectl create namespace slicewise-system --dry-run=client -o yaml | kubectl apply -f -
+  kubectl -n slicewise-system create secret generic mariadb-password --from-literal=password=word-of-the-demo --dry-run=client -o yaml | kubectl apply -f -
   helm upgrade --install slicewise "$root/charts/slicewise" --namespace slicewise-system --create-namespace --wait --timeout 180s \
     --set worker.allowPrivateSources=true \
     --set worker.allowCPU=true \
+    --set mariadb.enabled=true,mariadb.passwordSecret=mariadb-password,mariadb.storage.size=1Gi \
+    --set mariadb.image.repository=slicewise-mariadb,mariadb.image.tag=e2e \
     --set-json 'worker.resources={"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"cpu": "1", "memory": "2Gi"}}' \
     --set-string "podAnnotations.image-id=$(docker image inspect "slicewise-operator:$VERSION" --format '{{.Id}}')"
 }
@@ -92,6 +96,8 @@ echo "> What is a slice?"
 sed '$d' <<<"$answer" | fold -s -w 110
 printf '  (%s tokens, %.1f s)\n\n' "$(tail -n 1 <<<"$answer")" "$(python -c "print($took - $asked)")"
 "$here/demo-rollouts.sh"
+echo; echo "Jobs: accepted, all workers killed, and done after."
+"$here/demo-jobs.sh"
 cat <<E2
 
 Done after $((SECONDS - begin)) s. What to type next:

@@ -15,6 +15,7 @@ from e2e.support.phases import Phases
 from e2e.support.pool import Pool
 from e2e.support.story import Story
 from e2e.support.then import Then
+from e2e.support.trial_mariadb import TrialMariadb
 from e2e.support.trial_redis import TrialRedis
 
 
@@ -52,6 +53,10 @@ class Given:
     def a_redis(self) -> TrialRedis:
         """The chart's Redis for trials, in the story's namespace."""
         return TrialRedis(self._story)
+
+    def a_mariadb(self) -> TrialMariadb:
+        """The chart's MariaDB for trials, in the story's namespace."""
+        return TrialMariadb(self._story)
 
     def an_eye_on_the_floors_of(self, pool: Pool) -> FloorWatch:
         """From now on the fewest ready workers of each zone are remembered."""

@@ -37,7 +37,19 @@ class TrialMariadb:
 
     def is_killed(self) -> None:
         """Its pod goes at once, and the next one finds what the volume has."""
-        self._story.kubectl("delete", "pod", f"{NAME}-0", "--grace-period=0", "--force", "--wait=false")
+        self._story.kubectl(
+            "delete", "pod", f"{NAME}-0", "--grace-period=0", "--force", "--wait=false", "--ignore-not-found"
+        )
+
+    def goes(self) -> None:
+        """Its pod goes at once, and no other one comes."""
+        self._story.kubectl("scale", f"statefulset/{NAME}", "--replicas=0")
+        self.is_killed()
+
+    def returns(self) -> None:
+        """Another pod comes, with the same data."""
+        self._story.kubectl("scale", f"statefulset/{NAME}", "--replicas=1")
+        self.is_there()
 
     def is_there(self) -> None:
         """It takes connections."""

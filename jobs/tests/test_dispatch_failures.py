@@ -106,7 +106,7 @@ async def test_a_job_that_kills_its_worker_ends_also_where_no_other_is_served(
 ) -> None:
     """What tells it from a pool that is away is that the pool answers just before."""
     client = Client(shared_api.url, session)
-    gateway.models = 200
+    gateway.probed = 400
 
     async def answer(request: web.Request, body: dict) -> web.StreamResponse:
         return no_worker(0)
@@ -124,7 +124,7 @@ async def test_in_an_outage_the_pool_is_asked_and_no_job_is_sent(
     shared_api: Api, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
 ) -> None:
     client = Client(shared_api.url, session)
-    gateway.models = 503
+    gateway.probed = 503
     away = True
 
     async def answer(request: web.Request, body: dict) -> web.StreamResponse:
@@ -141,7 +141,7 @@ async def test_in_an_outage_the_pool_is_asked_and_no_job_is_sent(
     else:
         raise AssertionError(dispatcher.log())
     assert gateway.asked.total() == 1
-    away, gateway.models = False, 200
+    away, gateway.probed = False, 400
     for job_id in ids:
         assert (await client.until(job_id, "done"))["attempts"] == 1
 
@@ -150,7 +150,7 @@ async def test_a_pool_that_breaks_with_every_job_ends_none_of_them(
     shared_api: Api, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
 ) -> None:
     client = Client(shared_api.url, session)
-    gateway.models = 200
+    gateway.probed = 400
     broken = True
 
     async def answer(request: web.Request, body: dict) -> web.StreamResponse:

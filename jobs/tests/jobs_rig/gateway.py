@@ -41,15 +41,14 @@ class FakeGateway:
         self.most = 0
         self.left: list[str] = []
         """Prompts of requests whose client was gone before the answer."""
-        self.models = 404
-        """The status of `GET /v1/models`; 404: it is not served, and tells nothing."""
+        self.probed = 404
+        """The status of a request without any field; 404: it tells nothing."""
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Serve."""
         app = web.Application(client_max_size=64 << 20)
         app.router.add_post("/{path:.*}", self._handle)
-        app.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=1024).start()
@@ -65,11 +64,10 @@ class FakeGateway:
         message = {"role": "assistant", "content": f"answer to {prompt_of(body)}"}
         return web.json_response({"object": "chat.completion", "choices": [{"message": message}]})
 
-    async def _models(self, _request: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": []}, status=self.models)
-
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())
+        if body == {}:
+            return failed(self.probed, "There is no field 'messages'.")
         prompt = prompt_of(body)
         self.asked[prompt] += 1
         self.order.append((request.headers.get("x-slicewise-tenant", ""), prompt))

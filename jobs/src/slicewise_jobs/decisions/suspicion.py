@@ -1,7 +1,8 @@
 """Telling a job that kills its workers from a pool that is away, where no other job is answered.
 
-After a break the dispatcher is unsure: it asks the pool for its models before it sends a job, and sends one alone. A job that breaks
-then has broken a pool that answered just before. Where several jobs do so one after the other, the pool is at fault and not they.
+After a break the dispatcher is unsure: it tries with an empty request whether the pool answers before it sends a job, and sends one
+alone. A job that breaks then has broken a pool that answered just before. Where several jobs do so one after the other, the pool is at
+fault and not they.
 """
 
 from __future__ import annotations

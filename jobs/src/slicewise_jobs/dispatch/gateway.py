@@ -11,7 +11,7 @@ from typing import Final
 
 import aiohttp
 
-from slicewise_jobs.decisions.body import show_id
+from slicewise_jobs.decisions.body import CHAT, show_id
 from slicewise_jobs.decisions.outcome import Attempt, Fate, read_answer
 from slicewise_jobs.store.claim import Claimed
 from slicewise_jobs.store.settle import Result
@@ -20,8 +20,9 @@ TENANT_HEADER: Final = "x-slicewise-tenant"
 PRIORITY_HEADER: Final = "x-slicewise-priority"
 SERVED_BY_HEADER: Final = "x-slicewise-served-by"
 _CONNECT_SECONDS: Final = 5.0
-_PROBED: Final = "/v1/models"
-"""What a worker answers without running the model."""
+_PROBE_HEADERS: Final = {"Content-Type": "application/json", PRIORITY_HEADER: "batch"}
+_REFUSES: Final = frozenset({400, 422})
+"""What a worker says to a request without any field, before the model runs. The gateway itself lets such a request pass."""
 _PROBE: Final = aiohttp.ClientTimeout(total=10)
 
 
@@ -69,10 +70,12 @@ class Gateway:
     async def probe(self) -> bool | None:
         """Return whether the pool answers now; None where that cannot be told."""
         try:
-            async with self._session.get(self._base + _PROBED, timeout=_PROBE, allow_redirects=False) as answer:
+            async with self._session.post(
+                self._base + CHAT, data=b"{}", headers=_PROBE_HEADERS, timeout=_PROBE, allow_redirects=False
+            ) as answer:
                 if answer.status == 503:
                     return False
-                return True if answer.status == 200 else None
+                return True if answer.status in _REFUSES else None
         except (aiohttp.ClientError, OSError):
             # A timeout is one of these.
             return False

@@ -71,7 +71,7 @@ async def test_what_is_no_request_of_a_dispatcher_is_refused(tmp_path: Path, sta
             status, body, _ = await send(rig, tenant=tenant)
             assert (status, body["error"]["code"]) == (400, "bad_request"), tenant
         assert (await send(rig, tenant="x" * 10_240))[0] == 431
-        for path in ("/jobs", "/v1/files", "/v1/models/chat", "/openapi.json", "/metrics", "/", f"/jobs/..{CHAT}x"):
+        for path in ("/jobs", "/v1/files", "/v1/models", "/openapi.json", "/metrics", "/", f"/jobs/..{CHAT}x"):
             assert (await send(rig, path, tenant=None))[0] == 404, path
         assert (await send(rig, "/v1/..%2fjobs", tenant=None))[0] == 400
         assert (await send(rig, body=b"x" * 1001, tenant=None))[0] == 413
@@ -108,18 +108,6 @@ async def test_a_worker_that_dies_of_a_job_is_the_only_one_and_one_that_has_not_
             return (await send(rig))[0] == 200
 
         await until(goes_on, what="the other worker gets it")
-
-
-async def test_a_dispatcher_can_ask_whether_the_pool_answers(tmp_path: Path, start_workers: StartWorkers) -> None:
-    workers = await start_workers(1)
-    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
-        url = f"http://127.0.0.1:{rig.model.ports.jobs}/v1/models"
-        async with rig.session.get(url) as answer:
-            assert answer.status == 200
-        workers[0].ready = False
-        await rig.healthy(STABLE, 0)
-        async with rig.session.get(url) as answer:
-            assert answer.status == 503
 
 
 async def test_jobs_take_part_in_a_rollout_and_count_for_it(tmp_path: Path, start_workers: StartWorkers) -> None:

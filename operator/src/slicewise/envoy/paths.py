@@ -9,8 +9,7 @@ CACHED_PATHS: Final = ("/v1/chat/completions", "/v1/completions")
 OTHER_PATHS: Final = ("/v1/embeddings", "/v1/rerank", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens")
 """The cache cannot tell whether an answer to one of these is whole, so these go to the workers at once."""
 POST_PATHS: Final = (*CACHED_PATHS, *OTHER_PATHS)
-MODELS_PATH: Final = "/v1/models"
-GET_PATHS: Final = (MODELS_PATH, "/openapi.json")
+GET_PATHS: Final = ("/v1/models", "/openapi.json")
 """What a pool says of itself; `/v1/models/NAME` comes to these."""
 
 JOBS_PATHS: Final = ("/jobs", "/v1/files", "/v1/batches")

@@ -25,7 +25,7 @@ from slicewise.envoy.model import (
     Timeouts,
     cluster_name,
 )
-from slicewise.envoy.paths import CACHED_PATHS, GET_PATHS, MODELS_PATH, OTHER_PATHS, POST_PATHS
+from slicewise.envoy.paths import CACHED_PATHS, GET_PATHS, OTHER_PATHS, POST_PATHS
 
 ROUTE_NAME: Final = "pool"
 INTERNAL_ROUTE_NAME: Final = "internal"
@@ -76,8 +76,6 @@ def build_jobs_rds(model: GatewayModel, jobs: Jobs) -> Json:
     cached = workers if model.cache is None else _to_edge(model, jobs.timeouts)
     routes = [_not_ascii(model), refuse_bad_tenants(model, _NO_BODY)]
     routes += [{"match": {"path": path}, **(cached if path in CACHED_PATHS else workers)} for path in POST_PATHS]
-    # By which a dispatcher tells whether the pool answers at all.
-    routes.append({"match": {"path": MODELS_PATH}, **_to_workers(model)})
     found = _routes(model, JOBS_ROUTE_NAME, routes, {"include_request_attempt_count": True})
     headers = [*_timeout(jobs.timeouts, "OVERWRITE_IF_EXISTS_OR_ADD")["request_headers_to_add"], *as_job()]
     return response(ROUTES, [{**found, "request_headers_to_add": headers}])

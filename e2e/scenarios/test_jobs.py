@@ -48,6 +48,8 @@ def test_jobs_are_done_though_workers_dispatchers_gateways_and_the_operator_die(
     assert answer.body["servedBy"] == "slices"
     assert answer.body["result"]["choices"][0]["message"]["content"]
 
+    assert "no job waits or runs" in when.kubectl("slicewise", "jobs", pool.name)
+
     jobs = [send(client, pool, f"Tell me about slice {number}.", tokens=64) for number in range(12)]
     for role in ("worker", "gateway"):
         when.kubectl(
@@ -69,6 +71,8 @@ def test_jobs_are_done_though_workers_dispatchers_gateways_and_the_operator_die(
     )
     for answer in eventually("all jobs are done", partial(all_done, client, pool, jobs), within=240):
         assert answer.body["result"]["usage"]["completion_tokens"] > 0
+    (tenant,) = json.loads(when.kubectl("slicewise", "jobs", pool.name, "-o", "json"))["tenants"]
+    assert tenant["jobs"]["done"] == len(jobs) + 1, tenant
     then.is_ready(pool)
 
 

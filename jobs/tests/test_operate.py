@@ -22,7 +22,17 @@ async def test_the_backlog_says_how_much_of_whom_waits_and_since_when(
     _, body, _ = await Client(shared_api.internal, session).call("GET", "/v1/backlog")
     shown = [(row["tenant"], row["status"], row["waiting"], row["jobs"], row["bytes"]) for row in body["data"]]
     assert shown == [("a", "queued", False, 1, 16), ("a", "running", False, 1, 5), ("b", "queued", True, 1, 16)]
-    assert all(row["oldest_seconds"] >= 0 for row in body["data"])
+    assert all(row["oldest_seconds"] >= 0 and row["ended_last_minute"] == 0 for row in body["data"])
+
+
+async def test_the_backlog_says_what_ended_within_the_last_minute(
+    shared_api: Api, database: Database, session: aiohttp.ClientSession
+) -> None:
+    await submit(database, POOL, [make_job("a"), make_job("a")])
+    ended, _ = await take(database, 2)
+    await settle(database, [done(ended)], KEPT)
+    _, body, _ = await Client(shared_api.internal, session).call("GET", "/v1/backlog")
+    assert [(row["status"], row["ended_last_minute"]) for row in body["data"]] == [("done", 1), ("running", 0)]
 
 
 async def test_a_job_that_failed_is_run_again_on_request_and_one_that_is_done_never(

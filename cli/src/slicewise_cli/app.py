@@ -11,6 +11,7 @@ from slicewise_cli.commands.explain import explain
 from slicewise_cli.commands.gate_power import gate_power
 from slicewise_cli.commands.get import get
 from slicewise_cli.commands.history import history
+from slicewise_cli.commands.jobs import jobs
 from slicewise_cli.commands.slices import slices
 from slicewise_cli.commands.steer import ACTIONS, steering
 from slicewise_cli.commands.undo import undo
@@ -32,4 +33,5 @@ app.command("history")(history)
 app.command("undo")(undo)
 app.command("slices")(slices)
 app.command("cost")(cost)
+app.command("jobs")(jobs)
 app.command("gate-power")(gate_power)

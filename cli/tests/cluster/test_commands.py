@@ -166,6 +166,21 @@ def test_cost_shows_one_pool_or_all_and_a_pool_without_figures_says_so(
     assert "costs are not counted" in cli("cost", "free").stdout
 
 
+def test_jobs_of_a_pool_that_takes_none_or_whose_api_is_away_are_told(
+    api_server: ApiServer, namespace: str, cli: Cli
+) -> None:
+    put(api_server, samples.idle(), namespace)
+    assert "pool chat takes no jobs: it has no spec.jobs" in cli("jobs", "chat", code=1).stderr
+    jobs = samples.idle() | {"metadata": {"name": "jobs", "namespace": namespace}}
+    jobs["spec"] = {**jobs["spec"], "jobs": {"databaseSecretRef": {"name": "jobs-db"}}}
+    put(api_server, jobs, namespace)
+    away = "pool jobs: no pod of its API of jobs is ready. The operator has not looked yet."
+    for words in ((), ("--retry", "job_1"), ("--cancel", "job_1")):
+        assert away in cli("jobs", "jobs", *words, code=1).stderr
+    assert "is no id of a job" in cli("jobs", "jobs", "--cancel", "../x", code=1).stderr
+    assert "cannot be given together" in cli("jobs", "jobs", "--cancel", "a", "--retry", "b", code=2).stderr
+
+
 def test_slices_are_a_map_of_nodes_and_pods(api_server: ApiServer, namespace: str, cli: Cli) -> None:
     for zone in "xy":
         put(api_server, samples.node(zone), namespace)

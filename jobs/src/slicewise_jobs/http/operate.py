@@ -35,6 +35,7 @@ class Operate:
                 "jobs": each.jobs,
                 "bytes": each.bytes,
                 "oldest_seconds": round(each.oldest_seconds, 3),
+                "ended_last_minute": each.ended_last_minute,
             }
             for each in found
         ]

@@ -29,11 +29,14 @@ class Group:
     """Of their bodies."""
     oldest_seconds: float
     """Since the oldest of them was accepted."""
+    ended_last_minute: int
+    """How many of them came to this state by ending within the last minute."""
 
 
 _GROUPS: Final = sql(
     f"""SELECT tenant, state, COUNT(*) AS jobs, SUM(body_bytes) AS bytes,
- TIMESTAMPDIFF(MICROSECOND, MIN(created_at), {NOW}) / 1e6 AS oldest FROM slicewise_jobs
+ TIMESTAMPDIFF(MICROSECOND, MIN(created_at), {NOW}) / 1e6 AS oldest,
+ COALESCE(SUM(finished_at > {NOW} - INTERVAL 1 MINUTE), 0) AS ended FROM slicewise_jobs
  WHERE pool = :pool GROUP BY tenant, state ORDER BY tenant, state LIMIT {_MOST_ROWS}"""
 )
 _LOCK: Final = sql("SELECT seq, tenant, state FROM slicewise_jobs WHERE id = :id AND pool = :pool FOR UPDATE")
@@ -49,7 +52,7 @@ async def groups(database: Database, pool: str) -> list[Group]:
 
     async def work(connection: AsyncConnection) -> list[Group]:
         return [
-            Group(row.tenant, State(row.state), row.jobs, int(row.bytes), float(row.oldest))
+            Group(row.tenant, State(row.state), row.jobs, int(row.bytes), float(row.oldest), int(row.ended))
             for row in await connection.execute(_GROUPS, {"pool": pool})
         ]
 

@@ -121,7 +121,7 @@ tools: ## the programs that tests run: kube-apiserver, etcd, kubectl, kind, helm
 ## Figures
 
 bench-%: sync ## one suite of figures, as in bench-operator
-	@PYTHONPATH=.:benchmarks:operator/tests:gateway/tests python benchmarks/$*/run.py
+	@PYTHONPATH=.:benchmarks:operator/tests:gateway/tests:jobs/tests python benchmarks/$*/run.py
 
 bench: ## all suites
 	@for suite in $$(ls benchmarks/*/run.py | xargs -n1 dirname | xargs -n1 basename); do $(MAKE) bench-$$suite; done

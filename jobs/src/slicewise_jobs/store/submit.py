@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -56,11 +56,12 @@ _KNOWN: Final = sql(
 _BY_ID: Final = sql("SELECT id, created_at, state FROM slicewise_jobs WHERE id IN :ids", "ids")
 _LAST: Final = sql("SELECT MAX(rank_) FROM slicewise_jobs WHERE pool = :pool AND tenant = :tenant AND state = 'queued'")
 _LOWEST: Final = sql("SELECT MIN(rank_) FROM slicewise_jobs WHERE pool = :pool AND state = 'queued'")
+_NOW: Final = sql(f"SELECT {NOW}")
+# Values alone, no expressions: only then does the driver send many rows as one statement.
 _ADD: Final = sql(
-    f"""INSERT INTO slicewise_jobs
+    """INSERT INTO slicewise_jobs
  (id, pool, tenant, state, rank_, due_at, expires_at, path, body_bytes, body_hash, idempotency_key, created_at, priority)
- VALUES (:id, :pool, :tenant, :state, :rank, {NOW} + INTERVAL :due MICROSECOND, {NOW} + INTERVAL :expires MICROSECOND,
- :path, :bytes, :hash, :key, {NOW}, :priority)"""
+ VALUES (:id, :pool, :tenant, :state, :rank, :due, :expires, :path, :bytes, :hash, :key, :created, :priority)"""
 )
 _ADD_INPUT: Final = sql("INSERT INTO slicewise_job_inputs (id, body) VALUES (:id, :body)")
 _TRIES: Final = 3
@@ -89,7 +90,7 @@ async def submit(database: Database, pool: str, new: Sequence[NewJob]) -> list[A
 async def _add(connection: AsyncConnection, pool: str, new: Sequence[NewJob]) -> list[Accepted]:
     known = await _known(connection, pool, new)
     found = await connection.execute(_BY_ID, {"ids": [job.id for job in new]})
-    there = {row.id: row for row in found}
+    there: dict[bytes, Any] = {row.id: row for row in found}
     fresh: list[NewJob] = []
     for job in new:
         if job.id in there or (job.key and (job.tenant, job.key) in known):
@@ -99,8 +100,8 @@ async def _add(connection: AsyncConnection, pool: str, new: Sequence[NewJob]) ->
             # A second one of the same batch is the same job.
             known[job.tenant, job.key] = (job.id, job.body_hash, None, None)
     if fresh:
-        await insert(connection, pool, fresh)
-        there |= {row.id: row for row in await connection.execute(_BY_ID, {"ids": [job.id for job in fresh]})}
+        now = await insert(connection, pool, fresh)
+        there |= {job.id: _Row(job.id, now, _state(job)) for job in fresh}
     added = {job.id for job in fresh}
     return [_accepted(job, known, there, added) for job in new]
 
@@ -117,8 +118,18 @@ async def _known(connection: AsyncConnection, pool: str, new: Sequence[NewJob]) 
     return {(row.tenant, row.idempotency_key): (row.id, row.body_hash, row.state, row.created_at) for row in rows}
 
 
-async def insert(connection: AsyncConnection, pool: str, fresh: Sequence[NewJob]) -> None:
-    """Queue jobs that are known to be new."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Of a job that is there, as `_BY_ID` has it."""
+
+    id: bytes
+    created_at: datetime
+    state: str
+
+
+async def insert(connection: AsyncConnection, pool: str, fresh: Sequence[NewJob]) -> datetime:
+    """Queue jobs that are known to be new, and return when that was, by the database's clock."""
+    now: datetime = await connection.scalar(_NOW)
     last, lowest = await last_ranks(connection, pool, {job.tenant for job in fresh})
     given = ranks((job.tenant for job in fresh), last, lowest)
     rows = [
@@ -126,20 +137,26 @@ async def insert(connection: AsyncConnection, pool: str, fresh: Sequence[NewJob]
             "id": job.id,
             "pool": pool,
             "tenant": job.tenant,
-            "state": (State.QUEUED if job.delay_seconds is None else State.WAITING).value,
+            "state": _state(job),
             "rank": rank,
-            "due": _microseconds(job.expires_seconds if job.delay_seconds is None else job.delay_seconds),
-            "expires": _microseconds(job.expires_seconds),
+            "due": _from(now, job.expires_seconds if job.delay_seconds is None else job.delay_seconds),
+            "expires": _from(now, job.expires_seconds),
             "path": job.path,
             "bytes": len(job.body),
             "hash": job.body_hash,
             "key": job.key,
+            "created": now,
             "priority": job.priority,
         }
         for job, rank in zip(fresh, given, strict=True)
     ]
     await connection.execute(_ADD, rows)
     await connection.execute(_ADD_INPUT, [{"id": job.id, "body": job.body} for job in fresh])
+    return now
+
+
+def _state(job: NewJob) -> str:
+    return (State.QUEUED if job.delay_seconds is None else State.WAITING).value
 
 
 async def last_ranks(
@@ -150,9 +167,8 @@ async def last_ranks(
     return last, await connection.scalar(_LOWEST, {"pool": pool})
 
 
-def _microseconds(seconds: float | None) -> int | None:
-    """Return what an interval is made of; with NULL the time is NULL, too."""
-    return None if seconds is None else round(seconds * 1_000_000)
+def _from(now: datetime, seconds: float | None) -> datetime | None:
+    return None if seconds is None else now + timedelta(seconds=seconds)
 
 
 def _accepted(job: NewJob, known: _Known, there: dict[bytes, Any], added: set[bytes]) -> Accepted:

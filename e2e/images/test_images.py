@@ -77,7 +77,7 @@ def test_an_image_holds_what_its_lock_names_and_nothing_else(image: str) -> None
 def test_the_worker_s_image_leaves_out_what_is_not_needed_and_starts_without_it() -> None:
     run(ROOT / "images/build.sh", "worker", within=1500)
     program = (
-        "import importlib.util, sys; import slicewise_worker.__main__, slicewise_worker.engine.fit;"
+        "import importlib.util, sys; import slicewise_worker.__main__, slicewise_worker.running, slicewise_worker.engine.binding;"
         f"print([n for n in {sorted(LEFT_OUT)} if importlib.util.find_spec(n)], 'llama_cpp.llama_cpp' in sys.modules)"
     )
     assert inside("worker", "python3", "-c", program).strip() == "[] True"

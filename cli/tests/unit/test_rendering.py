@@ -209,7 +209,7 @@ def test_a_model_that_does_not_fit_is_explained_by_its_largest_part_and_not_by_t
     ]
     text = printed(explanation_lines(explain(read_pool(pool, None), Surroundings())))
     assert "The largest part is the context of parallelSequences 64 x contextTokens 32768" in text
-    assert "the message names the largest part" in text
+    assert "the message has the parts" in text
     assert "- the setting that the message names beside the largest part, or a larger spec.slice" in text
     assert not any(blame in text for blame in ("quantisation", "weights alone", "smaller model"))
 

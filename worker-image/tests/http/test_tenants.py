@@ -24,6 +24,17 @@ def ask(worker: Any, path: str, body: dict[str, Any], tenant: str) -> httpx2.Res
     return httpx2.post(f"{worker.url}{path}", json=body, headers={TENANT_HEADER: tenant}, timeout=120, verify=NO_TLS)
 
 
+def told(worker: Any, most: int) -> list[dict[str, Any]]:
+    """Return the log's lines about requests once there are so many: one is written after its answer."""
+
+    def lines() -> list[dict[str, Any]]:
+        whole = [line for line in worker.log().splitlines(keepends=True) if '"request"' in line and line.endswith("\n")]
+        return [json.loads(line) for line in whole]
+
+    worker.until(lambda: len(lines()) >= most)
+    return lines()
+
+
 @pytest.fixture(params=["text", "vectors"])
 def crowded(request: pytest.FixtureRequest, start_worker, tiny_slow, tmp_path) -> tuple[Any, str, dict, dict]:
     """A worker with one place and room for two, and an endless and a short request to it."""
@@ -126,7 +137,7 @@ def test_a_batch_request_gives_its_slot_to_a_question_and_is_whole_at_its_end(st
         worker.until(lambda: worker.metric("slicewise_worker_generated_tokens_total") > 0)
         assert ask(worker, path, SHORT, "a").status_code == 200
         assert batch.result(120).json()["usage"]["completion_tokens"] == 60
-    lines = [json.loads(line) for line in worker.log().splitlines() if '"request"' in line]
+    lines = told(worker, 3)
     assert [line.get("priority") for line in lines] == [None, None, "batch"], "the question ended first"
 
 
@@ -146,8 +157,8 @@ def test_the_weight_in_the_header_counts(start_worker, tiny_slow) -> None:
         worker.until(lambda: worker.metric("slicewise_worker_requests_waiting") == 16)
         holder.close()
         assert {one.result(120).status_code for one in asked} == {200}
-    lines = [json.loads(line) for line in worker.log().splitlines() if '"request"' in line]
-    ends = [line["tenant"] for line in lines if line["tenant"]]
+    worker.until(lambda: sum(bool(line["tenant"]) for line in told(worker, 16)) >= 16)
+    ends = [line["tenant"] for line in told(worker, 16) if line["tenant"]]
     assert len(ends) == 16
     assert 7 <= ends[:10].count("three") <= 8, ends
 

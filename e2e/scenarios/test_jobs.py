@@ -10,6 +10,7 @@ from e2e.support.client import Answer, Client
 from e2e.support.given import Given
 from e2e.support.polling import eventually
 from e2e.support.pool import Pool
+from e2e.support.programs import kubectl
 from e2e.support.story import Story
 from e2e.support.then import Then
 from e2e.support.trial_mariadb import SECRET
@@ -48,7 +49,7 @@ def test_jobs_are_done_though_workers_dispatchers_gateways_and_the_operator_die(
     assert answer.body["servedBy"] == "slices"
     assert answer.body["result"]["choices"][0]["message"]["content"]
 
-    assert "no job waits or runs" in when.kubectl("slicewise", "jobs", pool.name)
+    assert "no job waits or runs" in kubectl("slicewise", "jobs", pool.name, "-n", story.namespace)
 
     jobs = [send(client, pool, f"Tell me about slice {number}.", tokens=64) for number in range(12)]
     for role in ("worker", "gateway"):
@@ -71,7 +72,7 @@ def test_jobs_are_done_though_workers_dispatchers_gateways_and_the_operator_die(
     )
     for answer in eventually("all jobs are done", partial(all_done, client, pool, jobs), within=240):
         assert answer.body["result"]["usage"]["completion_tokens"] > 0
-    (tenant,) = json.loads(when.kubectl("slicewise", "jobs", pool.name, "-o", "json"))["tenants"]
+    (tenant,) = json.loads(kubectl("slicewise", "jobs", pool.name, "-n", story.namespace, "-o", "json"))["tenants"]
     assert tenant["jobs"]["done"] == len(jobs) + 1, tenant
     then.is_ready(pool)
 

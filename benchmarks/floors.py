@@ -15,15 +15,22 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def fsync_milliseconds(folder: Path, times: int = 200) -> float:
     """Return the median time of write + fdatasync of 2 KiB in `folder`."""
+    return statistics.median(fsync_times(folder, times))
+
+
+def fsync_times(folder: Path, times: int, size: int = 2048, pause: float = 0.0) -> list[float]:
+    """Return the time of each write + fdatasync of `size` bytes in `folder`, in ms; `pause`: seconds between two."""
     took = []
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".fsync-") as file:
         for _ in range(times):
             start = time.perf_counter()
-            file.write(b"x" * 2048)
+            file.write(b"x" * size)
             file.flush()
             os.fdatasync(file.fileno())
-            took.append(time.perf_counter() - start)
-    return statistics.median(took) * 1000
+            took.append((time.perf_counter() - start) * 1000)
+            if pause:
+                time.sleep(pause)
+    return took
 
 
 def cpu_seconds(pid: int) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
+from floors import fsync_times
 from jobs_rig.store import make_job
 from report import Figure, Report, percentile, percentile_interval
 from rig import Rig
@@ -27,7 +27,9 @@ async def posting(report: Report, rig: Rig, seconds: float) -> None:
         api = rig.api(address, MAX_BACKLOG_JOBS=10_000_000)
         await asyncio.to_thread(api.start)
         try:
-            disk = percentile(await asyncio.to_thread(_fsyncs, rig.folder, seconds), 99)
+            disk = percentile(
+                await asyncio.to_thread(fsync_times, rig.folder, round(seconds * _RATE), 512, 1 / _RATE), 99
+            )
             took, _ = await _clients(api.port, _STEADY, seconds, _STEADY / _RATE)
             goal = max(10.0, 2.5 * disk + 2)
             value, ci = percentile(took, 99) * 1000, percentile_interval(took, 99)
@@ -73,19 +75,6 @@ async def _clients(port: int, connections: int, seconds: float, pause: float) ->
     assert process.returncode == 0, "the clients failed"
     found = json.loads(out)
     return found["seconds"], found["failed"]
-
-
-def _fsyncs(folder: Path, seconds: float) -> list[float]:
-    """Return how long each write and fdatasync of 512 bytes took, in ms, at the rate of the POSTs."""
-    took = []
-    with (folder / "fsync").open("wb", buffering=0) as file:
-        end = time.perf_counter() + seconds
-        while (start := time.perf_counter()) < end:
-            file.write(b"x" * 512)
-            os.fdatasync(file.fileno())
-            took.append((time.perf_counter() - start) * 1000)
-            time.sleep(1 / _RATE)
-    return took
 
 
 async def _one_by_one(database: Database, seconds: float) -> float:

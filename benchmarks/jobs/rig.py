@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from jobs_rig.mariadb import MariaDb
 from jobs_rig.programs import Api, DispatcherProgram
 from jobs_rig.store import connect, create, url_file
 from rig_envoy import always
-from servers.processes import end, free_port, spawn, wait_until
+from servers.processes import answers, end, free_port, spawn, wait_until
 
 from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.migrate import migrate
@@ -70,13 +69,9 @@ def running(folder: Path) -> Iterator[Rig]:
     config.write_text(json.dumps(always(port, admin, ANSWER)))
     envoy = spawn(["envoy", "-c", str(config), "--concurrency", "1", "--use-dynamic-base-id"], folder / "envoy.log")
     try:
-        wait_until(lambda: envoy.poll() is None and _listens(port), 60, (folder / "envoy.log").read_text)
-        yield Rig(folder, server, f"http://127.0.0.1:{port}")
+        gateway = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(gateway), 60, (folder / "envoy.log").read_text)
+        yield Rig(folder, server, gateway)
     finally:
         end(envoy)
         server.stop()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

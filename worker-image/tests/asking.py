@@ -49,3 +49,14 @@ def broken_stream(worker: Any, body: dict[str, Any]) -> list[str]:
                 said += event.data
     assert list(event.headers) == [(b"x-slicewise-broken", b"1")]
     return [line.removeprefix("data: ") for line in said.decode().strip().split("\n\n")]
+
+
+def request_lines(worker: Any, count: int) -> list[dict[str, Any]]:
+    """Return the lines of requests in the log, at least `count`: one is written just after the client has its answer."""
+
+    def read() -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in worker.log().splitlines() if line.startswith("{") and line.endswith("}")]
+        return [line for line in found if line["event"] == "request"]
+
+    worker.until(lambda: len(read()) >= count)
+    return read()

@@ -7,24 +7,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from asking import ENDLESS, begin, broken_stream
+from asking import ENDLESS, begin, broken_stream, request_lines
 from plain_http import NO_TLS
 
 from slicewise_worker.http.tenant import TENANT_HEADER
 
 SECRET = "zyxwv"
 TIMES = {"queue_ms", "first_token_ms", "total_ms"}
-
-
-def lines(worker: Any, count: int) -> list[dict[str, Any]]:
-    """Return the lines of requests in the log, at least `count`: one is written just after the client has its answer."""
-
-    def read() -> list[dict[str, Any]]:
-        found = [json.loads(line) for line in worker.log().splitlines() if line.startswith("{") and line.endswith("}")]
-        return [line for line in found if line["event"] == "request"]
-
-    worker.until(lambda: len(read()) >= count)
-    return read()
 
 
 def ask(worker: Any, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> httpx2.Response:
@@ -47,7 +36,7 @@ def test_an_answer_has_a_line_with_its_tokens_and_times(start_worker: Any, tiny:
     assert whole.status_code == 200, whole.text
     streamed = {"model": "chat", "prompt": [5, 6, 7], "max_tokens": 3, "n": 2, "stream": True}
     assert ask(worker, "/v1/completions", streamed, {"x-request-id": "req-2"}).text.endswith("[DONE]\n\n")
-    first, second = lines(worker, 2)
+    first, second = request_lines(worker, 2)
     usage = whole.json()["usage"]
     assert exact(first) == {
         "request_id": "req-1",
@@ -84,11 +73,11 @@ def test_what_is_refused_breaks_off_or_is_left_says_so(start_worker: Any, tiny_s
     broken = ENDLESS | {"prompt": "a"}
     hurried = {"x-slicewise-timeout-ms": "300", TENANT_HEADER: "a" * 253}
     assert ask(worker, "/v1/completions", broken, hurried).status_code == 504
-    assert len(lines(worker, 3)) == 3
+    assert len(request_lines(worker, 3)) == 3
     left = begin(worker, "/v1/completions", ENDLESS | {"stream": True})
     assert left.recv(12) == b"HTTP/1.1 200"
     left.close()
-    refused, wrong, late, gone = lines(worker, 4)
+    refused, wrong, late, gone = request_lines(worker, 4)
     assert exact(refused) == {
         "request_id": "id",
         "tenant": "",
@@ -103,14 +92,14 @@ def test_what_is_refused_breaks_off_or_is_left_says_so(start_worker: Any, tiny_s
     assert (gone["status"], gone["error_code"]) == (200, "client_gone")
     assert gone["completion_tokens"] >= 1
     assert "finish_reason" not in gone
-    assert all(len(json.dumps(line)) < 800 for line in lines(worker, 4))
+    assert all(len(json.dumps(line)) < 800 for line in request_lines(worker, 4))
     assert SECRET not in worker.log()
 
 
 def test_a_stream_that_breaks_has_the_code_of_its_error(start_worker: Any, tiny_slow: Any) -> None:
     worker = start_worker(tiny_slow, log_format="json", context_tokens=32_000, default_answer_seconds=2)
     assert json.loads(broken_stream(worker, ENDLESS)[-1])["error"]["code"] == "timeout"
-    (line,) = lines(worker, 1)
+    (line,) = request_lines(worker, 1)
     assert (line["status"], line["error_code"]) == (200, "timeout")
 
 
@@ -129,7 +118,7 @@ def test_vectors_have_a_line_without_an_answers_tokens(
     worker = start_worker(file, log_format="json", model_name=asked["model"], context_tokens=64)
     answer = ask(worker, path, asked, {"x-request-id": "id"})
     assert answer.status_code == 200, answer.text
-    (line,) = lines(worker, 1)
+    (line,) = request_lines(worker, 1)
     assert exact(line) == {
         "request_id": "id",
         "tenant": "",
@@ -148,7 +137,7 @@ def test_no_line_for_what_is_no_work_and_none_where_it_is_turned_off(start_worke
     for path in ("/readyz", "/v1/worker", "/v1/models", "/metrics", "/nothing"):
         worker.get(path)
     assert ask(worker, "/v1/completions", prompt).status_code == 200
-    assert len(lines(worker, 1)) == 1
+    assert len(request_lines(worker, 1)) == 1
     silent = start_worker(tiny, log_format="json", request_log=False)
     assert ask(silent, "/v1/completions", prompt).status_code == 200
     silent.terminate()

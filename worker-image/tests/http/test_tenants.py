@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import httpx2
 import pytest
-from asking import ENDLESS, SHORT, begin
+from asking import ENDLESS, SHORT, begin, request_lines
 from plain_http import NO_TLS
 from retell import retell
 
@@ -22,17 +21,6 @@ EMBEDDED = {"model": "chat", "input": ["zone zone zone zone zone zone zone zone 
 
 def ask(worker: Any, path: str, body: dict[str, Any], tenant: str) -> httpx2.Response:
     return httpx2.post(f"{worker.url}{path}", json=body, headers={TENANT_HEADER: tenant}, timeout=120, verify=NO_TLS)
-
-
-def told(worker: Any, most: int) -> list[dict[str, Any]]:
-    """Return the log's lines about requests once there are so many: one is written after its answer."""
-
-    def lines() -> list[dict[str, Any]]:
-        whole = [line for line in worker.log().splitlines(keepends=True) if '"request"' in line and line.endswith("\n")]
-        return [json.loads(line) for line in whole]
-
-    worker.until(lambda: len(lines()) >= most)
-    return lines()
 
 
 @pytest.fixture(params=["text", "vectors"])
@@ -137,7 +125,7 @@ def test_a_batch_request_gives_its_slot_to_a_question_and_is_whole_at_its_end(st
         worker.until(lambda: worker.metric("slicewise_worker_generated_tokens_total") > 0)
         assert ask(worker, path, SHORT, "a").status_code == 200
         assert batch.result(120).json()["usage"]["completion_tokens"] == 60
-    lines = told(worker, 3)
+    lines = request_lines(worker, 3)
     assert [line.get("priority") for line in lines] == [None, None, "batch"], "the question ended first"
 
 
@@ -157,8 +145,8 @@ def test_the_weight_in_the_header_counts(start_worker, tiny_slow) -> None:
         worker.until(lambda: worker.metric("slicewise_worker_requests_waiting") == 16)
         holder.close()
         assert {one.result(120).status_code for one in asked} == {200}
-    worker.until(lambda: sum(bool(line["tenant"]) for line in told(worker, 16)) >= 16)
-    ends = [line["tenant"] for line in told(worker, 16) if line["tenant"]]
+    worker.until(lambda: sum(bool(line["tenant"]) for line in request_lines(worker, 16)) >= 16)
+    ends = [line["tenant"] for line in request_lines(worker, 16) if line["tenant"]]
     assert len(ends) == 16
     assert 7 <= ends[:10].count("three") <= 8, ends
 

@@ -94,9 +94,10 @@ async def _ask(cluster: Cluster, name: str, method: str, path: str) -> Any:
 
 
 def _why(pool: dict[str, Any]) -> str:
-    conditions = (pool.get("status") or {}).get("conditions") or ()
-    found = next((one for one in conditions if one.get("type") == "JobsAvailable"), None)
-    return f"JobsAvailable: {found['reason']}: {found['message']}" if found else "The operator has not looked yet."
+    from slicewise_cli.view.pool import read_pool
+
+    found = read_pool(pool, None).condition("JobsAvailable")
+    return f"JobsAvailable: {found.reason}: {found.message}" if found else "The operator has not looked yet."
 
 
 def _words(said: Any, status: int) -> str:

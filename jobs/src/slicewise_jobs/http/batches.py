@@ -14,7 +14,7 @@ from slicewise_jobs.batches.keeper import Keeper
 from slicewise_jobs.decisions import ids
 from slicewise_jobs.decisions.batch import BatchState, read_batch
 from slicewise_jobs.decisions.body import RefusedError, make_id, read_tenant
-from slicewise_jobs.http.errors import error_response
+from slicewise_jobs.http.errors import busy, error_response
 from slicewise_jobs.http.files import TENANT_HEADER, seconds
 from slicewise_jobs.http.hub import Hub
 from slicewise_jobs.http.intake import BusyError, Intake
@@ -51,8 +51,7 @@ class Batches:
             async with self.intake.body(request) as raw:
                 wanted = read_batch(raw)
         except BusyError:
-            words = "Too many bodies arrive at a time; try again later."
-            return error_response(503, "out_of_body_memory", words, headers={"Retry-After": "1"})
+            return busy()
         made = await make_batch(self.database, whose, make_id(time.time(), os.urandom(10)), wanted, self.most_open)
         if isinstance(made, Batch):
             self.keeper.wake()

@@ -20,6 +20,12 @@ def error_response(
     return web.json_response(body, status=status, headers=headers)
 
 
+def busy() -> web.Response:
+    """Return the response while the bodies of other requests fill the memory that is set aside for them."""
+    words = "Too many bodies arrive at a time; try again later."
+    return error_response(503, "out_of_body_memory", words, headers={"Retry-After": "1"})
+
+
 def unavailable(finding: Finding, *, unknown: bool = False) -> web.Response:
     """Return the response while the database cannot serve. What the server itself said is for the log, not for clients."""
     code = _CODES.get(finding.trouble, "jobs_unavailable")

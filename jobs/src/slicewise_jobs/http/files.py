@@ -15,7 +15,7 @@ from aiohttp import web
 
 from slicewise_jobs.decisions import ids
 from slicewise_jobs.decisions.body import RefusedError, make_id, read_tenant
-from slicewise_jobs.http.errors import error_response
+from slicewise_jobs.http.errors import busy, error_response
 from slicewise_jobs.http.intake import BusyError, Intake
 from slicewise_jobs.http.listing import list_body, read_list
 from slicewise_jobs.http.metrics import ApiMetrics
@@ -68,8 +68,7 @@ class Files:
                 return response
         except BusyError:
             outcome = "busy"
-            words = "Too many bodies arrive at a time; try again later."
-            return error_response(503, "out_of_body_memory", words, headers={"Retry-After": "1"})
+            return busy()
         except StoreError:
             outcome = "unavailable"
             raise

@@ -24,7 +24,7 @@ from slicewise_jobs.decisions.body import (
 )
 from slicewise_jobs.decisions.states import OPEN, State, poll_after, seen_as
 from slicewise_jobs.http.backlog import Backlog
-from slicewise_jobs.http.errors import error_response, unavailable
+from slicewise_jobs.http.errors import busy, error_response, unavailable
 from slicewise_jobs.http.hub import Hub
 from slicewise_jobs.http.intake import BusyError, Intake
 from slicewise_jobs.http.metrics import ApiMetrics
@@ -82,8 +82,7 @@ class Jobs:
                 return response
         except BusyError:
             outcome = "busy"
-            words = "Too many bodies arrive at a time; try again later."
-            return error_response(503, "out_of_body_memory", words, headers={"Retry-After": "1"})
+            return busy()
         except StoreError:
             outcome = "unavailable"
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +18,7 @@ class _Versioned(Protocol):
 
 
 P = TypeVar("P", bound=_Versioned)
+A = TypeVar("A", GatewayRecord, JobsRecord)
 
 
 def take_worker(pods: dict[str, PodRecord], body: Mapping[str, Any], *, deleted: bool) -> bool:
@@ -48,25 +49,25 @@ def take_worker(pods: dict[str, PodRecord], body: Mapping[str, Any], *, deleted:
 
 def take_gateway_pod(pods: dict[str, GatewayRecord], body: Mapping[str, Any], *, deleted: bool) -> bool:
     """Take in a pod of the gateway. `pods`: the pool's gateway pods by uid."""
-    uid, version = body["metadata"]["uid"], version_of(body)
-    known = pods.get(uid)
-    if deleted:
-        return pods.pop(uid, None) is not None
-    if known is not None and version <= known.version:
-        return False
-    record = pods[uid] = read_gateway_pod(body, version, known)
-    return known is None or known.observed != record.observed or known.container != record.container
+    return _take(pods, body, read_gateway_pod, deleted=deleted)
 
 
 def take_jobs_pod(pods: dict[str, JobsRecord], body: Mapping[str, Any], *, deleted: bool) -> bool:
     """Take in a pod of the API of jobs, or a dispatcher. `pods`: those of the pool by uid."""
+    return _take(pods, body, read_jobs_pod, deleted=deleted)
+
+
+def _take(
+    pods: dict[str, A], body: Mapping[str, Any], read: Callable[[Mapping[str, Any], int, A | None], A], *, deleted: bool
+) -> bool:
+    """Take in a pod whose record keeps what was asked of the one before."""
     uid, version = body["metadata"]["uid"], version_of(body)
     known = pods.get(uid)
     if deleted:
         return pods.pop(uid, None) is not None
     if known is not None and version <= known.version:
         return False
-    record = pods[uid] = read_jobs_pod(body, version, known)
+    record = pods[uid] = read(body, version, known)
     return known is None or known.observed != record.observed or known.container != record.container
 
 

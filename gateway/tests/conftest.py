@@ -27,6 +27,15 @@ async def start_workers() -> AsyncIterator[StartWorkers]:
         await worker.stop()
 
 
+@pytest.fixture
+async def api() -> AsyncIterator[Worker]:
+    """The API of jobs, as a server that says what it got."""
+    found = Worker("127.0.0.1", free_port())
+    await found.start()
+    yield found
+    await found.stop()
+
+
 @pytest.fixture(scope="session")
 def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A real API server for the agent to follow."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from aiohttp import web
-from rig.envoy import CHAT, STABLE, Rig, route, running, until
+from rig.envoy import CHAT, STABLE, running, until
+from rig.jobs_api import ONE, found, with_jobs
 from rig.worker import StartWorkers, Worker
 from servers.processes import free_port
 
 from slicewise.clients.gateways import HttpGateways
 from slicewise.clients.stats_in_flight import InFlight
-from slicewise.envoy import Cors, GatewayModel, Jobs, TenantKeys
+from slicewise.envoy import Cors, Jobs, TenantKeys
 
 ACME = "key-of-acme-1"
 PATHS = (
@@ -31,30 +30,6 @@ PATHS = (
     "/v1/responses/resp_1",
     "/v1/responses/resp_1/cancel",
 )
-ONE = GatewayModel("chat", (route(STABLE),), max_body_bytes=1000)
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Worker]:
-    """The API of jobs, as a server that says what it got."""
-    found = Worker("127.0.0.1", free_port())
-    await found.start()
-    yield found
-    await found.stop()
-
-
-def with_jobs(api: Worker, model: GatewayModel = ONE) -> GatewayModel:
-    return replace(model, jobs=Jobs.of("localhost", 900, api.port))
-
-
-async def found(rig: Rig) -> None:
-    """Wait until Envoy has looked up the name of the API."""
-
-    async def is_found() -> bool:
-        # `localhost` is an address of each family, of which the API has one: so Envoy has to go on from one that refuses.
-        return (await rig.stat("cluster.jobs.membership_total") or 0) >= 1
-
-    await until(is_found, what="Envoy knows the address of the API")
 
 
 async def test_the_paths_of_jobs_go_to_their_api_with_the_tenant_and_without_the_key(
@@ -139,29 +114,6 @@ async def test_a_job_that_was_sent_is_not_sent_again_when_the_api_dies(
         status, body, headers = await rig.ask("/jobs")
         assert (status, body["error"]["code"], headers["Retry-After"]) == (503, "outcome_unknown", "1")
         assert api.requests == 1
-
-
-async def test_files_are_streamed_whatever_their_size_and_other_bodies_have_the_pool_s_bound(
-    tmp_path: Path, start_workers: StartWorkers, api: Worker
-) -> None:
-    workers = await start_workers(1)
-    async with running(tmp_path, with_jobs(api), {f"chat-{STABLE}": workers}) as rig:
-        await found(rig)
-        size = 8 << 20
-        status, body, _ = await rig.ask("/v1/files", b"x" * size)
-        assert (status, body["bytes"]) == (200, size)
-        _, writer = await asyncio.open_connection("127.0.0.1", rig.model.ports.http)
-        writer.write(b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
-
-        async def has_begun() -> bool:
-            return api.requests == 2
-
-        await until(has_begun, what="the API gets a file before it is whole")
-        writer.close()
-        for path in ("/jobs", "/v1/batches", "/v1/files/file-1", "/v1/responses/resp_1/cancel"):
-            status, body, _ = await rig.ask(path, b"x" * 1001)
-            assert (status, body["error"]["code"]) == (413, "request_too_large"), path
-        assert api.requests == 2
 
 
 BACKGROUND = {

@@ -47,13 +47,14 @@ def api_routes(model: GatewayModel, no_body: Json, held_bytes: int) -> list[Json
         {"match": {"path": RESPONSES_PATH, "headers": [in_background]}, **_to_api(whole), **kept},
         {"match": {"prefix": f"{JOBS_PATHS[0]}/", "headers": [upgrade]}, **sockets},
         # The API bounds files itself, and reads them as they come.
-        {"match": {"path": _UPLOADS, "headers": [post]}, **_to_api(streamed)},
+        {"match": {"path": _UPLOADS, "headers": [post]}, **_to_api(streamed, "0.001s"), **kept},
         *({"match": {"path": path}, **_to_api(whole), **kept} for path in JOBS_PATHS),
         *({"match": {"prefix": f"{path}/"}, **_to_api(whole), **kept} for path in (*JOBS_PATHS, RESPONSES_PATH)),
     ]
 
 
-def _to_api(per_filter: Json) -> Json:
+def _to_api(per_filter: Json, base_interval: str = "0.025s") -> Json:
+    """`base_interval`: the longest wait for a second try. A body that goes on coming meanwhile and is not held whole ends the request."""
     return {
         "route": {
             "cluster": JOBS_CLUSTER,
@@ -73,7 +74,7 @@ def _to_api(per_filter: Json) -> Json:
                     }
                 ],
                 "host_selection_retry_max_attempts": 20,
-                "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+                "retry_back_off": {"base_interval": base_interval, "max_interval": "0.25s"},
             },
         },
         "request_headers_to_remove": [BACKGROUND_HEADER],

@@ -76,6 +76,9 @@ def build_local_replies(*, jobs: bool = False) -> Json:
             for status, kind, code, message, when in replies
         ]
         replies[:0] = [(503, _SERVER, code, message, _of_jobs(flags)) for flags, code, message in _OF_JOBS_API]
+        # A body outgrew what is held of it between two tries: no pod of the API has had a byte.
+        _, code, message = _OF_JOBS_API[-1]
+        replies.append((503, _SERVER, code, message, _has_status(507)))
     # Its status is 503 for a new request, and 500 where a body was on its way.
     replies.insert(0, (503, _SERVER, "overloaded", _OVERLOADED, is_overload()))
     mappers = []

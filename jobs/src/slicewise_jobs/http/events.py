@@ -1,4 +1,4 @@
-"""`GET /jobs/ID/events`: the states of a job as they change, until it has ended.
+"""`GET /jobs/ID/events`: the states of a job as they change, until it has ended, as server-sent events or over a WebSocket.
 
 Dispatchers tell the hub of changes of the jobs that clients follow, and of no others. What no dispatcher tells of, such as a deadline that
 passed, is found by one query for all streams of this API each few seconds.
@@ -20,6 +20,7 @@ from slicewise_jobs.decisions.body import RefusedError, read_id, read_tenant
 from slicewise_jobs.decisions.states import FINAL
 from slicewise_jobs.http.errors import error_response
 from slicewise_jobs.http.jobs import TENANT_HEADER, Jobs, not_there
+from slicewise_jobs.http.sockets import serve_socket, wants_socket
 from slicewise_jobs.http.views import show_job
 from slicewise_jobs.store.read import Job, find, standings
 from slicewise_jobs.store.trouble import StoreError
@@ -79,15 +80,14 @@ class Events:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs/ID/events`."""
         self._watch.check()
-        if request.query:
-            raise RefusedError("This path takes no parameters.", code="unknown_parameter")
+        seen = _seen(request)
         tenant, job_id = read_tenant(request.headers.get(TENANT_HEADER)), read_id(request.match_info["id"])
         if job_id is None or await find(self._database, self._pool, tenant, job_id, result=False) is None:
             return not_there(request)
         if self._tenants.total() >= self._most or self._tenants[tenant] >= self._of_tenant:
             words = f"This tenant has {self._tenants[tenant]} streams of events; {self._of_tenant} are allowed, and {self._most} of all."
             return error_response(429, "too_many_streams", words, headers={"Retry-After": "10"})
-        stream = _Stream(job_id, request.headers.get("Last-Event-ID", "")[:64])
+        stream = _Stream(job_id, seen)
         with self._followed(tenant, stream):
             return await self._serve(request, tenant, stream)
 
@@ -109,29 +109,35 @@ class Events:
 
     async def _serve(self, request: web.Request, tenant: str, stream: _Stream) -> web.StreamResponse:
         job = await self._look(tenant, stream)
+        if wants_socket(request):
+            changes = self._changes(tenant, stream, job)
+            texts = (_as_message(each) async for each in changes if each)
+            return await serve_socket(request, texts, whole=lambda: not self._ended)
         if job and job.state in FINAL and job.event == stream.seen:
             # What makes a browser stop: it has had the last event.
             return web.Response(status=204)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        async for text in self._texts(tenant, stream, job):
-            async with asyncio.timeout(_WRITE_SECONDS):
-                await response.write(text)
+        with suppress(ConnectionError):  # The client has gone.
+            async for each in self._changes(tenant, stream, job):
+                async with asyncio.timeout(_WRITE_SECONDS):
+                    await response.write(_as_event(each) if each else b": still here\n\n")
         return response
 
-    async def _texts(self, tenant: str, stream: _Stream, job: Job | None) -> AsyncIterator[bytes]:
+    async def _changes(self, tenant: str, stream: _Stream, job: Job | None) -> AsyncIterator[Job | None]:
+        """Yield the job in each state that the client has not seen, and None every few seconds without any."""
         while job and not self._ended:
             if job.event != stream.seen:
                 stream.seen = job.event
-                yield f"id: {job.event}\nevent: status\ndata: {json.dumps(show_job(job))}\n\n".encode()
+                yield job
             if job.state in FINAL:
                 return
             try:
                 async with asyncio.timeout(_ALIVE_SECONDS):
                     await stream.changed.wait()
             except TimeoutError:
-                yield b": still here\n\n"
+                yield None
                 continue
             try:
                 job = await self._look(tenant, stream)
@@ -147,3 +153,22 @@ class Events:
     def add_to(self, app: web.Application) -> None:
         """Serve this path."""
         app.router.add_get("/jobs/{id}/events", self.serve, allow_head=False)
+
+
+def _seen(request: web.Request) -> str:
+    """Return the id of the last event that a client has. Raises RefusedError.
+
+    A browser's WebSocket can send no header. Its EventSource sends one when it connects again, which is newer than the parameter then.
+    """
+    for name in request.query:
+        if name != "last_event_id":
+            raise RefusedError(f"There is no parameter '{name[:80]}'.", code="unknown_parameter", param=name[:80])
+    return request.headers.get("Last-Event-ID", request.query.get("last_event_id", ""))[:64]
+
+
+def _as_event(job: Job) -> bytes:
+    return f"id: {job.event}\nevent: status\ndata: {json.dumps(show_job(job))}\n\n".encode()
+
+
+def _as_message(job: Job) -> str:
+    return json.dumps({"id": job.event, "event": "status", "data": show_job(job)})

@@ -212,6 +212,30 @@ async def test_pages_of_other_origins_may_cancel_jobs(tmp_path: Path, start_work
             assert "DELETE" in answer.headers["Access-Control-Allow-Methods"]
 
 
+@pytest.mark.parametrize("origins", [(), ("https://app.example.com", "https://b.example.com"), ("*",)])
+async def test_pages_open_sockets_where_cors_lets_them_in(
+    tmp_path: Path, start_workers: StartWorkers, api: Worker, origins: tuple[str, ...]
+) -> None:
+    workers = await start_workers(1)
+    model = with_jobs(api, replace(ONE, cors=Cors(origins) if origins else None))
+    async with running(tmp_path, model, {f"chat-{STABLE}": workers}) as rig:
+        await found(rig)
+        handshake = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        pages = ("https://b.example.com", "https://b.example.com.evil.com", "http://b.example.com", "null", "")
+        for number, origin in enumerate((None, *pages)):
+            headers = handshake | ({} if origin is None else {"Origin": origin})
+            before = api.requests
+            async with rig.session.get(f"{rig.url}/jobs/1/events", headers=headers) as answer:
+                # What stands for the API here answers an upgrade with a plain 200.
+                text = await answer.text()
+            allowed = origin is None or "*" in origins or origin in origins
+            assert (api.requests - before, answer.status) == ((1, 200) if allowed else (0, 403)), (number, text)
+            assert allowed or json.loads(text)["error"]["code"] == "origin_not_allowed"
+        # Of a plain request the browser itself keeps the answer back.
+        async with rig.session.get(f"{rig.url}/jobs/1/events", headers={"Origin": "https://evil.com"}) as answer:
+            assert (answer.status, "Access-Control-Allow-Origin" in answer.headers) == (200, "*" in origins)
+
+
 async def test_requests_to_the_api_are_limited_with_all_others_and_need_no_worker(
     tmp_path: Path, start_workers: StartWorkers, api: Worker
 ) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jobs_rig.mariadb import MariaDb
-from jobs_rig.programs import Api, DispatcherProgram, ready
-from jobs_rig.store import database_with_tables, url_file
-from rig.envoy import STABLE, Rig, route, running, until
+import pytest
+from aiohttp import WSCloseCode, WSServerHandshakeError
+from rig.envoy import STABLE, Rig, route, until
+from rig.jobs import running_jobs
 from rig.worker import StartWorkers
 
-from slicewise.envoy import GatewayModel, Jobs, TenantKeys
+from slicewise.envoy import GatewayModel, TenantKeys
 
 KEYS = {"acme": "key-of-acme-1", "other": "key-of-other"}
 ONE = GatewayModel("chat", (route(STABLE),), tenant_keys=TenantKeys("keys"))
@@ -48,37 +46,50 @@ async def test_a_job_and_a_response_in_the_background_run_as_their_tenant_s_and_
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:
     workers = await start_workers(1)
-    server = MariaDb(tmp_path)
-    server.start()
-    programs: list[Api | DispatcherProgram] = []
-    try:
-        async with database_with_tables(server, tmp_path) as database:
-            address = url_file(server, tmp_path, database.address().database)
-            api = Api(tmp_path, address, server.ca_file)
-            programs.append(await ready(api))
-            model = replace(ONE, jobs=Jobs.of("localhost", 900, api.port))
-            async with running(tmp_path, model, {f"chat-{STABLE}": workers}, **KEYS) as rig:
-                gateway = f"http://127.0.0.1:{rig.model.ports.jobs}"
-                dispatcher = DispatcherProgram(tmp_path, api, gateway, address, server.ca_file)
-                programs.append(await ready(dispatcher))
-                status, job = await call(rig, "POST", "/jobs", body={"prompt": "Hello"})
-                assert status == 202, job
-                done = await ended(rig, f"/jobs/{job['job_id']}", "done", "error")
-                assert (done["status"], done["result"]["worker"]) == ("done", workers[0].name), done
-                got = workers[0].headers
-                assert (got["x-slicewise-tenant"], got["x-slicewise-priority"]) == ("acme", "batch")
-                assert got["x-request-id"] == job["job_id"]
-                assert (await call(rig, "GET", f"/jobs/{job['job_id']}", "other"))[0] == 404
-                status, response = await call(rig, "POST", "/v1/responses", body=BACKGROUND)
-                assert status == 200, response
+    async with running_jobs(tmp_path, ONE, workers, KEYS) as rig:
+        status, job = await call(rig, "POST", "/jobs", body={"prompt": "Hello"})
+        assert status == 202, job
+        done = await ended(rig, f"/jobs/{job['job_id']}", "done", "error")
+        assert (done["status"], done["result"]["worker"]) == ("done", workers[0].name), done
+        got = workers[0].headers
+        assert (got["x-slicewise-tenant"], got["x-slicewise-priority"]) == ("acme", "batch")
+        assert got["x-request-id"] == job["job_id"]
+        assert (await call(rig, "GET", f"/jobs/{job['job_id']}", "other"))[0] == 404
+        status, response = await call(rig, "POST", "/v1/responses", body=BACKGROUND)
+        assert status == 200, response
 
-                async def has_run() -> bool:
-                    return workers[0].requests == 2 and workers[0].running == 0
+        async def has_run() -> bool:
+            return workers[0].requests == 2 and workers[0].running == 0
 
-                await until(has_run, what="a worker has the response")
-                assert b"background" not in workers[0].body
-                assert (await call(rig, "GET", f"/v1/responses/{response['id']}", "other"))[0] == 404
-    finally:
-        for program in programs:
-            await asyncio.to_thread(program.kill)
-        server.stop()
+        await until(has_run, what="a worker has the response")
+        assert b"background" not in workers[0].body
+        assert (await call(rig, "GET", f"/v1/responses/{response['id']}", "other"))[0] == 404
+
+
+async def test_a_socket_follows_a_job_through_the_gateway_to_its_end(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    workers = await start_workers(1)
+    workers[0].waits = True
+    async with running_jobs(tmp_path, ONE, workers, KEYS) as rig:
+        _, job = await call(rig, "POST", "/jobs", body={"prompt": "Hello"})
+        url = f"{rig.url}/jobs/{job['job_id']}/events"
+        for tenant, status in (("other", 404), ("", 401)):
+            headers = {"x-api-key": KEYS[tenant]} if tenant else {}
+            with pytest.raises(WSServerHandshakeError) as refused:
+                await rig.session.ws_connect(url, headers=headers)
+            assert refused.value.status == status
+        seen = []
+        key = {"x-api-key": KEYS["acme"]}
+        async with rig.session.ws_connect(url, headers=key) as events:
+            async for message in events:
+                found = json.loads(message.data)
+                seen.append(found["id"])
+                assert found["data"]["job_id"] == job["job_id"]
+                if found["data"]["status"] == "running":
+                    workers[0].go.set()
+            assert events.close_code == WSCloseCode.OK
+        assert seen[-1] == "1-done"
+        assert "1-running" in seen
+        async with rig.session.ws_connect(f"{url}?last_event_id=1-running", headers=key) as events:
+            assert json.loads((await events.receive()).data)["id"] == "1-done"

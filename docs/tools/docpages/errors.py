@@ -29,6 +29,7 @@ GATEWAY: Final = {
     "invalid_header": "`x-slicewise-cache` has another value than `use` and `bypass`.",
     "invalid_json": "The body is not a JSON object (of a request that waited for a worker or passed the response cache).",
     "invalid_api_key": "The pool asks for keys, and the request has no valid one.",
+    "origin_not_allowed": "With `spec.jobs`: a page whose origin is not in `spec.gateway.cors.allowOrigins` asked for a WebSocket.",
     "not_found": "There is no such path; the message names those that there are.",
     "request_timeout": "Headers (10 s) or body (30 s; five minutes where the pool has `spec.jobs`) took too long to arrive.",
     "request_too_large": "The body is above `spec.gateway.limits.maxBodyBytes`.",

@@ -45,11 +45,30 @@ def api_routes(model: GatewayModel, no_body: Json, held_bytes: int) -> list[Json
     kept = {"request_body_buffer_limit": held_bytes}
     return [
         {"match": {"path": RESPONSES_PATH, "headers": [in_background]}, **_to_api(whole), **kept},
+        *_foreign_pages(model, upgrade, streamed),
         {"match": {"prefix": f"{JOBS_PATHS[0]}/", "headers": [upgrade]}, **sockets},
         # The API bounds files itself, and reads them as they come.
         {"match": {"path": _UPLOADS, "headers": [post]}, **_to_api(streamed, "0.001s"), **kept},
         *({"match": {"path": path}, **_to_api(whole), **kept} for path in JOBS_PATHS),
         *({"match": {"prefix": f"{path}/"}, **_to_api(whole), **kept} for path in (*JOBS_PATHS, RESPONSES_PATH)),
+    ]
+
+
+def _foreign_pages(model: GatewayModel, upgrade: Json, per_filter: Json) -> list[Json]:
+    """Refuse WebSockets of pages that CORS does not let in: browsers keep no page from opening one, and only say whose page it is."""
+    origins = model.cors.origins if model.cors else ()
+    if "*" in origins:
+        return []
+    others = [{"name": "origin", "string_match": {"exact": origin}, "invert_match": True} for origin in origins]
+    return [
+        {
+            "match": {
+                "prefix": f"{JOBS_PATHS[0]}/",
+                "headers": [upgrade, {"name": "origin", "present_match": True}, *others],
+            },
+            "direct_response": {"status": 403},
+            "typed_per_filter_config": per_filter,
+        }
     ]
 
 

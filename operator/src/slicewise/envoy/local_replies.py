@@ -67,6 +67,12 @@ _OF_JOBS_API: Final = (
 """Envoy's flags for what it got no answer for from the API of jobs, by whether the API may have had it."""
 
 
+_FOREIGN_PAGE: Final = (
+    "A page of this origin may open no WebSocket here: spec.gateway.cors.allowOrigins does not have it."
+)
+"""The only 403 of the gateway."""
+
+
 def build_local_replies(*, jobs: bool = False) -> Json:
     """Return the mapping from a status to its body. The first mapper that fits counts. `jobs`: whether there are paths for jobs."""
     replies = [(status, *reply, _has_status(status)) for status, reply in _REPLIES.items()]
@@ -79,6 +85,7 @@ def build_local_replies(*, jobs: bool = False) -> Json:
         # A body outgrew what is held of it between two tries: no pod of the API has had a byte.
         _, code, message = _OF_JOBS_API[-1]
         replies.append((503, _SERVER, code, message, _has_status(507)))
+        replies.append((403, _INVALID, "origin_not_allowed", _FOREIGN_PAGE, _has_status(403)))
     # Its status is 503 for a new request, and 500 where a body was on its way.
     replies.insert(0, (503, _SERVER, "overloaded", _OVERLOADED, is_overload()))
     mappers = []

@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 from rig.envoy import CHAT, STABLE, running, until
 from rig.jobs_api import ONE, found, with_jobs

@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images image-worker-cuda load ready \
-  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-jobs test-cli test-argocd test-gpu fuzz e2e soak demo bench clean
+  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-jobs test-cli test-argocd test-gpu fuzz e2e soak soak-jobs demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -89,7 +89,13 @@ fuzz: sync models ## the tests on random inputs with 10,000 each (FUZZ=): API, s
 e2e: ready ## the stories, on the cluster
 	@pytest e2e $(PYTEST_ARGS)
 
-soak: ready ## an hour without an operator: serving goes on, a killed worker comes back; the gateway rolled out twenty times under load
+KILL_JOBS ?= 100000
+KILLS ?= 200 20 20
+soak-jobs: sync ## 100,000 jobs while dispatchers are killed 200 times, the API 20 and the database 20 times (KILL_JOBS=, KILLS=); its last result is benchmarks/soak/jobs-kills.txt
+	@SLICEWISE_KILL_JOBS=$(KILL_JOBS) SLICEWISE_KILLS="$(KILLS)" SLICEWISE_KILL_RESULT=$(or $(KILL_RESULT),benchmarks/soak/jobs-kills.txt) \
+	pytest -n 0 -s --timeout 14400 jobs/tests/test_kills.py -k whatever_is_killed $(PYTEST_ARGS)
+
+soak: ready soak-jobs ## an hour without an operator: serving goes on, a killed worker comes back; the gateway rolled out twenty times under load; and soak-jobs
 	@SLICEWISE_ABSENT_SECONDS=3600 SLICEWISE_GATEWAY_ROLL_OUTS=20 pytest e2e -k "without_an_operator or roll_out_of_the_gateway" $(PYTEST_ARGS)
 
 ## The local cluster

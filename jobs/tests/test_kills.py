@@ -6,90 +6,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
 import pytest
+from jobs_rig.campaign import Campaign, Log, Scale
 from jobs_rig.client import Client, until
-from jobs_rig.gateway import FakeGateway, later
-from jobs_rig.kills import Rig, kill_one, serving
+from jobs_rig.gateway import FakeGateway
+from jobs_rig.kills import Rig, serving
 from jobs_rig.mariadb import MariaDb
 from jobs_rig.programs import Api, available
 from jobs_rig.store import database_with_tables, url_file
+from jobs_rig.verdict import judge, publish, summary
 
-JOBS = 300
-ROUNDS = ("dispatcher", "database", "dispatcher", "api", "dispatcher", "database", "api", "dispatcher")
-
-
-class Sender:
-    """A client that sends each job until it is acknowledged, and keeps a log of what was."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.acknowledged: dict[str, str] = {}
-        """Prompt → id."""
-        self.sent = 0
-
-    async def send(self, prompts: list[str]) -> None:
-        for prompt in prompts:
-            while prompt not in self.acknowledged:
-                self.sent += 1
-                with suppress(aiohttp.ClientError, TimeoutError):
-                    status, body, _ = await self._client.call("POST", "/jobs", json={"prompt": prompt}, key=prompt)
-                    assert status in {202, 503}, body
-                    if status == 202:
-                        self.acknowledged[prompt] = body["job_id"]
-                        break
-                await asyncio.sleep(0.05)
+SCALE = Scale.read()
 
 
-# However often the same job is hit: that attempts end is another test's subject.
-@pytest.mark.parametrize("rig", [{"MAX_ATTEMPTS": 100}], indirect=True)
+@pytest.mark.parametrize("rig", [SCALE.dispatchers], indirect=True)
 async def test_no_job_is_lost_and_none_has_two_results_whatever_is_killed(
-    rig: Rig, gateway: FakeGateway, session: aiohttp.ClientSession
+    rig: Rig, gateway: FakeGateway, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    # Each run answers differently: a job with two results would show another one later.
-    runs: Counter[str] = Counter()
-
-    async def answer(request, body):
-        prompt = body["messages"][0]["content"]
-        runs[prompt] += 1
-        body["messages"][0]["content"] = f"{prompt}, run {runs[prompt]}"
-        return await gateway.echo(request, body)
-
-    gateway.answer = later(0.05, answer)
-    client = Client(rig.api.url, session, "acme")
-    prompts = [f"job {number}" for number in range(JOBS)]
-    senders = [Sender(client) for _ in range(6)]
-    sending = [asyncio.create_task(each.send(prompts[place::6])) for place, each in enumerate(senders)]
-    for what in ROUNDS:
-        await kill_one(rig, what)
-    await asyncio.gather(*sending)
-    acknowledged = {prompt: job_id for each in senders for prompt, job_id in each.acknowledged.items()}
-    assert len(set(acknowledged.values())) == JOBS
-    await available(rig.api)
-    first = await all_done(client, acknowledged)
+    """`make soak-jobs` runs it with 100,000 jobs and 240 kills."""
+    log = Log(tmp_path / "client.log")
+    campaign = Campaign(rig, gateway, session, log, SCALE)
+    with closing(log):
+        await campaign.run()
+    verdict = await judge(campaign)
+    publish(summary(campaign, verdict, "make soak-jobs"))
+    assert verdict.good(), verdict
+    assert log.accepted >= SCALE.jobs
+    assert dict(campaign.killed) == dict(SCALE.kills)
+    assert await rig.counts() == {"done": SCALE.jobs}
     # What is done is done: nothing more runs, and every answer stays.
-    before = gateway.asked.total()
-    again = await all_done(client, acknowledged)
-    assert again == first
-    assert gateway.asked.total() == before
-    assert await rig.counts() == {"done": JOBS}
-    for prompt, text in first.items():
-        assert text.startswith(f"answer to {prompt}, run ")
+    asked = gateway.asked.total()
+    await available(rig.api)
+    accepted, seen = log.read()
+    for prompt in list(accepted)[-300:]:
+        job = await campaign.client.get(accepted[prompt][0][1])
+        assert job["result"]["choices"][0]["message"]["content"] == seen[prompt][0][1]
+    assert gateway.asked.total() == asked
     # Only what a kill interrupted has run again: at most the slots of a dispatcher each time, and all of them with the database.
-    assert gateway.asked.total() <= JOBS + 16 * len(ROUNDS)
-
-
-async def all_done(client: Client, acknowledged: dict[str, str]) -> dict[str, str]:
-    texts = {}
-    for prompt, job_id in acknowledged.items():
-        job = await client.until(job_id, "done", "error", "expired", seconds=60)
-        assert job["status"] == "done", job
-        texts[prompt] = job["result"]["choices"][0]["message"]["content"]
-    return texts
+    assert asked <= SCALE.jobs + 2 * SCALE.slots * sum(SCALE.kills.values())
 
 
 @pytest.mark.parametrize("rig", [{"LEASE_SECONDS": 600}], indirect=True)

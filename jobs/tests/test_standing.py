@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from jobs_rig.client import until
 from jobs_rig.mariadb import MariaDb
 from jobs_rig.store import connect, create, database_with_tables, make_job
 from sqlalchemy import text
 
-from slicewise_jobs.decisions.server import SCHEMA, Server, Trouble, judge
+from slicewise_jobs.decisions.server import SCHEMA, Finding, Server, Trouble, judge
 from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.migrate import migrate
-from slicewise_jobs.store.standing import look
+from slicewise_jobs.store.standing import look, uptime
 from slicewise_jobs.store.submit import submit
 from slicewise_jobs.store.tables import metadata
 from slicewise_jobs.store.trouble import StoreError
+from slicewise_jobs.store.watch import Watch
 
 GOOD = Server("10.11.6-MariaDB", 1, False, 0, 16 << 20, SCHEMA)
 
@@ -139,6 +142,23 @@ async def test_a_server_that_does_not_answer_counts_as_away_after_the_time_limit
     own_mariadb.freeze(frozen=False)
     assert await trouble_of(database) is None
     await database.close()
+
+
+async def test_a_program_that_starts_counts_an_outage_from_the_servers_start(database: Database) -> None:
+    """Dispatchers that are killed every few seconds would never end a lease if each counted from its own."""
+    for _ in range(200):
+        if await uptime(database) >= 2:
+            break
+        await asyncio.sleep(0.05)
+    watch, began = Watch(database, body_bytes=1024, allow_loss=False), time.monotonic()
+    looking = asyncio.create_task(watch.run())
+    await until(lambda: watch.answers_since < began)
+    # Later on it counts what it has seen itself.
+    noted = time.monotonic()
+    watch.note(Finding(Trouble.DATABASE_AWAY, ""))
+    await until(lambda: watch.finding is None)
+    assert watch.answers_since >= noted
+    looking.cancel()
 
 
 async def test_migrations_make_the_tables_that_the_code_uses(mariadb: MariaDb, tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ class FakeGateway:
         """Tenant and prompt of each request."""
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
+        self.keeps = True
+        """Whether tenant, headers and path of each request are kept."""
+        self.on_asked: Callable[[str], object] = lambda _: None
+        """Called with the prompt of each request."""
         self.now = 0
         self.most = 0
         self.left: list[str] = []
@@ -70,9 +74,11 @@ class FakeGateway:
             return failed(self.probed, "There is no field 'messages'.")
         prompt = prompt_of(body)
         self.asked[prompt] += 1
-        self.order.append((request.headers.get("x-slicewise-tenant", ""), prompt))
-        self.headers.append({name.lower(): value for name, value in request.headers.items()})
-        self.paths.append(request.path)
+        self.on_asked(prompt)
+        if self.keeps:
+            self.order.append((request.headers.get("x-slicewise-tenant", ""), prompt))
+            self.headers.append({name.lower(): value for name, value in request.headers.items()})
+            self.paths.append(request.path)
         self.now += 1
         self.most = max(self.most, self.now)
         try:

@@ -21,7 +21,7 @@ class Rig:
         self.database = connect(server, folder, name)
         self.api = Api(folder, self.address, server.ca_file, DATABASE_TIMEOUT_SECONDS=5)
         self.dispatchers = [
-            DispatcherProgram(folder, self.api, gateway, self.address, server.ca_file, SLOTS=8, **variables)
+            DispatcherProgram(folder, self.api, gateway, self.address, server.ca_file, **{"SLOTS": 8, **variables})
             for _ in range(2)
         ]
 
@@ -58,7 +58,9 @@ async def kill_one(rig: Rig, what: str) -> None:
     if what == "database":
         rig.server.kill()
         await asyncio.sleep(0.2)
-        rig.server.start()
+        # The gateway, which runs in this loop, goes on meanwhile.
+        rig.server.begin()
+        await asyncio.to_thread(rig.server.wait)
         return
     program = rig.api if what == "api" else random.choice(rig.dispatchers)
     await asyncio.to_thread(program.kill)

@@ -101,6 +101,11 @@ class MariaDb:
 
     def start(self, *options: str) -> None:
         """Start it, with these options besides or those of the last start, and wait until it takes connections."""
+        self.begin(*options)
+        self.wait()
+
+    def begin(self, *options: str) -> None:
+        """Start it without waiting. Call it from the main thread, which lives as long as the server shall."""
         self._given = options or self._given
         place = self.place
         argv = [
@@ -117,6 +122,9 @@ class MariaDb:
         ]
         libraries = f"LD_LIBRARY_PATH={self._program / 'lib'}"
         self._process = spawn(["env", libraries, *argv], place / "log")
+
+    def wait(self) -> None:
+        """Wait until it takes connections."""
         wait_until(self._greets, 60, self._end_of_log)
 
     def _end_of_log(self) -> str:

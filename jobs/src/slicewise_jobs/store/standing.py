@@ -26,6 +26,12 @@ async def describe(database: Database) -> Server:
     return await database.run(ask)
 
 
+async def uptime(database: Database) -> float:
+    """Return for how many seconds the server has run. Raises StoreError."""
+    ((_, seconds),) = await database.read("SHOW GLOBAL STATUS LIKE 'Uptime'")
+    return float(seconds)
+
+
 async def look(database: Database, *, body_bytes: int, allow_loss: bool) -> Finding | None:
     """Return why the database cannot serve jobs now, or None. `body_bytes`: the largest body or result."""
     try:

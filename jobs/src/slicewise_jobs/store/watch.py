@@ -11,7 +11,7 @@ import structlog
 
 from slicewise_jobs.decisions.server import Finding, Trouble
 from slicewise_jobs.store.database import Database
-from slicewise_jobs.store.standing import look
+from slicewise_jobs.store.standing import look, uptime
 from slicewise_jobs.store.trouble import StoreError
 
 log = structlog.get_logger(__name__)
@@ -34,16 +34,28 @@ class Watch:
         """Whether the database could be trusted at any time since the start."""
         self._troubled = asyncio.Event()
         self.answers_since = float("inf")
-        """By the monotonic clock: since when nothing has been wrong."""
+        """By the monotonic clock: since when nothing has been wrong. At the start: since when the server runs."""
 
     async def run(self) -> None:
         """Look again and again."""
         while True:
+            first = not self.was_ready
             self.note(await look(self._database, body_bytes=self._body_bytes, allow_loss=self._allow_loss))
+            if first and self.finding is None:
+                await self._count_from_the_servers_start()
             self._troubled.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GOOD_SECONDS if self.finding is None else _BAD_SECONDS):
                     await self._troubled.wait()
+
+    async def _count_from_the_servers_start(self) -> None:
+        """Take it that the server has answered since it runs: this program was not there to see.
+
+        Else programs that do not live long would never take the database for one that answers.
+        """
+        with suppress(StoreError):
+            since = time.monotonic() - await uptime(self._database)
+            self.answers_since = min(self.answers_since, since)
 
     def note(self, finding: Finding | None) -> None:
         """Take what was found."""

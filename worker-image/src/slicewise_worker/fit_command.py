@@ -113,7 +113,7 @@ def _settings(asked: argparse.Namespace) -> WorkerSettings:
         given["kv_cache_type"] = asked.kv_cache_type
     if asked.prompt_chunk is not None:
         given["prompt_chunk_tokens"] = asked.prompt_chunk
-    return WorkerSettings(**given)
+    return WorkerSettings.read(**given)
 
 
 def _answer(asked: argparse.Namespace, settings: WorkerSettings, scratch: Path) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _file(asked: argparse.Namespace, scratch: Path) -> tuple[Path, int]:
     path = Path(asked.model)
     if not _SOURCE.fullmatch(asked.model):
         return path, path.stat().st_size if path.is_file() else 0
-    settings = FetchSettings(source=asked.model, allow_private=asked.allow_private)
+    settings = FetchSettings.read(source=asked.model, allow_private=asked.allow_private)
     path = scratch / "model.gguf"
     credentials = read_credentials(asked.credentials_dir)
     return path, asyncio.run(fetch_header(settings, credentials, path))

@@ -23,7 +23,7 @@ def run(ahead: DryRun | None) -> int:
     """Serve until asked to terminate, and return the exit status. `ahead`: a dry run that began before."""
     logs.configure("info", "json")
     try:
-        settings = WorkerSettings()
+        settings = WorkerSettings.read()
     except ValidationError as error:
         wrong = "; ".join(
             f"SLICEWISE_WORKER_{fault['loc'][0]!s}".upper() + f": {fault['msg']}" for fault in error.errors()

@@ -1,16 +1,15 @@
 """The worker's settings: environment variables with the prefix `SLICEWISE_WORKER_`, set by the operator's pod template.
 
-The only module that reads the environment, with `early.py`. The operator's builder and these names are one contract.
+The only module that reads the environment, with `early.py` and `environment.py`. The operator's builder and these names are one contract.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from slicewise_worker.early import WEIGHTS_FILE
 from slicewise_worker.engine.request import FlashAttention, KvType
@@ -29,7 +28,7 @@ MAX_BODY_BYTES = 16 << 20
 class WorkerSettings(CapitalSettings):
     """What one worker serves and within which bounds."""
 
-    model_config = SettingsConfigDict(env_prefix="SLICEWISE_WORKER_", env_ignore_empty=True)
+    prefix: ClassVar = "SLICEWISE_WORKER_"
 
     model_name: Annotated[str, Field(min_length=1)]
     """What clients send as `model`."""

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from slicewise_worker.early import dry_run_ahead
 from slicewise_worker.engine.fit import DryRun, UnusableError
@@ -76,10 +77,22 @@ def test_the_child_and_what_starts_it_load_little() -> None:
         assert not {"numpy", "llguidance", "pydantic", "asyncio", "structlog"} & {*ran.stdout.split()}, module
 
 
-def test_no_template_engine_is_in_the_process_that_serves() -> None:
+def test_the_process_that_serves_loads_no_template_engine_and_no_second_reader_of_settings() -> None:
     program = "import sys, slicewise_worker.running, slicewise_worker.server; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert "jinja2" not in ran.stdout.split()
+    assert not {"jinja2", "pydantic_settings", "dotenv"} & {*ran.stdout.split()}
+
+
+def test_settings_are_read_from_capital_letters_and_lists_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"MODEL_NAME": "chat", "MODEL_ALIASES": '["old", "older"]', "THREADS": "", "port": "1"}.items():
+        monkeypatch.setenv(f"SLICEWISE_WORKER_{name}", value)
+    settings = WorkerSettings.read(context_tokens=256)
+    assert (settings.model_aliases, settings.threads, settings.port) == (("old", "older"), None, 8080)
+    assert settings.model_fields_set == {"model_name", "model_aliases", "context_tokens"}
+    for wrong in ("[oops", '"old"', "old"):
+        monkeypatch.setenv("SLICEWISE_WORKER_MODEL_ALIASES", wrong)
+        with pytest.raises(ValidationError, match=r"model_aliases\n.*valid tuple"):
+            WorkerSettings.read()
 
 
 def test_what_an_engine_makes_before_anyone_listens_is_kept_in_its_order() -> None:

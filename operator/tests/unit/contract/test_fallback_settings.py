@@ -28,6 +28,6 @@ def read(container: dict[str, Any], settings: type[Any], monkeypatch: pytest.Mon
     """Return the settings of a container's program. A variable that none of them reads fails."""
     for item in container["env"]:
         monkeypatch.setenv(item["name"], item.get("value", ""))
-    prefix = settings.model_config["env_prefix"]
+    prefix = settings.prefix
     assert {item["name"].removeprefix(prefix).lower() for item in container["env"]} <= set(settings.model_fields)
-    return settings()
+    return settings.read()

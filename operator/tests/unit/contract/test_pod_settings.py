@@ -40,7 +40,7 @@ def test_the_worker_reads_everything_that_is_rendered(monkeypatch: pytest.Monkey
     }
     worker = pod_spec(replicas=3, engine=engine)["containers"][0]
     environment(worker, monkeypatch)
-    settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    settings = WorkerSettings.read()
     assert (settings.context_tokens, settings.parallel_sequences, settings.kv_cache_type) == (512, 3, "q8_0")
     assert (settings.prompt_chunk_tokens, settings.max_queue, settings.device) == (32, 7, "gpu")
     assert settings.max_token_gap_seconds == 1.5
@@ -61,7 +61,7 @@ def health_settings(monkeypatch: pytest.MonkeyPatch, **health: str) -> dict[str,
     """Return what the worker reads of `spec.health`."""
     container = pod_spec(replicas=3, **({"health": health} if health else {}))["containers"][0]
     environment(container, monkeypatch)
-    settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    settings = WorkerSettings.read()
     assert unknown(container, "SLICEWISE_WORKER_", WorkerSettings) == set()
     return {field: getattr(settings, name) for field, (name, _, _) in HEALTH.items()}
 
@@ -75,7 +75,7 @@ def test_a_worker_without_settings_of_health_has_those_of_a_pool_that_says_nothi
     assert health_settings(monkeypatch, **{field: text for field, (_, text, _) in HEALTH.items()}) == usual
     for name, _, _ in HEALTH.values():
         monkeypatch.delenv(f"SLICEWISE_WORKER_{name.upper()}")
-    worker = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    worker = WorkerSettings.read()
     assert {field: getattr(worker, name) for field, (name, _, _) in HEALTH.items()} == usual
 
 
@@ -105,7 +105,7 @@ def test_aliases_and_a_model_without_chat_reach_the_worker(monkeypatch: pytest.M
     assert not {"SLICEWISE_WORKER_CHAT", "SLICEWISE_WORKER_MODEL_ALIASES"} & {item["name"] for item in plain["env"]}
     worker = pod_spec(replicas=3, model=model | {"aliases": ["old", "team/older:1"], "chat": False})["containers"][0]
     environment(worker, monkeypatch)
-    settings = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    settings = WorkerSettings.read()
     assert (settings.model_aliases, settings.chat) == (("old", "team/older:1"), False)
     assert unknown(worker, "SLICEWISE_WORKER_", WorkerSettings) == set()
 
@@ -120,7 +120,7 @@ def test_a_chat_template_reaches_the_worker_to_the_letter(monkeypatch: pytest.Mo
     assert "$(" not in given[variable].replace("$$", ""), "nothing in it is expanded"
     monkeypatch.setenv("SLICEWISE_WORKER_MODEL_NAME", "chat")
     monkeypatch.setenv(variable, given[variable].replace("$$", "$"))
-    assert WorkerSettings().chat_template == template  # type: ignore[call-arg]  # the environment gives the required ones
+    assert WorkerSettings.read().chat_template == template
     assert variable not in {item["name"] for item in pod_spec(replicas=3)["containers"][0]["env"]}
     longest = pod_spec(replicas=3, model=model | {"chatTemplate": "\U0001f9ca" * 30_000})["containers"][0]
     sizes = [len(f"{item['name']}={item.get('value')}".encode()) for item in longest["env"]]
@@ -136,7 +136,7 @@ def test_whether_the_cpu_may_stand_in_for_a_gpu_reaches_workers_on_gpu_slices(
         deployment = next(item for item in plan.children or () if item["kind"] == "Deployment")
         with monkeypatch.context() as changed:
             environment(deployment["spec"]["template"]["spec"]["containers"][0], changed)
-            return bool(WorkerSettings().allow_cpu)  # type: ignore[call-arg]  # the environment gives the required ones
+            return bool(WorkerSettings.read().allow_cpu)
 
     assert read() is allowed
     assert read(slice={"cpu": {"cores": 1, "memory": "1Gi"}}) is False
@@ -147,7 +147,7 @@ def test_whether_requests_are_logged_reaches_workers(monkeypatch: pytest.MonkeyP
     plan = plan_pool(make_pool(replicas=3), make_observed(request_log=logged), 0.0)
     deployment = next(item for item in plan.children or () if item["kind"] == "Deployment")
     environment(deployment["spec"]["template"]["spec"]["containers"][0], monkeypatch)
-    assert WorkerSettings().request_log is logged  # type: ignore[call-arg]  # the environment gives the required ones
+    assert WorkerSettings.read().request_log is logged
 
 
 def test_the_fetcher_reads_everything_that_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_the_fetcher_reads_everything_that_is_rendered(monkeypatch: pytest.Monke
     }
     fetch = pod_spec(replicas=3, cache=CLAIM, model=model)["initContainers"][0]
     environment(fetch, monkeypatch)
-    settings = FetchSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    settings = FetchSettings.read()
     assert (settings.source, settings.digest) == (model["source"], model["digest"])
     assert settings.cache_size_limit == 20 * 2**30
     assert (settings.pool, settings.allow_private) == ("default/chat", False)
@@ -169,7 +169,7 @@ def test_the_fetcher_takes_the_proxy_of_the_installation(monkeypatch: pytest.Mon
     deployment = next(item for item in plan.children or () if item["kind"] == "Deployment")
     spec = deployment["spec"]["template"]["spec"]
     environment(spec["initContainers"][0], monkeypatch)
-    proxies = FetchSettings().proxies  # type: ignore[call-arg]  # the environment gives the required ones
+    proxies = FetchSettings.read().proxies
     assert proxies.https
     assert (str(proxies.https.url), proxies.http, proxies.exempt) == ("http://proxy.example:3128", None, (".svc",))
     assert "PROXY" not in str(spec["containers"][0]["env"]), "who serves fetches nothing"
@@ -214,7 +214,7 @@ def read(
         for name, value in brought.items():
             patch.setenv(name, value)
         environment(container, patch)
-        return settings().model_dump(exclude={"revision"})
+        return settings.read().model_dump(exclude={"revision"})
 
 
 @pytest.mark.parametrize(("prefix", "settings"), [(WORKER_PREFIX, WorkerSettings), (FETCH_PREFIX, FetchSettings)])
@@ -261,7 +261,7 @@ def test_the_worker_takes_the_longest_request_and_the_largest_body_that_a_pool_m
     defaults = WorkerSettings(model_name="chat")
     assert (defaults.max_answer_seconds, defaults.max_body_bytes) == (3600, 16 << 20)
     environment(template["containers"][0], monkeypatch)
-    rendered = WorkerSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    rendered = WorkerSettings.read()
     assert (rendered.max_answer_seconds, rendered.max_body_bytes) == (3600, 16 << 20)
     assert rendered.default_answer_seconds == duration_seconds(GatewayLimits().request_timeout)
 

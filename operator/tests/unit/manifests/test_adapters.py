@@ -33,7 +33,7 @@ def pod(adapters: list[dict[str, Any]] | None) -> dict[str, Any]:
 def settings(fetch: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> FetchSettings:
     for item in fetch["env"]:
         monkeypatch.setenv(item["name"], item["value"])
-    return FetchSettings()  # type: ignore[call-arg]  # the environment gives the required ones
+    return FetchSettings.read()
 
 
 def mounts(container: dict[str, Any]) -> dict[str, str]:

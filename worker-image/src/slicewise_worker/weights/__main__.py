@@ -34,7 +34,7 @@ def main() -> None:
     logs.configure("info", "json")
     os.umask(0o002)  # pods that share a claim by fsGroup must be able to go on with one another's files
     try:
-        settings = FetchSettings()
+        settings = FetchSettings.read()
     except ValidationError as error:
         sys.exit(_refuse_settings(error))
     sys.exit(asyncio.run(_run(settings)))

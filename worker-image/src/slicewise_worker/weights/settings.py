@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic_settings import SettingsConfigDict
 
 from slicewise_worker.environment import CapitalSettings
 from slicewise_worker.weights.errors import FetchError, Reason
@@ -40,7 +39,8 @@ class AdapterSource(BaseModel):
 class FetchSettings(CapitalSettings):
     """Environment variables `SLICEWISE_FETCH_*`. Sizes in bytes, times in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="SLICEWISE_FETCH_", env_ignore_empty=True, frozen=True)
+    model_config = ConfigDict(frozen=True)
+    prefix: ClassVar = "SLICEWISE_FETCH_"
 
     source: str
     digest: str | None = None

@@ -119,6 +119,7 @@ def publish(text: str) -> None:
     """Print the closing text, and write it to the file that the environment names."""
     print(text, flush=True)
     if result := os.environ.get("SLICEWISE_KILL_RESULT"):
+        Path(result).parent.mkdir(parents=True, exist_ok=True)
         Path(result).write_text(text, encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -19,6 +19,7 @@ from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.weights import FetchedFiles, WeightsError, WeightsFile, read_result, verify
 from slicewise_worker.health.state import Phase, WorkerState
 from slicewise_worker.proof import StartError
+from slicewise_worker.read_back import still_holds
 from slicewise_worker.weights import hold
 
 log = structlog.get_logger(__name__)
@@ -45,8 +46,9 @@ class _Counting:
     def _run(self) -> None:
         for file in self._files:
             with naming(file):
-                verify(file, self._go_on)
-            log.info("digest verified", path=str(file.path), digest=file.digest)
+                if not (known := _known(file)):
+                    verify(file, self._go_on)
+            log.info("digest verified", path=str(file.path), digest=file.digest, by="fetch" if known else "worker")
             self._before += file.bytes
 
     def _go_on(self, counted: int) -> bool:
@@ -84,6 +86,13 @@ def counted_beside(result: Path, state: WorkerState, stopping: threading.Event) 
         if stopping.is_set():
             raise StartInterruptedError from error
         raise StartError(error.reason, str(error)) from error
+
+
+def _known(weights: WeightsFile) -> bool:
+    """Whether the fetch has read this very file a moment ago."""
+    with suppress(OSError):
+        return still_holds(weights.read_back, weights.path)
+    return False
 
 
 def _hold(weights: WeightsFile) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from slicewise_worker.read_back import read_back
 
 ASK = {"model": "chat", "prompt": [5, 6, 7], "max_tokens": 2}
 HELD = """
@@ -43,6 +46,26 @@ def test_a_model_is_loaded_before_its_digest_is_known_and_serves_after(start_wor
     worker.until(lambda: worker.get("/readyz").status_code == 200)
     assert worker.post("/v1/completions", ASK).status_code == 200
     assert worker.get("/v1/worker").json()["digest_verified"] is True
+
+
+def test_a_file_that_the_fetch_has_just_read_is_not_read_again(
+    start_worker, tiny: Path, tmp_path: Path, weights_file: Callable[..., Path]
+) -> None:
+    noted = read_back(tiny.stat(), tiny.stat())
+    assert noted is not None
+    # However long the worker takes to look at it.
+    young = asdict(replace(noted, seconds=noted.seconds + 3600))
+    result = weights_file(tiny)
+    fetched = json.loads(result.read_text())
+    result.write_text(json.dumps({**fetched, "read_back": young}))
+    # Counting would never end.
+    before = HELD.format(gate=str(tmp_path / "gate"))
+    worker = start_worker(tiny, weights_file=result, before=before)
+    assert worker.get("/v1/worker").json()["digest_verified"] is True
+    worker.process.kill()
+    worker.wait()
+    result.write_text(json.dumps({**fetched, "read_back": {**young, "changed_ns": young["changed_ns"] - 1}}))
+    loaded(start_worker(tiny, ready=False, weights_file=result, before=before))
 
 
 def test_a_damaged_file_that_can_be_loaded_never_serves(

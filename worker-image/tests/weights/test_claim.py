@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fetching import KIB, Fetcher, digest_of, gguf
 
+from slicewise_worker.read_back import still_holds
 from slicewise_worker.weights.errors import FetchError, Reason
 
 MODEL = gguf(300 * KIB)
@@ -24,6 +25,7 @@ def claim(fetcher: Fetcher) -> Path:
 async def test_the_result_points_into_the_claim_and_nothing_is_copied(fetcher: Fetcher, claim: Path) -> None:
     result = await fetcher.fetch("pvc://models/chat/m.gguf", digest=digest_of(MODEL))
     assert result.path == str(claim / "chat" / "m.gguf")
+    assert still_holds(result.read_back, claim / "chat" / "m.gguf")
     assert not fetcher.cache.exists()
     assert fetcher.progress.bytes_done == len(MODEL)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import trustme
 from fetching import KIB, MIB, Fetcher, digest_of, gguf, until
 from sources.web import Fault, WebServer
 
+from slicewise_worker.read_back import HOLDS_SECONDS, still_holds
 from slicewise_worker.weights.errors import FetchError, Reason
 from slicewise_worker.weights.settings import Credentials
 from slicewise_worker.weights.transport import public_trust
@@ -43,7 +46,24 @@ async def test_a_bit_that_turned_in_the_cache_is_found_and_the_file_fetched_agai
     content[300_000] ^= 1
     path.write_bytes(content)
     assert await fetcher.fetch(web.url, digest=web.digest) == result
+    assert result.read_back is None
     assert path.read_bytes() == web.content
+
+
+async def test_a_file_that_was_read_back_from_the_cache_says_so_and_one_that_was_written_does_not(
+    fetcher: Fetcher, web: WebServer
+) -> None:
+    written = await fetcher.fetch(web.url, digest=web.digest)
+    assert written.read_back is None
+    again = await fetcher.fetch(web.url, digest=web.digest)
+    path = Path(again.path)
+    assert still_holds(again.read_back, path)
+    assert again.read_back is not None
+    assert not still_holds(replace(again.read_back, boot="another"), path)
+    assert not still_holds(replace(again.read_back, seconds=again.read_back.seconds - HOLDS_SECONDS), path)
+    assert not still_holds(replace(again.read_back, changed_ns=again.read_back.changed_ns - 1), path)
+    await fetcher.fetch(web.url, digest=web.digest)
+    assert still_holds(again.read_back, path), "a further fetch that finds it does not change it"
 
 
 async def test_cut_connections_are_taken_up_where_they_broke(fetcher: Fetcher) -> None:

@@ -192,5 +192,8 @@ async def test_the_console_script_is_the_same_program(fetcher: Fetcher) -> None:
 async def test_a_second_run_leaves_the_same_result_and_no_draft(fetcher: Fetcher, web: WebServer) -> None:
     first = await fetcher.run(web.url, digest=web.digest)
     second = await fetcher.run(web.url, digest=web.digest)
+    assert first.result is not None
+    assert second.result is not None
+    assert second.result.pop("read_back")["bytes"] == len(web.content)
     assert first.result == second.result
     assert [path.name for path in (fetcher.folder / "run").iterdir()] == ["weights.json"]

@@ -1,7 +1,7 @@
 """The model file that `slicewise-fetch` left: where it is, and that not one bit of it has changed since.
 
 The digest was verified while the file was written. It is counted again at each start (`digests.py`), because a cache outlives the
-process that filled it: a flipped bit never serves.
+process that filled it: a flipped bit never serves. The fetch of the same pod may have done so a moment ago (`read_back.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from slicewise_worker.engine.adapter_kind import step_bytes, unfit
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.gguf_header import Header, HeaderError, read_header
 from slicewise_worker.engine.model_kind import Kind, kind_of, unsupported
+from slicewise_worker.read_back import ReadBack
 
 GGUF_MAGIC: Final = b"GGUF"
 _CHUNK: Final = 4 << 20
@@ -32,6 +33,7 @@ class WeightsFile(BaseModel):
     path: Path
     digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
     bytes: Annotated[int, Field(ge=0)]
+    read_back: ReadBack | None = None
 
 
 class AdapterFile(WeightsFile):

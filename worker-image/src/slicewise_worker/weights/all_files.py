@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slicewise_worker.weights.errors import FetchError
 from slicewise_worker.weights.fetch import fetch
 from slicewise_worker.weights.pins import LiveSet
@@ -24,7 +26,7 @@ async def fetch_all(settings: FetchSettings, progress: Progress) -> Result:
         beside = LiveSet(digests | {model.digest} | {one.digest for one in adapters}, sources)
         field = f"spec.model.adapters[{index}]"
         adapters.append(await _fetch_adapter(settings, adapter, progress, beside, field))
-    return Result(model.path, model.digest, model.bytes, tuple(adapters))
+    return replace(model, adapters=tuple(adapters))
 
 
 async def _fetch_adapter(
@@ -42,4 +44,4 @@ async def _fetch_adapter(
         found = await fetch(settings.model_copy(update=own), credentials, progress, beside, field)
     except FetchError as error:
         raise FetchError(error.reason, f"adapter {adapter.name!r}: {error.message}") from error
-    return AdapterResult(adapter.name, found.path, found.digest, found.bytes)
+    return AdapterResult(adapter.name, found.path, found.digest, found.bytes, found.read_back)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from slicewise_worker.read_back import ReadBack, read_back
 from slicewise_worker.weights.claim import hash_file
 from slicewise_worker.weights.disk import write_atomically
 from slicewise_worker.weights.hold import same_file
@@ -96,6 +97,7 @@ class Look:
 
     state: State
     size: int = 0
+    read_back: ReadBack | None = None
     descriptor: int = field(default=-1, repr=False)
 
     def close(self) -> None:
@@ -111,7 +113,8 @@ def look(entry: Entry, progress: Progress) -> Look:
         descriptor = os.open(entry.model, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return Look(State.MISSING)
-    found = Look(State.BUSY, os.fstat(descriptor).st_size, descriptor)
+    before = os.fstat(descriptor)
+    found = Look(State.BUSY, before.st_size, descriptor=descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -122,4 +125,5 @@ def look(entry: Entry, progress: Progress) -> Look:
         return found
     progress.say("Verifying", f"{entry.digest}: in the cache, checking it")
     found.state = State.VERIFIED if hash_file(descriptor, progress) == entry.digest else State.CORRUPT
+    found.read_back = read_back(before, os.fstat(descriptor))
     return found

@@ -10,6 +10,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from slicewise_worker.read_back import read_back
 from slicewise_worker.weights.errors import FetchError, Reason
 from slicewise_worker.weights.progress import Progress
 from slicewise_worker.weights.report import Result
@@ -27,10 +28,10 @@ def verify_on_claim(
     """
     name = f"pvc://{source.claim}/{source.path}"
     path = _inside(source, mounted, name)
-    before = path.stat()
-    progress.at(0, before.st_size)
-    progress.say("Verifying", f"{name}: hashing {before.st_size} bytes")
     with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        progress.at(0, before.st_size)
+        progress.say("Verifying", f"{name}: hashing {before.st_size} bytes")
         head = file.read(4)
         if head != b"GGUF":
             raise FetchError(Reason.UNSUPPORTED, f"{name}: not a GGUF file (it begins with {head!r}); check the path")
@@ -44,7 +45,7 @@ def verify_on_claim(
             Reason.DIGEST_MISMATCH,
             f"{name}: has {found}, {field}.digest says {digest}; correct the file or the digest",
         )
-    return Result(str(path), digest, after.st_size)
+    return Result(str(path), digest, after.st_size, read_back=read_back(before, after))
 
 
 def _inside(source: ClaimSource, mounted: Path, name: str) -> Path:

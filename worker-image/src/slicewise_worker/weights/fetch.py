@@ -10,6 +10,7 @@ from typing import ParamSpec
 
 import structlog
 
+from slicewise_worker.read_back import ReadBack
 from slicewise_worker.weights import cache
 from slicewise_worker.weights.backoff import Patience
 from slicewise_worker.weights.claim import verify_on_claim
@@ -111,16 +112,16 @@ class _Fetch:
             found = await asyncio.to_thread(cache.look, entry, self.progress)
             try:
                 if found.state is cache.State.VERIFIED:
-                    return await self._give_out(entry, found.size)
+                    return await self._give_out(entry, found.size, found.read_back)
                 if found.state is not cache.State.BUSY and await self._download(entry, found.state):
                     return await self._give_out(entry, entry.model.stat().st_size)
             finally:
                 found.close()
             await self._wait(entry)
 
-    async def _give_out(self, entry: cache.Entry, size: int) -> Result:
+    async def _give_out(self, entry: cache.Entry, size: int, noted: ReadBack | None = None) -> Result:
         await _noted("last use", cache.note_use, self.settings.cache_dir, self.digest, label(self.settings.source))
-        return Result(str(entry.model), self.digest, size)
+        return Result(str(entry.model), self.digest, size, read_back=noted)
 
     async def _wait(self, entry: cache.Entry) -> None:
         """Another process downloads or removes this entry: show its progress, and look again soon."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from slicewise_worker.read_back import ReadBack
 from slicewise_worker.weights.disk import write_atomically
 from slicewise_worker.weights.errors import FetchError
 
@@ -25,6 +27,7 @@ class AdapterResult:
     path: str
     digest: str
     bytes: int
+    read_back: ReadBack | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,18 @@ class Result:
     digest: str
     bytes: int
     adapters: tuple[AdapterResult, ...] = ()
+    read_back: ReadBack | None = None
+    """Of a file that was read as it lies there."""
 
 
 def write_result(path: Path, result: Result) -> None:
     """Write the result file that the worker reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({name: value for name, value in asdict(result).items() if value != ()}))
+    write_atomically(path, json.dumps(asdict(result, dict_factory=_said)))
+
+
+def _said(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if value not in ((), None)}
 
 
 def write_termination(path: Path, error: FetchError) -> None:

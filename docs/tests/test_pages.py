@@ -7,11 +7,13 @@ import re
 
 import pytest
 import write_pages
-from docpages import errors, events, metrics, sources
+from docpages import errors, events, jobs_errors, metrics, sources
 from docpages.source_code import REPOSITORY, calls, constant
 
 from slicewise.api.v1alpha1 import CONDITIONS
 from slicewise.pool.report import _TOLD
+from slicewise_jobs.http.openapi.document import document
+from slicewise_jobs.http.openapi.errors import ALWAYS, SOME
 
 CLASSES = frozenset(
     {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum", "GaugeMetricFamily", "CounterMetricFamily"}
@@ -65,6 +67,25 @@ def test_every_error_code_in_the_code_has_a_meaning_and_a_line():
     assert set(found["gateway"]) == set(errors.GATEWAY)
     assert set(found["worker"]) == set(errors.WORKER)
     assert all(found[part][code] for part in found for code in found[part]), "a code without a status"
+
+
+def test_every_error_of_the_api_of_jobs_has_a_meaning_a_line_and_a_status_of_its_document():
+    found = jobs_errors.codes_in_code()
+    assert set(found) == set(jobs_errors.JOBS)
+    documented = {*ALWAYS, *SOME, 405}  # 405 is of no operation
+    assert set().union(*found.values()) <= documented
+    text = page("errors.md").partition("## Of the API of jobs")[2]
+    assert [code for code in found if f"`{code}`" not in text] == []
+
+
+def test_every_path_and_field_of_the_document_of_jobs_is_on_its_page():
+    text, found = page("jobs-api.md"), document()
+    for path, item in found["paths"].items():
+        for method in item:
+            assert f"\n## {method.upper()} {path}\n" in text
+    for name, schema in found["components"]["schemas"].items():
+        part = text.partition(f"\n### {name}\n")[2].partition("\n### ")[0]
+        assert [each for each in schema["properties"] if name != "Error" and f"| `{each}` |" not in part] == [], name
 
 
 def test_a_code_that_is_computed_anew_is_found(monkeypatch):

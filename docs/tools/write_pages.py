@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from docpages import api, errors, events, gate, metrics, sources
+from docpages import api, errors, events, gate, jobs_api, metrics, sources
 from docpages.source_code import REPOSITORY
 
 _MADE: Final = "<!-- Made by `make generate` from the source code. Do not edit. -->\n\n"
@@ -22,6 +22,8 @@ def outputs() -> dict[Path, str]:
         Path("docs/reference/metrics.md"): _MADE + metrics.page(),
         Path("docs/reference/events.md"): _MADE + events.page(),
         Path("docs/reference/errors.md"): _MADE + errors.page(),
+        Path("docs/reference/jobs-api.md"): _MADE + jobs_api.page(),
+        Path("docs/reference/jobs-openapi.json"): jobs_api.openapi(),
         listed: sources.with_table((REPOSITORY / listed).read_text(encoding="utf-8")),
         spoken: api.with_tables((REPOSITORY / spoken).read_text(encoding="utf-8")),
         judged: gate.with_tables((REPOSITORY / judged).read_text(encoding="utf-8")),

@@ -58,6 +58,7 @@ async def test_what_is_wrong_is_refused_by_name(
         ("/jobs/job_1", "job_not_found", 404),
         (f"/jobs/job_{'0' * 32}", "job_not_found", 404),
         (f"/jobs/job_{'+0' * 16}", "job_not_found", 404),
+        ("/v1/files?purpose=%C2%85S", "invalid_value", 400),
         ("/elsewhere", "not_found", 404),
     ],
 )

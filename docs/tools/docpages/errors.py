@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Final, get_args, get_type_hints
 
+from docpages import jobs_errors
 from docpages.source_code import Call, calls, constant
 from slicewise.envoy.local_replies import build_local_replies
 from slicewise_worker.engine.request import Broken, BusyError
@@ -108,6 +109,8 @@ def page() -> str:
         _table(GATEWAY, found["gateway"]),
         "## Of a worker\n\nThe gateway passes these on as they are, or asks another worker where the request was not begun.\n",
         _table(WORKER, found["worker"]),
+        "## Of the API of jobs\n\nAt the paths of [jobs](jobs-api.md), in pools with `spec.jobs`.\n",
+        _table(jobs_errors.JOBS, jobs_errors.codes_in_code()),
     ]
     return "\n".join(parts)
 

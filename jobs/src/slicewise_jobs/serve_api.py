@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import structlog
+from aiohttp import web
 
 from slicewise_jobs.batches.keeper import Keeper, Plan
 from slicewise_jobs.http.backlog import Backlog
@@ -17,6 +18,7 @@ from slicewise_jobs.http.hub import Hub
 from slicewise_jobs.http.intake import Intake
 from slicewise_jobs.http.jobs import Jobs, build_public, in_words
 from slicewise_jobs.http.metrics import ApiMetrics
+from slicewise_jobs.http.openapi import document
 from slicewise_jobs.http.operate import Operate
 from slicewise_jobs.http.responses import Responses
 from slicewise_jobs.internal import build_internal
@@ -69,12 +71,7 @@ async def run_api(settings: ApiSettings) -> None:
             watch=watch,
         )
         keeper = Keeper(database, _keeper_plan(settings), hub, watch)
-        public = build_public(jobs)
-        _files(settings, jobs).add_to(public)
-        _batches(settings, jobs, keeper).add_to(public)
-        Responses(jobs).add_to(public)
-        events = Events(jobs, most=settings.max_streams, of_tenant=settings.max_tenant_streams)
-        events.add_to(public)
+        public, events = for_clients(settings, jobs, keeper)
         internal = build_internal(metrics.registry, watch, in_words(watch))
         Operate(database, settings.pool, settings.keep_seconds, hub).add_to(internal)
         internal.router.add_get("/v1/dispatchers", hub.serve)
@@ -87,6 +84,18 @@ async def run_api(settings: ApiSettings) -> None:
         await stop.wait()
         events.end()
         log.info("api ends")
+
+
+def for_clients(settings: ApiSettings, jobs: Jobs, keeper: Keeper) -> tuple[web.Application, Events]:
+    """Return all that clients may ask for, and what follows the events of jobs."""
+    public = build_public(jobs)
+    _files(settings, jobs).add_to(public)
+    _batches(settings, jobs, keeper).add_to(public)
+    Responses(jobs).add_to(public)
+    events = Events(jobs, most=settings.max_streams, of_tenant=settings.max_tenant_streams)
+    events.add_to(public)
+    document.add_to(public)
+    return public, events
 
 
 def _keeper_plan(settings: ApiSettings) -> Plan:

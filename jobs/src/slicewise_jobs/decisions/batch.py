@@ -13,14 +13,14 @@ from slicewise_jobs.decisions import ids
 from slicewise_jobs.decisions.body import RefusedError, read_object
 from slicewise_jobs.decisions.lines import ENDPOINTS
 
-_FIELDS: Final = ("input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after")
-_UNITS: Final = {"m": 60, "h": 3600, "d": 86400}
+FIELDS: Final = ("input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after")
+UNITS: Final = {"m": 60, "h": 3600, "d": 86400}
 _MOST_WINDOW: Final = 30 * 86400
-_LEAST_EXPIRY: Final = 3600
-_MOST_EXPIRY: Final = 30 * 86400
-_MOST_PAIRS: Final = 16
-_LONGEST_NAME: Final = 64
-_LONGEST_VALUE: Final = 512
+LEAST_EXPIRY: Final = 3600
+MOST_EXPIRY: Final = 30 * 86400
+MOST_PAIRS: Final = 16
+LONGEST_NAME: Final = 64
+LONGEST_VALUE: Final = 512
 
 
 class BatchState(StrEnum):
@@ -63,9 +63,9 @@ def read_batch(raw: bytes) -> WantedBatch:
     """Return the batch that a body asks for. Raises RefusedError."""
     fields = read_object(raw)
     for name in fields:
-        if name not in _FIELDS:
+        if name not in FIELDS:
             raise RefusedError(f"There is no field '{name[:80]}'.", code="unknown_parameter", param=name[:80])
-    for name in _FIELDS[:3]:
+    for name in FIELDS[:3]:
         if fields.get(name) is None:
             raise RefusedError(f"'{name}' is missing.", code="missing_required_parameter", param=name)
     input_file = ids.read(ids.FILE, fields["input_file_id"])
@@ -80,7 +80,7 @@ def read_batch(raw: bytes) -> WantedBatch:
 
 def _window(value: Any) -> tuple[str, int]:
     found = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", value) if isinstance(value, str) and value.isascii() else None
-    seconds = int(found[1]) * _UNITS[found[2]] if found else 0
+    seconds = int(found[1]) * UNITS[found[2]] if found else 0
     if not 0 < seconds <= _MOST_WINDOW:
         words = "'completion_window' is a number of minutes, hours or days up to 30 days, such as 24h."
         raise RefusedError(words, param="completion_window")
@@ -96,18 +96,18 @@ def read_expiry(value: Any, param: str) -> float | None:
     seconds = value["seconds"]
     if isinstance(seconds, str) and seconds.isascii() and seconds.isdigit() and len(seconds) <= 8:
         seconds = int(seconds)  # A form has texts alone.
-    if not isinstance(seconds, int) or isinstance(seconds, bool) or not _LEAST_EXPIRY <= seconds <= _MOST_EXPIRY:
-        raise RefusedError(f"'seconds' is a number from {_LEAST_EXPIRY} to {_MOST_EXPIRY}.", param=f"{param}.seconds")
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not LEAST_EXPIRY <= seconds <= MOST_EXPIRY:
+        raise RefusedError(f"'seconds' is a number from {LEAST_EXPIRY} to {MOST_EXPIRY}.", param=f"{param}.seconds")
     return float(seconds)
 
 
 def _metadata(value: Any) -> bytes | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or len(value) > _MOST_PAIRS:
-        raise RefusedError(f"'metadata' is an object with at most {_MOST_PAIRS} fields.", param="metadata")
+    if not isinstance(value, dict) or len(value) > MOST_PAIRS:
+        raise RefusedError(f"'metadata' is an object with at most {MOST_PAIRS} fields.", param="metadata")
     for name, text in value.items():
-        if not isinstance(text, str) or len(name) > _LONGEST_NAME or len(text) > _LONGEST_VALUE:
-            words = f"A field of 'metadata' has a name of at most {_LONGEST_NAME} and a text of at most {_LONGEST_VALUE} characters."
+        if not isinstance(text, str) or len(name) > LONGEST_NAME or len(text) > LONGEST_VALUE:
+            words = f"A field of 'metadata' has a name of at most {LONGEST_NAME} and a text of at most {LONGEST_VALUE} characters."
             raise RefusedError(words, param="metadata")
     return json.dumps(value).encode()

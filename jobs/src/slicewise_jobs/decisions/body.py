@@ -13,12 +13,13 @@ from slicewise_jobs.decisions.priority import NAMES, NORMAL
 
 CHAT: Final = "/v1/chat/completions"
 COMPLETIONS: Final = "/v1/completions"
-_LONGEST_MODEL: Final = 253
-_LONGEST_KEY: Final = 255
+LONGEST_MODEL: Final = 253
+LONGEST_KEY: Final = 255
 _LONGEST_TENANT: Final = 253
-_MOST_SECONDS: Final = 30 * 86400
+MOST_SECONDS: Final = 30 * 86400
 _TIMES: Final = ("delay_seconds", "expires_seconds")
-_QUERY: Final = (*_TIMES, "priority")
+QUERY: Final = (*_TIMES, "priority")
+"""Parameters of `POST /jobs`."""
 _OURS: Final = ("prompt", "params")
 _NOT_IN_PARAMS: Final = ("messages", "prompt")
 
@@ -90,8 +91,8 @@ def check_common(fields: Mapping[str, Any], before: str) -> None:
     if fields.get("stream") not in (None, False):
         raise RefusedError("A job has one whole answer: leave 'stream' out.", param=f"{before}stream")
     model = fields.get("model")
-    if model is not None and not (isinstance(model, str) and 0 < len(model) <= _LONGEST_MODEL):
-        raise RefusedError(f"'model' is a text of 1 to {_LONGEST_MODEL} characters.", param=f"{before}model")
+    if model is not None and not (isinstance(model, str) and 0 < len(model) <= LONGEST_MODEL):
+        raise RefusedError(f"'model' is a text of 1 to {LONGEST_MODEL} characters.", param=f"{before}model")
 
 
 def _chat(raw: bytes, fields: dict[str, Any], model: str) -> bytes:
@@ -137,7 +138,7 @@ def encode(fields: Mapping[str, Any]) -> bytes:
 
 def _times(query: Mapping[str, str]) -> tuple[float | None, float | None]:
     for name in query:
-        if name not in _QUERY:
+        if name not in QUERY:
             raise RefusedError(f"There is no parameter '{name[:80]}'.", code="unknown_parameter", param=name[:80])
     delay, expires = (_seconds(query, name) for name in _TIMES)
     if delay is not None and expires is not None and expires <= delay:
@@ -153,8 +154,8 @@ def _seconds(query: Mapping[str, str], name: str) -> float | None:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds <= _MOST_SECONDS:
-        raise RefusedError(f"'{name}' is a number of seconds above 0 and up to {_MOST_SECONDS}.", param=name)
+    if not 0 < seconds <= MOST_SECONDS:
+        raise RefusedError(f"'{name}' is a number of seconds above 0 and up to {MOST_SECONDS}.", param=name)
     return seconds
 
 
@@ -162,8 +163,8 @@ def read_key(header: str | None) -> str | None:
     """Return the `Idempotency-Key` of a request, None without one. Raises RefusedError."""
     if header is None:
         return None
-    if not (0 < len(header) <= _LONGEST_KEY and header.isascii() and header.isprintable()):
-        raise RefusedError(f"It is 1 to {_LONGEST_KEY} printable characters of ASCII.", param="Idempotency-Key")
+    if not (0 < len(header) <= LONGEST_KEY and header.isascii() and header.isprintable()):
+        raise RefusedError(f"It is 1 to {LONGEST_KEY} printable characters of ASCII.", param="Idempotency-Key")
     return header
 
 

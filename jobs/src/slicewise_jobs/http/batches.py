@@ -23,7 +23,7 @@ from slicewise_jobs.store.batches import Batch, cancel_batch, find_batch, make_b
 from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.watch import Watch
 
-_MOST_OF_A_PAGE: Final = 100
+MOST_OF_A_PAGE: Final = 100
 _USUAL: Final = 20
 
 
@@ -70,7 +70,7 @@ class Batches:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """`GET /v1/batches`: a page of the tenant's batches, newest first."""
-        whose, asked = self._whose(request), read_list(request, ids.BATCH, _USUAL, _MOST_OF_A_PAGE)
+        whose, asked = self._whose(request), read_list(request, ids.BATCH, _USUAL, MOST_OF_A_PAGE)
         found = await page_of_batches(self.database, whose, asked.after, asked.limit + 1)
         if found is None:
             raise RefusedError("There is no such batch.", param="after")

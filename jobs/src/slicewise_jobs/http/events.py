@@ -25,6 +25,8 @@ from slicewise_jobs.http.views import show_job
 from slicewise_jobs.store.read import Job, find, standings
 from slicewise_jobs.store.trouble import StoreError
 
+LAST_EVENT: Final = "last_event_id"
+"""The only parameter."""
 _ALIVE_SECONDS: Final = 15.0
 _SWEEP_SECONDS: Final = 5.0
 _WRITE_SECONDS: Final = 30.0
@@ -161,9 +163,9 @@ def _seen(request: web.Request) -> str:
     A browser's WebSocket can send no header. Its EventSource sends one when it connects again, which is newer than the parameter then.
     """
     for name in request.query:
-        if name != "last_event_id":
+        if name != LAST_EVENT:
             raise RefusedError(f"There is no parameter '{name[:80]}'.", code="unknown_parameter", param=name[:80])
-    return request.headers.get("Last-Event-ID", request.query.get("last_event_id", ""))[:64]
+    return request.headers.get("Last-Event-ID", request.query.get(LAST_EVENT, ""))[:64]
 
 
 def _as_event(job: Job) -> bytes:

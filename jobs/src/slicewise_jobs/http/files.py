@@ -30,7 +30,9 @@ TENANT_HEADER: Final = "x-slicewise-tenant"
 _UPLOAD_SECONDS: Final = 3600.0
 _HELD: Final = 3 * CHUNK_BYTES
 """Memory of one upload."""
-_MOST_OF_A_PAGE: Final = 10_000
+MOST_OF_A_PAGE: Final = 10_000
+LIST_QUERY: Final = ("purpose", "order")
+"""Parameters of `GET /v1/files` beside those of every list."""
 _PAGE: Final = 1000
 _ENVELOPE: Final = 16 << 10
 """What a form may have beside its file."""
@@ -140,14 +142,16 @@ class Files:
     async def list(self, request: web.Request) -> web.StreamResponse:
         """`GET /v1/files`: a page of the tenant's files."""
         whose = self._whose(request)
-        asked = read_list(request, ids.FILE, _MOST_OF_A_PAGE, _MOST_OF_A_PAGE, ("purpose", "order"))
+        asked = read_list(request, ids.FILE, MOST_OF_A_PAGE, MOST_OF_A_PAGE, LIST_QUERY)
         most = min(asked.limit, _PAGE)
         order = asked.more.get("order", "desc")
         if order not in {"asc", "desc"}:
             raise RefusedError("'order' is asc or desc.", param="order")
-        found = await files.page_of_files(
-            self.database, whose, asked.more.get("purpose"), asked.after, most + 1, newest=order == "desc"
-        )
+        purpose = asked.more.get("purpose")
+        if purpose is not None and not (purpose.isascii() and purpose.isprintable()):
+            # The database compares it with ASCII alone, and takes no other text for that.
+            raise RefusedError("No file can have this purpose.", param="purpose")
+        found = await files.page_of_files(self.database, whose, purpose, asked.after, most + 1, newest=order == "desc")
         if found is None:
             raise RefusedError("There is no such file.", param="after")
         return web.json_response(list_body([show_file(each) for each in found], most))

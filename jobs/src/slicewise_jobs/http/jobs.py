@@ -39,7 +39,9 @@ from slicewise_jobs.store.watch import Watch
 
 log = structlog.get_logger(__name__)
 TENANT_HEADER: Final = "x-slicewise-tenant"
-_MOST_OF_A_PAGE: Final = 100
+MOST_OF_A_PAGE: Final = 100
+LIST_QUERY: Final = ("status", "after", "limit")
+"""Parameters of `GET /jobs`."""
 _BACKLOG_SECONDS: Final = "10"
 Read = Callable[[bytes], Wanted]
 Show = Callable[[Accepted, Wanted], web.Response]
@@ -163,14 +165,14 @@ def _accepted(accepted: Accepted, _wanted: Wanted) -> web.Response:
 def _read_page(request: web.Request) -> tuple[tuple[State, ...] | None, bytes | None, int]:
     query = request.query
     for name in query:
-        if name not in {"status", "after", "limit"}:
+        if name not in LIST_QUERY:
             raise RefusedError(f"There is no parameter '{name[:80]}'.", code="unknown_parameter", param=name[:80])
     states = seen_as(query["status"]) if "status" in query else None
     if "status" in query and states is None:
         raise RefusedError("'status' is queued, running, done, error, cancelled or expired.", param="status")
     limit = query.get("limit", "20")
-    if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= _MOST_OF_A_PAGE):
-        raise RefusedError(f"'limit' is a number from 1 to {_MOST_OF_A_PAGE}.", param="limit")
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= MOST_OF_A_PAGE):
+        raise RefusedError(f"'limit' is a number from 1 to {MOST_OF_A_PAGE}.", param="limit")
     after = None
     if "after" in query and (after := read_id(query["after"])) is None:
         raise RefusedError("'after' is the id of a job.", param="after")

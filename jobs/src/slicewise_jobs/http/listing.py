@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from slicewise_jobs.decisions import ids
 from slicewise_jobs.decisions.body import RefusedError
+
+QUERY: Final = ("after", "limit")
+"""Parameters of every list of OpenAI's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ def read_list(request: web.Request, kind: str, usual: int, most: int, more: Sequ
     """Return which page a request asks for. `more`: what it may say besides. Raises RefusedError."""
     query = request.query
     for name in query:
-        if name not in {"after", "limit", *more}:
+        if name not in {*QUERY, *more}:
             raise RefusedError(f"There is no parameter '{name[:80]}'.", code="unknown_parameter", param=name[:80])
     limit = query.get("limit", str(usual))
     if not (limit.isascii() and limit.isdigit() and len(limit) <= 5 and 1 <= int(limit) <= most):

@@ -14,7 +14,7 @@ from slicewise_jobs.decisions.batch import read_expiry
 from slicewise_jobs.decisions.body import RefusedError
 from slicewise_jobs.store.files import CHUNK_BYTES
 
-_FIELDS: Final = ("purpose", "expires_after[anchor]", "expires_after[seconds]")
+FIELDS: Final = ("purpose", "expires_after[anchor]", "expires_after[seconds]")
 _MOST_FIELD: Final = 1024
 _MOST_PARTS: Final = 16
 _PART_SECONDS: Final = 60.0
@@ -42,7 +42,7 @@ class Form:
 
     def expiry(self) -> float | None:
         """Return the seconds for which the file is kept, None where the form says nothing. Raises RefusedError."""
-        anchor, seconds = (self.fields.get(name) for name in _FIELDS[1:])
+        anchor, seconds = (self.fields.get(name) for name in FIELDS[1:])
         if anchor is None and seconds is None:
             return None
         return read_expiry({"anchor": anchor, "seconds": seconds}, "expires_after")
@@ -92,7 +92,7 @@ async def _read_part(form: Form, part: object, most_bytes: int, add_chunk: AddCh
             await add_chunk(form.bytes // CHUNK_BYTES, chunk)
             form.bytes += len(chunk)
         return
-    if part.name not in _FIELDS or part.name in form.fields:
+    if part.name not in FIELDS or part.name in form.fields:
         raise RefusedError(
             f"There is no field '{part.name[:80]}', or it is there twice.",
             code="unknown_parameter",

@@ -10,6 +10,8 @@ from documented import unlike_the_document
 from slicewise.envoy import paths
 from slicewise.envoy.local_replies import _ANTHROPIC_TYPES, _REPLIES, build_local_replies
 from slicewise_gateway.edge.server import TOLD_BY_WORKERS
+from slicewise_jobs.http.openapi import errors as jobs_errors
+from slicewise_jobs.http.openapi.document import document as jobs_document
 from slicewise_worker.http.openapi import document
 from slicewise_worker.http.openapi_errors import ERRORS
 
@@ -50,3 +52,13 @@ def test_the_gateways_errors_have_the_shape_that_the_document_says(status: int) 
         for body in bodies:
             is_anthropic = body.get("type") == "error"
             assert (unlike_the_document(path, status, body, headers) == []) == (is_anthropic == shape), (path, body)
+
+
+def test_the_document_of_jobs_has_every_error_that_the_gateway_gives_at_their_paths() -> None:
+    # 404 and 507 are for other paths and no client; a worker's 502 and 504 cannot be.
+    given = {mapper["status_code"] for mapper in build_local_replies(jobs=True)["mappers"] if "status_code" in mapper}
+    given |= {403, *_REPLIES} - {404, 502, 504}
+    assert given <= jobs_errors.ALWAYS.keys() | {403}
+    found = jobs_document()["paths"]
+    assert [path for path in found if not path.startswith((*paths.JOBS_PATHS, paths.RESPONSES_PATH))] == []
+    assert "403" in found["/jobs/{id}/events"]["get"]["responses"]

@@ -10,12 +10,14 @@ from typing import Any
 
 from e2e.support.client import Answer, Client
 from e2e.support.given import Given
+from e2e.support.jobs import Jobs
 from e2e.support.load import Load
 from e2e.support.nodes import HOME
 from e2e.support.polling import eventually
 from e2e.support.pool import Pool, model, role_of, serves
 from e2e.support.story import Story
 from e2e.support.then import Then
+from e2e.support.trial_mariadb import SECRET
 from e2e.support.when import When
 
 ON_CPU = "cpu-fallback"
@@ -56,12 +58,16 @@ def budgets_of(pool: Pool) -> dict[str, int]:
 def test_when_every_device_dies_under_load_requests_are_answered_on_cpu_until_slices_are_back(
     story: Story, given: Given, when: When, then: Then
 ) -> None:
-    pool = given.a_pool("chat", fallback=cpu())
+    given.a_mariadb()
+    accepts = {"databaseSecretRef": {"name": SECRET}, "replicas": 1, "dispatchers": 1, "slots": 2}
+    pool = given.a_pool("chat", fallback=cpu(), jobs=accepts)
+    then.says(pool, "JobsAvailable", "True", within=120)
     then.says(pool, "FallbackActive", "False", "NotNeeded")
     # On a busy machine the first worker may take longer than the 15 s after which the fallback starts.
     eventually("no worker on CPU", lambda: _none(on_cpu(pool)), within=120)
     budgets = budgets_of(pool)
     client = given.a_client()
+    jobs = Jobs(client, pool)
     # One worker on CPU takes what three did; a request that waits there for longer than its client does would be no refusal.
     load = given.load_on(pool, rate=2)
     monitoring = given.a_prometheus()
@@ -74,7 +80,9 @@ def test_when_every_device_dies_under_load_requests_are_answered_on_cpu_until_sl
     monitoring.sees("the gateway's agent", f"slicewise_gateway_programmed{{{here}}} == 1")
     monitoring.is_quiet(pool)
 
+    jobs.send(12)
     all_slices_die(story, when, pool)
+    jobs.send(12)
     then.says(pool, "FallbackActive", "True", within=60)
     then.event(pool, "FallbackStarted")
     then.says(pool, "FallbackActive", "True", "Serving", within=120)
@@ -92,6 +100,7 @@ def test_when_every_device_dies_under_load_requests_are_answered_on_cpu_until_sl
     load.goes_on_for(20)
     served = [item for item in load.requests() if item.get("served_by") == ON_CPU]
     assert len(served) >= 20
+    assert {job["servedBy"] for job in jobs.are_done()} >= {ON_CPU}
 
     story.nodes.devices("reset")
     then.is_ready(pool, within=240)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,10 @@ async def ask(session, method, url, headers, body):
     async with session.request(method, url, headers=headers, data=body.encode()) as answer:
         text = await answer.text()
         return [answer.status, {key.lower(): value for key, value in answer.headers.items()}, text]
-async def main(count, *request):
+async def main(requests):
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        print(json.dumps(await asyncio.gather(*(ask(session, *request) for _ in range(count)))))
-asyncio.run(main(*json.load(sys.stdin)))
+        print(json.dumps(await asyncio.gather(*(ask(session, *request) for request in requests))))
+asyncio.run(main(json.load(sys.stdin)))
 """
 
 
@@ -70,21 +70,29 @@ class Client:
         key: str = "",
     ) -> Answer:
         """Send one request to the pool's endpoint. Without a body it is a short chat."""
-        (answer,) = self._ask(1, pool, path, body, method, key)
+        (answer,) = self._ask(pool, [(method, path, body)], key)
         return answer
 
-    def ask_at_once(self, count: int, pool: Pool, body: str | None = None) -> list[Answer]:
-        """Send the same chat so many times at the same time, each on a connection of its own. Without a body it is a short one."""
-        return self._ask(count, pool, "/v1/chat/completions", body, "POST", "")
+    def ask_at_once(
+        self, count: int, pool: Pool, body: str | None = None, path: str = "/v1/chat/completions"
+    ) -> list[Answer]:
+        """Send the same so many times at the same time, each on a connection of its own. Without a body it is a short chat."""
+        return self._ask(pool, [("POST", path, body)] * count)
 
-    def _ask(self, count: int, pool: Pool, path: str, body: str | None, method: str, key: str) -> list[Answer]:
+    def get_at_once(self, pool: Pool, paths: Iterable[str]) -> list[Answer]:
+        """Get all paths at the same time, each on a connection of its own."""
+        return self._ask(pool, [("GET", path, "") for path in paths])
+
+    def _ask(self, pool: Pool, requests: list[tuple[str, str, str | None]], key: str = "") -> list[Answer]:
         model = pool.object()["spec"]["model"].get("name") or pool.name
-        chat = {"model": model, "max_tokens": 4, "messages": [{"role": "user", "content": "Hello"}]}
-        text = json.dumps(chat) if body is None else body
+        chat = json.dumps({"model": model, "max_tokens": 4, "messages": [{"role": "user", "content": "Hello"}]})
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
-        url = f"{pool.status()['endpoint']}{path}"
-        told = json.dumps([count, method, url, headers, text if method == "POST" else ""])
-        said = self._story.kubectl("exec", "-i", "client", "--", "python3", "-c", _ASK, stdin=told)
+        endpoint = pool.status()["endpoint"]
+        told = [
+            [method, endpoint + path, headers, (chat if body is None else body) if method == "POST" else ""]
+            for method, path, body in requests
+        ]
+        said = self._story.kubectl("exec", "-i", "client", "--", "python3", "-c", _ASK, stdin=json.dumps(told))
         return [
             Answer(status, answered, json.loads(content) if content.startswith("{") else content)
             for status, answered, content in json.loads(said)

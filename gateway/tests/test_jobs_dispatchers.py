@@ -17,7 +17,7 @@ from rig.worker import StartWorkers
 from slicewise.clients.gateways import HttpGateways
 from slicewise.clients.stats_in_flight import InFlight
 from slicewise.envoy import GatewayModel, Jobs, TenantKeys, TenantShare, Timeouts
-from slicewise.envoy.measurement import Reading
+from slicewise.envoy.measurement import Counts, Reading
 
 JOBS = Jobs.of("localhost", 900, 9)
 ONE = GatewayModel("chat", (route(STABLE),), jobs=JOBS, max_body_bytes=1000, tenant_keys=TenantKeys("keys"))
@@ -124,6 +124,68 @@ async def test_jobs_take_part_in_a_rollout_and_count_for_it(tmp_path: Path, star
         in_flight = await gateway.in_flight("127.0.0.1")
         assert isinstance(in_flight, InFlight)
         assert in_flight.begun == 60, "a pool is awake for jobs, too"
+
+
+async def counts(rig: Rig, revision: str = STABLE, limit: float = 0.2) -> Counts:
+    found = await HttpGateways(rig.session, stats_port=rig.model.ports.stats).counters("127.0.0.1", limit)
+    assert isinstance(found, Reading), found
+    counted = found.revisions[revision]
+    assert isinstance(counted, Counts), counted
+    return counted
+
+
+async def test_a_rollout_is_judged_by_errors_of_jobs_and_not_by_their_time(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    async with running(tmp_path, replace(ONE, tenant_keys=None, p95_seconds=0.2), {f"chat-{STABLE}": [worker]}) as rig:
+        worker.delay = 0.5
+        assert {(await send(rig))[0] for _ in range(3)} == {200}
+        worker.waits = True
+        job, client = asyncio.create_task(send(rig)), asyncio.create_task(rig.ask())
+
+        async def the_client_s_is_seen_to_be_slow() -> bool:
+            return (await counts(rig)).pending == 1
+
+        await until(the_client_s_is_seen_to_be_slow)
+        found = await counts(rig)
+        assert (found.started, found.jobs, found.of_clients, found.timed, found.slow) == (5, 4, 1, 1, 1)
+        assert found.jobs_ended == 3, "one that runs speaks for nothing yet"
+        worker.go.set()
+        assert {(await job)[0], (await client)[0]} == {200}
+        # The last one, for a worker that fails gets nothing for a while.
+        for worker.mode in ("refuse", "fail"):
+            await send(rig)
+
+        async def all_are_counted() -> bool:
+            return (await counts(rig)).jobs_ended == 5
+
+        await until(all_are_counted)
+        found = await counts(rig)
+        assert (found.jobs, found.failed, found.refused, found.jobs_refused) == (6, 1, 1, 1)
+        assert (found.timed, found.slow, found.pending, found.left) == (1, 1, 0, 0)
+
+
+async def test_jobs_through_the_cache_are_known_as_jobs_where_they_are_counted(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    (worker,) = await start_workers(1)
+    worker.delay = 0.5
+    model = replace(ONE, tenant_keys=None, p95_seconds=0.2, max_body_bytes=1 << 20)
+    async with edge_pod(tmp_path, model, {f"chat-{STABLE}": [worker]}) as pod:
+        status, _, headers = await send(pod.rig, body=json.dumps(ASK).encode(), tenant=None)
+        assert (status, headers["x-slicewise-cache"]) == (200, "miss")
+        assert (await pod.ask()).status == 200
+        other = {**ASK, "messages": [{"role": "user", "content": "another question"}]}
+        assert (await pod.rig.ask(CHAT, json.dumps(other).encode()))[0] == 200
+
+        async def all_are_counted() -> bool:
+            found = await counts(pod.rig)
+            return found.timed == 1 and found.jobs_ended == 1
+
+        await until(all_are_counted)
+        found = await counts(pod.rig)
+        assert (found.jobs, found.of_clients, found.timed, found.slow) == (1, 1, 1, 1)
 
 
 async def test_a_job_that_runs_counts_as_load(tmp_path: Path, start_workers: StartWorkers) -> None:

@@ -39,6 +39,9 @@ _OUTCOMES: Final = (
     ("left", _TIMED, "Requests that their client gave up before the limit."),
     ("failed", _REVISION, "Requests that ended with 5xx, a time-out, or an answer that broke."),
     ("refused", _REVISION, "Requests that workers refused because they were full."),
+    ("jobs", _REVISION, "Requests that run jobs, and that a worker got. No other count of an outcome's time has them."),
+    ("jobs_ended", _REVISION, "Those that ended with an answer or an error."),
+    ("jobs_refused", _REVISION, "Those that a worker refused with a 4xx; they are in `refused`, too."),
     ("aside", _REVISION, "Tries that the CPU fallback got."),
     ("aside_again", _REVISION, "Those of them that were not the first of their request."),
 )

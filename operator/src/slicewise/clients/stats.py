@@ -18,7 +18,7 @@ from slicewise.envoy.model import revision_of
 from slicewise.envoy.outcomes import LIMIT_TAG, OUTCOME_TAG, limit_ms
 
 _TIMED: Final = ("crossed", "fast", "late", "gone", "left")
-_TOLD: Final = ("failed", "refused", "aside", "aside_again")
+_TOLD: Final = ("failed", "refused", "aside", "aside_again", "jobs", "jobs_ended", "jobs_refused")
 _TRIES: Final = ("rq_total", "rq_pending_failure_eject", "rq_pending_overflow", "cx_none_healthy")
 """The outcomes of a try: a worker gets it, cannot be reached, is overloaded, or does not exist."""
 STATS_FILTER: Final = (
@@ -81,7 +81,7 @@ def _counts(found: Mapping[str, int], limit: float, by_another_limit: bool) -> C
         return NoData("Envoy does not say how many requests the revision had")
     # Envoy names a counter of ours with its first event.
     crossed, fast, late, gone, left = (found.get(name, 0) for name in _TIMED)
-    failed, refused, aside, again = (found.get(name, 0) for name in _TOLD)
+    failed, refused, aside, again, jobs, jobs_ended, jobs_refused = (found.get(name, 0) for name in _TOLD)
     if by_another_limit and not any((crossed, fast, late, left)):
         return NoData(f"the gateway was started with another limit than {limit:g} s")
     slow = max(late, crossed)
@@ -94,5 +94,8 @@ def _counts(found: Mapping[str, int], limit: float, by_another_limit: bool) -> C
         left=left,
         timed=fast + slow,
         slow=slow,
+        jobs=jobs,
+        jobs_ended=jobs_ended,
+        jobs_refused=jobs_refused,
         pending=min(found.get(f"{_ENVOYS}rq_active", 0), max(0, crossed - gone)),
     )

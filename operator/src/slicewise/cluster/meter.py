@@ -41,10 +41,10 @@ class Pod:
 
     latest: Reading
     starts: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
-    """Revision → when it was looked at, and how many requests had been begun by then."""
+    """Revision → when it was looked at, and how many requests of clients had been begun by then."""
 
     def ripe(self, revision: str, until: float) -> int:
-        """Return how many requests were begun by `until` and not before the last call, monotonic seconds."""
+        """Return how many requests of clients were begun by `until` and not before the last call, monotonic seconds."""
         known = self.starts.get(revision)
         if not known:
             return 0
@@ -120,9 +120,11 @@ class Meter:
     def _take(self, canary: Counts, stable: Counts, ripe: int) -> None:
         self.split.append((canary.started, stable.started))
         self.pending = canary.pending
-        settled = ripe - canary.refused - canary.left
+        here = ripe - (canary.refused - canary.jobs_refused) - canary.left
+        # A job may take long, and nothing looks at it while it runs: it speaks for a pass once it has ended.
+        settled = here + canary.jobs_ended
         try:
-            self.tally = self.tally.plus(_samples(canary, settled), _samples(stable, 0), self._fraction())
+            self.tally = self.tally.plus(_samples(canary, settled, here), _samples(stable, 0, 0), self._fraction())
         except ValueError as error:
             self.trouble, self.pods = f"the counters contradict one another ({error})", {}
 
@@ -164,7 +166,7 @@ class Meter:
             counted = answer.revisions.get(revision)
             if isinstance(counted, Counts):
                 starts = known.starts.setdefault(revision, deque(maxlen=_REMEMBERED))
-                starts.append((now, counted.started))
+                starts.append((now, counted.of_clients))
         return counts if whole else {}
 
     def _begin(self, about: About) -> None:
@@ -183,7 +185,7 @@ def about_of(status: PoolStatus) -> About | None:
     return rollout.target, rollout.started_at, rollout.step, rollout.verdict.since, rollout.verdict.reads or 0
 
 
-def _samples(counts: Counts, settled: int) -> Samples:
+def _samples(counts: Counts, settled: int, settled_here: int) -> Samples:
     return Samples(
         requests=counts.requests,
         failed=counts.failed,
@@ -192,5 +194,5 @@ def _samples(counts: Counts, settled: int) -> Samples:
         refused=counts.refused,
         left=counts.left,
         settled=settled,
-        settled_here=settled,
+        settled_here=settled_here,
     )

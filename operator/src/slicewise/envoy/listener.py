@@ -18,7 +18,7 @@ from slicewise.envoy.model import (
     TENANT_HEADER,
     GatewayModel,
 )
-from slicewise.envoy.outcomes import downstream_counters, upstream_log
+from slicewise.envoy.outcomes import Sent, downstream_counters, upstream_log
 from slicewise.envoy.own_headers import drop_own_headers
 from slicewise.envoy.routes import BODY_FILTER, INTERNAL_ROUTE_NAME, JOBS_ROUTE_NAME, ROUTE_NAME
 from slicewise.envoy.shares import share_filters
@@ -144,6 +144,7 @@ def _clients(model: GatewayModel) -> Json:
 
 def _internal(model: GatewayModel) -> Json:
     """What the edge sends on. Who asks and how much was found out at the door, so headers are believed here."""
+    sent = Sent.BY_CLIENTS if model.jobs is None else Sent.BY_BOTH
     manager: Json = {
         "stat_prefix": "internal",
         "codec_type": "HTTP1",
@@ -159,8 +160,8 @@ def _internal(model: GatewayModel) -> Json:
         "max_request_headers_kb": 64,
         "stream_idle_timeout": _OTHER_STREAMS,
         "local_reply_config": build_local_replies(),
-        "access_log": [_access_log(), *downstream_counters(model)],
-        "http_filters": [_whole_bodies(), *affinity_filters(model), _router(**upstream_log(model))],
+        "access_log": [_access_log(), *downstream_counters(model, sent)],
+        "http_filters": [_whole_bodies(), *affinity_filters(model), _router(**upstream_log(model, sent))],
     }
     if model.otlp is not None:
         manager["tracing"] = _tracing(model)
@@ -191,13 +192,13 @@ def _dispatchers(model: GatewayModel) -> Json:
         "request_timeout": "30s",
         "stream_idle_timeout": _OTHER_STREAMS,
         "local_reply_config": build_local_replies(),
-        "access_log": [_access_log(), *downstream_counters(model)],
+        "access_log": [_access_log(), *downstream_counters(model, Sent.BY_DISPATCHERS)],
         "http_filters": [
             # No limit a minute: a dispatcher that is refused for one tenant pauses for all, and the job was counted when it was sent.
             *share_filters(model),
             _whole_bodies(),
             *affinity_filters(model),
-            _router(**upstream_log(model)),
+            _router(**upstream_log(model, Sent.BY_DISPATCHERS)),
         ],
     }
     if model.otlp is not None:

@@ -43,6 +43,12 @@ class Counts:
     """Requests of which it is known whether they were slow: answered before the limit, or over it."""
     slow: int = 0
     """Of these, the ones over the limit, whether they have ended or not."""
+    jobs: int = 0
+    """Requests by which dispatchers run jobs. They are in no count of latency: they wait behind those of clients."""
+    jobs_ended: int = 0
+    """Of these, the ones that have ended, with an answer or an error."""
+    jobs_refused: int = 0
+    """Of `refused`, those that ran jobs."""
     pending: int = 0
     """Requests that run at the moment and are over the limit. No sum over time."""
 
@@ -50,6 +56,11 @@ class Counts:
     def started(self) -> int:
         """Requests that the revision got."""
         return self.tries - self.retried
+
+    @property
+    def of_clients(self) -> int:
+        """Of `started`, those that clients sent."""
+        return max(0, self.started - self.jobs)
 
     @property
     def requests(self) -> int:

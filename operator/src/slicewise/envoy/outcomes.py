@@ -6,17 +6,20 @@ hangs is nothing at all until it ends. These count
 - when a request has run for longer than the limit and has not ended: `crossed`;
 - when a worker's answer ends, by the same clock, which begins when the worker is asked: `fast`, `late` (over the limit), `gone`
   (so late that it was seen to cross);
-- when a client's request ends: `failed`, `refused`, `left`.
+- when a client's request ends: `failed`, `refused`, `left`;
+- of what runs jobs: `jobs` when a worker gets it, `jobs_ended` and `jobs_refused` when it ends. These are in no count of
+  latency, for they wait behind what people wait for; they fail and are refused as all others.
 
 `measurement.py` reads them, and Envoy's own count of what was begun, tried again, and runs.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Final
 
 from slicewise.envoy.discovery import Json, seconds, typed
-from slicewise.envoy.model import BROKEN_TRAILER, HELD_HEADER, NOT_STARTED_HEADER, GatewayModel
+from slicewise.envoy.model import BROKEN_TRAILER, HELD_HEADER, JOB_HEADER, NOT_STARTED_HEADER, GatewayModel
 from slicewise.envoy.overload import is_overload
 
 OUTCOME_TAG: Final = "slicewise_cluster"
@@ -30,6 +33,16 @@ _GRACE_MS: Final = 50
 """Envoy's timers fire too soon by what its event loop is behind: a look comes so much after the limit."""
 
 
+class Sent(Enum):
+    """Who sends what comes to a listener."""
+
+    BY_CLIENTS = "clients"
+    BY_DISPATCHERS = "dispatchers"
+    """Of jobs."""
+    BY_BOTH = "both"
+    """What dispatchers sent has a header by which it is known."""
+
+
 def limit_seconds(p95_seconds: float | None, request_timeout: float) -> float:
     """Return after how long a request counts as slow, or as not answered in time where latency has no limit."""
     return min(LONGEST_SECONDS, request_timeout) if p95_seconds is None else p95_seconds
@@ -40,7 +53,7 @@ def limit_ms(limit: float) -> int:
     return max(1, round(limit * 1000))
 
 
-def downstream_counters(model: GatewayModel) -> list[Json]:
+def downstream_counters(model: GatewayModel, sent: Sent = Sent.BY_CLIENTS) -> list[Json]:
     """Return the counters of requests that have ended for their client.
 
     What Envoy answers by itself before a worker is asked (401, 413, 429, an unknown path) is in none of them, nor what the CPU
@@ -57,15 +70,19 @@ def downstream_counters(model: GatewayModel) -> list[Json]:
     told = _cel(f"'{BROKEN_TRAILER}' in response.trailers")
     failures = _either(_status("GE", 500), broken, held, told, _cel(_TIMED_OUT))
     failed = _all(answered, is_overload(otherwise=True), failures)
-    left = _all(_flags("DC"), _duration("LE", limit_ms(limit) - 1))
-    return [
-        _counter("failed", _of_revision(model, failed)),
-        _counter("refused", _of_revision(model, _cel(_REFUSED))),
-        _counter("left", _of_revision(model, left), limit),
-    ]
+    found = [_counter("failed", _of_revision(model, failed)), _counter("refused", _of_revision(model, _cel(_REFUSED)))]
+    if sent is not Sent.BY_DISPATCHERS:
+        left = _all(*_no_jobs(sent), _flags("DC"), _duration("LE", limit_ms(limit) - 1))
+        found.append(_counter("left", _of_revision(model, left), limit))
+    if sent is not Sent.BY_CLIENTS:
+        # What no worker got is in `failed`, and not in `jobs`.
+        ended = _all(*_jobs_alone(sent), answered, _either(broken, _cel(_ANSWERED_BY_ONE)))
+        found.append(_counter("jobs_ended", _of_revision(model, ended)))
+        found.append(_counter("jobs_refused", _of_revision(model, _all(*_jobs_alone(sent), _cel(_REFUSED)))))
+    return found
 
 
-def upstream_log(model: GatewayModel) -> Json:
+def upstream_log(model: GatewayModel, sent: Sent = Sent.BY_CLIENTS) -> Json:
     """Return the router's part: the counters of requests to workers, and when it looks at those that run.
 
     With a CPU fallback, `aside` counts the tries that it got, `aside_again` those of them that were not the
@@ -83,11 +100,19 @@ def upstream_log(model: GatewayModel) -> Json:
         "late": _all(ended, _duration("GE", ms)),
         "gone": _all(ended, _duration("GE", look)),
     }
-    loggers = [_counter(name, _of_revision(model, when), limit) for name, when in counted.items()]
+    if sent is Sent.BY_DISPATCHERS:
+        counted = {}
+    timed = {name: _of_revision(model, _all(*_no_jobs(sent), when)) for name, when in counted.items()}
+    loggers = [_counter(name, when, limit) for name, when in timed.items()]
     options: Json = {"upstream_log_flush_interval": seconds(look / 1000)}
+    begun = _type("UpstreamPoolReady")
+    if sent is not Sent.BY_CLIENTS:
+        first = _all(*_jobs_alone(sent), begun, _cel(_FIRST))
+        loggers.append(_counter("jobs", _of_revision(model, first)))
     if model.fallback:
-        begun = _all(_type("UpstreamPoolReady"), _cel(_ASIDE))
-        loggers += [_counter("aside", begun), _counter("aside_again", _all(begun, _cel(_AGAIN)))]
+        aside = _all(begun, _cel(_ASIDE))
+        loggers += [_counter("aside", aside), _counter("aside_again", _all(aside, _cel(_AGAIN)))]
+    if model.fallback or sent is not Sent.BY_CLIENTS:
         options["flush_upstream_log_on_upstream_stream"] = True
     return {"upstream_log": loggers, "upstream_log_options": options}
 
@@ -98,6 +123,7 @@ def limit_of(model: GatewayModel) -> float:
 
 
 _FROM_WORKER: Final = f"response.code_details == 'via_upstream' && !('{HELD_HEADER}' in response.headers)"
+_ANSWERED_BY_ONE: Final = "response.code_details == 'via_upstream'"
 _TIMED_OUT: Final = f"response.code == 408 && {_FROM_WORKER}"
 _REFUSED: Final = f"response.code >= 400 && response.code < 500 && response.code != 408 && {_FROM_WORKER}"
 _ANSWERED: Final = (
@@ -114,6 +140,15 @@ _ASIDE: Final = (
 
 
 _AGAIN: Final = "request.headers['x-envoy-attempt-count'] != '1'"
+_FIRST: Final = "request.headers['x-envoy-attempt-count'] == '1'"
+
+
+def _no_jobs(sent: Sent) -> list[Json]:
+    return [_cel(f"!('{JOB_HEADER}' in request.headers)")] if sent is Sent.BY_BOTH else []
+
+
+def _jobs_alone(sent: Sent) -> list[Json]:
+    return [_cel(f"'{JOB_HEADER}' in request.headers")] if sent is Sent.BY_BOTH else []
 
 
 def _of_revision(model: GatewayModel, condition: Json) -> Json:
@@ -132,7 +167,8 @@ def _counter(name: str, condition: Json, limit: float | None = None) -> Json:
 
 
 def _all(*filters: Json) -> Json:
-    return {"and_filter": {"filters": list(filters)}}
+    """Envoy takes no conjunction of one."""
+    return {"and_filter": {"filters": list(filters)}} if len(filters) > 1 else filters[0]
 
 
 def _either(*filters: Json) -> Json:

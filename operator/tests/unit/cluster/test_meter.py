@@ -218,3 +218,17 @@ def test_counters_of_more_requests_than_can_have_been_are_void_and_cost_no_time(
     beyond = looked(start, {"a": reading(most + 1, 1, slow=most // 2)})
     assert counted(beyond) == (0, 0)
     assert f"{most + 1} requests between two reads" in beyond.trouble
+
+
+def test_a_job_speaks_for_a_pass_once_it_has_ended_and_never_for_a_latency() -> None:
+    meter = Meter()
+    meter.offer(status())
+    jobs = [{"jobs": 0}, {"jobs": 0}, {"jobs": 20}, {"jobs": 20, "jobs_ended": 5, "jobs_refused": 1, "refused": 2}]
+    for second, (tries, more) in enumerate(zip((0, 0, 30, 30), jobs, strict=True)):
+        counts = Counts(tries=tries, **more)
+        answers = {"a": Reading(100, {CANARY: counts, STABLE: Counts()})}
+        meter.add(answers, STABLE, CANARY, float(second), limit=0.5)
+    found = meter.offer(status()).tally.canary
+    # Ten of clients, of which one was refused; twenty jobs, of which one was refused and five have ended.
+    assert (found.requests, found.refused) == (28, 2)
+    assert (found.settled_here, found.settled) == (9, 14)

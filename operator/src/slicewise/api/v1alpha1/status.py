@@ -83,9 +83,9 @@ class CountsStatus(StatusModel):
     left: int | None = None
     """Left by the client before `p95`."""
     settled: int | None = None
-    """Of `requests`, those that began longer ago than `p95`: a pass rests on them."""
+    """Of `requests`, those that began longer ago than `p95`, and jobs that have ended: a pass rests on them."""
     settled_here: int | None = None
-    """The same since the step began."""
+    """The same since the step began, without jobs."""
 
 
 class EvidenceStatus(StatusModel):

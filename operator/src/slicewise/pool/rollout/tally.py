@@ -23,8 +23,9 @@ class Samples:
     refused: int = 0
     left: int = 0
     settled: int = 0
-    """Of `requests`, those that began longer ago than the limit."""
+    """Of `requests`, those of clients that began longer ago than the limit, and those of jobs that have ended."""
     settled_here: int = 0
+    """Of `requests`, those of clients that began longer ago than the limit: jobs are not judged by their latency."""
 
     def __add__(self, other: Samples) -> Samples:
         """Return both together."""

@@ -28,6 +28,15 @@ def retell(model: Path, to: Path, *, without: tuple[str, ...] = (), **says: Any)
     return to
 
 
+def split(model: Path, folder: Path, tensors: int) -> list[Path]:
+    """Write `model` as parts with this many tensors each, as llama.cpp's and gguf's programs do; return them in their order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    reader = gguf.GGUFReader(model)
+    writer = gguf.GGUFWriter(folder / "model.gguf", "llama", split_max_tensors=tensors)
+    copy_with_new_metadata(reader, writer, {}, ())
+    return sorted(folder.glob("model-*-of-*.gguf"))
+
+
 def renamed(model: Path, to: Path, tokens: Mapping[str, str]) -> Path:
     """Copy `model` with other texts of tokens, each as long as the one that it replaces."""
     data = model.read_bytes()

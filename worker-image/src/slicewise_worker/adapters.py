@@ -9,17 +9,17 @@ from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.fit import UnusableError, try_adapter
 from slicewise_worker.engine.llama import ContextShape, LlamaError, Model
 from slicewise_worker.engine.model_kind import Kind
-from slicewise_worker.engine.weights import AdapterFile, FetchedFiles, WeightsError, WeightsFile, inspect_adapter
+from slicewise_worker.engine.weights import FetchedFiles, NamedFile, WeightsError, WeightsFile, inspect_adapter
 from slicewise_worker.proof import StartError
 
 
 @contextmanager
 def naming(file: WeightsFile) -> Iterator[None]:
-    """Name the adapter in errors about `file`, if it is one."""
-    if not isinstance(file, AdapterFile):
+    """Name the adapter, or the part of a model, in errors about `file`, if it is one."""
+    if not isinstance(file, NamedFile):
         yield
         return
-    about = f"adapter {file.name!r}"
+    about = f"{file.what} {file.name!r}"
     try:
         yield
     except WeightsError as error:
@@ -35,7 +35,7 @@ def try_adapters(weights: FetchedFiles, kind: Kind, shape: ContextShape, *, gpu:
     for adapter in weights.adapters:
         with naming(adapter):
             buffers = max(buffers, inspect_adapter(adapter.path, kind, shape.micro_batch or shape.batch))
-            try_adapter(weights.path, adapter.path, gpu=gpu)
+            try_adapter(*weights.paths, adapter=adapter.path, gpu=gpu)
         files += adapter.bytes
     return files + buffers
 

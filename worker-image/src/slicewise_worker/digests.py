@@ -36,7 +36,7 @@ class _Counting:
     """A thread that counts the digests of all files, one after the other."""
 
     def __init__(self, files: FetchedFiles, stopping: threading.Event) -> None:
-        self._files = files, *files.adapters
+        self._files = files.all_files
         self._stopping = stopping
         self._before = self._counted = 0
         pool = ThreadPoolExecutor(1, thread_name_prefix="digests")
@@ -72,7 +72,7 @@ def counted_beside(result: Path, state: WorkerState, stopping: threading.Event) 
     """
     try:
         files = read_result(result)
-        for file in (files, *files.adapters):
+        for file in files.all_files:
             with naming(file):
                 _hold(file)
         counting = _Counting(files, stopping)

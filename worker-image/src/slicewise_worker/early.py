@@ -26,10 +26,11 @@ def dry_run_ahead(environment: Mapping[str, str]) -> DryRun | None:
     """
     if environment.get("SLICEWISE_WORKER_DEVICE", "cpu") != "cpu":
         return None
-    with suppress(OSError, ValueError, TypeError, KeyError):
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         with Path(environment.get("SLICEWISE_WORKER_WEIGHTS_FILE") or WEIGHTS_FILE).open("rb") as file:
-            path = Path(json.loads(file.read(_MOST_BYTES))["path"])
-        dry = DryRun(path, gpu=False)
+            found = json.loads(file.read(_MOST_BYTES))
+        paths = [found["path"], *(part["path"] for part in found.get("parts", ()))]
+        dry = DryRun(*map(Path, paths), gpu=False)
         dry.begin()
         return dry
     return None

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from slicewise_worker import logs
 from slicewise_worker.engine.ends import EndReason
 from slicewise_worker.engine.llama import start_backend
-from slicewise_worker.engine.weights import FetchedFiles, WeightsError, inspect
+from slicewise_worker.engine.weights import FetchedFiles, NamedFile, WeightsError, inspect
 from slicewise_worker.fitting import Fitted, fit
 from slicewise_worker.health.device import Device, choose_device
 from slicewise_worker.proof import StartError
@@ -32,6 +32,7 @@ with without_authorities():
     from slicewise_worker.weights.errors import FetchError
     from slicewise_worker.weights.header import fetch_header
     from slicewise_worker.weights.settings import FetchSettings, read_credentials
+    from slicewise_worker.weights.source import parts_of
 
 FITS: Final = 0
 UNUSABLE: Final = 1
@@ -43,6 +44,7 @@ UNREACHABLE: Final = 4
 _AUTO: Final = "Auto"
 _UNITS: Final = {unit: 1 << 10 * power for power, unit in enumerate(("", "Ki", "Mi", "Gi", "Ti"))}
 _NO_FIT: Final = frozenset({EndReason.MODEL_TOO_LARGE, EndReason.CONTEXT_TOO_LONG, EndReason.MICRO_BATCH_TOO_SMALL})
+_NO_DIGEST: Final = f"sha256:{'0' * 64}"
 _SOURCE: Final = re.compile("[a-z0-9]+://.*", re.DOTALL)
 
 
@@ -117,28 +119,32 @@ def _settings(asked: argparse.Namespace) -> WorkerSettings:
 
 
 def _answer(asked: argparse.Namespace, settings: WorkerSettings, scratch: Path) -> dict[str, Any]:
-    path, size = _file(asked, scratch)
-    kind = inspect(path)
+    weights = _files(asked, scratch)
+    kind = inspect(*weights.paths)
     start_backend()
     device = choose_device(settings.device)
     if device.reason:
         raise StartError(EndReason.DEVICE_MISSING, device.reason)
     if device.on_gpu and asked.memory is not None:
         device = Device(device.name, on_gpu=True, reason="", free_bytes=asked.memory)
-    weights = FetchedFiles(path=path, digest=f"sha256:{'0' * 64}", bytes=size)
     found = fit(weights, kind, lowered(settings, kind.trained), device, asked.memory)
     return {"fits": True, **_facts(found, kind.role, device)}
 
 
-def _file(asked: argparse.Namespace, scratch: Path) -> tuple[Path, int]:
-    """Return the file, and its size in bytes; of a source a file that has its header only."""
-    path = Path(asked.model)
-    if not _SOURCE.fullmatch(asked.model):
+def _files(asked: argparse.Namespace, scratch: Path) -> FetchedFiles:
+    """Return the model's file, or all parts of a split one; of a source files that have their headers only."""
+    first, *others = (_file(asked, source, scratch / f"{n}.gguf") for n, source in enumerate(parts_of(asked.model)))
+    parts = tuple(NamedFile(name=path.name, path=path, digest=_NO_DIGEST, bytes=size) for path, size in others)
+    return FetchedFiles(path=first[0], digest=_NO_DIGEST, bytes=first[1], parts=parts)
+
+
+def _file(asked: argparse.Namespace, source: str, scratch: Path) -> tuple[Path, int]:
+    """Return a file, and its size in bytes."""
+    path = Path(source)
+    if not _SOURCE.fullmatch(source):
         return path, path.stat().st_size if path.is_file() else 0
-    settings = FetchSettings.read(source=asked.model, allow_private=asked.allow_private)
-    path = scratch / "model.gguf"
-    credentials = read_credentials(asked.credentials_dir)
-    return path, asyncio.run(fetch_header(settings, credentials, path))
+    settings = FetchSettings.read(source=source, allow_private=asked.allow_private)
+    return scratch, asyncio.run(fetch_header(settings, read_credentials(asked.credentials_dir), scratch))
 
 
 def _facts(found: Fitted, role: str, device: Device) -> dict[str, Any]:

@@ -155,8 +155,8 @@ def fit(
 
     `ahead`: a dry run that began before, and is taken where it is of this file and device.
     """
-    dry = DryRun(weights.path, gpu=device.on_gpu)
-    if ahead is not None and (ahead.path, ahead.gpu) == (dry.path, dry.gpu):
+    dry = DryRun(*weights.paths, gpu=device.on_gpu)
+    if ahead is not None and (ahead.paths, ahead.gpu) == (dry.paths, dry.gpu):
         dry = ahead
     with dry:
         return _Fitting(dry, weights, kind, device, limit).fit(settings)

@@ -22,7 +22,7 @@ from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, Loa
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.model_kind import Kind, Role
 from slicewise_worker.engine.request import CONSTRAINT_BYTES, Limits
-from slicewise_worker.engine.weights import FetchedFiles, WeightsError, WeightsFile, inspect
+from slicewise_worker.engine.weights import FetchedFiles, WeightsError, inspect
 from slicewise_worker.fitting import fit
 from slicewise_worker.health.device import choose_device
 from slicewise_worker.health.room import constrained_places
@@ -110,7 +110,7 @@ def _bring_up(
 ) -> Started:
     """Return an engine that has answered, from `weights` that are not verified yet."""
     try:
-        kind = inspect(weights.path)
+        kind = inspect(*weights.paths)
         settings = lowered(settings, kind.trained)
         _check_step(settings, kind)
         _check_template(settings, kind)
@@ -145,7 +145,9 @@ def _bring_up(
     state.phase, state.done = Phase.WARMING, 0.0
     prove(engine)
     forms = places * CONSTRAINT_BYTES if kind.role is Role.TEXT else 0
-    planned = Planned(taken + forms, 0 if on_gpu else weights.bytes, in_use(reader, fitted.total if on_gpu else 0))
+    planned = Planned(
+        taken + forms, 0 if on_gpu else weights.model_bytes, in_use(reader, fitted.total if on_gpu else 0)
+    )
     return Started(engine, chat, kind.role, settings, planned, reader, shape.threads)
 
 
@@ -190,7 +192,7 @@ def _check_template(settings: WorkerSettings, kind: Kind) -> None:
         raise StartError(EndReason.MODEL_UNSUPPORTED, message)
 
 
-def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -> Model:
+def _load(weights: FetchedFiles, state: WorkerState, stopping: threading.Event) -> Model:
     state.phase, state.done = Phase.LOADING, 0.0
 
     def progress(done: float) -> bool:
@@ -198,7 +200,7 @@ def _load(weights: WeightsFile, state: WorkerState, stopping: threading.Event) -
         return not stopping.is_set()
 
     try:
-        model = Model(weights.path, gpu=bool(state.device and state.device.on_gpu), progress=progress)
+        model = Model(*weights.paths, gpu=bool(state.device and state.device.on_gpu), progress=progress)
     except LoadCancelledError as error:
         raise StartInterruptedError from error
     check_layers(state.device)

@@ -84,7 +84,7 @@ def test_an_adapter_that_comes_back_waits_for_those_who_waited_longer() -> None:
 
 def test_an_adapter_of_another_model_is_refused_in_words_of_llama_cpp(tiny: Path, wordy_adapter: Path) -> None:
     with pytest.raises(UnusableError, match="maybe wrong base model"):
-        try_adapter(tiny, wordy_adapter, gpu=False)
+        try_adapter(tiny, adapter=wordy_adapter, gpu=False)
     start_backend()
     model = Model(tiny, gpu=False)
     with pytest.raises(LlamaError, match="maybe wrong base model"):

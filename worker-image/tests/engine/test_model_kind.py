@@ -59,9 +59,9 @@ def test_what_a_model_is_for_is_told_by_its_header(
     assert inspect(small(tmp_path / "m.gguf", architecture, **says)) == kind
 
 
-def test_a_part_of_a_split_model_is_refused_with_how_to_merge_it(tmp_path: Path) -> None:
+def test_a_part_without_the_others_is_refused_with_how_to_name_them(tmp_path: Path) -> None:
     part = small(tmp_path / "m.gguf", "llama", split__no=1, split__count=3)
-    with pytest.raises(WeightsError, match=r"part 2 of 3 of a split model.*llama-gguf-split --merge") as error:
+    with pytest.raises(WeightsError, match=r"part 2 of 3 of a split model.*as in model-00001-of-00003\.gguf") as error:
         inspect(part)
     assert error.value.reason == "ModelUnsupported"
 

@@ -41,7 +41,7 @@ def fitted(path: Path, ahead: DryRun) -> int:
 def test_the_dry_run_that_began_early_is_the_one_that_answers(tiny: Path, tmp_path: Path, monkeypatch) -> None:
     ahead = dry_run_ahead(named(tmp_path, {"path": str(tiny)}))
     assert ahead is not None
-    assert ahead.path == tiny
+    assert ahead.paths == (tiny,)
     # No other child can be started.
     monkeypatch.setattr(sys, "executable", "/no/such/program")
     assert fitted(tiny, ahead) > 0

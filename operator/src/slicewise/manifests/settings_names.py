@@ -17,6 +17,7 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         FETCH_PREFIX: (
             "SOURCE",
             "DIGEST",
+            "DIGESTS",
             "CACHE_DIR",
             "CACHE_SIZE_LIMIT",
             "RESULT_FILE",

@@ -1,7 +1,7 @@
 """The child process of `fit`: `python -m slicewise_worker.engine.dry_run`. llama.cpp simulates its allocations and reads no weights.
 
 The first line on standard input says which model, each further one is a question, and each has a line of answer. The model is read before
-the first question comes, by `gguf_header.py` first. A header or a tokenizer that makes llama.cpp abort ends this process alone, and its
+the first question comes, by `parts.py` first. A header or a tokenizer that makes llama.cpp abort ends this process alone, and its
 address space is bounded where only the CPU computes: drivers of GPUs reserve more than there is.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Final
 
 from slicewise_worker.engine.allocated import Part, graphs, outputs, parts, recurrent
 from slicewise_worker.engine.backends import load_gpus
-from slicewise_worker.engine.gguf_header import HeaderError, read_header
+from slicewise_worker.engine.gguf_header import HeaderError
 from slicewise_worker.engine.heap import heap_bytes
 from slicewise_worker.engine.llama import (
     Context,
@@ -28,6 +29,7 @@ from slicewise_worker.engine.llama import (
     start_backend,
 )
 from slicewise_worker.engine.needs import Needs
+from slicewise_worker.engine.parts import read_parts
 from slicewise_worker.engine.probe import PROBES
 from slicewise_worker.engine.scratch import scratch_bytes
 from slicewise_worker.engine.shape import ContextShape
@@ -42,10 +44,10 @@ _SLACK: Final = 1 << 20
 class _DryModel:
     """A model without weights, and what it took of the heap."""
 
-    def __init__(self, path: Path, *, gpu: bool) -> None:
-        self._header = read_header(path)
+    def __init__(self, paths: Sequence[Path], *, gpu: bool) -> None:
+        self._header = read_parts(paths)
         before = heap_bytes()
-        self.model = Model(path, gpu=gpu, dry=True)
+        self.model = Model(*paths, gpu=gpu, dry=True)
         self._heap = heap_bytes() - before
         self._gpu = gpu
         # A tokenizer that llama.cpp gives up on (it ends the process then) ends this one, not a worker that serves.
@@ -121,7 +123,7 @@ def main() -> None:
         load_gpus()
     trouble = ""
     try:
-        dry = _DryModel(Path(about["path"]), gpu=about["gpu"])
+        dry = _DryModel([Path(path) for path in about["paths"]], gpu=about["gpu"])
     except (HeaderError, LlamaError, OSError) as error:
         trouble = str(error)
     for line in sys.stdin:

@@ -37,9 +37,9 @@ def measure(path: Path, shape: ContextShape, *, gpu: bool) -> Needs:
         return dry.measure(shape)
 
 
-def try_adapter(path: Path, adapter: Path, *, gpu: bool) -> None:
-    """Find out whether `adapter` can be loaded beside the model at `path`; raises `UnusableError`."""
-    with DryRun(path, gpu=gpu) as dry:
+def try_adapter(*paths: Path, adapter: Path, gpu: bool) -> None:
+    """Find out whether `adapter` can be loaded beside the model at `paths`; raises `UnusableError`."""
+    with DryRun(*paths, gpu=gpu) as dry:
         dry.ask({"adapter": str(adapter)})
 
 
@@ -49,8 +49,9 @@ class DryRun:
     `begin` may come long before: what the child loads, and the header, it reads while its parent does other things.
     """
 
-    def __init__(self, path: Path, *, gpu: bool) -> None:
-        self.path, self.gpu = path, gpu
+    def __init__(self, *paths: Path, gpu: bool) -> None:
+        """`paths`: of the model's file, or of all its parts in their order."""
+        self.paths, self.gpu = paths, gpu
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -75,7 +76,7 @@ class DryRun:
         if child.stdin is None or child.stdout is None:
             raise RuntimeError("pipes were asked for")
         self._questions, self._answers = child.stdin, child.stdout
-        self._tell({"path": str(self.path), "gpu": self.gpu})
+        self._tell({"paths": [str(path) for path in self.paths], "gpu": self.gpu})
 
     def close(self) -> None:
         """End the child, if one runs."""

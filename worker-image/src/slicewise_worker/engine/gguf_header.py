@@ -21,6 +21,8 @@ MOST_ELEMENTS: Final = 2_000_000
 """Texts in one list; the largest vocabularies have 260,000, with twice as many merges. llama.cpp keeps each several times."""
 MOST_KEPT: Final = 4 << 20
 """Bytes of all texts that are kept, and of all keys; some files carry a whole tokenizer as one text, which is passed over."""
+MOST_PARTS: Final = 64
+"""Of a split model; the largest that are published have some thirty."""
 _LONGEST_KEY: Final = 65_535
 _MOST_DIMENSIONS: Final = 4
 _MOST_TYPE: Final = 255

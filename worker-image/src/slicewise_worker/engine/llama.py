@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from slicewise_worker.engine.binding import api
 from slicewise_worker.engine.padding import Padding
+from slicewise_worker.engine.parts import load_parts
 from slicewise_worker.engine.request import FlashAttention, KvType
 from slicewise_worker.engine.shape import ContextShape
 from slicewise_worker.engine.tokenizer import Tokenizer
@@ -94,15 +95,15 @@ def _reason(last: int = 2) -> str:
 
 
 class Model:
-    """Weights and tokenizer of one GGUF file."""
+    """Weights and tokenizer of one GGUF file, or of all parts of a split one."""
 
     grammars: Grammars
     """Not of a dry one, nor what bounds need of its vocabulary: both take as long as the rest of its load."""
 
     def __init__(
-        self, path: Path, *, gpu: bool, progress: Callable[[float], bool] | None = None, dry: bool = False
+        self, *paths: Path, gpu: bool, progress: Callable[[float], bool] | None = None, dry: bool = False
     ) -> None:
-        """Load `path`; `progress` gets the part done (0 to 1) and may stop the load by returning False.
+        """Load `paths`; `progress` gets the part done (0 to 1) and may stop the load by returning False.
 
         `dry` reads no weights and only simulates the allocations, for `fit`. Raises `LlamaError`.
         """
@@ -119,7 +120,7 @@ class Model:
             return not cancelled
 
         params.progress_callback = callback = api.llama_progress_callback(on_progress)
-        self._model: Any = api.llama_model_load_from_file(str(path).encode(), params)
+        self._model: Any = load_parts(paths, params)
         del callback
         if not self._model:
             raise LoadCancelledError("cancelled") if cancelled else LlamaError(_reason())

@@ -92,15 +92,15 @@ def kind_of(header: Header) -> Kind:
     return Kind(Role.TEXT, None, architecture, trained)
 
 
-def unsupported(header: Header) -> str | None:
-    """Return why the file cannot be served, as a sentence about it; None where nothing speaks against it."""
+def unsupported(header: Header, files: int = 1) -> str | None:
+    """Return why the model cannot be served, as a sentence about it; None where nothing speaks against it. `files`: how many it has."""
     architecture, kind = header.text("general.architecture"), header.text("general.type")
     parts = header.number("split.count") or 0
-    if parts > 1:
+    if parts > 1 and files == 1:
         number = (header.number("split.no") or 0) + 1
         return (
-            f"it is part {number} of {parts} of a split model, and split files are not supported yet: merge them with "
-            "llama-gguf-split --merge FIRST-PART MERGED, and name the merged file in spec.model.source"
+            f"it is part {number} of {parts} of a split model, and no other part was fetched: let spec.model.source name the first "
+            f"part by its name, as in model-00001-of-{parts:05}.gguf, which says how many there are"
         )
     if not architecture:
         return f"it does not say its architecture (general.architecture): {_TAKE}"

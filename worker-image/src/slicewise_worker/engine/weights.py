@@ -11,14 +11,15 @@ import hmac
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from slicewise_worker.engine.adapter_kind import step_bytes, unfit
 from slicewise_worker.engine.ends import EndReason
-from slicewise_worker.engine.gguf_header import Header, HeaderError, read_header
+from slicewise_worker.engine.gguf_header import MOST_PARTS, Header, HeaderError
 from slicewise_worker.engine.model_kind import Kind, kind_of, unsupported
+from slicewise_worker.engine.parts import read_parts
 from slicewise_worker.read_back import ReadBack
 
 GGUF_MAGIC: Final = b"GGUF"
@@ -36,16 +37,39 @@ class WeightsFile(BaseModel):
     read_back: ReadBack | None = None
 
 
-class AdapterFile(WeightsFile):
-    """An adapter in the result file, by the name that clients send."""
+class NamedFile(WeightsFile):
+    """A file beside the model's first one, by its name."""
 
+    what: ClassVar = "part"
     name: Annotated[str, Field(min_length=1)]
 
 
-class FetchedFiles(WeightsFile):
-    """The result file of the fetch: the model and its adapters."""
+class AdapterFile(NamedFile):
+    """An adapter in the result file, by the name that clients send."""
 
+    what: ClassVar = "adapter"
+
+
+class FetchedFiles(WeightsFile):
+    """The result file of the fetch: the model, or the first part of a split one, its other parts, and its adapters."""
+
+    parts: Annotated[tuple[NamedFile, ...], Field(max_length=MOST_PARTS - 1)] = ()
     adapters: tuple[AdapterFile, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The model's files, in the order of its parts."""
+        return self.path, *(part.path for part in self.parts)
+
+    @property
+    def model_bytes(self) -> int:
+        """Of the model's files together."""
+        return self.bytes + sum(part.bytes for part in self.parts)
+
+    @property
+    def all_files(self) -> tuple[WeightsFile, ...]:
+        """All that was fetched."""
+        return self, *self.parts, *self.adapters
 
 
 class WeightsError(Exception):
@@ -95,10 +119,10 @@ def verify(weights: WeightsFile, progress: Callable[[int], bool]) -> None:
         raise WeightsError(EndReason.MODEL_CORRUPT, f"{weights.path} is no GGUF file: it does not begin with 'GGUF'")
 
 
-def inspect(path: Path) -> Kind:
-    """Return what the file at `path` is a model for; raises `WeightsError` if its header says that it cannot be served."""
-    header = _header(path)
-    if (trouble := unsupported(header)) is not None:
+def inspect(*paths: Path) -> Kind:
+    """Return what the file, or the parts of a split one, are a model for; raises `WeightsError` if it cannot be served by its header."""
+    header = _header(*paths)
+    if (trouble := unsupported(header, len(paths))) is not None:
         raise WeightsError(EndReason.MODEL_UNSUPPORTED, f"the model file cannot be served: {trouble}")
     return kind_of(header)
 
@@ -111,11 +135,11 @@ def inspect_adapter(path: Path, model: Kind, tokens: int) -> int:
     return step_bytes(header, tokens)
 
 
-def _header(path: Path) -> Header:
+def _header(*paths: Path) -> Header:
     try:
-        return read_header(path)
+        return read_parts(paths)
     except HeaderError as error:
-        message = f"{path} is no whole GGUF file: {error}"
-        raise WeightsError(EndReason.MODEL_CORRUPT, message) from error
+        what = f"{paths[0]} is no whole GGUF file" if len(paths) == 1 else "the split model is not whole"
+        raise WeightsError(EndReason.MODEL_CORRUPT, f"{what}: {error}") from error
     except (OSError, ValueError) as error:
-        raise WeightsError(EndReason.WEIGHTS_MISSING, f"cannot read {path}: {error}") from error
+        raise WeightsError(EndReason.WEIGHTS_MISSING, f"cannot read {paths[0]}: {error}") from error

@@ -72,6 +72,8 @@ def _outcome(task: asyncio.Task[Result], settings: FetchSettings) -> int:
         write_termination(settings.termination_log, error)
         log.error("fetch failed", reason=error.reason, message=error.message)  # noqa: TRY400 - the cause, not a trace
         return 1
+    for part in result.parts:
+        log.info("part verified", name=part.name, path=part.path, digest=part.digest, bytes=part.bytes)
     for adapter in result.adapters:
         log.info("adapter verified", name=adapter.name, path=adapter.path, digest=adapter.digest, bytes=adapter.bytes)
     log.info("weights verified", path=result.path, digest=result.digest, bytes=result.bytes)
@@ -88,7 +90,8 @@ async def _fetch_and_report(settings: FetchSettings, progress: Progress) -> Resu
         raise FetchError(
             Reason.UNSUPPORTED, f"{what}: {error.strerror or error}; check the volume and its fsGroup"
         ) from error
-    progress.at(result.bytes, result.bytes)
+    whole = result.bytes + sum(part.bytes for part in result.parts)
+    progress.at(whole, whole)
     progress.done = True
     progress.say("Done", f"{result.digest}: verified")
     return result

@@ -20,9 +20,9 @@ _READ_BYTES = 4 * 1024**2
 
 
 def verify_on_claim(
-    source: ClaimSource, mounted: Path, digest: str, progress: Progress, field: str = "spec.model"
+    source: ClaimSource, mounted: Path, digest: str, progress: Progress, field: str = "spec.model.digest"
 ) -> Result:
-    """Hash the file and compare. Blocking; call it in a thread. `field`: of the pool, that names the file.
+    """Hash the file and compare. Blocking; call it in a thread. `field`: of the pool, that names the digest.
 
     Raises `FetchError`: SourceNotFound, Unsupported (path leaves the claim, no GGUF), DigestMismatch.
     """
@@ -43,7 +43,7 @@ def verify_on_claim(
     if found != digest:
         raise FetchError(
             Reason.DIGEST_MISMATCH,
-            f"{name}: has {found}, {field}.digest says {digest}; correct the file or the digest",
+            f"{name}: has {found}, {field} says {digest}; correct the file or the digest",
         )
     return Result(str(path), digest, after.st_size, read_back=read_back(before, after))
 

@@ -39,11 +39,11 @@ async def fetch(
     credentials: Credentials,
     progress: Progress,
     beside: LiveSet = LiveSet(),  # noqa: B008 - frozen
-    field: str = "spec.model",
+    field: str = "spec.model.digest",
 ) -> Result:
     """Bring the weights and verify them. Raises `FetchError`.
 
-    `beside`: what the same worker needs too, and must not be evicted. `field`: of the pool, that names the file.
+    `beside`: what the same worker needs too, and must not be evicted. `field`: of the pool, that names the digest.
     """
     source = parse_source(settings.source, allow_private=settings.allow_private)
     if isinstance(source, ClaimSource):
@@ -72,7 +72,7 @@ async def _noted(what: str, write: Callable[P, None], *args: P.args, **names: P.
 
 
 def _no_digest(source: str, field: str) -> str:
-    raise FetchError(Reason.UNSUPPORTED, f"{label(source)}: has no digest of its own; set {field}.digest to sha256:…")
+    raise FetchError(Reason.UNSUPPORTED, f"{label(source)}: has no digest of its own; set {field} to sha256:…")
 
 
 async def _digest(

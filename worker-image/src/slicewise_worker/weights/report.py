@@ -20,8 +20,8 @@ _TERMINATION_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterResult:
-    """An adapter of a verified file, as `Result` has it, by its name."""
+class NamedResult:
+    """A verified file beside the model's first one, as `Result` has it, by its name."""
 
     name: str
     path: str
@@ -32,14 +32,16 @@ class AdapterResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Verified weights: where they are, `sha256:<hex>`, size in bytes; and those of the adapters."""
+    """Verified weights: where they are, `sha256:<hex>`, size in bytes; and those of the other parts and of the adapters."""
 
     path: str
     digest: str
     bytes: int
-    adapters: tuple[AdapterResult, ...] = ()
+    adapters: tuple[NamedResult, ...] = ()
     read_back: ReadBack | None = None
     """Of a file that was read as it lies there."""
+    parts: tuple[NamedResult, ...] = ()
+    """Of a split model: all parts but the first, in their order."""
 
 
 def write_result(path: Path, result: Result) -> None:

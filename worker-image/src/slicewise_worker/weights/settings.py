@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from slicewise_worker.engine.gguf_header import MOST_PARTS
 from slicewise_worker.environment import CapitalSettings
 from slicewise_worker.weights.errors import FetchError, Reason
 from slicewise_worker.weights.proxy import Proxies, parse_exempt, parse_proxy
@@ -44,6 +45,8 @@ class FetchSettings(CapitalSettings):
 
     source: str
     digest: str | None = None
+    digests: Annotated[tuple[Annotated[str, Field(pattern=_DIGEST.pattern)], ...], Field(max_length=MOST_PARTS)] = ()
+    """Of the parts of a split model, whose first part is the source; a JSON list."""
     cache_dir: Path = Path("/weights")
     cache_size_limit: Annotated[int, Field(gt=0)] | None = None
     result_file: Path = Path("/run/slicewise/weights.json")

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from yarl import URL
 
+from slicewise_worker.engine.gguf_header import MOST_PARTS
 from slicewise_worker.weights.errors import FetchError, Reason
 
 
@@ -69,6 +70,9 @@ _REGISTRY = re.compile(
 _CLAIM = re.compile(rf"pvc://(?P<claim>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)/(?P<path>{_NAME})")
 
 
+_PART = re.compile(r"(?P<before>.*-)(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})(?P<after>[.]gguf([?].*)?)")
+
+
 def parse_source(text: str, *, allow_private: bool) -> Source:
     """The source that the text names.
 
@@ -122,6 +126,26 @@ def _web(text: str, *, allow_private: bool) -> WebSource:
 def label(text: str) -> str:
     """The source as it may be printed and stored: without the query, where signatures live."""
     return text.split("?", maxsplit=1)[0]
+
+
+def parts_of(text: str) -> tuple[str, ...]:
+    """Return the sources of all parts where the text names the first part of a split model, else the source alone.
+
+    Raises `FetchError` (Unsupported) for another part than the first, and for more parts than a model may have.
+
+    >>> parts_of("s3://models/m-00001-of-00002.gguf")
+    ('s3://models/m-00001-of-00002.gguf', 's3://models/m-00002-of-00002.gguf')
+    """
+    match = _PART.fullmatch(text)
+    count = int(match["count"]) if match else 1
+    if match is None or count < 2:
+        return (text,)
+    if int(match["number"]) != 1:
+        first = f"{match['before']}00001-of-{match['count']}{match['after']}"
+        raise FetchError(Reason.UNSUPPORTED, f"{label(text)}: is not the first part of its model; write {label(first)}")
+    if count > MOST_PARTS:
+        raise FetchError(Reason.UNSUPPORTED, f"{label(text)}: has {count} parts, and {MOST_PARTS} is the most")
+    return tuple(f"{match['before']}{one:05}-of-{match['count']}{match['after']}" for one in range(1, count + 1))
 
 
 def is_pinned(source: Source) -> bool:

@@ -91,9 +91,11 @@ e2e: ready ## the stories, on the cluster
 
 KILL_JOBS ?= 100000
 KILLS ?= 200 20 20
-soak-jobs: sync ## 100,000 jobs while dispatchers are killed 200 times, the API 20 and the database 20 times (KILL_JOBS=, KILLS=); its last result is benchmarks/soak/jobs-kills.txt
-	@SLICEWISE_KILL_JOBS=$(KILL_JOBS) SLICEWISE_KILLS="$(KILLS)" SLICEWISE_KILL_RESULT=$(or $(KILL_RESULT),benchmarks/soak/jobs-kills.txt) \
-	pytest -n 0 -s --timeout 14400 jobs/tests/test_kills.py -k whatever_is_killed $(PYTEST_ARGS)
+SOAK_RESULT ?= benchmarks/soak/jobs.txt
+soak-jobs: sync ## 100,000 jobs while dispatchers are killed 200 times, the API 20 and the database 20 times (KILL_JOBS=, KILLS=); a batch of 200 MiB; the last result is benchmarks/soak/jobs.txt
+	@rm -f $(SOAK_RESULT); export SLICEWISE_SOAK_RESULT=$(SOAK_RESULT); \
+	SLICEWISE_KILL_JOBS=$(KILL_JOBS) SLICEWISE_KILLS="$(KILLS)" SLICEWISE_FILE_MIB=200 \
+	pytest -n 0 -s --timeout 14400 jobs/tests/test_kills.py jobs/tests/test_memory.py -k "whatever_is_killed or never_whole" $(PYTEST_ARGS)
 
 soak: ready soak-jobs ## an hour without an operator: serving goes on, a killed worker comes back; the gateway rolled out twenty times under load; and soak-jobs
 	@SLICEWISE_ABSENT_SECONDS=3600 SLICEWISE_GATEWAY_ROLL_OUTS=20 pytest e2e -k "without_an_operator or roll_out_of_the_gateway" $(PYTEST_ARGS)

@@ -67,6 +67,12 @@ class Program:
         """Whether the process is gone."""
         return self._process is None or self._process.poll() is not None
 
+    def peak_bytes(self) -> int:
+        """Return the most memory that it has had resident."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
+        return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
+
     def log(self) -> str:
         """Return the end of its log."""
         return self._log.read_text(errors="replace")[-6000:]

@@ -96,7 +96,7 @@ def summary(campaign: Campaign, verdict: Verdict, command: str) -> str:
 
 date      {datetime.now(UTC):%Y-%m-%d %H:%M} UTC
 command   {command}
-commit    {_git("rev-parse", "--short", "HEAD")}{" with changes" if _git("status", "--porcelain", "--", "jobs") else ""}
+commit    {commit()}
 machine   {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.machine()}, load {os.getloadavg()[2]:.1f} in the last 15 minutes
 database  {verdict.server}
 settings  2 dispatchers, an API; {settings}
@@ -116,11 +116,19 @@ from 202 to the answer            median {middle:.1f} s, 99th percentile {high:.
 
 
 def publish(text: str) -> None:
-    """Print the closing text, and write it to the file that the environment names."""
+    """Print the closing text, and add it to the file that the environment names."""
     print(text, flush=True)
-    if result := os.environ.get("SLICEWISE_KILL_RESULT"):
+    if result := os.environ.get("SLICEWISE_SOAK_RESULT"):
         Path(result).parent.mkdir(parents=True, exist_ok=True)
-        Path(result).write_text(text, encoding="utf-8")
+        with Path(result).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+
+def commit() -> str:
+    """Return what was run."""
+    return _git("rev-parse", "--short", "HEAD") + (
+        " with changes" if _git("status", "--porcelain", "--", "jobs") else ""
+    )
 
 
 def _counted(answers: Mapping[int, int]) -> str:

@@ -69,8 +69,11 @@ _USED: Final = sql(
 _DROP: Final = sql(f"UPDATE slicewise_files SET state = 'deleted', due_at = {NOW} WHERE seq = :seq")
 _SIZES: Final = sql(
     """SELECT place, LENGTH(body) AS bytes FROM slicewise_file_chunks WHERE file = :file AND place >= :place
- ORDER BY place LIMIT 500"""
+ ORDER BY place LIMIT :most"""
 )
+# To say how long a body is the server reads all of it: so a few at first, and more where they are small.
+_FIRST_SIZES: Final = 8
+_MOST_SIZES: Final = 512
 _BODIES: Final = sql(
     "SELECT body FROM slicewise_file_chunks WHERE file = :file AND place BETWEEN :first AND :last ORDER BY place"
 )
@@ -186,10 +189,12 @@ async def drop(database: Database, whose: tuple[str, str], file_id: bytes) -> bo
 
 async def read(database: Database, file_id: bytes, place: int = 0) -> AsyncIterator[bytes]:
     """Yield the bytes of a file from a chunk on, about `CHUNK_BYTES` at a time. Raises StoreError."""
+    most = _FIRST_SIZES
     while True:
-        sizes = await _rows(database, _SIZES, {"file": file_id, "place": place})
+        sizes = await _rows(database, _SIZES, {"file": file_id, "place": place, "most": most})
         if not sizes:
             return
+        most = min(2 * most, _MOST_SIZES) if sum(row.bytes for row in sizes) < 4 * CHUNK_BYTES else _FIRST_SIZES
         while sizes:
             many, total = 1, sizes[0].bytes
             while many < len(sizes) and total + sizes[many].bytes <= CHUNK_BYTES:

@@ -6,6 +6,7 @@
 ```bash run                 runs on an API server without nodes, and succeeds
 ```bash needs SOMETHING     needs more than that; it only has to be valid shell
 ```python client            runs in the clients' environment, against a worker (worker-image/tests/http/test_clients.py)
+```bash jobs, ```python jobs    run against the API of jobs through a gateway (gateway/tests/test_jobs_page.py)
 ```text, ```                what a program prints
 """
 

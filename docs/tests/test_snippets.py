@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from slicewise_cli.app import app
 
-KINDS = ("yaml", "yaml of ", "bash run", "bash needs ", "python client", "text", "")
+KINDS = ("yaml", "yaml of ", "bash run", "bash needs ", "python client", "bash jobs", "python jobs", "text", "")
 INSTALLING = REPOSITORY / "docs/install.md"
 POOLS = "/apis/slicewise.dev/v1alpha1/namespaces/default/inferencepools?dryRun=All&fieldValidation=Strict"
 SETTLED = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from slicewise.envoy import GatewayModel, Jobs
 
 @asynccontextmanager
 async def running_jobs(
-    directory: Path, model: GatewayModel, workers: list[Worker], keys: Mapping[str, str]
+    directory: Path, model: GatewayModel, workers: Sequence[Worker], keys: Mapping[str, str]
 ) -> AsyncIterator[Rig]:
     """Run a gateway whose pool takes jobs until the block is left. `keys`: of tenants; they count where the model has keys."""
     server = MariaDb(directory)
@@ -31,7 +31,7 @@ async def running_jobs(
             api = Api(directory, address, server.ca_file)
             programs.append(await ready(api))
             model = replace(model, jobs=Jobs.of("localhost", 900, api.port))
-            async with running(directory, model, {f"chat-{STABLE}": workers}, **keys) as rig:
+            async with running(directory, model, {f"chat-{STABLE}": list(workers)}, **keys) as rig:
                 gateway = f"http://127.0.0.1:{rig.model.ports.jobs}"
                 dispatcher = DispatcherProgram(directory, api, gateway, address, server.ca_file)
                 programs.append(await ready(dispatcher))

@@ -1,17 +1,58 @@
-"""Faults that are no deaths: a full database, a frozen one, a wrong clock, connections that are all in use."""
+"""Faults that are no deaths: a database that is full, frozen or far away, a wrong clock, connections that are stuck or cut."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiohttp
+import pytest
 from jobs_rig.client import Client, until
 from jobs_rig.gateway import FakeGateway, later
 from jobs_rig.mariadb import MariaDb
+from jobs_rig.network import Network, network
 from jobs_rig.programs import Api, DispatcherProgram, available, ready
 from jobs_rig.store import database_with_tables, url_file
+from sqlalchemy import text
+
+from slicewise_jobs.store.database import Database
+
+
+class Through:
+    """An API and a dispatcher with a network of their own to the database."""
+
+    def __init__(self, network: Network, database: Database, api: Api) -> None:
+        self.network = network
+        self.database = database
+        self.api = api
+
+    async def cut(self, times: int) -> None:
+        """Cut the network each time that some more has passed."""
+        for turn in range(times):
+            seen = self.network.passed
+            await until(lambda: self.network.passed > seen + 20 + turn)  # noqa: B023 - awaited here
+            self.network.cut()
+
+
+@pytest.fixture
+async def through(
+    mariadb: MariaDb, tables: str, database: Database, tmp_path: Path, gateway: FakeGateway
+) -> AsyncIterator[Through]:
+    async with network(mariadb.port) as found:
+        address = tmp_path / "through"
+        address.write_text(mariadb.url(tables).replace(f":{mariadb.port}/", f":{found.port}/"))
+        api = Api(tmp_path, address, mariadb.ca_file)
+        # The network runs in this loop, and so nothing may wait for the programs in it.
+        programs = [api, DispatcherProgram(tmp_path, api, gateway.url, address, mariadb.ca_file, MAX_ATTEMPTS=100)]
+        try:
+            for program in programs:
+                await ready(program)
+            yield Through(found, database, api)
+        finally:
+            for program in programs:
+                await asyncio.to_thread(program.kill)
+
 
 SMALL = ("--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:20M")
 SHIFTED = "import time; real = time.time; time.time = lambda: real() + {seconds}; from slicewise_jobs.__main__ import main; main()"
@@ -96,3 +137,63 @@ async def test_requests_wait_for_a_connection_when_all_are_in_use(
     ids = await asyncio.gather(*(client.add(f"job {number}") for number in range(50)))
     shown = await asyncio.gather(*(client.get(job_id) for job_id in ids), *(client.call("GET", "/jobs") for _ in ids))
     assert len(shown) == 100
+
+
+async def test_with_all_connections_stuck_requests_get_503_and_later_all_is_well(
+    start_api: Callable[..., Api], database: Database, session: aiohttp.ClientSession
+) -> None:
+    """The table is locked, as by a dump without `--single-transaction`: both connections wait, and nothing else gets one."""
+    api = start_api(DATABASE_CONNECTIONS=2, DATABASE_TIMEOUT_SECONDS=1)
+    client = Client(api.url, session)
+    before = await client.add("before")
+    async with database.engine.connect() as connection:
+        await connection.execute(text("LOCK TABLES slicewise_jobs WRITE"))
+        asked = [client.call("GET", f"/jobs/{before}") for _ in range(30)]
+        sent = [client.call("POST", "/jobs", json={"prompt": "x"}) for _ in range(30)]
+        for status, body, headers in await asyncio.gather(*asked, *sent):
+            assert (status, int(headers["Retry-After"]) > 0) == (503, True), body
+        await connection.execute(text("UNLOCK TABLES"))
+    await available(api)
+    assert (await client.get(before))["status"] == "queued"
+    await client.add("after")
+
+
+async def test_a_slow_network_to_the_database_slows_jobs_down_and_no_more(
+    through: Through, gateway: FakeGateway, session: aiohttp.ClientSession
+) -> None:
+    client = Client(through.api.url, session)
+    through.network.delay = 0.02
+    ids = await asyncio.gather(*(client.add(f"job {number}") for number in range(20)))
+    for job_id in ids:
+        assert (await client.until(job_id, "done", seconds=60))["attempts"] == 1
+    assert set(gateway.asked.values()) == {1}
+
+
+async def test_a_network_that_breaks_again_and_again_loses_nothing_and_stores_nothing_twice(
+    through: Through, gateway: FakeGateway, session: aiohttp.ClientSession
+) -> None:
+    """Twenty cuts, at any moment of a transaction: what was acknowledged is there once, also where a commit's answer was lost."""
+    client = Client(through.api.url, session)
+    accepted: dict[str, str] = {}
+    cutting = asyncio.create_task(through.cut(20))
+
+    async def send(name: str) -> None:
+        number = 0
+        while not cutting.done() or number < 20:
+            prompt = f"{name} {number}"
+            status, body, headers = await client.call("POST", "/jobs", json={"prompt": prompt}, key=prompt)
+            assert status == 202 or (status == 503 and headers["Retry-After"]), body
+            if status == 202:
+                accepted[prompt] = body["job_id"]
+                number += 1
+            await asyncio.sleep(0.02)
+
+    await asyncio.gather(*(send(name) for name in "abcd"))
+    await cutting
+    await available(through.api)
+    for job_id in accepted.values():
+        assert (await client.until(job_id, "done", seconds=60))["status"] == "done"
+    # A claim whose commit was not heard of ends with its lease, which is never renewed: that costs a run, not a result.
+    assert gateway.asked.keys() == accepted.keys()
+    counted = await through.database.read("SELECT COUNT(*) FROM slicewise_jobs")
+    assert counted[0][0] == len(accepted)

@@ -1,7 +1,8 @@
 """What the pods of jobs may do, and who may reach them: an account without rights or token, and a NetworkPolicy each. Pure.
 
-The account and the policies stay for as long as the pool, also where `spec.jobs` is taken out: then they concern no pod, and the
-operator needs no right to delete any policy.
+The account and the policies stay for as long as the pool, also where `spec.jobs` is taken out. Pods of jobs serve for up to a minute after
+that, and their API believes the tenant's name in a header: without the policy everybody could ask it meanwhile. Afterwards the policies
+concern no pod, and the operator needs no right to delete policies, which cannot be narrowed to those that it made.
 """
 
 from __future__ import annotations

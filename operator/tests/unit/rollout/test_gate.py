@@ -110,6 +110,17 @@ def test_what_is_not_judged_neither_fails_nor_holds_back() -> None:
     assert assess(after(seen(200, failed=200)), latency_only, window_over=True).verdict is Verdict.PASS
 
 
+def test_jobs_alone_prove_the_errors_of_a_version_and_not_its_latency() -> None:
+    ended = Samples(requests=1000, settled=1000)
+    for policy in (Policy(), Policy(plain=True)):
+        assert assess(after(ended), policy, window_over=True).verdict is Verdict.UNDECIDED
+        assert assess(after(ended), replace(policy, judge_latency=False), window_over=True).verdict is Verdict.PASS
+    running_yet = Samples(requests=1000)
+    assert assess(after(running_yet), Policy(judge_latency=False), window_over=True).verdict is Verdict.UNDECIDED
+    broken = Samples(requests=60, failed=60, settled=60)
+    assert assess(after(broken), Policy(), window_over=False).cause == ERRORS
+
+
 @pytest.mark.parametrize(
     "canary", [seen(3, failed=-1), seen(3, slow=4), Samples(requests=2, timed=-1), Samples(refused=-1)]
 )

@@ -204,7 +204,8 @@ def _cause(logs: _Logs, tally: Tally, policy: Policy) -> str:
 
 def _plain(tally: Tally, policy: Policy, found: Evidence, *, window_over: bool) -> Assessment:
     seen = tally.canary
-    if not window_over or seen.requests < policy.min_samples:
+    unseen = policy.judge_latency and seen.timed == 0  # such as a canary that got jobs alone
+    if not window_over or unseen or seen.requests < policy.min_samples:
         return Assessment(Verdict.UNDECIDED, "", found)
     if policy.max_errors is not None and seen.failed > policy.max_errors * seen.requests:
         return Assessment(Verdict.FAIL, ERRORS, found)

@@ -48,7 +48,7 @@ ADAPTER_CASES = (
         _law(),
         _law(source=_PART),
         "source",
-        f"'{_PART}' is one part of a split model, and split files are not supported yet: merge them with llama-gguf-split "
+        f"'{_PART}' is one part of a split file, and an adapter is one whole file: merge them with llama-gguf-split "
         "--merge FIRST-PART MERGED, and name the merged file",
     ),
     _adapter(

@@ -11,6 +11,7 @@ from builders import DIGEST, pool_object
 from pool_cases import HUB
 from shape_cases import CPU, FULL_PLACEMENT, FULL_WORKER
 
+_SPLIT = {"source": HUB.replace("q8", "q8-00001-of-00002"), "digests": [DIGEST, DIGEST.replace("0", "1")]}
 FULL: tuple[dict[str, Any], ...] = (
     {
         "model": {
@@ -114,7 +115,12 @@ FULL: tuple[dict[str, Any], ...] = (
         },
         "suspend": False,
     },
-    {"slice": {"minMemory": "Auto"}, "cache": {"persistentVolumeClaim": {"claimName": "weights"}}},
+    {
+        "model": _SPLIT,
+        "fallback": {"cpu": {**CPU, "model": _SPLIT}},
+        "slice": {"minMemory": "Auto"},
+        "cache": {"persistentVolumeClaim": {"claimName": "weights"}},
+    },
     {
         "slice": {"deviceClass": "gpu.nvidia.com"},
         "cache": {
@@ -224,7 +230,7 @@ def _bounds(schema: Mapping[str, Any], value: Any) -> Iterator[tuple[str, Any, A
             f"{most + 1} entries are too many: write at most {most}",
         )
     if "minItems" in schema:
-        yield "no entry", value[:1], [], "should have at least 1 items", "is empty: write 1 or more"
+        yield "no entry", value, [], "should have at least 1 items", "is empty: write 1 or more"
     if "enum" in schema:
         words = ", ".join(f'"{word}"' for word in schema["enum"])
         quoted = ", ".join(f"'{word}'" for word in schema["enum"][:-1]) + f" or '{schema['enum'][-1]}'"

@@ -113,7 +113,6 @@ def _steps(*weights: int) -> list[dict[str, Any]]:
 
 _NAME = "is not a name of an object: write lower-case letters, digits, '-' and '.', such as team-secret"
 _MODEL_NAME = "is not a model's name: write letters, digits and . _ : / -, such as chat-small"
-_PART = HUB.replace("q8", "q8-00001-of-00012")
 _COUNT_WORDS = "is not a number from 1 to 1000: write a whole number, such as 4, or Auto"
 _CONTEXT_WORDS = "is not a number from 64 to 1048576: write a whole number, such as 4096, or Auto"
 _SEQUENCE_WORDS = "is not a number from 1 to 256: write a whole number, such as 4, or Auto"
@@ -149,14 +148,6 @@ _OWN = (
         source=HUB,
     ),
     _value("model.name", "meta/chat-small:1.0", "chat small", f"'chat small' {_MODEL_NAME}", source=HUB),
-    _value(
-        "model.source",
-        HUB.replace("q8", "q8-00001-of-00001"),
-        _PART,
-        f"'{_PART}' is one part of a split model, and split files are not supported yet: merge them with llama-gguf-split "
-        "--merge FIRST-PART MERGED, and name the merged file",
-        rule="split",
-    ),
     replace(_value("model.aliases", ["a"], ["a b"], f"'a b' {_MODEL_NAME}", source=HUB), field="spec.model.aliases[0]"),
     _value("model.credentialsSecretRef.name", "hf-token", "HF_TOKEN", f"'HF_TOKEN' {_NAME}", source=HUB),
     _value("engine.contextTokens", "Auto", 1_048_577, f"'1048577' {_CONTEXT_WORDS}"),

@@ -18,6 +18,7 @@ from jobs_cases import JOBS_CASES
 from pool_cases import CASES as POOL_CASES
 from pool_cases import HUB, Case
 from servers.control_plane import ApiServer
+from split_cases import SPLIT_CASES
 from template_cases import TEMPLATE_CASES
 from tenant_cases import TENANT_CASES
 from worker_cases import SHAPE_CASES
@@ -31,6 +32,7 @@ POOLS = "/apis/slicewise.dev/v1alpha1/namespaces/default/inferencepools"
 CASES = (
     *POOL_CASES,
     *ADAPTER_CASES,
+    *SPLIT_CASES,
     *COST_CASES,
     *TEMPLATE_CASES,
     *CORS_CASES,

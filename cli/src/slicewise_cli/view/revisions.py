@@ -70,7 +70,7 @@ def _kept(pool: Mapping[str, Any], item: Mapping[str, Any]) -> Kept:
         role=_role(pool, name),
         created_at=item["metadata"].get("creationTimestamp") or "",
         source=model.get("source") or "",
-        digest=model.get("digest") or "",
+        digest=model.get("digest") or next(iter(model.get("digests") or ()), ""),
         slice=(item.get("data") or {}).get("resource") or ("cpu" if wanted.get("cpu") else ""),
         inputs=inputs,
     )

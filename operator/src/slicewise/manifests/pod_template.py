@@ -110,6 +110,7 @@ def _fetch_container(pool: InferencePool, image: str, installation: Installation
         {
             "SOURCE": model.source,
             "DIGEST": model.digest,
+            "DIGESTS": json.dumps(list(model.digests)) if model.digests else None,
             "CACHE_DIR": "/weights",
             "CACHE_SIZE_LIMIT": None if limit is None else int(Bytes.from_quantity(limit)),
             "RESULT_FILE": "/run/slicewise/weights.json",

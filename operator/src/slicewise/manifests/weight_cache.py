@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from slicewise.api.split import parts_of
 from slicewise.api.v1alpha1 import InferencePool
 from slicewise.manifests.metadata import object_meta, weights_name
 
@@ -47,5 +48,12 @@ def build_live_list(pool: InferencePool, live: Iterable[Mapping[str, Any]]) -> d
     }
 
 
-def _weights(model: Mapping[str, Any]) -> dict[str, str]:
-    return {key: str(model[key]) for key in ("source", "digest") if model.get(key) is not None}
+def _weights(model: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    found: dict[str, str | list[str]] = {
+        key: str(model[key]) for key in ("source", "digest") if model.get(key) is not None
+    }
+    if digests := model.get("digests"):
+        found["digests"] = list(digests)
+    if parts := parts_of(str(model["source"]))[1:]:
+        found["parts"] = list(parts)
+    return found

@@ -16,7 +16,7 @@ SOURCES = [
     "pvc://models/small#1.gguf",
     "s3://models/what?.gguf",
     "hf://org/repo@main/100%.gguf",
-    "https://models.example.com/small-00001-of-00002.gguf",
+    "https://models.example.com/small-00002-of-00002.gguf",
 ]
 
 
@@ -60,6 +60,12 @@ def test_a_source_of_an_older_form_is_read_as_before_and_said(source: str) -> No
     pool = stored(model=model)
     assert pool.spec.model.source == source
     assert "spec.model.source: " in accepted(pool)["message"]
+    assert isinstance(parse_pool(pool_object(model=model)), list)
+
+
+def test_a_split_model_with_one_digest_is_read_as_before_and_said() -> None:
+    model = {"source": "https://models.example.com/small-00001-of-00002.gguf", "digest": DIGEST}
+    assert "spec.model.digests: " in accepted(stored(model=model))["message"]
     assert isinstance(parse_pool(pool_object(model=model)), list)
 
 

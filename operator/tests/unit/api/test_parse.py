@@ -17,6 +17,7 @@ from cost_cases import COST_CASES
 from jobs_cases import JOBS_CASES
 from pool_cases import CASES as POOL_CASES
 from pool_cases import Case
+from split_cases import SPLIT_CASES
 from template_cases import TEMPLATE_CASES
 from tenant_cases import TENANT_CASES
 from worker_cases import SHAPE_CASES
@@ -28,6 +29,7 @@ from slicewise.api.v1alpha1 import AccessMode, InferencePool, PoolSpec, parse_po
 CASES = (
     *POOL_CASES,
     *ADAPTER_CASES,
+    *SPLIT_CASES,
     *COST_CASES,
     *TEMPLATE_CASES,
     *CORS_CASES,

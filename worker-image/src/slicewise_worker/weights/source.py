@@ -70,7 +70,7 @@ _REGISTRY = re.compile(
 _CLAIM = re.compile(rf"pvc://(?P<claim>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)/(?P<path>{_NAME})")
 
 
-_PART = re.compile(r"(?P<before>.*-)(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})(?P<after>[.]gguf([?].*)?)")
+_PART = re.compile(r"(?P<before>[^?]*-)(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})(?P<after>[.]gguf([?].*)?)")
 
 
 def parse_source(text: str, *, allow_private: bool) -> Source:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Final
 
 from pydantic import Field
 
-from slicewise.api.rules import Older, Rule, cel_matches, matches
+from slicewise.api.rules import Older, Rule, cel_matches, cel_string, matches
+from slicewise.api.split import COUNT, FIRST_PART, MOST_PARTS, SPLIT, is_first_part, is_split, parts_of
 from slicewise.api.v1alpha1.base import ApiModel, LocalObjectReference, map_by, once
 from slicewise.api.v1alpha1.scalars import Flag, text_rule
 
@@ -73,11 +75,6 @@ ModelName = Annotated[
     ),
 ]
 
-SPLIT: Final = ".*-[0-9]{5}-of-([1-9][0-9]{4}|0[1-9][0-9]{3}|00[1-9][0-9]{2}|000[1-9][0-9]|0000[2-9])[.]gguf([?].*)?"
-"""Sources that name one part of a split model."""
-
-_is_split = matches(SPLIT)
-
 
 Source = Annotated[str, Field(max_length=2048), _NO_BLANK, _FORM]
 Digest = Annotated[
@@ -90,28 +87,81 @@ Digest = Annotated[
     ),
 ]
 
-SOURCE_RULES: Final = (
-    Rule(
-        cel=f"has(self.digest) || {cel_matches(CONTENT_ADDRESSED, 'self.source')}",
-        holds=lambda model: model.digest is not None or _is_content_addressed(model.source),
-        message="digest is required because '{source}' can change: write digest: sha256:<what sha256sum prints>, or name "
-        "the source by its content, hf://org/repo@<commit of 40 digits>/file.gguf or oci://host/repo@sha256:…",
-        expects="digest, or a source that is addressed by its content",
-        values={"source": ("self.source", lambda model: model.source)},
-        field="digest",
+_DIGEST_NEEDED: Final = Rule(
+    cel=f"has(self.digest) || {cel_matches(CONTENT_ADDRESSED, 'self.source')}",
+    holds=lambda model: model.digest is not None or _is_content_addressed(model.source),
+    message="digest is required because '{source}' can change: write digest: sha256:<what sha256sum prints>, or name "
+    "the source by its content, hf://org/repo@<commit of 40 digits>/file.gguf or oci://host/repo@sha256:…",
+    expects="digest, or a source that is addressed by its content",
+    values={"source": ("self.source", lambda model: model.source)},
+    field="digest",
+)
+_IS_SPLIT: Final = cel_matches(f"^{SPLIT}$", "self.source")
+_IS_FIRST: Final = cel_matches(f"^{FIRST_PART}$", "self.source")
+_WHOLE_FILE: Final = Rule(
+    cel=f"!{_IS_SPLIT}",
+    holds=lambda adapter: not is_split(adapter.source),
+    message="'{source}' is one part of a split file, and an adapter is one whole file: merge them with "
+    "llama-gguf-split --merge FIRST-PART MERGED, and name the merged file",
+    expects="one whole file: merge split files with llama-gguf-split --merge",
+    values={"source": ("self.source", lambda adapter: adapter.source)},
+    field="source",
+    older=Older(lambda _adapter: True, _AS_IT_WAS),
+)
+_SPLIT_RULES: Final = (
+    replace(
+        _DIGEST_NEEDED,
+        # What a split model needs says the rule about its digests.
+        cel=f"{_IS_SPLIT} || has(self.digests) || {_DIGEST_NEEDED.cel}",
+        holds=lambda model: is_split(model.source) or model.digests is not None or _DIGEST_NEEDED.holds(model),
     ),
     Rule(
-        cel=f"!{cel_matches(f'^{SPLIT}$', 'self.source')}",
-        holds=lambda model: not _is_split(model.source),
-        message="'{source}' is one part of a split model, and split files are not supported yet: merge them with "
-        "llama-gguf-split --merge FIRST-PART MERGED, and name the merged file",
-        expects="one whole file: merge split files with llama-gguf-split --merge",
+        cel=f"!{_IS_SPLIT} || {_IS_FIRST}",
+        holds=lambda model: not is_split(model.source) or is_first_part(model.source),
+        message=f"'{{source}}' is not the first of at most {MOST_PARTS} parts of a split model: name the first one, "
+        "as in model-00001-of-00003.gguf",
+        expects=f"the first part of a split model, of {MOST_PARTS} parts at most",
         values={"source": ("self.source", lambda model: model.source)},
         field="source",
         older=Older(lambda _model: True, _AS_IT_WAS),
     ),
+    Rule(
+        cel=f"!{_IS_FIRST} || (!has(self.digest) && (has(self.digests) ? "
+        f"self.digests.size() == int(self.source.find({cel_string(COUNT)}).substring(4, 9)) : "
+        f"{cel_matches(CONTENT_ADDRESSED, 'self.source')}))",
+        holds=lambda model: not is_first_part(model.source) or _digests_fit(model),
+        message="'{source}' is the first part of a split model: write digests, one sha256:… for each part in their order, and "
+        "no digest; {found} found",
+        expects="digests of a split model: one for each part, and no digest",
+        values={
+            "source": ("self.source", lambda model: model.source),
+            "found": (
+                "string(has(self.digests) ? self.digests.size() : 0)",
+                lambda model: str(len(model.digests or ())),
+            ),
+        },
+        field="digests",
+        older=Older(lambda model: model.digests is None, _AS_IT_WAS),
+    ),
+    Rule(
+        cel=f"!has(self.digests) || {_IS_SPLIT}",
+        holds=lambda model: model.digests is None or is_split(model.source),
+        message="digests are of the parts of a split model, and '{source}' does not name one: write digest, or name the first "
+        "part, as in model-00001-of-00003.gguf",
+        expects="digests where the source is the first part of a split model",
+        values={"source": ("self.source", lambda model: model.source)},
+        field="digests",
+    ),
 )
-"""Of every object with `source` and `digest`."""
+"""Of a model: its source is one file, or the first part of a split one."""
+
+
+def _digests_fit(model: PlainModelSpec) -> bool:
+    if model.digest is not None:
+        return False
+    if model.digests is None:
+        return _is_content_addressed(model.source)
+    return len(model.digests) == len(parts_of(model.source))
 
 
 MOST_TEMPLATE: Final = 30_000
@@ -139,7 +189,7 @@ class AdapterSpec(ApiModel):
     credentials_secret_ref: LocalObjectReference | None = None
     """As `credentialsSecretRef` of the model, which is not used for it."""
 
-    rules = SOURCE_RULES
+    rules = (_DIGEST_NEEDED, _WHOLE_FILE)
 
 
 class PlainModelSpec(ApiModel):
@@ -163,18 +213,20 @@ class PlainModelSpec(ApiModel):
     """Chat template in Jinja, taken instead of the model file's."""
     source: Source
     """Where the weights are: `hf://org/repo@revision/file.gguf`, `https://host/file.gguf`, `s3://bucket/key`,
-    `oci://host/repo@sha256:…` or `pvc://claim/path`. Blanks and special characters are percent-encoded in all of them, as in
-    `pvc://models/My%20Model.gguf`."""
+    `oci://host/repo@sha256:…` or `pvc://claim/path`; of a split model the first part, `…-00001-of-00003.gguf`. Blanks and special
+    characters are percent-encoded in all of them, as in `pvc://models/My%20Model.gguf`."""
     digest: Digest | None = None
     """SHA-256 of the file: `sha256:` and 64 hexadecimal digits. Required unless the source is addressed by its
     content: `hf://` with a commit of 40 digits, or `oci://`."""
+    digests: Annotated[tuple[Digest, ...], Field(min_length=1, max_length=MOST_PARTS)] | None = None
+    """As `digest`, of each part of a split model in their order."""
     credentials_secret_ref: LocalObjectReference | None = None
     """Secret in the pool's namespace with what the source asks for: `token` (hf, https); `username` and `password`
     (https, oci); `accessKeyId`, `secretAccessKey`, `sessionToken`, `region` (s3); `endpoint` (s3, hf,
     oci); `tokenHost` (oci), where the token server is not the registry; `ca.crt`, an authority to trust besides the public ones."""
 
     rules = (
-        *SOURCE_RULES,
+        *_SPLIT_RULES,
         Rule(
             cel="!has(self.chatTemplate) || self.chat",
             holds=lambda model: model.chat_template is None or model.chat,

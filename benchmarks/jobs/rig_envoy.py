@@ -1,10 +1,11 @@
-"""An Envoy that gives every request the same answer."""
+"""An Envoy that gives every request the same answer once it has read all of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 _MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_BUFFER = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer"
 
 
 def always(port: int, admin: int, body: str) -> dict[str, Any]:
@@ -24,10 +25,12 @@ def always(port: int, admin: int, body: str) -> dict[str, Any]:
         "stat_prefix": "jobs",
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
         "http_filters": [
+            # Without it the answer goes out before the body is read, and the connection is closed with it: a gateway's stays open.
+            {"name": "envoy.filters.http.buffer", "typed_config": {"@type": _BUFFER, "max_request_bytes": 1 << 20}},
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-            }
+            },
         ],
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}

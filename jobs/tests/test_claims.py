@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from slicewise_jobs.decisions.priority import HIGH, LOW, NORMAL
 from slicewise_jobs.decisions.states import State
+from slicewise_jobs.store.cancel import cancel
 from slicewise_jobs.store.claim import CLAIM, look_for_work
 from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.lease import renew
@@ -123,10 +124,10 @@ async def test_without_priorities_a_claim_does_not_ask_for_them(database: Databa
 
 async def test_a_claim_reads_the_start_of_an_index_and_sorts_nothing(database: Database) -> None:
     await submit(database, POOL, [make_job(f"tenant-{number % 5}") for number in range(300)])
-    (plan,) = await database.read(f"EXPLAIN {CLAIM}", pool=POOL, most=2)
-    assert plan.key == "slicewise_jobs_claim"
-    assert "filesort" not in plan.Extra
-    assert "temporary" not in plan.Extra
+    jobs, inputs = await database.read(f"EXPLAIN {CLAIM}", pool=POOL, most=2)
+    assert (jobs.key, inputs.key, inputs.type) == ("slicewise_jobs_claim", "PRIMARY", "eq_ref")
+    assert "filesort" not in jobs.Extra
+    assert "temporary" not in jobs.Extra
 
 
 async def test_a_claim_locks_no_row_but_its_own(database: Database) -> None:
@@ -176,6 +177,40 @@ async def test_a_result_that_is_written_twice_by_one_claim_is_there_once(databas
     assert found is not None
     assert found[1] is not None
     assert found[1].body == b"first"
+
+
+async def test_of_results_written_together_those_of_lost_claims_are_left_out(database: Database) -> None:
+    await submit(database, POOL, [make_job() for _ in range(6)])
+    jobs = await take(database, 6)
+    await cancel(database, POOL, "acme", jobs[2].id, KEPT)
+    again = Settlement(jobs[4].seq, jobs[4].id, jobs[4].token, State.WAITING, error="502", delay_seconds=60)
+    assert await settle(database, [done(jobs[0])], KEPT) == [Settled.WRITTEN]
+    # One of them has been written, one was cancelled, and one is to be tried again.
+    items = [again if job is jobs[4] else done(job) for job in jobs]
+    wanted = [Settled.LOST if job is jobs[2] else Settled.WRITTEN for job in jobs]
+    assert await settle(database, [item for item in items if item is not again], KEPT) == [*wanted[:4], wanted[5]]
+    assert await settle(database, items, KEPT) == wanted
+    states = [await state_of(database, job.id) for job in jobs]
+    assert states == [State.DONE, State.DONE, State.CANCELLED, State.DONE, State.WAITING, State.DONE]
+    assert len(await database.read("SELECT id FROM slicewise_job_results")) == 4
+
+
+async def test_a_claim_and_its_results_are_two_statements_each_and_a_commit(database: Database) -> None:
+    """Round trips are what limits how many short jobs end a second."""
+    await submit(database, POOL, [make_job() for _ in range(40)])
+    await take(database)
+
+    async def statements() -> Counter[str]:
+        rows = await database.read("SHOW SESSION STATUS LIKE 'Com_%'")
+        return Counter({name: int(value) for name, value in rows if value.isdigit()})
+
+    before = await statements()
+    jobs = await take(database, 30)
+    await settle(database, [done(job) for job in jobs], KEPT)
+    made = await statements() - before
+    names = ("Com_select", "Com_update", "Com_insert", "Com_commit", "Com_rollback")
+    # The one that counts commits, too.
+    assert [made[name] for name in names] == [1, 2, 1, 3, 0]
 
 
 async def test_a_job_that_kills_its_dispatcher_ends_after_the_last_attempt_and_says_so(database: Database) -> None:

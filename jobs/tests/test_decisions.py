@@ -20,7 +20,7 @@ from slicewise_jobs.decisions.body import (
     show_id,
 )
 from slicewise_jobs.decisions.outcome import Attempt, Fate, counts, read_answer, retry_delay
-from slicewise_jobs.decisions.pace import Pace
+from slicewise_jobs.decisions.pace import GATHER, Pace
 from slicewise_jobs.decisions.rank import ranks
 from slicewise_jobs.decisions.states import State, poll_after, seen_as
 
@@ -116,6 +116,16 @@ def test_refusals_halve_the_slots_once_and_answers_bring_them_back() -> None:
     assert pace.room(0, 300) == 1
     pace.refused(86400, now=300)
     assert pace.room(0, 361) == 1
+
+
+def test_slots_that_end_close_together_are_filled_by_one_claim() -> None:
+    pace = Pace(8)
+    assert pace.gather(7, claimed_at=float("-inf"), now=100) == 0
+    assert pace.gather(7, claimed_at=100, now=100) == pytest.approx(GATHER)
+    assert pace.gather(7, claimed_at=100, now=100 + 2 * GATHER) == 0
+    # Half of them are free, or all of one.
+    assert pace.gather(4, claimed_at=100, now=100) == 0
+    assert Pace(1).gather(0, claimed_at=100, now=100) == 0
 
 
 def test_a_prompt_becomes_a_request_of_the_kind_that_the_pool_serves() -> None:

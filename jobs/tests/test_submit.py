@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+import pytest
 from jobs_rig.store import KEPT, POOL, done, make_job, take
 from sqlalchemy import text
 
@@ -154,3 +155,53 @@ async def test_one_that_cannot_be_written_fails_none_of_those_that_wait_with_it(
     # The batch that failed is made again, each alone.
     assert [len(batch) for batch in batches] == [20, *[1] * 20, 10]
     await group.close()
+
+
+async def test_items_that_come_close_together_share_a_transaction_and_one_alone_waits_for_nothing() -> None:
+    batches: list[list[int]] = []
+
+    async def flush(items: Sequence[int]) -> list[int]:
+        batches.append(list(items))
+        return list(items)
+
+    group = GroupCommit[int, int](flush, lambda _: 1, enough_items=3, gather_seconds=3600)
+    await group.put(0)
+    putting = [asyncio.create_task(group.put(number)) for number in (1, 2)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert batches == [[0]]
+    await group.put(3)
+    assert batches == [[0], [1, 2, 3]]
+    await asyncio.gather(*putting)
+
+
+async def test_after_the_wait_what_has_come_is_written() -> None:
+    batches: list[list[int]] = []
+
+    async def flush(items: Sequence[int]) -> list[int]:
+        batches.append(list(items))
+        return list(items)
+
+    group = GroupCommit[int, int](flush, lambda _: 1, enough_items=3, gather_seconds=0.02)
+    await group.put(0)
+    assert await group.put(1) == 1
+
+
+@pytest.mark.parametrize("ends", ["fails", "is cancelled"])
+async def test_a_transaction_that_does_not_reach_its_end_leaves_nothing_behind(database: Database, ends: str) -> None:
+    await submit(database, POOL, [make_job() for _ in range(3)])
+    locked = asyncio.Event()
+
+    async def work(connection):
+        await connection.execute(text("UPDATE slicewise_jobs SET attempts = 7"))
+        locked.set()
+        if ends == "fails":
+            raise ValueError
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(database.run(work))
+    await locked.wait()
+    task.cancel() if ends == "is cancelled" else None
+    with pytest.raises((ValueError, asyncio.CancelledError)):
+        await task
+    assert [job.attempt for job in await take(database, 5)] == [1, 1, 1]

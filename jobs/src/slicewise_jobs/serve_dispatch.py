@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from slicewise_jobs.decisions.pace import Pace
+from slicewise_jobs.decisions.pace import GATHER, Pace
 from slicewise_jobs.dispatch.gateway import Gateway, gateway_session
 from slicewise_jobs.dispatch.loop import Dispatcher, Plan
 from slicewise_jobs.dispatch.metrics import DispatchMetrics
@@ -43,9 +43,12 @@ async def run_dispatch(settings: DispatchSettings) -> None:
         async def flush(items: Sequence[Settlement]) -> Sequence[Settled]:
             return await settle(database, items, settings.keep_seconds)
 
-        settler = GroupCommit[Settlement, Settled](flush, _bytes_of)
+        settler = GroupCommit[Settlement, Settled](
+            flush, _bytes_of, enough_items=max(1, settings.slots // 4), gather_seconds=GATHER
+        )
         url = str(settings.gateway_url)
         gateway = Gateway(url, session, seconds=settings.request_seconds, most_bytes=settings.max_result_bytes)
+        stack.callback(gateway.close)
         bounds = Bounds(settings.max_attempts, settings.retry_seconds)
         running = Running(gateway, settler, pace, bounds, metrics, dispatcher.room)
         waking = Waking(settings.api_host, settings.api_port, session, dispatcher.wake, running.cancelled)

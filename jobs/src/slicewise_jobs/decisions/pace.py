@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 _MOST_PAUSE: Final = 60.0
+GATHER: Final = 0.01
+"""Seconds from one claim to the next, and from one transaction with results to the next, unless half of the slots wait for it."""
 _HALVE_EVERY: Final = 1.0
 """Seconds: refusals that come together count once."""
 
@@ -22,6 +24,14 @@ class Pace:
     def room(self, running: int, now: float) -> int:
         """Return how many more jobs may begin."""
         return 0 if now < self.paused_until else max(0, int(self.limit) - running)
+
+    def gather(self, running: int, claimed_at: float, now: float) -> float:
+        """Return the seconds to wait for more room before the next claim.
+
+        Where jobs are short, slots that end close together are filled by one transaction in place of one each.
+        """
+        enough = self.room(running, now) * 2 >= int(self.limit)
+        return 0.0 if enough else max(0.0, claimed_at + GATHER - now)
 
     def succeeded(self) -> None:
         """Note an answer: a round of answers adds one slot."""

@@ -6,20 +6,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from io import BytesIO
 from typing import Final
 
 import aiohttp
 
 from slicewise_jobs.decisions.body import CHAT, show_id
 from slicewise_jobs.decisions.outcome import Attempt, Fate, read_answer
+from slicewise_jobs.dispatch.wire import Answer, BrokenError, NotReachedError, TooLargeError, Wire
 from slicewise_jobs.store.claim import Claimed
 from slicewise_jobs.store.settle import Result
 
 TENANT_HEADER: Final = "x-slicewise-tenant"
 PRIORITY_HEADER: Final = "x-slicewise-priority"
 SERVED_BY_HEADER: Final = "x-slicewise-served-by"
-_CONNECT_SECONDS: Final = 5.0
 _PROBE_HEADERS: Final = {"Content-Type": "application/json", PRIORITY_HEADER: "batch"}
 _REFUSES: Final = frozenset({400, 422})
 """What a worker says to a request without any field, before the model runs. The gateway itself lets such a request pass."""
@@ -32,7 +31,7 @@ class Gateway:
     def __init__(self, base: str, session: aiohttp.ClientSession, *, seconds: float, most_bytes: int) -> None:
         self._base = base.rstrip("/")
         self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        self._wire = Wire(base, most_bytes=most_bytes)
         self._seconds = seconds
         self._most = most_bytes
 
@@ -46,26 +45,22 @@ class Gateway:
             **({TENANT_HEADER: job.tenant} if job.tenant else {}),
         }
         try:
-            async with self._session.post(
-                self._base + job.path,
-                data=BytesIO(job.body),
-                headers=headers,
-                timeout=self._timeout,
-                allow_redirects=False,
-            ) as answer:
-                body = await self._read(answer)
-                if body is None:
-                    return Attempt(Fate.FAILED, f"The answer is larger than {self._most} bytes."), None
-                attempt = read_answer(answer.status, answer.headers, body)
-                if attempt.fate is not Fate.DONE:
-                    return attempt, None
-                return attempt, _result(answer, body)
-        except aiohttp.ClientConnectorError as error:
+            async with asyncio.timeout(self._seconds):
+                answer = await self._wire.post(job.path, headers, job.body)
+        except NotReachedError as error:
             return Attempt(Fate.REFUSED, f"The gateway cannot be reached: {error}"), None
+        except TooLargeError:
+            return Attempt(Fate.FAILED, f"The answer is larger than {self._most} bytes."), None
         except TimeoutError:
             return Attempt(Fate.AGAIN, f"No whole answer within {self._seconds:g} s."), None
-        except (aiohttp.ClientError, OSError) as error:
-            return Attempt(Fate.UNCLEAR, f"The connection to the gateway broke: {type(error).__name__}: {error}"), None
+        except BrokenError as error:
+            return Attempt(Fate.UNCLEAR, f"The connection to the gateway broke: {error}"), None
+        attempt = read_answer(answer.status, answer.headers, answer.body)
+        return attempt, _result(answer) if attempt.fate is Fate.DONE else None
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        self._wire.close()
 
     async def probe(self) -> bool | None:
         """Return whether the pool answers now; None where that cannot be told."""
@@ -80,28 +75,18 @@ class Gateway:
             # A timeout is one of these.
             return False
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> bytes | None:
-        parts: list[bytes] = []
-        size = 0
-        async for part in answer.content.iter_any():
-            size += len(part)
-            if size > self._most:
-                return None
-            parts.append(part)
-        return b"".join(parts)
 
-
-def _result(answer: aiohttp.ClientResponse, body: bytes) -> Result:
+def _result(answer: Answer) -> Result:
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    is_json = kind == "application/json" and _is_json(body)
+    is_json = kind == "application/json" and _is_json(answer.body)
     served_by = answer.headers.get(SERVED_BY_HEADER, "")
-    return Result(answer.status, "application/json" if is_json else "text/plain", _name(served_by), body)
+    return Result(answer.status, "application/json" if is_json else "text/plain", _name(served_by), answer.body)
 
 
 def _is_json(body: bytes) -> bool:
     """Whether a body can stand in an answer of the API as it is: JSON as the standard has it, in UTF-8."""
     try:
-        json.loads(body.decode(), parse_constant=_refuse)
+        _JSON.decode(body.decode())
     except (ValueError, RecursionError):
         return False
     return True
@@ -109,6 +94,9 @@ def _is_json(body: bytes) -> bool:
 
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
+
+
+_JSON: Final = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _name(text: str) -> str:

@@ -58,7 +58,7 @@ class Dispatcher:
         self.stopping = False
         self.probe: Callable[[], Awaitable[bool | None]] = _cannot_be_told
         """Returns whether the pool answers now."""
-        self._alone_since = float("-inf")
+        self._alone_since = self._claimed_at = float("-inf")
 
     def wake(self) -> None:
         """There may be jobs."""
@@ -75,6 +75,9 @@ class Dispatcher:
             self._wake.clear()
             room = self._pace.room(len(running), time.monotonic())
             if room and self._more and self._watch.finding is None:
+                if (left := self._pace.gather(len(running), self._claimed_at, time.monotonic())) > 0:
+                    await asyncio.sleep(left)
+                    continue
                 allowed, alone = await self._allowed(room, running)
                 if allowed:
                     for job in await self._claim(allowed):
@@ -106,6 +109,7 @@ class Dispatcher:
         return 0, False
 
     async def _claim(self, room: int) -> list[Claimed]:
+        self._claimed_at = time.monotonic()
         try:
             plan = self._plan
             jobs = await claim(self._database, plan.pool, plan.owner, room, plan.lease, priorities=self._priorities)

@@ -51,6 +51,8 @@ class Database:
             pool_timeout=self._timeout,
             # Below the usual `wait_timeout` of servers and proxies.
             pool_recycle=1800,
+            # A transaction is committed, or rolled back where its block is left: one more rollback would cost a round trip each time.
+            pool_reset_on_return=None,
         )
         event.listen(engine.sync_engine, "do_connect", self._address_connection)
         return engine

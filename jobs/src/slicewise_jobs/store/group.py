@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from slicewise_jobs.store.trouble import StoreError
@@ -26,11 +27,18 @@ class GroupCommit(Generic[Item, Answer]):
         *,
         most_items: int = 200,
         most_bytes: int = 4 << 20,
+        enough_items: int = 1,
+        gather_seconds: float = 0.0,
     ) -> None:
+        """Begin a transaction as soon as `enough_items` wait, and at the latest `gather_seconds` after the last one began."""
         self._flush = flush
         self._size = size
         self._most_items = most_items
         self._most_bytes = most_bytes
+        self._enough_items = enough_items
+        self._gather_seconds = gather_seconds
+        self._begun_at = float("-inf")
+        self._enough = asyncio.Event()
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._running: asyncio.Task[None] | None = None
         self.commits = 0
@@ -40,6 +48,8 @@ class GroupCommit(Generic[Item, Answer]):
         """Return what `flush` says of this item. Raises what `flush` raises."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        if len(self._waiting) >= self._enough_items:
+            self._enough.set()
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
         return await future
@@ -51,6 +61,7 @@ class GroupCommit(Generic[Item, Answer]):
 
     async def _run(self) -> None:
         while self._waiting:
+            await self._gather()
             batch = self._next()
             try:
                 await self._flush_all(batch)
@@ -76,6 +87,16 @@ class GroupCommit(Generic[Item, Answer]):
                 await self._flush_all([pair])
             except Exception as error:  # noqa: BLE001 - its caller gets it
                 _fail([pair], error)
+
+    async def _gather(self) -> None:
+        """Wait for more of those that come close together. One alone waits for nothing: the last transaction began long ago."""
+        clock = asyncio.get_running_loop().time
+        if (left := self._begun_at + self._gather_seconds - clock()) > 0 and len(self._waiting) < self._enough_items:
+            self._enough.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._enough.wait()
+        self._begun_at = clock()
 
     def _next(self) -> _Batch[Item, Answer]:
         batch = [self._waiting.popleft()]

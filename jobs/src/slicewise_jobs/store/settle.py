@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slicewise_jobs.decisions.states import State
 from slicewise_jobs.store.database import Database
-from slicewise_jobs.store.sql import NOW, after, sql
+from slicewise_jobs.store.sql import NOW, after, numbers, sql
 from slicewise_jobs.store.trouble import OutcomeUnknownError
 
 MOST_ERROR: Final = 2000
@@ -55,13 +55,8 @@ class Settled(Enum):
     """The claim was no longer the dispatcher's: the job was cancelled, or its lease ended and it was claimed again."""
 
 
-_LOCK: Final = sql(
-    "SELECT seq, token, state, attempts FROM slicewise_jobs WHERE seq IN :seqs ORDER BY seq FOR UPDATE", "seqs"
-)
-_ADD_RESULT: Final = sql(
-    """INSERT INTO slicewise_job_results (id, status, content_type, served_by, body)
- VALUES (:id, :status, :content_type, :served_by, :body)"""
-)
+_ADD_RESULT: Final = """INSERT INTO slicewise_job_results (id, status, content_type, served_by, body)
+ VALUES (%s, %s, %s, %s, %s)"""
 _BACK: Final = sql(
     f"""UPDATE slicewise_jobs SET state = :state, owner = NULL, attempts = attempts - :not_counted,
  last_error = COALESCE(:error, last_error),
@@ -76,17 +71,30 @@ async def settle(database: Database, items: Sequence[Settlement], keep_seconds: 
     """
 
     async def work(connection: AsyncConnection) -> list[Settled]:
-        rows = await connection.execute(_LOCK, {"seqs": [item.seq for item in items]})
-        there = {row.seq: row for row in rows}
-        fates = [_fate(item, there.get(item.seq)) for item in items]
-        todo = [item for item, (_, write) in zip(items, fates, strict=True) if write]
-        await _write(connection, todo, keep_seconds)
-        return [settled for settled, _ in fates]
+        # Nearly always all of a batch are done, and all are still ours: then the change itself tells so, and no row is read before.
+        if all(item.state is State.DONE for item in items):
+            if await _finish(connection, items, keep_seconds) == len(items):
+                await _keep(connection, items)
+                return [Settled.WRITTEN] * len(items)
+            await connection.rollback()
+        return await _one_by_one(connection, items, keep_seconds)
 
     try:
         return await database.run(work)
     except OutcomeUnknownError:
         return await database.run(work)
+
+
+async def _one_by_one(connection: AsyncConnection, items: Sequence[Settlement], keep_seconds: float) -> list[Settled]:
+    """Look at each job before something is written."""
+    seqs = numbers(item.seq for item in items)
+    rows = await connection.exec_driver_sql(
+        f"SELECT seq, token, state FROM slicewise_jobs WHERE seq IN ({seqs}) ORDER BY seq FOR UPDATE"
+    )
+    there = {row.seq: row for row in rows}
+    fates = [_fate(item, there.get(item.seq)) for item in items]
+    await _write(connection, [item for item, (_, write) in zip(items, fates, strict=True) if write], keep_seconds)
+    return [settled for settled, _ in fates]
 
 
 def _fate(item: Settlement, row: Any) -> tuple[Settled, bool]:
@@ -100,13 +108,15 @@ def _fate(item: Settlement, row: Any) -> tuple[Settled, bool]:
 
 
 async def _write(connection: AsyncConnection, items: Sequence[Settlement], keep_seconds: float) -> None:
-    if done := [item for item in items if item.state is State.DONE and item.result]:
-        await connection.execute(_ADD_RESULT, [_result(item) for item in done])
-        finish = sql(_finished("done", keep_seconds) + " WHERE seq IN :seqs", "seqs")
-        await connection.execute(finish, {"seqs": [item.seq for item in done], "error": None})
+    if done := [item for item in items if item.state is State.DONE]:
+        await _finish(connection, done, keep_seconds)
+        await _keep(connection, done)
     for item in items:
         if item.state is State.ERROR:
-            fail = sql(_finished("error", keep_seconds) + " WHERE seq = :seq")
+            fail = sql(
+                f"""UPDATE slicewise_jobs SET state = 'error', owner = NULL, last_error = :error, finished_at = {NOW},
+ due_at = {after(keep_seconds)} WHERE seq = :seq"""
+            )
             await connection.execute(fail, {"seq": item.seq, "error": (item.error or "")[:MOST_ERROR]})
         elif item.state in {State.WAITING, State.QUEUED}:
             await connection.execute(
@@ -121,20 +131,18 @@ async def _write(connection: AsyncConnection, items: Sequence[Settlement], keep_
             )
 
 
-def _finished(state: str, keep_seconds: float) -> str:
-    return (
-        f"UPDATE slicewise_jobs SET state = '{state}', owner = NULL, last_error = COALESCE(:error, last_error), "
-        f"finished_at = {NOW}, due_at = {after(keep_seconds)}"
+async def _finish(connection: AsyncConnection, items: Sequence[Settlement], keep_seconds: float) -> int:
+    """Return how many of these jobs are `done` now: those that still run under the token of their claim."""
+    claims = ",".join([f"({int(item.seq)},{int(item.token)})" for item in items])
+    finished = await connection.exec_driver_sql(
+        f"""UPDATE slicewise_jobs SET state = 'done', owner = NULL, finished_at = {NOW}, due_at = {after(keep_seconds)}
+ WHERE seq IN ({numbers(item.seq for item in items)}) AND (seq, token) IN ({claims}) AND state = 'running'"""
     )
+    return finished.rowcount
 
 
-def _result(item: Settlement) -> dict[str, Any]:
-    assert item.result is not None  # noqa: S101 - the caller has looked
-    result = item.result
-    return {
-        "id": item.id,
-        "status": result.status,
-        "content_type": result.content_type,
-        "served_by": result.served_by,
-        "body": result.body,
-    }
+async def _keep(connection: AsyncConnection, items: Sequence[Settlement]) -> None:
+    results = [(item.id, item.result) for item in items if item.result]
+    rows = [(job, kept.status, kept.content_type, kept.served_by, kept.body) for job, kept in results]
+    if rows:
+        await connection.exec_driver_sql(_ADD_RESULT, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from sqlalchemy import TextClause, bindparam, text
@@ -19,6 +20,11 @@ def sql(statement: str, *lists: str) -> TextClause:
 def after(seconds: float) -> str:
     """Return the expression for that time from now."""
     return f"{NOW} + INTERVAL {round(seconds * 1_000_000)} MICROSECOND"
+
+
+def numbers(values: Iterable[int]) -> str:
+    """Return numbers as they stand in a list of SQL. Long lists cost the driver less so than as parameters."""
+    return ",".join([str(int(value)) for value in values])
 
 
 def first(rows: list[Any]) -> Any:

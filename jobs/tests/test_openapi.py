@@ -208,7 +208,7 @@ def asked(folder: Path, url: str, examples: int) -> dict[str, int]:
     program = Path(made.stdout.strip()).with_name("schemathesis")
     quiet = ["--no-color", "--warnings=off", "--suppress-health-check=all", "--no-shrink"]
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,refusals_say_why"
-    limits = [f"--max-examples={examples}", "--continue-on-failure", f"--checks={checks}"]
+    limits = [f"--max-examples={examples}", "--continue-on-failure", "--request-timeout=120", f"--checks={checks}"]
     ran = subprocess.run(
         [
             program,

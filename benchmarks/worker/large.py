@@ -14,13 +14,15 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 from report import Figure, Report, percentile
 from servers.processes import free_port
+
+from slicewise_worker.read_back import read_back
 
 MIB = 1 << 20
 WATCHED = str(Path(__file__).with_name("watched.py"))
@@ -59,12 +61,20 @@ class _Watched:
 
 
 @contextmanager
-def worker(path: Path, program: Sequence[str] = (WATCHED,), **settings: object) -> Iterator[_Watched]:
-    """Run a worker of the model at `path`; `program`: what Python runs."""
+def worker(
+    path: Path, program: Sequence[str] = (WATCHED,), *, noted: bool = False, **settings: object
+) -> Iterator[_Watched]:
+    """Run a worker of the model at `path`; `program`: what Python runs; `noted`: whether its fetch has just read the file."""
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
         digest = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-        weights = {"path": str(path), "digest": digest, "bytes": path.stat().st_size}
+        note = read_back(path.stat(), path.stat()) if noted else None
+        weights = {
+            "path": str(path),
+            "digest": digest,
+            "bytes": path.stat().st_size,
+            "read_back": note and asdict(note),
+        }
         (folder / "weights.json").write_text(json.dumps(weights))
         given = {
             "model_name": "chat",

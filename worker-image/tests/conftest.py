@@ -201,6 +201,8 @@ def launch(folder: Path, model: Path, *, before: str = "", **settings: object) -
         **settings,
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SLICEWISE_WORKER_")}
+    # As `make` does: else a worker compiles all that it loads, which takes as long as the rest of its start.
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
     environment = inherited | {f"SLICEWISE_WORKER_{name.upper()}": str(value) for name, value in values.items()}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -33,7 +33,7 @@ async def test_no_job_is_lost_and_none_has_two_results_whatever_is_killed(
     with closing(log):
         await campaign.run()
     verdict = await judge(campaign)
-    publish(summary(campaign, verdict, "make soak-jobs"))
+    publish(summary(campaign, verdict))
     assert verdict.good(), verdict
     assert log.accepted >= SCALE.jobs
     assert dict(campaign.killed) == dict(SCALE.kills)

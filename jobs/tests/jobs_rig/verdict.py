@@ -28,7 +28,7 @@ class Verdict:
     twice: list[str]
     """Two ids for one key, or another answer now than the one that was seen first."""
     stuck: list[str]
-    """Nothing happened to it for too long."""
+    """Nothing happened to it for too long. A claim that was killed before the gateway heard of it counts, too: the table has it."""
     stray: list[str]
     """Ids of jobs in the tables that no client was told of."""
     longest: float
@@ -47,11 +47,16 @@ class Verdict:
 async def judge(campaign: Campaign) -> Verdict:
     """Return what the log and the tables say together."""
     accepted, seen = campaign.log.read()
-    stored = await _stored(campaign)
+    rows = await _rows(campaign)
+    stored = {job_id: text for job_id, (text, _) in rows.items()}
     ids = {prompt: {value for _, value in told} for prompt, told in accepted.items()}
     known = {value for values in ids.values() for value in values}
     now = {prompt: {stored.get(each) for each in values} for prompt, values in ids.items()}
     gaps = {prompt: _longest_gap(told[0][0], campaign.began[prompt], seen[prompt]) for prompt, told in accepted.items()}
+    claims = {
+        prompt: max((rows[each][1] for each in values if each in rows), default=0) for prompt, values in ids.items()
+    }
+    unseen = {prompt: max(0, number - len(campaign.began[prompt])) for prompt, number in claims.items()}
     waits = sorted(seen[prompt][0][0] - told[0][0] for prompt, told in accepted.items() if seen[prompt])
     return Verdict(
         lost=[prompt for prompt in ids if None in now[prompt] or not seen[prompt]],
@@ -60,7 +65,7 @@ async def judge(campaign: Campaign) -> Verdict:
             for prompt in ids
             if len(ids[prompt]) > 1 or len({text for _, text in seen[prompt]} | now[prompt]) > 1
         ],
-        stuck=[prompt for prompt, gap in gaps.items() if gap > STUCK_SECONDS],
+        stuck=[prompt for prompt, gap in gaps.items() if gap > STUCK_SECONDS * (1 + unseen.get(prompt, 0))],
         stray=sorted(stored.keys() - known),
         longest=max(gaps.values()),
         waited=(median(waits), waits[len(waits) * 99 // 100], waits[-1]),
@@ -74,28 +79,29 @@ def _longest_gap(accepted: float, began: list[float], seen: list[tuple[float, st
     return max((after - before for before, after in pairwise(times)), default=0.0)
 
 
-async def _stored(campaign: Campaign) -> dict[str, str | None]:
-    """Return id → the answer in the tables, None for a job that is not done."""
+async def _rows(campaign: Campaign) -> dict[str, tuple[str | None, int]]:
+    """Return id → the answer in the tables, None for a job that is not done, and how often it was claimed."""
     rows = await campaign.rig.database.read(
-        "SELECT j.id, j.state, r.body FROM slicewise_jobs j LEFT JOIN slicewise_job_results r ON r.id = j.id"
+        "SELECT j.id, j.state, j.attempts, r.body FROM slicewise_jobs j LEFT JOIN slicewise_job_results r ON r.id = j.id"
     )
-    return {f"job_{row.id.hex()}": _text(row.body) if row.state == "done" else None for row in rows}
+    return {f"job_{row.id.hex()}": (_text(row.body) if row.state == "done" else None, row.attempts) for row in rows}
 
 
 def _text(body: bytes | None) -> str | None:
     return None if body is None else str(json.loads(body)["choices"][0]["message"]["content"])
 
 
-def summary(campaign: Campaign, verdict: Verdict, command: str) -> str:
+def summary(campaign: Campaign, verdict: Verdict) -> str:
     """Return the closing text, with what is needed to make the run again."""
     jobs, asked = campaign.scale.jobs, campaign.gateway.asked.total()
     middle, high, last = verdict.waited
     kills = ", ".join(f"{what} {number}" for what, number in campaign.killed.items())
+    numbers = " ".join(map(str, campaign.scale.kills.values()))
     settings = ", ".join(f"{name.lower()} {value}" for name, value in campaign.scale.dispatchers.items())
     return f"""Jobs while everything is killed: {"nothing lost" if verdict.good() else "FAILED"}
 
 date      {datetime.now(UTC):%Y-%m-%d %H:%M} UTC
-command   {command}
+command   make soak-jobs KILL_JOBS={jobs} KILLS="{numbers}"
 commit    {commit()}
 machine   {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {platform.machine()}, load {os.getloadavg()[2]:.1f} in the last 15 minutes
 database  {verdict.server}
@@ -106,7 +112,8 @@ kill -9                           {kills}
 time                              {verdict.seconds / 60:.1f} minutes
 lost                              {len(verdict.lost)}
 with two results, or two ids      {len(verdict.twice)}
-stuck for more than {STUCK_SECONDS:g} s          {len(verdict.stuck)} (the longest time without an event: {verdict.longest:.1f} s)
+stuck for more than {STUCK_SECONDS:g} s          {len(verdict.stuck)}
+client and gateway saw nothing    for {verdict.longest:.1f} s of a job at most
 in the tables, and never told of  {len(verdict.stray)}
 runs                              {asked:,}, {asked - jobs:,} of them because of a kill ({asked / jobs:.4f} of the jobs)
 requests cut off by a kill        {len(campaign.gateway.left):,}

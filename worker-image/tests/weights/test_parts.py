@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from fetching import Fetcher, digest_of
 from retell import split
+from sources.hub import COMMIT, Hub
 from sources.web import Fault, Request, WebServer
 
 from slicewise_worker.weights.all_files import fetch_all
@@ -39,6 +41,21 @@ class Folder(WebServer):
         else:
             self.content, self.etag = content, f'"{hashlib.md5(content).hexdigest()}"'
         await super()._answer(request, fault, writer)
+
+
+class Shelf(Hub):
+    """A repository with several files."""
+
+    def __init__(self, store: WebServer, files: dict[str, bytes]) -> None:
+        super().__init__(store)
+        self.files = files
+
+    def _answer(self, request: web.Request) -> web.Response:
+        name = request.match_info["file"]
+        if name in self.files:
+            self.file, self.store.content, self.size = name, self.files[name], len(self.files[name])
+            self.store.etag, self.etag = f'"{name}"', self.store.digest.removeprefix("sha256:")
+        return super()._answer(request)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +98,17 @@ async def test_the_program_fetches_all_parts_by_the_name_of_the_first(
     assert [one["name"] for one in ended.result["parts"]] == NAMES[1:]
     pin = json.loads((fetcher.cache / "pins" / "a_chat.json").read_text())
     assert pin["digests"] == sorted(digests), "no other pool may evict a part"
+
+
+async def test_a_hub_says_the_digests_of_all_parts_at_a_commit(
+    fetcher: Fetcher, web: WebServer, contents: dict[str, bytes], digests: list[str]
+) -> None:
+    async with Shelf(web, contents).serving() as hub:
+        (fetcher.folder / "credentials").mkdir()
+        (fetcher.folder / "credentials" / "endpoint").write_text(hub.url)
+        result = await fetch(fetcher, f"hf://org/repo@{COMMIT}/{NAMES[0]}")
+    assert [result.digest, *(part.digest for part in result.parts)] == digests
+    assert [read(result.path), *(read(part.path) for part in result.parts)] == [contents[name] for name in NAMES]
 
 
 async def test_a_part_that_is_missing_is_named(

@@ -10,18 +10,18 @@ from typing import Final
 from benchmarks.autoscaling.simulate import SLOTS, Rule, Seen
 
 from slicewise.autoscaling.decision import Bounds, decide
-from slicewise.autoscaling.target import AUTO_USE, auto_target
+from slicewise.autoscaling.target import AUTO_USE, Target
 from slicewise.autoscaling.window import Reading, Window
 
 MOST: Final = 100
 TARGET: Final = AUTO_USE * SLOTS
-"""Requests a worker, the same for all: 70 % of its slots."""
+"""Requests a worker: 70 % of its slots. Ours has it while few requests run."""
 
 
 def ours(cold: float) -> Rule:
     """Return our rule, with the product's own code, asked once a second."""
     window, before = Window(), 1
-    bounds = Bounds(least=1, most=MOST, target=auto_target(SLOTS), cold_start=cold)
+    bounds = Bounds(least=1, most=MOST, target=Target.auto(SLOTS), cold_start=cold)
 
     def rule(seen: Seen) -> int:
         nonlocal window, before

@@ -17,7 +17,7 @@ from servers.definitions import established
 from snippets import EVERY
 
 from slicewise.api.v1alpha1.autoscaling import AutoscalingSpec
-from slicewise.autoscaling.target import workers_for
+from slicewise.autoscaling.target import Target
 from slicewise.pool.scaling import target_of
 
 STRICT = "dryRun=All&fieldValidation=Strict"
@@ -31,7 +31,7 @@ SCALERS = {
     if snippet.page.name == "autoscaling.md" and snippet.info.startswith("yaml of ")
     for each in [yaml.safe_load(snippet.text)]
 }
-AUTO = target_of(AutoscalingSpec(maxReplicas=8), 4)
+AUTO = target_of(AutoscalingSpec(maxReplicas=8), 4).each
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_prometheus_answers_the_query_of_keda_and_it_asks_for_as_many_workers_as
         [promtool, "test", "rules", tmp_path / "query.test.yaml"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert ceil(requests / threshold - 1e-9) == workers_for(requests, AUTO)
+    assert ceil(requests / threshold - 1e-9) == Target(AUTO).workers(requests)
 
 
 @pytest.fixture(scope="module")

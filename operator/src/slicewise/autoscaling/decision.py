@@ -1,6 +1,6 @@
 """The decision: desired workers from the load, the bounds and the number so far. Pure; called by `plan_pool` once a pass.
 
-    up      at once, to ⌈requests / target⌉
+    up      at once, to what the target makes of the requests
     wake    from 0 to 1 with the first request
     down    to the most that the load asked for within the hold, once the load was known all that time
     sleep   to 0 after `idle_after` without a request, where `least` is 0
@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Final
 
 from slicewise.autoscaling.hold import SHORTEST_HOLD, choose_hold
-from slicewise.autoscaling.target import workers_for
+from slicewise.autoscaling.target import Target
 from slicewise.autoscaling.window import NOT_READ, Load
 
 TOLD_SECONDS: Final = 10.0
@@ -29,7 +29,7 @@ class Bounds:
 
     least: int
     most: int
-    target: float
+    target: Target
     """Requests that run or wait for each worker."""
     cold_start: float | None = None
     """Seconds from a worker's place on a node until it serves; None where none was measured."""
@@ -78,18 +78,18 @@ def decide(bounds: Bounds, load: Load, before: int | None) -> Decision:
     last = min(most, max(least, max(1, least) if before is None else before))
     hold = choose_hold(load.history, bounds.target, bounds.cold_start)
     if load.requests is None:
-        return Decision(last, Why.UNKNOWN if _is_told(load) else Why.HOLD, None, hold)
-    wanted = workers_for(load.requests, bounds.target)
-    held = max(wanted, workers_for(load.peak(hold), bounds.target))
-    sure = load.covered >= hold and not load.trouble and bounds.may_shrink
+        return Decision(last, Why.UNKNOWN if _is_told(load) else Why.HOLD, None, hold.seconds)
+    wanted = bounds.target.workers(load.requests, hold.spare)
+    held = max(wanted, bounds.target.workers(load.peak(hold.seconds), hold.spare))
+    sure = load.covered >= hold.seconds and not load.trouble and bounds.may_shrink
     goal = max(wanted, min(last, held) if sure else last)
     goal = _asleep_or_awake(goal, last, bounds, load)
     # What is there already stays: a count of slices that falls short of it is no reason to end a worker that serves.
     room = most if bounds.room is None else max(bounds.room, last)
     desired = min(most, max(least, min(goal, room)))
     # What lasted for a moment within the shortest hold still limits, or the reason would change with every request.
-    asked = max(wanted, workers_for(load.peak(SHORTEST_HOLD), bounds.target))
-    return Decision(desired, _why(asked, wanted, desired, (least, most), load), wanted, hold)
+    asked = max(wanted, bounds.target.workers(load.peak(SHORTEST_HOLD), hold.spare))
+    return Decision(desired, _why(asked, wanted, desired, (least, most), load), wanted, hold.seconds)
 
 
 def _asleep_or_awake(goal: int, last: int, bounds: Bounds, load: Load) -> int:

@@ -18,7 +18,7 @@ from slicewise.api.v1alpha1.autoscaling import AutoscalingSpec, ScalingMode
 from slicewise.api.v1alpha1.scalars import AUTO
 from slicewise.api.v1alpha1.status import AutoscalingStatus
 from slicewise.autoscaling.decision import Bounds, Decision, decide
-from slicewise.autoscaling.target import auto_target
+from slicewise.autoscaling.target import Target
 from slicewise.autoscaling.window import Load
 from slicewise.pool.cost import budget_cap
 from slicewise.pool.observed import ObservedPod, ObservedPool
@@ -37,7 +37,7 @@ class Scaling:
 
     decision: Decision | None
     """None while no workers are desired."""
-    target: float
+    target: Target
     """Requests that run or wait for each worker."""
     cold_start: float | None
     """Seconds from a worker's place on a node until it serves; None where none was measured."""
@@ -91,10 +91,10 @@ def find_scaling(
     return Scaling(decision, target, cold)
 
 
-def target_of(scaling: AutoscalingSpec, sequences: int) -> float:
+def target_of(scaling: AutoscalingSpec, sequences: int) -> Target:
     """Return the requests that each worker should have. `sequences`: what a worker decodes together."""
     asked = scaling.target_requests_per_worker
-    return auto_target(sequences) if asked == AUTO else float(asked)
+    return Target.auto(sequences) if asked == AUTO else Target(float(asked))
 
 
 def scaling_status(scaling: Scaling | None) -> AutoscalingStatus | None:
@@ -112,7 +112,7 @@ def shown(scaling: Scaling | None, load: Load) -> Scaled | None:
     if scaling is None or scaling.decision is None:
         return None
     one = scaling.decision
-    return Scaled(one.desired, one.wanted, load.requests, scaling.target, one.hold, acts=scaling.held_by is None)
+    return Scaled(one.desired, one.wanted, load.requests, scaling.target.each, one.hold, acts=scaling.held_by is None)
 
 
 def scaling_events(scaling: Scaling | None, before: AutoscalingStatus | None) -> tuple[Event, ...]:
@@ -123,7 +123,7 @@ def scaling_events(scaling: Scaling | None, before: AutoscalingStatus | None) ->
     if old == new:
         return ()
     wanted = scaling.decision.wanted
-    why = "the bounds have changed" if wanted is None else f"the load asks for {wanted}, at {scaling.target:g} a worker"
+    why = "the bounds have changed" if wanted is None else f"the load asks for {wanted}, {scaling.target.words}"
     if scaling.held_by is not None:
         return (Event("Normal", "ScalingAdvised", f"{old} to {new} workers would follow the load: {why}"),)
     return (Event("Normal", "ScaledUp" if new > old else "ScaledDown", f"{old} to {new} workers: {why}"),)

@@ -42,7 +42,9 @@ def scaling_families(pools: Iterable[ScaledPool]) -> Iterator[Metric]:
         "Workers that scaling by load asks for, with bounds and hold; acts is no with `mode: Advise` and beside another autoscaler.",
         labels=[*_POOL, "acts"],
     )
-    target = GaugeMetricFamily("slicewise_autoscaling_target_requests", "Requests for each worker.", labels=_POOL)
+    target = GaugeMetricFamily(
+        "slicewise_autoscaling_target_requests", "Requests for each worker; by `Auto` while few run.", labels=_POOL
+    )
     hold = GaugeMetricFamily(
         "slicewise_autoscaling_hold_seconds",
         "How long the pool keeps the most workers that the load asked for.",

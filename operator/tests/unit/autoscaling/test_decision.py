@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from math import sqrt
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from slicewise.autoscaling.decision import Bounds, Decision, Why, decide
 from slicewise.autoscaling.hold import CHOICES, choose_hold
-from slicewise.autoscaling.target import auto_target, workers_for
+from slicewise.autoscaling.target import MOST_SPARE, SPARES, Target
 from slicewise.autoscaling.window import Reading, Window
 
-BOUNDS = Bounds(least=1, most=50, target=2.8, cold_start=10.0)
+TARGET = Target(2.8)
+BOUNDS = Bounds(least=1, most=50, target=TARGET, cold_start=10.0)
 
 
 def played(
@@ -51,9 +53,25 @@ def test_a_load_that_lasts_is_answered_within_two_seconds_and_held_for_five_cold
 
 
 def test_auto_aims_at_seven_tenths_of_the_sequences() -> None:
-    assert workers_for(14, auto_target(4)) == 5
-    assert workers_for(15, auto_target(4)) == 6
-    assert workers_for(3, auto_target(1)) == 3
+    assert [Target.auto(4).workers(requests) for requests in (0, 1, 2, 3, 4, 5, 6, 8)] == [0, 1, 1, 2, 2, 2, 3, 3]
+    assert Target.auto(1).workers(3) == 3
+
+
+@given(st.integers(1, 10_000), st.integers(1, 64), st.sampled_from(SPARES))
+def test_auto_has_less_spare_room_for_each_of_many_requests_and_always_some(
+    requests: int, sequences: int, spare: float
+) -> None:
+    found = Target.auto(sequences).workers(requests, spare)
+
+    assert requests <= found * max(sequences, 1.0)
+    assert found <= Target(Target.auto(sequences).each).workers(requests)
+    assert found <= Target.auto(sequences).workers(requests, MOST_SPARE)
+    if sequences > 1 and requests > 100:
+        assert found * sequences >= requests + min(spare * sqrt(requests), requests * 0.3 / 0.7 - 1)
+
+
+def test_a_target_of_the_user_s_own_is_kept_however_many_requests_run() -> None:
+    assert [Target(3.0).workers(requests) for requests in (3, 4, 300, 301)] == [1, 2, 100, 101]
 
 
 def test_requests_that_are_cancelled_within_a_second_add_no_worker() -> None:
@@ -86,8 +104,8 @@ def test_a_load_that_comes_back_within_minutes_keeps_its_workers_and_a_rarer_one
     often = tuple(([40] + [2] * 20) * 12)  # each 210 s
     seldom = tuple(([40] + [2] * 59) * 6)  # each 600 s
 
-    assert choose_hold(often, 2.8, 20.0) == 300.0
-    assert choose_hold(seldom, 2.8, 20.0) == 30.0
+    assert choose_hold(often, TARGET, 20.0).seconds == 300.0
+    assert choose_hold(seldom, TARGET, 20.0).seconds == 30.0
 
 
 def test_what_waits_while_workers_start_counts_less_the_longer_it_waits() -> None:
@@ -126,21 +144,21 @@ def test_a_lower_bound_adds_workers_and_removes_none() -> None:
 
 
 def test_no_more_than_the_slices_and_never_fewer_than_are_there() -> None:
-    few = Bounds(least=1, most=50, target=2.8, cold_start=10.0, room=4)
+    few = Bounds(least=1, most=50, target=TARGET, cold_start=10.0, room=4)
 
     assert played(map(Reading, [28] * 5), few)[-1] == Decision(4, Why.ROOM, 10, 50.0)
     assert numbers([28] * 5, few, before=6)[-1] == 6
 
 
 def test_more_than_the_most_says_so_and_the_least_holds() -> None:
-    narrow = Bounds(least=3, most=5, target=2.8, cold_start=5.0)
+    narrow = Bounds(least=3, most=5, target=TARGET, cold_start=5.0)
 
     assert played(map(Reading, [28] * 5), narrow)[-1] == Decision(5, Why.MOST, 10, 30.0)
     assert played(map(Reading, [0] * 60), narrow)[-1] == Decision(3, Why.LEAST, 0, 30.0)
 
 
 def test_nothing_shrinks_while_a_rollout_moves_workers_and_more_may_come() -> None:
-    moving = Bounds(least=1, most=50, target=2.8, cold_start=5.0, may_shrink=False)
+    moving = Bounds(least=1, most=50, target=TARGET, cold_start=5.0, may_shrink=False)
 
     assert set(numbers([0] * 200, moving, before=6)) == {6}
     assert numbers([28] * 5, moving, before=6)[-1] == 10
@@ -166,7 +184,7 @@ def test_a_negative_count_is_none() -> None:
 
 
 def test_the_hold_is_thirty_seconds_at_least_and_ten_minutes_at_most() -> None:
-    assert [choose_hold((), 2.8, cold) for cold in (2.0, 10.0, 500.0, None)] == [30.0, 50.0, 600.0, 300.0]
+    assert [choose_hold((), TARGET, cold).seconds for cold in (2.0, 10.0, 500.0, None)] == [30.0, 50.0, 600.0, 300.0]
 
 
 LOADS = st.lists(st.integers(0, 400), min_size=1, max_size=90)
@@ -177,11 +195,11 @@ LOADS = st.lists(st.integers(0, 400), min_size=1, max_size=90)
 def test_the_number_is_always_within_the_bounds_and_never_below_what_has_lasted(
     loads: list[int], least: int, more: int, target: float, cold: float
 ) -> None:
-    bounds = Bounds(least=least, most=least + more, target=target, cold_start=cold)
+    bounds = Bounds(least=least, most=least + more, target=Target(target), cold_start=cold)
     for one, step in zip(played(map(Reading, loads), bounds), range(len(loads)), strict=True):
         assert bounds.least <= one.desired <= bounds.most
         lasted = min(loads[max(0, step - 1) : step + 1])
-        assert one.desired >= min(bounds.most, workers_for(lasted, target))
+        assert one.desired >= min(bounds.most, Target(target).workers(lasted))
 
 
 @settings(max_examples=40, deadline=None)
@@ -193,7 +211,7 @@ def test_the_number_goes_down_only_after_a_hold_without_more(loads: list[int], s
         if found[step] < found[step - 1]:
             assert step >= 50
             behind = [*loads, *[0] * 55][max(0, step - 50) : step + 1]
-            assert found[step] <= max(1, workers_for(max(behind), 2.8))
+            assert found[step] <= max(1, TARGET.workers(max(behind)))
 
 
 @settings(max_examples=40, deadline=None)
@@ -214,7 +232,7 @@ def test_one_reading_that_fails_is_no_news() -> None:
 
 def test_what_limits_the_number_is_not_told_with_every_request() -> None:
     """A load about the greatest number crosses it each second."""
-    narrow = Bounds(least=1, most=5, target=2.8, cold_start=5.0)
+    narrow = Bounds(least=1, most=5, target=TARGET, cold_start=5.0)
 
     found = played(map(Reading, [14, 14, 16, 16] * 30), narrow)
 
@@ -234,10 +252,19 @@ def test_whatever_the_clock_does_the_window_keeps_its_order(steps: list[float]) 
         assert [when for when, _ in window.peaks] == sorted(when for when, _ in window.peaks)
 
 
+def test_less_room_is_spare_where_the_load_is_even_and_workers_start_soon() -> None:
+    even, rising, auto = (40,) * 60, tuple(range(60)), Target.auto(4)
+
+    assert choose_hold(even[:59], auto, 20.0).spare == 2.0
+    assert choose_hold(even, auto, 20.0).spare == 1.0
+    assert choose_hold(even, auto, 61.0).spare == 2.0
+    assert choose_hold((*rising, 400), auto, 20.0).spare == 2.0
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 300), max_size=360), st.floats(0.5, 50), st.floats(1, 200))
 def test_a_hold_that_is_chosen_is_one_of_the_choices(history: list[int], target: float, cold: float) -> None:
-    hold = choose_hold(tuple(history), target, cold)
+    hold = choose_hold(tuple(history), Target(target), cold).seconds
 
     assert hold in CHOICES or 30.0 <= hold <= 600.0
 

@@ -29,7 +29,7 @@ class AutoscalingSpec(ApiModel):
     max_replicas: Annotated[WholeNumber, Field(ge=1, le=1000)]
     """Most workers. No more are asked for than there are slices."""
     target_requests_per_worker: CountOrAuto = AUTO
-    """Requests that run or wait for each worker. `Auto` is 0.7 of `spec.engine.parallelSequences`."""
+    """Requests that run or wait for each worker. `Auto` is 0.7 of `spec.engine.parallelSequences`, and more while many run."""
     idle_after: Hours = "10m"
     """How long without a request before a pool with `minReplicas: 0` goes to 0, as a duration."""
 

@@ -78,7 +78,7 @@ def _active(scaling: Scaling, decision: Decision, facts: Facts) -> ConditionResu
         return ConditionResult(
             "True", Reason.FOLLOWS_LOAD, "no worker; the gateway holds the next request, which starts one"
         )
-    return ConditionResult("True", Reason.FOLLOWS_LOAD, f"{number}, {scaling.target:g} requests each at most")
+    return ConditionResult("True", Reason.FOLLOWS_LOAD, f"{number}, {scaling.target.words}")
 
 
 def _is_capped(facts: Facts) -> bool:

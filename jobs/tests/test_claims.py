@@ -6,13 +6,13 @@ import asyncio
 from collections import Counter
 
 import pytest
-from jobs_rig.store import KEPT, POOL, done, let_leases_end, make_job, take
+from jobs_rig.store import KEPT, LEASE, POOL, done, let_leases_end, make_job, take
 from sqlalchemy import text
 
 from slicewise_jobs.decisions.priority import HIGH, LOW, NORMAL
 from slicewise_jobs.decisions.states import State
 from slicewise_jobs.store.cancel import cancel
-from slicewise_jobs.store.claim import CLAIM, look_for_work
+from slicewise_jobs.store.claim import CLAIM, claim, look_for_work
 from slicewise_jobs.store.database import Database
 from slicewise_jobs.store.lease import renew
 from slicewise_jobs.store.read import find
@@ -120,6 +120,33 @@ async def test_without_priorities_a_claim_does_not_ask_for_them(database: Databa
     await submit(database, POOL, [make_job() for _ in range(3)])
     assert not (await look_for_work(database, POOL)).priorities
     assert len(await take(database, 5, priorities=True)) == 3
+
+
+@pytest.mark.parametrize("priorities", [False, True])
+async def test_jobs_of_a_tenant_that_is_limited_are_passed_over_and_cost_no_attempt(
+    database: Database, priorities: bool
+) -> None:
+    await submit(database, POOL, [make_job("limited") for _ in range(50)])
+    free = [make_job("free") for _ in range(20)]
+    await submit(database, POOL, free)
+    taken = []
+    while claimed := await take(database, 4, limited={"limited": 60.0}, priorities=priorities):
+        taken += claimed
+    assert [job.id for job in taken] == [job.id for job in free]
+    (moved,) = await database.read("SELECT COUNT(*) FROM slicewise_jobs WHERE state = 'waiting'")
+    # One in front of each, and what the last look saw before it ended.
+    assert moved[0] == 20 + 4 + 2
+    assert not (await claim(database, POOL, "one", 100, LEASE, limited={"limited": 60.0}, priorities=priorities)).more
+    (after,) = await database.read("SELECT COUNT(*) FROM slicewise_jobs WHERE state = 'waiting'")
+    assert after[0] == moved[0]
+    # A job that comes later finds its turn at once.
+    late = make_job("free")
+    await submit(database, POOL, [late])
+    assert [job.id for job in await take(database, 1, limited={"limited": 60.0}, priorities=priorities)] == [late.id]
+    await let_leases_end(database)
+    await pass_time(database)
+    again = [job for job in await take(database, 100) if job.tenant == "limited"]
+    assert Counter(job.attempt for job in again) == {1: 50}
 
 
 async def test_a_claim_reads_the_start_of_an_index_and_sorts_nothing(database: Database) -> None:

@@ -19,6 +19,7 @@ from slicewise_jobs.decisions.body import (
     read_wanted,
     show_id,
 )
+from slicewise_jobs.decisions.limited import Limited
 from slicewise_jobs.decisions.outcome import Attempt, Fate, counts, read_answer, retry_delay
 from slicewise_jobs.decisions.pace import GATHER, Pace
 from slicewise_jobs.decisions.rank import ranks
@@ -57,7 +58,7 @@ def test_a_new_tenants_one_job_comes_after_one_of_each_other_at_most(tenants: li
         (404, {}, "model_not_found", Fate.FAILED),
         (302, {}, "", Fate.FAILED),
         (401, {}, "invalid_api_key", Fate.REFUSED),
-        (429, {}, "rate_limit_exceeded", Fate.REFUSED),
+        (429, {}, "rate_limit_exceeded", Fate.LIMITED),
         (503, {"x-slicewise-not-started": "1"}, "queue_full", Fate.REFUSED),
         (503, {"x-slicewise-held": "60"}, "no_worker", Fate.REFUSED),
         (503, {}, "overloaded", Fate.REFUSED),
@@ -116,6 +117,20 @@ def test_refusals_halve_the_slots_once_and_answers_bring_them_back() -> None:
     assert pace.room(0, 300) == 1
     pace.refused(86400, now=300)
     assert pace.room(0, 361) == 1
+
+
+def test_a_limited_tenant_waits_for_as_long_as_it_was_asked_to_and_few_of_them_are_known() -> None:
+    limited = Limited(most=2)
+    limited.refused("first", 5, now=100)
+    limited.refused("first", 2, now=101)
+    limited.refused("second", 86400, now=100)
+    assert limited.now(102) == {"first": 3, "second": 58}
+    limited.refused("third", 10, now=103)
+    assert limited.now(103) == {"second": 57, "third": 10}
+    for number in range(1000):
+        limited.refused(f"tenant {number}", 1 + number % 50, now=104)
+    assert len(limited.now(104)) <= 2
+    assert limited.now(1000) == {}
 
 
 def test_slots_that_end_close_together_are_filled_by_one_claim() -> None:

@@ -43,6 +43,40 @@ async def test_back_pressure_pauses_the_dispatcher_and_costs_no_attempt(
         assert (await client.until(job_id, "done"))["attempts"] == 1
 
 
+async def test_a_tenant_over_its_limit_holds_up_no_other(
+    shared_api: Api, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
+) -> None:
+    limited, free = Client(shared_api.url, session, "limited"), Client(shared_api.url, session, "free")
+    asked_to_wait = 3600
+
+    async def answer(request: web.Request, body: dict) -> web.StreamResponse:
+        if request.headers["x-slicewise-tenant"] == "limited" and asked_to_wait:
+            return web.json_response(
+                {"error": {"message": "Too many."}}, status=429, headers={"Retry-After": str(asked_to_wait)}
+            )
+        return await gateway.echo(request, body)
+
+    gateway.answer = answer
+    dispatcher = await ready(start_dispatcher(shared_api, SLOTS=2, MAX_ATTEMPTS=1))
+    for number in range(10):
+        await limited.add(f"refused {number}")
+    await until(lambda: gateway.order)
+    for number in range(10):
+        await free.until(await free.add(f"free {number}"), "done")
+    # Two slots, so two may have been sent before the first answer; the others were not sent at all.
+    assert sum(tenant == "limited" for tenant, _ in gateway.order) <= 2
+    assert await asyncio.to_thread(dispatcher.metric, "slicewise_dispatcher_limit") == 2
+    dispatcher.kill()
+    asked_to_wait = 1
+    # Another dispatcher knows nothing of the limit yet.
+    await ready(start_dispatcher(shared_api, SLOTS=2, MAX_ATTEMPTS=1))
+    late = [await limited.add(f"late {number}") for number in range(4)]
+    await until(lambda: sum(tenant == "limited" for tenant, _ in gateway.order) >= 4)
+    asked_to_wait = 0
+    for job_id in late:
+        assert (await limited.until(job_id, "done"))["attempts"] == 1
+
+
 async def test_a_gateway_that_is_away_costs_no_attempt(
     shared_api: Api, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
 ) -> None:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
@@ -74,10 +75,10 @@ def done(job: Claimed, body: bytes = b"{}") -> Settlement:
 
 
 async def take(
-    database: Database, most: int = 1, owner: str = "one", lease: float = LEASE, *, priorities: bool = False
+    database: Database, most: int = 1, owner: str = "one", lease: float = LEASE, **more: Any
 ) -> list[Claimed]:
     """Claim jobs of the pool."""
-    return await claim(database, POOL, owner, most, lease, priorities=priorities)
+    return (await claim(database, POOL, owner, most, lease, **more)).jobs
 
 
 async def let_leases_end(database: Database) -> None:

@@ -30,6 +30,8 @@ class Fate(Enum):
     """It may end otherwise."""
     REFUSED = "refused"
     """The attempt never began: there was no room."""
+    LIMITED = "limited"
+    """As REFUSED, and the others of its tenant would be refused, too, while those of other tenants would not."""
     UNCLEAR = "unclear"
     """No worker, or one that died of the job: the gateway answers both with the same words."""
 
@@ -41,7 +43,7 @@ class Attempt:
     fate: Fate
     error: str = ""
     retry_after: float = 1.0
-    """Seconds that the gateway asked to wait; of REFUSED and UNCLEAR."""
+    """Seconds that the gateway asked to wait; of REFUSED, LIMITED and UNCLEAR."""
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Attempt:
@@ -51,7 +53,9 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> Attempt
     code, message = _error(body)
     words = f"{status} from the gateway: {code + ': ' if code else ''}{message}"[:_MOST_MESSAGE]
     after = _retry_after(headers.get("Retry-After"))
-    if status == 429 or NOT_STARTED in headers or HELD in headers or (status == 503 and code in _REFUSED):
+    if status == 429:
+        return Attempt(Fate.LIMITED, words, after)
+    if NOT_STARTED in headers or HELD in headers or (status == 503 and code in _REFUSED):
         return Attempt(Fate.REFUSED, words, after)
     if status in {401, 403}:
         # Of the dispatcher's own rights: every job would fail, and none of them can help it.
@@ -69,7 +73,7 @@ def counts(attempt: Attempt, *, served_meanwhile: bool, claims: int, most_attemp
     """
     if attempt.fate is Fate.UNCLEAR:
         return served_meanwhile or claims >= _MOST_CLAIMS * most_attempts
-    return attempt.fate is not Fate.REFUSED
+    return attempt.fate not in {Fate.REFUSED, Fate.LIMITED}
 
 
 def retry_delay(failures: int, first_seconds: float, spread: float) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from slicewise_jobs.decisions.limited import Limited
+
 _MOST_PAUSE: Final = 60.0
 GATHER: Final = 0.01
 """Seconds from one claim to the next, and from one transaction with results to the next, unless half of the slots wait for it."""
@@ -19,6 +21,8 @@ class Pace:
         self.limit = float(slots)
         """Jobs at a time; the whole part counts."""
         self.paused_until = 0.0
+        self.limited = Limited()
+        """Tenants that are refused while others are not: they pause alone."""
         self._halved_at = float("-inf")
 
     def room(self, running: int, now: float) -> int:

@@ -112,14 +112,22 @@ class Dispatcher:
         self._claimed_at = time.monotonic()
         try:
             plan = self._plan
-            jobs = await claim(self._database, plan.pool, plan.owner, room, plan.lease, priorities=self._priorities)
+            claims = await claim(
+                self._database,
+                plan.pool,
+                plan.owner,
+                room,
+                plan.lease,
+                priorities=self._priorities,
+                limited=self._pace.limited.now(time.monotonic()),
+            )
         except StoreError as error:
             self._trouble(error)
             await asyncio.sleep(self._plan.poll * random.uniform(0.5, 1))  # noqa: S311 - spreads load
             return []
         # One that was woken meanwhile has said so again.
-        self._more = self._wake.is_set() or len(jobs) == room
-        return jobs
+        self._more = self._wake.is_set() or claims.more
+        return claims.jobs
 
     async def _sleep(self) -> None:
         """Wait for a wake, a job's end, or the end of a pause."""

@@ -168,6 +168,8 @@ class Running:
             return "failed", write(State.ERROR, error=attempt.error)
         if attempt.fate in {Fate.REFUSED, Fate.UNCLEAR}:
             self._pace.refused(attempt.retry_after * random.uniform(1, 1.25), now)  # noqa: S311 - spreads load
+        if attempt.fate is Fate.LIMITED:
+            self._pace.limited.refused(job.tenant, attempt.retry_after * random.uniform(1, 1.25), now)  # noqa: S311 - spreads load
         served = now - self._served_at < _SERVED_SECONDS
         if attempt.fate is Fate.UNCLEAR and self._suspicion.broke(job.id, alone=run.alone):
             served = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +29,15 @@ class Claimed:
     """From its acceptance to this claim."""
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a claim has brought."""
+
+    jobs: list[Claimed]
+    more: bool
+    """Others may be claimed at once."""
+
+
 _FIELDS: Final = (
     f"""seq, j.id, tenant, token, attempts, path, TIMESTAMPDIFF(MICROSECOND, created_at, {NOW}) AS waited"""
 )
@@ -50,37 +59,76 @@ _RANK: Final = sql("UPDATE slicewise_jobs SET rank_ = :rank WHERE seq = :seq")
 _BODIES: Final = sql("SELECT id, body FROM slicewise_job_inputs WHERE id IN :ids", "ids")
 
 
-async def claim(
-    database: Database, pool: str, owner: str, most: int, lease_seconds: float, *, priorities: bool = False
-) -> list[Claimed]:
+_NOTHING: Final[Mapping[str, float]] = {}
+
+
+async def claim(  # noqa: PLR0913 - all of it is said by name where it is unusual
+    database: Database,
+    pool: str,
+    owner: str,
+    most: int,
+    lease_seconds: float,
+    *,
+    priorities: bool = False,
+    limited: Mapping[str, float] = _NOTHING,
+) -> Claims:
     """Return at most `most` jobs, which are the owner's for `lease_seconds`. Raises StoreError.
 
-    `priorities`: not all that is queued has the same one; asking for that costs queries.
+    `priorities`: not all that is queued has the same one; asking for that costs queries. `limited`: tenant → seconds for which its
+    jobs are not to be claimed.
     Where that it failed is not known, the jobs' leases end without a result, and they are claimed again.
     """
     take = f"""UPDATE slicewise_jobs SET state = 'running', owner = %s, token = token + 1, attempts = attempts + 1,
  started_at = {NOW}, due_at = {after(lease_seconds)} WHERE seq IN ("""
 
-    async def work(connection: AsyncConnection) -> list[Claimed]:
+    async def work(connection: AsyncConnection) -> Claims:
         rows: Sequence[Any]
-        if priorities:
-            rows = await _by_priority(connection, pool, most)
+        if priorities or limited:
+            rows, more = await _turns(connection, pool, most, limited)
+            rows = await _with_bodies(connection, await _by_priority(connection, pool, rows) if priorities else rows)
         else:
             rows = (await connection.execute(_CLAIM, {"pool": pool, "most": most})).all()
+            more = len(rows) == most
         if not rows:
-            return []
+            return Claims([], more)
         await connection.exec_driver_sql(f"{take}{numbers(row[0] for row in rows)})", (owner,))
-        return [
+        jobs = [
             Claimed(seq, job_id, tenant, token + 1, attempts + 1, path, body, waited / 1e6)
             for seq, job_id, tenant, token, attempts, path, waited, body in rows
         ]
+        return Claims(jobs, more)
 
     return await database.run(work)
 
 
-async def _by_priority(connection: AsyncConnection, pool: str, most: int) -> list[Any]:
-    """Return the jobs that take the next turns: of each tenant as many. What does not run now takes their later turns."""
-    rows = (await connection.execute(_TURNS, {"pool": pool, "most": most})).all()
+_LIMITED: Final = "The gateway takes no more requests of this tenant for now."
+
+
+async def _turns(
+    connection: AsyncConnection, pool: str, most: int, limited: Mapping[str, float]
+) -> tuple[list[Any], bool]:
+    """Return the jobs whose turn is next, and whether there may be more. Jobs of limited tenants in front of them begin to wait.
+
+    Left where they are, they would be read by each claim, and once the limit is over all of them would go before what others have sent
+    meanwhile. Of each tenant few stand in front, because the ranks of tenants go side by side.
+    """
+    window = most + 2 * len(limited)
+    rows = (await connection.execute(_TURNS, {"pool": pool, "most": window})).all()
+    free = [place for place, row in enumerate(rows) if row.tenant not in limited][:most]
+    full = len(rows) == window
+    # Where there is nothing else, they need not be moved.
+    front = rows[: free[-1]] if free else rows if full else []
+    for tenant, seconds in limited.items():
+        if seqs := [row.seq for row in front if row.tenant == tenant]:
+            await connection.exec_driver_sql(
+                f"""UPDATE slicewise_jobs SET state = 'waiting', last_error = '{_LIMITED}', due_at = {after(seconds)}
+ WHERE seq IN ({numbers(seqs)})"""
+            )
+    return [rows[place] for place in free], bool(free) and (full or len(free) == most)
+
+
+async def _by_priority(connection: AsyncConnection, pool: str, rows: Sequence[Any]) -> list[Any]:
+    """Return the jobs that take the turns of `rows`: of each tenant as many. What does not run now takes their later turns."""
     taken: list[Any] = []
     for tenant in dict.fromkeys(row.tenant for row in rows):
         turns = [row for row in rows if row.tenant == tenant]
@@ -98,10 +146,14 @@ async def _by_priority(connection: AsyncConnection, pool: str, most: int) -> lis
         for seq, rank in zip(displaced, free, strict=False):
             await connection.execute(_RANK, {"seq": seq, "rank": rank})
         taken += [known[seq] for seq in chosen]
-    if not taken:
+    return taken
+
+
+async def _with_bodies(connection: AsyncConnection, rows: Sequence[Any]) -> list[Any]:
+    if not rows:
         return []
-    bodies = {row.id: row.body for row in await connection.execute(_BODIES, {"ids": [row.id for row in taken]})}
-    return [(*row[:7], bodies[row.id]) for row in taken]
+    bodies = {row.id: row.body for row in await connection.execute(_BODIES, {"ids": [row.id for row in rows]})}
+    return [(*row[:7], bodies[row.id]) for row in rows]
 
 
 _SOME: Final = sql(

@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images image-worker-cuda load ready \
-  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-jobs test-cli test-argocd test-gpu fuzz e2e soak soak-jobs demo bench clean
+  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-jobs test-jobs-mysql test-cli test-argocd test-gpu fuzz e2e soak soak-jobs demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -70,6 +70,10 @@ test-gateway: sync tools ## the gateway's configuration and agent on real Envoy 
 
 test-jobs: sync tools ## the jobs on a real MariaDB, with kills
 	@pytest jobs/tests $(PYTEST_ARGS)
+
+test-jobs-mysql: sync tools ## the same on a MySQL, which comes from Debian unstable; without the failover, whose words are MariaDB's
+	@images/mysql.sh >/dev/null
+	@JOBS_DATABASE=mysql pytest jobs/tests --ignore jobs/tests/test_failover.py $(PYTEST_ARGS)
 
 test-cli: sync tools ## kubectl slicewise on a real API server, through kubectl
 	@pytest cli/tests $(PYTEST_ARGS)

@@ -62,7 +62,7 @@ async def test_many_dispatchers_at_a_time_never_claim_the_same_job(database: Dat
 
 async def test_a_claim_reads_the_start_of_an_index_and_sorts_nothing(database: Database) -> None:
     await submit(database, POOL, [make_job(f"tenant-{number % 5}") for number in range(300)])
-    jobs, inputs = await database.read(f"EXPLAIN {CLAIM}", pool=POOL, most=2)
+    jobs, inputs = await database.read(f"EXPLAIN FORMAT=TRADITIONAL {CLAIM}", pool=POOL, most=2)
     assert (jobs.key, inputs.key, inputs.type) == ("slicewise_jobs_claim", "PRIMARY", "eq_ref")
     assert "filesort" not in jobs.Extra
     assert "temporary" not in jobs.Extra

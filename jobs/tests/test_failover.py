@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 from jobs_rig.client import Client
 from jobs_rig.gateway import FakeGateway
-from jobs_rig.mariadb import PASSWORD, MariaDb
+from jobs_rig.mariadb import MariaDb
+from jobs_rig.product import PASSWORD
 from jobs_rig.programs import Api, DispatcherProgram, available, ready
 from jobs_rig.store import connect, database_with_tables
 from sqlalchemy import text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import signal
 import socket
@@ -14,81 +12,21 @@ from pathlib import Path
 import trustme
 from servers.processes import end, free_port, spawn, wait_until
 
-ROOT = Path(__file__).resolve().parents[3]
-PASSWORD = "secret word"
-_MADE_BY = """create user 'jobs'@'%' identified by '{password}';
-grant all on *.* to 'jobs'@'%' with grant option;
-"""
-
-
-def folder() -> Path:
-    """Return where MariaDB is; it is fetched the first time."""
-    done = subprocess.run([ROOT / "images/mariadb.sh"], check=True, capture_output=True, text=True)
-    return Path(done.stdout.strip())
-
-
-def _environment(program: Path) -> dict[str, str]:
-    return {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": str(program / "lib")}
-
-
-def _empty_data(program: Path) -> Path:
-    """Return a data folder with the system tables and the user `jobs`. It is made once and copied: that takes a tenth of the time."""
-    cache = Path(os.environ.get("SLICEWISE_CACHE") or Path.home() / ".cache/slicewise")
-    made = cache / "mariadb-empty-2"
-    with (cache / "mariadb.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            part = cache / "mariadb-empty.part"
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
-            _bootstrap(program, part)
-            part.rename(made)
-    return made
-
-
-def _bootstrap(program: Path, data: Path) -> None:
-    share = program / "usr/share/mysql"
-    tables = [share / name for name in ("mysql_system_tables.sql", "mysql_system_tables_data.sql")]
-    users = f"flush privileges;\n{_MADE_BY.format(password=PASSWORD)}"
-    script = "\n".join(
-        ["create database mysql;", "use mysql;", *(file.read_text(encoding="utf-8") for file in tables), users]
-    )
-    made = subprocess.run(
-        [program / "usr/sbin/mariadbd", *_options(program, data), "--bootstrap"],
-        input=script,
-        env=_environment(program),
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert made.returncode == 0, made.stderr[-2000:]
-
-
-def _options(program: Path, data: Path) -> list[str]:
-    share = program / "usr/share/mysql"
-    return [
-        # The first option, or a file of this machine's MariaDB is read.
-        "--no-defaults",
-        f"--datadir={data}",
-        f"--lc-messages-dir={share}",
-        f"--character-sets-dir={share / 'charsets'}",
-        "--user=root",
-        "--innodb-log-file-size=32M",
-        "--innodb-buffer-pool-size=64M",
-        "--innodb-fast-shutdown=1",
-    ]
+from jobs_rig.product import PASSWORD, product
 
 
 class MariaDb:
-    """One server. `start`, `kill`, `stop` and `freeze` may be called again and again; its address stays."""
+    """One server: a MariaDB, or what `product` says.
+
+    `start`, `kill`, `stop` and `freeze` may be called again and again; its address stays."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
         self.port = free_port()
         self.host = "127.0.0.1"
-        self._program = folder()
+        self._product = product()
         self._data = place / "data"
-        shutil.copytree(_empty_data(self._program), self._data)
+        shutil.copytree(self._product.empty_data(), self._data)
         authority = trustme.CA()
         self.ca_file = place / "ca.crt"
         authority.cert_pem.write_to_path(str(self.ca_file))
@@ -109,8 +47,8 @@ class MariaDb:
         self._given = options or self._given
         place = self.place
         argv = [
-            str(self._program / "usr/sbin/mariadbd"),
-            *_options(self._program, self._data),
+            *self._product.argv,
+            *self._product.options(self._data),
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             f"--socket={place / 's'}",
@@ -120,15 +58,14 @@ class MariaDb:
             "--skip-name-resolve",
             *self._given,
         ]
-        libraries = f"LD_LIBRARY_PATH={self._program / 'lib'}"
-        self._process = spawn(["env", libraries, *argv], place / "log")
+        self._process = spawn(argv, place / "log")
 
     def wait(self) -> None:
         """Wait until it takes connections."""
         wait_until(self._greets, 60, self._end_of_log)
 
     def _end_of_log(self) -> str:
-        return f"MariaDB: {(self.place / 'log').read_text(errors='replace')[-2000:]}"
+        return f"{self._product.name}: {(self.place / 'log').read_text(errors='replace')[-2000:]}"
 
     def _greets(self) -> bool:
         assert self._process is not None

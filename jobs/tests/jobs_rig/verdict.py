@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from jobs_rig.campaign import Campaign
-from jobs_rig.mariadb import ROOT
+from jobs_rig.product import ROOT
 
 STUCK_SECONDS = 60.0
 

@@ -96,7 +96,7 @@ def test_an_adapter_of_another_model_is_refused_in_words_of_llama_cpp(tiny: Path
 def test_a_fitting_adapter_is_tried_in_a_child(tiny: Path, tiny_adapters) -> None:
     for path in tiny_adapters.values():
         assert unfit(read_header(path), LLAMA) is None
-        try_adapter(tiny, path, gpu=False)
+        try_adapter(tiny, adapter=path, gpu=False)
 
 
 def written(path: Path, *, kind: str = "lora", alpha: Any = 8.0, **more: Any) -> Path:
@@ -144,4 +144,4 @@ def test_a_file_on_which_llama_cpp_gives_up_ends_the_child_alone(tiny: Path, tmp
     path = written(tmp_path / "a.gguf", alpha="much")
     assert unfit(read_header(path), LLAMA) is None
     with pytest.raises(UnusableError, match=r"llama\.cpp crashed"):
-        try_adapter(tiny, path, gpu=False)
+        try_adapter(tiny, adapter=path, gpu=False)

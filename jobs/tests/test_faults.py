@@ -80,7 +80,13 @@ async def test_a_full_database_acknowledges_nothing_and_shows_what_it_has(
         assert len(accepted) > 10
         inputs = await database.read("SELECT COUNT(*) FROM slicewise_job_inputs")
         assert inputs[0][0] == len(accepted)
-        assert (await client.get(accepted[-1]))["status"] == "queued"
+        for _ in range(20):
+            # Before the API has looked again, and after.
+            assert (await client.get(accepted[-1]))["status"] == "queued"
+            status, body, _ = await client.call("GET", "/jobs?limit=1")
+            assert (status, body["data"][0]["job_id"]) == (200, accepted[-1])
+            status, body, _ = await client.call("POST", "/jobs", json={"prompt": "x" * 60_000})
+            assert (status, body["error"]["code"]) == (503, "database_full")
         await asyncio.to_thread(api.kill)
 
 

@@ -81,7 +81,7 @@ class Events:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs/ID/events`."""
-        self._watch.check()
+        self._watch.check(request.method)
         seen = _seen(request)
         tenant, job_id = read_tenant(request.headers.get(TENANT_HEADER)), read_id(request.match_info["id"])
         if job_id is None or await find(self._database, self._pool, tenant, job_id, result=False) is None:

@@ -52,7 +52,7 @@ class Files:
     watch: Watch
 
     def _whose(self, request: web.Request) -> tuple[str, str]:
-        self.watch.check()
+        self.watch.check(request.method)
         return self.pool, read_tenant(request.headers.get(TENANT_HEADER))
 
     async def upload(self, request: web.Request) -> web.StreamResponse:

@@ -76,7 +76,7 @@ class Jobs:
         """Take a job, however it is sent and shown."""
         outcome = "invalid"
         try:
-            self.watch.check()
+            self.watch.check(request.method)
             tenant = read_tenant(request.headers.get(TENANT_HEADER))
             key = read_key(request.headers.get("Idempotency-Key"))
             async with self.intake.body(request) as raw:
@@ -114,7 +114,7 @@ class Jobs:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs/ID`: its state, and its result once it is done."""
-        self.watch.check()
+        self.watch.check(request.method)
         tenant, job_id = read_tenant(request.headers.get(TENANT_HEADER)), read_id(request.match_info["id"])
         found = await find(self.database, self.pool, tenant, job_id) if job_id else None
         if found is None:
@@ -126,7 +126,7 @@ class Jobs:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs`: a page of the tenant's jobs, newest first."""
-        self.watch.check()
+        self.watch.check(request.method)
         tenant = read_tenant(request.headers.get(TENANT_HEADER))
         states, after, most = _read_page(request)
         found = await page(self.database, self.pool, tenant, states, after, most + 1)
@@ -138,7 +138,7 @@ class Jobs:
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """`DELETE /jobs/ID`: it is not begun, or not gone on with, and has no result."""
-        self.watch.check()
+        self.watch.check(request.method)
         tenant, job_id = read_tenant(request.headers.get(TENANT_HEADER)), read_id(request.match_info["id"])
         was = await cancel(self.database, self.pool, tenant, job_id, self.keep_seconds) if job_id else None
         if was is None or job_id is None:

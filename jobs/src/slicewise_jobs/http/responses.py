@@ -29,7 +29,7 @@ class Responses:
 
     def _named(self, request: web.Request) -> tuple[tuple[str, str], bytes | None]:
         """Return whose response a request names, and which one it can be."""
-        self.jobs.watch.check()
+        self.jobs.watch.check(request.method)
         tenant = read_tenant(request.headers.get(TENANT_HEADER))
         return (self.jobs.pool, tenant), ids.read(ids.RESPONSE, request.match_info["id"])
 

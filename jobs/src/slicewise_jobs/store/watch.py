@@ -17,6 +17,7 @@ from slicewise_jobs.store.trouble import StoreError
 log = structlog.get_logger(__name__)
 _GOOD_SECONDS = 10.0
 _BAD_SECONDS = 1.0
+_TAKES_NO_MORE = frozenset({Trouble.DATABASE_FULL, Trouble.DATABASE_READ_ONLY})
 
 
 class Watch:
@@ -73,10 +74,11 @@ class Watch:
         self.was_ready = self.was_ready or finding is None
         self._show(finding is None)
 
-    def check(self) -> None:
+    def check(self, method: str) -> None:
         """Raise StoreError while the database cannot serve: requests do not wait for one that is known to be away.
 
-        It is asked every second then, so clients are refused for one second more than need be.
+        It is asked every second then, so clients are refused for one second more than need be. One that takes no more shows what
+        it has. `method`: of the request.
         """
-        if self.finding:
+        if self.finding and (method == "POST" or self.finding.trouble not in _TAKES_NO_MORE):
             raise StoreError(self.finding)

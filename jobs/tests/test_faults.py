@@ -14,7 +14,6 @@ from jobs_rig.mariadb import MariaDb
 from jobs_rig.network import Network, network
 from jobs_rig.programs import Api, DispatcherProgram, available, ready
 from jobs_rig.store import database_with_tables, url_file
-from sqlalchemy import text
 
 from slicewise_jobs.store.database import Database
 
@@ -143,31 +142,6 @@ async def test_requests_wait_for_a_connection_when_all_are_in_use(
     ids = await asyncio.gather(*(client.add(f"job {number}") for number in range(50)))
     shown = await asyncio.gather(*(client.get(job_id) for job_id in ids), *(client.call("GET", "/jobs") for _ in ids))
     assert len(shown) == 100
-
-
-async def test_with_all_connections_stuck_requests_get_503_and_later_all_is_well(
-    start_api: Callable[..., Api], database: Database, session: aiohttp.ClientSession
-) -> None:
-    """The table is locked, as by a dump without `--single-transaction`: both connections wait, and nothing else gets one."""
-    api = start_api(DATABASE_CONNECTIONS=2, DATABASE_TIMEOUT_SECONDS=1)
-    client = Client(api.url, session)
-    before = await client.add("before")
-    async with database.engine.connect() as connection:
-        await connection.execute(text("LOCK TABLES slicewise_jobs WRITE"))
-        asked = [client.call("GET", f"/jobs/{before}") for _ in range(30)]
-        sent = [client.call("POST", "/jobs", json={"prompt": "x"}) for _ in range(30)]
-        for status, body, headers in await asyncio.gather(*asked, *sent):
-            assert (status, int(headers["Retry-After"]) > 0) == (503, True), body
-        await connection.execute(text("UNLOCK TABLES"))
-    # What was refused last may have been seen to fail a moment later: clients come again then, and so does this one.
-    for _ in range(100):
-        asked = [client.call("GET", f"/jobs/{before}"), client.call("POST", "/jobs", json={"prompt": "x"})]
-        if [status for status, _, _ in await asyncio.gather(*asked)] == [200, 202]:
-            break
-        await asyncio.sleep(0.1)
-    await available(api)
-    assert (await client.get(before))["status"] == "queued"
-    await client.add("after")
 
 
 async def test_a_slow_network_to_the_database_slows_jobs_down_and_no_more(

@@ -35,7 +35,7 @@ async def fill(url: str, jobs: int) -> None:
 
 
 async def drain(url: str, gateway: str, slots: int) -> None:
-    """Run jobs until there is none."""
+    """Run jobs until the queue is empty."""
     async with (
         asyncpg.create_pool(url, min_size=2, max_size=5) as pool,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,

@@ -76,7 +76,7 @@ class Client:
     def ask_at_once(
         self, count: int, pool: Pool, body: str | None = None, path: str = "/v1/chat/completions"
     ) -> list[Answer]:
-        """Send the same so many times at the same time, each on a connection of its own. Without a body it is a short chat."""
+        """Send `count` equal requests at the same time, each on a connection of its own. Without a body each is a short chat."""
         return self._ask(pool, [("POST", path, body)] * count)
 
     def get_at_once(self, pool: Pool, paths: Iterable[str]) -> list[Answer]:

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+from rig.counts import counts
 from rig.envoy import CANARY, CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers, Worker
 
-from slicewise.clients.gateways import HttpGateways
 from slicewise.envoy import EdgeEndpoint, GatewayModel
-from slicewise.envoy.measurement import Counts, Reading
+from slicewise.envoy.measurement import Counts
 
 SERVED_BY = "x-slicewise-served-by"
 REVISION = "x-slicewise-revision"
@@ -135,14 +135,6 @@ LIMIT = 0.5
 JUDGED = replace(ONE, fallback=True, p95_seconds=LIMIT)
 
 
-async def counts(rig: Rig) -> Counts:
-    reading = await HttpGateways(rig.session, stats_port=rig.model.ports.stats).counters("127.0.0.1", LIMIT)
-    assert isinstance(reading, Reading), reading
-    found = reading.revisions[STABLE]
-    assert isinstance(found, Counts), found
-    return found
-
-
 async def test_nothing_that_the_cpu_does_is_counted_for_the_revision(
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:
@@ -163,7 +155,7 @@ async def test_nothing_that_the_cpu_does_is_counted_for_the_revision(
         cpu.mode, cpu.delay = "die", 0
         assert (await rig.ask())[0] == 503
         await until(lambda: aside(rig, at_least=9), what="the tries on the CPU are counted")
-        found = await counts(rig)
+        found = await counts(rig, LIMIT)
         assert found.started == 0
         assert replace(found, tries=0, retried=0) == Counts()
 
@@ -180,7 +172,7 @@ async def test_what_slices_do_is_counted_as_ever_beside_it(tmp_path: Path, start
         await until(lambda: is_by(rig, cpu), what="the CPU answers")
 
         async def are_counted() -> bool:
-            found = await counts(rig)
+            found = await counts(rig, LIMIT)
             rest = found.started == found.timed + found.refused
             return (found.failed, found.refused) == (1, 1) and found.slow >= 1 and rest
 
@@ -195,7 +187,7 @@ async def test_a_request_that_the_cpu_took_over_counts_once_and_as_a_success(
     async with running(tmp_path, JUDGED, {f"chat-{STABLE}": [gpu], "chat-fallback": [cpu]}) as rig:
         assert (await by_whom(rig))[0] == cpu.name
         await until(lambda: aside(rig, at_least=1), what="the try on the CPU is counted")
-        found = await counts(rig)
+        found = await counts(rig, LIMIT)
         assert (gpu.requests, found.started, found.failed) == (1, 1, 0)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rig.counts import counts
 from rig.edge import ASK, edge_pod
 from rig.envoy import CANARY, CHAT, STABLE, Rig, route, running, until
 from rig.worker import StartWorkers
@@ -17,7 +18,7 @@ from rig.worker import StartWorkers
 from slicewise.clients.gateways import HttpGateways
 from slicewise.clients.stats_in_flight import InFlight
 from slicewise.envoy import GatewayModel, Jobs, TenantKeys, TenantShare, Timeouts
-from slicewise.envoy.measurement import Counts, Reading
+from slicewise.envoy.measurement import Reading
 
 JOBS = Jobs.of("localhost", 900, 9)
 ONE = GatewayModel("chat", (route(STABLE),), jobs=JOBS, max_body_bytes=1000, tenant_keys=TenantKeys("keys"))
@@ -126,14 +127,6 @@ async def test_jobs_take_part_in_a_rollout_and_count_for_it(tmp_path: Path, star
         assert in_flight.begun == 60, "a pool is awake for jobs, too"
 
 
-async def counts(rig: Rig, revision: str = STABLE, limit: float = 0.2) -> Counts:
-    found = await HttpGateways(rig.session, stats_port=rig.model.ports.stats).counters("127.0.0.1", limit)
-    assert isinstance(found, Reading), found
-    counted = found.revisions[revision]
-    assert isinstance(counted, Counts), counted
-    return counted
-
-
 async def test_a_rollout_is_judged_by_errors_of_jobs_and_not_by_their_time(
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:
@@ -150,10 +143,10 @@ async def test_a_rollout_is_judged_by_errors_of_jobs_and_not_by_their_time(
         job, client = asyncio.create_task(send(rig)), asyncio.create_task(rig.ask())
 
         async def the_client_s_is_seen_to_be_slow() -> bool:
-            return (await counts(rig, limit=limit)).pending == 1
+            return (await counts(rig, limit)).pending == 1
 
         await until(the_client_s_is_seen_to_be_slow)
-        found = await counts(rig, limit=limit)
+        found = await counts(rig, limit)
         assert (found.started, found.jobs, found.of_clients, found.timed, found.slow) == (5, 4, 1, 1, 1)
         assert found.jobs_ended == 3, "one that runs speaks for nothing yet"
         worker.go.set()
@@ -163,10 +156,10 @@ async def test_a_rollout_is_judged_by_errors_of_jobs_and_not_by_their_time(
             await send(rig)
 
         async def all_are_counted() -> bool:
-            return (await counts(rig, limit=limit)).jobs_ended == 5
+            return (await counts(rig, limit)).jobs_ended == 5
 
         await until(all_are_counted)
-        found = await counts(rig, limit=limit)
+        found = await counts(rig, limit)
         assert (found.jobs, found.failed, found.refused, found.jobs_refused) == (6, 1, 1, 1)
         assert (found.timed, found.slow, found.pending, found.left) == (1, 1, 0, 0)
 
@@ -185,11 +178,11 @@ async def test_jobs_through_the_cache_are_known_as_jobs_where_they_are_counted(
         assert (await pod.rig.ask(CHAT, json.dumps(other).encode()))[0] == 200
 
         async def all_are_counted() -> bool:
-            found = await counts(pod.rig)
+            found = await counts(pod.rig, 0.2)
             return found.timed == 1 and found.jobs_ended == 1
 
         await until(all_are_counted)
-        found = await counts(pod.rig)
+        found = await counts(pod.rig, 0.2)
         assert (found.jobs, found.of_clients, found.timed, found.slow) == (1, 1, 1, 1)
 
 

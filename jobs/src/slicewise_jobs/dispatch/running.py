@@ -166,10 +166,11 @@ class Running:
         if attempt.fate is Fate.FAILED:
             self._pace.succeeded()
             return "failed", write(State.ERROR, error=attempt.error)
+        pause = attempt.retry_after * random.uniform(1, 1.25)  # noqa: S311 - spreads load
         if attempt.fate in {Fate.REFUSED, Fate.UNCLEAR}:
-            self._pace.refused(attempt.retry_after * random.uniform(1, 1.25), now)  # noqa: S311 - spreads load
-        if attempt.fate is Fate.LIMITED:
-            self._pace.limited.refused(job.tenant, attempt.retry_after * random.uniform(1, 1.25), now)  # noqa: S311 - spreads load
+            self._pace.refused(pause, now)
+        elif attempt.fate is Fate.LIMITED:
+            self._pace.limited.refused(job.tenant, pause, now)
         served = now - self._served_at < _SERVED_SECONDS
         if attempt.fate is Fate.UNCLEAR and self._suspicion.broke(job.id, alone=run.alone):
             served = True

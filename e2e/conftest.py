@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in mine:
         item.add_marker(pytest.mark.cluster)
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(600))
+            item.add_marker(pytest.mark.timeout(1200))
     ranked = iter(sorted(mine, key=lambda item: order.get(item.path.name, 1)))
     items[:] = [next(ranked) if "scenarios" in item.path.parts else item for item in items]
     if hasattr(config, "workerinput"):  # dealt out: what takes longest begins first

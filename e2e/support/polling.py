@@ -7,17 +7,22 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+PATIENCE = 3.0
+"""How many times as long as a machine with nothing else to do takes: a slow or busy one is no failure, and a quick one never waits."""
 
 
 def eventually(what: str, check: Callable[[], T], within: float, every: float = 0.5) -> T:
-    """Return what `check` returns once it raises no AssertionError; after `within` seconds its last one is the failure."""
-    end = time.monotonic() + within
+    """Return what `check` returns once it raises no AssertionError; its last one is the failure.
+
+    `within`: seconds, `PATIENCE` times as many before it is one.
+    """
+    end = time.monotonic() + within * PATIENCE
     while True:
         try:
             return check()
         except AssertionError as error:
             if time.monotonic() >= end:
-                raise AssertionError(f"{what}: not within {within:g} s; last seen: {error}") from None
+                raise AssertionError(f"{what}: not within {within * PATIENCE:g} s; last seen: {error}") from None
         time.sleep(every)
 
 

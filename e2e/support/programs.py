@@ -7,6 +7,8 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+from e2e.support.polling import PATIENCE
+
 HERE = Path(__file__).parent.parent
 """The folder `e2e`."""
 ROOT = HERE.parent
@@ -48,13 +50,13 @@ class ProgramError(AssertionError):
 
 
 def run(*command: str | Path, stdin: str | None = None, within: float = 120, check: bool = True) -> str:
-    """Return what the command writes to standard output. Raises ProgramError, TimeoutExpired."""
+    """Return what the command writes to standard output. Raises ProgramError, TimeoutExpired (after `PATIENCE * within`)."""
     done = subprocess.run(
         [str(part) for part in command],
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=within,
+        timeout=within * PATIENCE,
         check=False,
         env=ENVIRONMENT,
     )

@@ -15,7 +15,7 @@ from rbac_audit import compare_files
 
 RECEIVED = re.compile(r'"requestReceivedTimestamp":"([^"]+)"')
 OTHERS_SECONDS = 500
-"""Longer than what the other lane may have left when this one has nothing else to do."""
+"""Times `PATIENCE`: longer than what the other lane may have left when this one has nothing else to do."""
 
 
 @pytest.mark.timeout(PATIENCE * OTHERS_SECONDS + 300)

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.panels import Panel, board, graph, listing, number, query, variable
 
-_PAID = 'use=~"busy|idle|starting|unread"'
+_PAID = 'use!="assumed"'
 _SCOPE = 'namespace=~"$namespace"'
 _BY = "{{namespace}}/{{pool}}"
 
@@ -74,14 +74,14 @@ def _pools() -> list[Panel]:
         ),
         graph(
             "Money by use",
-            "In an hour: busy, idle, starting, unread, fallback, assumed.",
+            "In an hour: busy, idle, starting and unread on slices; fallback and fallback_idle on CPU; assumed.",
             "none",
             query(f"sum by (use) (increase(slicewise_cost_pool_spend_total{{{_SCOPE}}}[1h]))", "{{use}}"),
             stacked=True,
         ),
         graph(
             "1,000 requests",
-            "Money for workers on slices, for 1,000 answered requests, over six hours.",
+            "Money for workers on slices and CPU, for 1,000 answered requests, over six hours.",
             "none",
             query(
                 f"""sum by (namespace, pool) (increase(slicewise_cost_pool_spend_total{{{_SCOPE},{_PAID}}}[6h]))
@@ -91,7 +91,7 @@ def _pools() -> list[Panel]:
         ),
         graph(
             "1 M tokens",
-            "Money for workers on slices, for a million tokens that they computed, over six hours.",
+            "Money for workers on slices and CPU, for a million tokens that they computed, over six hours.",
             "none",
             query(
                 f"""sum by (namespace, pool) (increase(slicewise_cost_pool_spend_total{{{_SCOPE},{_PAID}}}[6h]))
@@ -145,10 +145,10 @@ def _idle() -> list[Panel]:
         ),
         graph(
             "Idle part of pools",
-            "Money for workers that computed nothing, as part of all, over six hours.",
+            "Money for workers on slices and CPU that computed nothing, as part of all, over six hours.",
             "percentunit",
             query(
-                f"""sum by (namespace, pool) (increase(slicewise_cost_pool_spend_total{{{_SCOPE},use="idle"}}[6h]))
+                f"""sum by (namespace, pool) (increase(slicewise_cost_pool_spend_total{{{_SCOPE},use=~"idle|fallback_idle"}}[6h]))
                         / (sum by (namespace, pool) (increase(slicewise_cost_pool_spend_total{{{_SCOPE}}}[6h])) > 0)""",
                 _BY,
             ),

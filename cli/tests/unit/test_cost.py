@@ -79,6 +79,19 @@ acme    160000    40000000  90.9%  325.45
 """)
 
 
+def test_a_pool_on_the_cpu_fallback_shows_what_it_cost_apart_and_in_each_request() -> None:
+    said = one(
+        spend={"busy": 6.0, "fallback": 3.0, "fallbackIdle": 1.0, "paidRequests": 1000.0, "paidTokens": 2e6},
+        requests=1000.0,
+        tenants=[{"name": "acme", "requests": 1000.0, "prompt": 1e6, "generated": 1e6, "spend": 9.0}],
+    )
+
+    assert "  fallback          3.00\n  fallback_idle     1.00\n" in said
+    assert "per 1,000 requests  10.00  (1000 answered)" in said
+    assert "per 1M tokens       5.00" in said
+    assert "acme    1000      2000000  100.0%  10.00" in said
+
+
 def test_a_price_that_is_missing_is_unknown_and_not_0() -> None:
     said = one(perHour=None, workerPerHour=None, cheaper=None, spend={"unpricedSeconds": 7200.0})
 

@@ -52,7 +52,7 @@ class Cost:
     forecast: float | None
     """The month's money at its end, at the rate of now."""
     idle: float | None
-    """For ready workers that had nothing to do."""
+    """For ready workers on slices that had nothing to do."""
     uses: Mapping[str, float]
     """Money by what it was for."""
     requests: int
@@ -72,7 +72,7 @@ class Cost:
     uncounted_seconds: float
 
 
-_USES: Final = ("busy", "idle", "starting", "unread", "fallback", "assumed")
+_USES: Final = ("busy", "idle", "starting", "unread", "fallback", "fallback_idle", "assumed")
 
 
 def read_cost(pool: Mapping[str, Any]) -> Cost:

@@ -26,6 +26,7 @@ from slicewise.cost.budget import Budget
 from slicewise.cost.prices import Prices, summed
 from slicewise.cost.published import Published, Written, is_due
 from slicewise.cost.savings import ROOM, Offer, cheapest_fit
+from slicewise.cost.work import WorkerCounts
 from slicewise.objects.pods import PodRecord
 from slicewise.pool.cost import read_budget, read_month
 from slicewise.telemetry.cost import PoolCost
@@ -77,29 +78,24 @@ class Costing:
             entry.account = entry.cost = None
 
     async def _look_at(self, entry: PoolEntry, prices: Prices) -> None:
-        serving = [uid for uid, pod in entry.pods.items() if pod.container and pod.address]
-        addresses = [entry.pods[uid].address for uid in serving]
-        asked = {uid: entry.pods[uid].container for uid in serving}
-        answers = await at_most(_ASKED_AT_ONCE, [self._workers.counts(address) for address in addresses])
+        asked = [
+            (uid, pod.container, pod.address)
+            for pods in (entry.pods, entry.fallback_pods)
+            for uid, pod in pods.items()
+            if pod.container and pod.address
+        ]
+        answers = await at_most(_ASKED_AT_ONCE, [self._workers.counts(address) for _, _, address in asked])
         await asyncio.sleep(0)  # many pools without an answer to wait for would hold up the lease
         if not entry.uid:
             return
-        counts = dict(zip(serving, answers, strict=True))
+        said = {(uid, container): found for (uid, container, _), found in zip(asked, answers, strict=True)}
         body = entry.stored()
         stored = body.get("spec") or {}
-        held = [
-            Held(
-                uid,
-                self._price(pod, prices),
-                pod.container,
-                counts.get(uid) if pod.container and pod.container == asked.get(uid) else None,
-            )
-            for uid, pod in sorted(entry.pods.items())
-            if pod.observed.holds_slice
-        ]
+        held = self._held(entry.pods, prices, said)
+        fallback = self._held(entry.fallback_pods, prices, said, fallback=True)
         if entry.account is None:
             entry.account = _resumed(body, self._clock.now())
-        holding = Holding(held, self._fallback(entry, prices), _idle_after(stored))
+        holding = Holding([*held, *fallback], _idle_after(stored))
         entry.account.look(holding, self._clock.monotonic(), self._clock.now())
         self._publish(entry, entry.account, held, body, prices)
 
@@ -139,9 +135,20 @@ class Costing:
             return prices.of_slice(pod.observed.resource, node_labels)
         return prices.of_cores(pod.cores, node_labels)
 
-    def _fallback(self, entry: PoolEntry, prices: Prices) -> float | None:
-        """What the ready pods of the fallback cost an hour; None where that is not known of one."""
-        return summed(self._price(pod, prices) for pod in entry.fallback_pods.values() if pod.container)
+    def _held(
+        self,
+        pods: Mapping[str, PodRecord],
+        prices: Prices,
+        said: Mapping[tuple[str, int], WorkerCounts | None],
+        *,
+        fallback: bool = False,
+    ) -> list[Held]:
+        """Return those that have a place on a node. `said`: (uid, container) → what it answered, if another container is ready now."""
+        return [
+            Held(uid, self._price(pod, prices), pod.container, said.get((uid, pod.container)), fallback)
+            for uid, pod in sorted(pods.items())
+            if pod.observed.holds_slice
+        ]
 
 
 def _resumed(body: Mapping[str, Any], now: float) -> Account:

@@ -35,7 +35,7 @@ _HOUR: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A worker that holds what it costs, at a look."""
+    """A worker that holds what it costs, at a look: a slice, or the cores of the CPU fallback."""
 
     uid: str
     price: float | None
@@ -44,6 +44,8 @@ class Held:
     """Which container of it is ready; 0 for none."""
     counts: WorkerCounts | None = None
     """What it said; None where it did not answer, or is not ready."""
+    fallback: bool = False
+    """Whether it is of the CPU fallback, whose money is kept apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +53,14 @@ class Holding:
     """What a pool holds at a look."""
 
     workers: Sequence[Held] = ()
-    fallback: float | None = 0.0
-    """What the ready pods of the CPU fallback cost an hour; None where that is not known."""
+    """Those on slices and those of the CPU fallback."""
     idle_after: float = 600.0
     """Seconds without work after which a pool that scales to zero would sleep."""
 
     @property
     def rate(self) -> float | None:
         """Money an hour; None where a part of it is not known."""
-        return summed([*(worker.price for worker in self.workers), self.fallback])
+        return summed(worker.price for worker in self.workers)
 
 
 @dataclass(slots=True)
@@ -142,7 +143,7 @@ class Account:
             money = _money(worker, step, busy)
             spend += money
             if done is not None:
-                work += done.paid_with(money.busy)
+                work += done.paid_with(money.busy + money.fallback)
                 spend += _paid(worker, done)
             if worker.counts is not None:
                 before.counts, before.read_at = worker.counts, now
@@ -150,10 +151,6 @@ class Account:
                 before.read_at = now
         self._workers = known
         self._silent = self._silent + step if silent else 0.0
-        if holding.fallback is None:
-            spend += Spend(unpriced_seconds=step)
-        else:
-            spend += Spend(fallback=holding.fallback * step / _HOUR)
         if self._silent > holding.idle_after:
             spend += Spend(sleepable=spend.metered)
         return Sums(spend, work)
@@ -181,6 +178,9 @@ def _money(worker: Held, seconds: float, busy: float | None) -> Spend:
     if worker.price is None:
         return Spend(unpriced_seconds=seconds)
     money = worker.price * seconds / _HOUR
+    if worker.fallback:
+        worked = money * (busy or 0.0)
+        return Spend(fallback=worked, fallback_idle=money - worked)
     if not worker.container:
         return Spend(starting=money)
     if busy is None:

@@ -13,15 +13,17 @@ class Spend:
     """Sums over some time. Money is in the currency of the price list."""
 
     busy: float = 0.0
-    """For workers while a step of their engine ran."""
+    """For the pool's own workers while a step of their engine ran."""
     idle: float = 0.0
-    """For workers that were ready while none ran."""
+    """For the pool's own workers that were ready while none ran."""
     starting: float = 0.0
     """For workers that held their slice and were not ready: before they served, and while they ended."""
     unread: float = 0.0
     """For ready workers that did not say what they did."""
     fallback: float = 0.0
-    """For the CPU fallback."""
+    """For workers of the CPU fallback while a step of their engine ran."""
+    fallback_idle: float = 0.0
+    """For workers of the CPU fallback the rest of their time: before they served, while they ended, and while they had nothing to do."""
     assumed: float = 0.0
     """For time in which no look was taken, at the rate before it."""
     sleepable: float = 0.0
@@ -38,12 +40,12 @@ class Spend:
     @property
     def total(self) -> float:
         """All money."""
-        return self.busy + self.idle + self.starting + self.unread + self.fallback + self.assumed
+        return self.metered + self.assumed
 
     @property
     def metered(self) -> float:
-        """Money for the workers whose work is counted: without the fallback, and without what was assumed."""
-        return self.busy + self.idle + self.starting + self.unread
+        """Money for the workers, whose work is counted: without what was assumed."""
+        return self.busy + self.idle + self.starting + self.unread + self.fallback + self.fallback_idle
 
     def __add__(self, other: Spend) -> Self:
         return type(self)(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))

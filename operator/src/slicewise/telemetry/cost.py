@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from slicewise.cost.spend import Sums
 
 _POOL: Final = ["namespace", "pool"]
-_USES: Final = ("busy", "idle", "starting", "unread", "fallback", "assumed")
+_USES: Final = ("busy", "idle", "starting", "unread", "fallback", "fallback_idle", "assumed")
 _KINDS: Final = ("prompt", "cached", "generated")
 
 
@@ -84,8 +84,8 @@ def _money(pools: Iterable[PoolCost]) -> Iterator[Metric]:
     )
     spend = CounterMetricFamily(
         "slicewise_cost_pool_spend",
-        "Money by what it was for: workers that were busy, idle, starting (or ending), unread (did not answer); fallback on CPU; "
-        "assumed (no look was taken).",
+        "Money by what it was for: workers that were busy, idle, starting (or ending), unread (did not answer); fallback and "
+        "fallback_idle: the CPU fallback while it computed, and the rest of its time; assumed (no look was taken).",
         labels=[*_POOL, "use"],
     )
     sleep = CounterMetricFamily(
@@ -128,7 +128,9 @@ def _money(pools: Iterable[PoolCost]) -> Iterator[Metric]:
 
 def _work(pools: Iterable[PoolCost]) -> Iterator[Metric]:
     answered = CounterMetricFamily(
-        "slicewise_cost_pool_requests", "Sequences that the pool's workers answered to their end.", labels=_POOL
+        "slicewise_cost_pool_requests",
+        "Sequences that the pool's workers, the CPU fallback's too, answered to their end.",
+        labels=_POOL,
     )
     paid_requests = CounterMetricFamily(
         "slicewise_cost_pool_paid_requests",

@@ -146,13 +146,42 @@ def fallback_pod(name: str, cores: str, *, ready: bool = True) -> dict[str, Any]
     return pod
 
 
-def test_ready_pods_of_the_fallback_cost_their_cores() -> None:
+def test_pods_of_the_fallback_cost_their_cores_from_their_place_on_a_node_until_they_are_gone() -> None:
     scene = Scene()
     for pod in (fallback_pod("a", "500m"), fallback_pod("b", "500m"), fallback_pod("c", "500m", ready=False)):
         scene.cache.ingest(PODS, pod)
+    assert scene.look().rate == pytest.approx(2.7)
+    scene.cache.ingest(PODS, fallback_pod("b", "500m"), deleted=True)
     assert scene.look().rate == pytest.approx(1.8)
     scene.prices = Prices("EUR", {MIG: 3.6})
     assert scene.look().rate is None
+
+
+def test_what_the_fallback_answers_is_in_requests_tokens_and_tenants() -> None:
+    scene = Scene()
+    for pod in (serving("w"), fallback_pod("c", "2")):
+        scene.cache.ingest(PODS, pod)
+    scene.said.counts_of |= {"w": WorkerCounts(), "c": WorkerCounts()}
+    scene.look()
+    scene.said.counts_of["c"] = WorkerCounts(3, 15.0, {"team": Tokens(3, 50, 10, 40)})
+    scene.look()
+    shown, pool = scene.metrics(), ("default", "chat")
+
+    uses = {use: shown["slicewise_cost_pool_spend_total", *pool, use] for use in ("idle", "fallback", "fallback_idle")}
+    assert uses == pytest.approx({"idle": 0.03, "fallback": 0.015, "fallback_idle": 0.015})
+    assert shown["slicewise_cost_pool_paid_requests_total", *pool] == 3
+    assert shown["slicewise_cost_pool_paid_tokens_total", *pool] == 80
+    assert shown["slicewise_cost_tenant_requests_total", *pool, "team"] == 3
+    assert shown["slicewise_cost_tenant_spend_total", *pool, "team"] == pytest.approx(0.015)
+
+
+def test_the_price_of_a_worker_and_the_memory_that_it_needs_are_those_of_slices() -> None:
+    scene = Scene()
+    for pod in (serving("w"), fallback_pod("c", "2")):
+        scene.cache.ingest(PODS, pod)
+    scene.look(2)
+
+    assert (scene.published[0].rate, scene.published[0].worker) == (pytest.approx(7.2), 3.6)
 
 
 def test_what_workers_did_is_asked_of_the_ones_that_serve() -> None:

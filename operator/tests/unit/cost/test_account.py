@@ -143,10 +143,6 @@ def test_nothing_is_said_of_a_request_before_there_was_one() -> None:
     assert per_million_tokens(Spend()) is None
 
 
-def test_the_fallback_is_charged_apart() -> None:
-    assert looked([], [], fallback=7.2).month.spend == approx(Spend(fallback=0.06))
-
-
 def test_what_scaling_to_zero_would_save_begins_after_the_pools_time_without_work() -> None:
     quiet = [[worker(said=IDLE)]] * 5
     assert looked(*quiet, idle_after=60.0).month.spend.sleepable == pytest.approx(2 * 0.03)
@@ -269,13 +265,14 @@ SAID = st.none() | st.builds(
     NUMBERS,
     st.dictionaries(st.sampled_from("abc"), st.builds(Tokens, NUMBERS, NUMBERS, NUMBERS, NUMBERS), max_size=3),
 )
-WORKERS = st.builds(Held, st.sampled_from("wxyz"), st.none() | st.floats(0, 100), st.integers(0, 2), SAID)
+WORKERS = st.builds(
+    Held, st.sampled_from("wxyz"), st.none() | st.floats(0, 100), st.integers(0, 2), SAID, st.booleans()
+)
 LOOKS = st.lists(
     st.tuples(
         st.lists(WORKERS, max_size=4, unique_by=lambda held: held.uid),
         st.floats(-100, 1e4),
         st.floats(-1e7, 1e7),
-        st.none() | st.floats(0, 10),
     ),
     max_size=8,
 )
@@ -283,12 +280,12 @@ LOOKS = st.lists(
 
 @given(LOOKS)
 def test_whatever_clocks_counters_and_prices_do_no_sum_goes_back_and_all_time_is_accounted_for(
-    looks: list[tuple[list[Held], float, float, float | None]],
+    looks: list[tuple[list[Held], float, float]],
 ) -> None:
     account, now, before = Account(), 0.0, sums_of(Account())
-    for held, step, leap, fallback in looks:
+    for held, step, leap in looks:
         now += step
-        account.look(Holding(held, fallback), now, START + leap)
+        account.look(Holding(held), now, START + leap)
         after = sums_of(account)
         assert all(new >= old for new, old in zip(after, before, strict=True))
         before = after

@@ -19,6 +19,9 @@ class SpendStatus(StatusModel):
     unread: Amount | None = None
     """Workers that did not say what they did."""
     fallback: Amount | None = None
+    """The CPU fallback while it computed."""
+    fallback_idle: Amount | None = None
+    """The CPU fallback while it did not."""
     assumed: Amount | None = None
     """Time without a look, at the rate before it."""
     sleepable: Amount | None = None
@@ -42,7 +45,7 @@ class TenantStatus(StatusModel):
     cached: Amount | None = None
     generated: Amount | None = None
     spend: Amount | None = None
-    """Its part of `busy`."""
+    """Its part of `busy` and `fallback`."""
 
 
 class CheaperStatus(StatusModel):

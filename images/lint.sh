@@ -12,7 +12,7 @@ run python docs/tools/prose.py
 mapfile -t scripts < <(git ls-files | xargs grep -lE '^#!/(usr/bin/env bash|bin/sh)' --)
 if command -v shellcheck >/dev/null; then run shellcheck "${scripts[@]}"; fi
 if command -v go >/dev/null; then
-  run test -z "$(gofmt -l e2e)"
-  for module in e2e/cluster/go/{deviceplugin,modelserver}; do (cd "$module" && CGO_ENABLED=0 go vet .) || status=1; done
+  run test -z "$(gofmt -l e2e charts)"
+  for module in e2e/cluster/go/{deviceplugin,modelserver} charts/tools/grafana-dashboards; do (cd "$module" && CGO_ENABLED=0 go vet .) || status=1; done
 fi
 exit $status

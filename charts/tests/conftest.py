@@ -123,3 +123,9 @@ def promtool() -> str:
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def grafana_dashboards() -> str:
+    """Path of the program that reads dashboards by the types of Grafana's authors."""
+    return find_program("grafana-dashboards", "make tools")

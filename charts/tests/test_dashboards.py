@@ -98,6 +98,45 @@ def test_prometheus_reads_every_query(tmp_path, promtool):
     assert len(found) > 80
 
 
+@pytest.fixture
+def read_by_grafanas_types(tmp_path, grafana_dashboards):
+    """Returns what Grafana's own types find wrong with the text of a dashboard; it is empty for nothing."""
+    file = tmp_path / "board.json"
+
+    def read(text: str) -> str:
+        file.write_text(text)
+        result = subprocess.run([grafana_dashboards, file], capture_output=True, text=True, check=False)
+        assert result.returncode == bool(result.stdout), result.stderr
+        return result.stdout.removeprefix(f"{file}: ").rstrip()
+
+    return read
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_grafanas_own_types_read_it_strictly(uid, read_by_grafanas_types):
+    assert read_by_grafanas_types(dashboards()[uid]) == ""
+
+
+@pytest.mark.parametrize(
+    ("place", "changed", "said"),
+    [
+        ((), {"wdith": 1}, "Dashboard: unexpected field 'wdith'"),
+        ((), {"schemaVersion": "41"}, "schemaVersion: json: cannot unmarshal string"),
+        (("panels", 1), {"tilte": ""}, "panels[1].Panel: unexpected field 'tilte'"),
+        (("panels", 1, "options"), {"legned": {}}, "panels[1].options.Options: unexpected field 'legned'"),
+        (("panels", 1, "targets", 0), {"query": "up"}, "panels[1].targets[0].Dataquery: unexpected field 'query'"),
+        (("templating", "list", 0), {"regexp": ""}, "templating.list[0].VariableModel: unexpected field 'regexp'"),
+    ],
+)
+def test_what_grafanas_types_do_not_know_is_found(place, changed, said, read_by_grafanas_types):
+    board = json.loads(dashboards()["slicewise-pool"])
+    part = board
+    for step in place:
+        part = part[step]
+    part.update(changed)
+    assert said in read_by_grafanas_types(json.dumps(board))
+
+
 def test_the_chart_installs_them_for_the_sidecar_of_grafana(render):
     assert not any("dashboard" in each["metadata"]["name"] for each in render({}).of_kind("ConfigMap"))
     values = {

@@ -15,6 +15,7 @@ from e2e.support.dump import dump
 from e2e.support.given import Given
 from e2e.support.installation import Installation
 from e2e.support.lanes import Lanes
+from e2e.support.polling import STORY_SECONDS
 from e2e.support.programs import CACHE, CLUSTER, KUBECONFIG
 from e2e.support.story import Story, clear, make_room
 from e2e.support.then import Then
@@ -50,7 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in mine:
         item.add_marker(pytest.mark.cluster)
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(1200))
+            item.add_marker(pytest.mark.timeout(STORY_SECONDS))
     ranked = iter(sorted(mine, key=lambda item: order.get(item.path.name, 1)))
     items[:] = [next(ranked) if "scenarios" in item.path.parts else item for item in items]
     if hasattr(config, "workerinput"):  # dealt out: what takes longest begins first

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
 from e2e.support.given import Given
 from e2e.support.polling import eventually
 from e2e.support.pool import Pool, model
@@ -21,7 +20,6 @@ QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONWARNINGS": "ignore"}
 """LiteLLM would look for prices on the internet."""
 
 
-@pytest.mark.timeout(600)  # seven programs, each of which imports for seconds
 def test_the_sdks_and_frameworks_of_others_work_through_a_pool(given: Given, then: Then) -> None:
     python = run(ROOT / "images/clients.sh", within=300).strip()
     engine = {"contextTokens": 8192, "parallelSequences": 2}

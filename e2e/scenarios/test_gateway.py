@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from e2e.support.client import Client
 from e2e.support.given import Given
-from e2e.support.polling import eventually
+from e2e.support.polling import PATIENCE, STORY_SECONDS, eventually
 from e2e.support.pool import Pool, serves
 from e2e.support.story import Story
 from e2e.support.then import Then
@@ -61,7 +61,7 @@ def test_a_gateway_pod_that_dies_costs_what_it_had_open_and_nothing_after(
     assert client.ask(pool).status == 200
 
 
-@pytest.mark.timeout(600 + 120 * ROLL_OUTS)
+@pytest.mark.timeout(STORY_SECONDS + PATIENCE * 120 * ROLL_OUTS)
 def test_a_roll_out_of_the_gateway_under_load_loses_no_request(given: Given, when: When, then: Then) -> None:
     """Twice; in `make soak` twenty times and 10,000 requests (SLICEWISE_GATEWAY_ROLL_OUTS)."""
     pool = given.a_pool("chat", gateway={"replicas": 2}, rollout={"canary": {"p95": "2s"}})

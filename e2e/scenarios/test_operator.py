@@ -9,7 +9,7 @@ import threading
 import pytest
 from e2e.support import pool as pools
 from e2e.support.given import Given
-from e2e.support.polling import eventually, for_a_while
+from e2e.support.polling import STORY_SECONDS, eventually, for_a_while
 from e2e.support.pool import Pool, device_of, zone_of
 from e2e.support.story import Story
 from e2e.support.then import Then
@@ -139,7 +139,7 @@ def test_the_other_replica_takes_over_when_the_leader_is_killed(
     story.installation.has_pods(2)
 
 
-@pytest.mark.timeout(600 + ABSENT_SECONDS)
+@pytest.mark.timeout(STORY_SECONDS + ABSENT_SECONDS)
 def test_without_an_operator_serving_goes_on_and_a_killed_worker_comes_back(
     story: Story, given: Given, when: When, then: Then
 ) -> None:

@@ -10,6 +10,9 @@ T = TypeVar("T")
 PATIENCE = 3.0
 """How many times as long as a machine with nothing else to do takes: a slow or busy one is no failure, and a quick one never waits."""
 
+STORY_SECONDS = 1200
+"""After which a story that says nothing else has failed."""
+
 
 def eventually(what: str, check: Callable[[], T], within: float, every: float = 0.5) -> T:
     """Return what `check` returns once it raises no AssertionError; its last one is the failure.

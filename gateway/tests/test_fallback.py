@@ -82,6 +82,10 @@ async def test_a_request_whose_only_slice_dies_is_tried_again_on_the_cpu(
     gpu, cpu = await start_workers(2)
     async with running(tmp_path, ONE, {f"chat-{STABLE}": [gpu], "chat-fallback": [cpu]}) as rig:
         await gpu.stop()
+        # Together, so that several find the worker gone before Envoy counts it out. A wait is drawn for each, and one that is
+        # hardly any finds it once more: not all of them do.
+        await asyncio.gather(*(rig.ask() for _ in range(8)))
+        assert await rig.stat(f"cluster.rev-{STABLE}.upstream_rq_retry_success")
         answers = [await by_whom(rig) for _ in range(20)]
     assert set(answers) == {(cpu.name, "cpu-fallback", "cpu-fallback")}
 

@@ -256,5 +256,7 @@ def _retry_policy(retry_on: str) -> Json:
         ],
         # Each choice is independent; with two workers, five draws would give the same one in every thirtieth case.
         "host_selection_retry_max_attempts": 20,
-        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+        # Envoy waits for a random part of the base. A worker that is gone is out of the choice once Envoy's main thread has heard of
+        # it, about a millisecond later: a retry that comes before finds it again where it is the only one, and not the fallback.
+        "retry_back_off": {"base_interval": "0.1s", "max_interval": "0.25s"},
     }

@@ -48,8 +48,8 @@ class Rig:
     def dispatcher(self, api: Api | None, address: Path, **variables: object) -> DispatcherProgram:
         """A dispatcher that has not been started, with the leases and pauses of production."""
         usual = {
-            "LEASE_SECONDS": 30,
-            "RENEW_SECONDS": 10,
+            "LEASE_SECONDS": 20,
+            "RENEW_SECONDS": 5,
             "POLL_SECONDS": 1,
             "RETRY_SECONDS": 2,
             "LOG_LEVEL": "warning",

@@ -109,9 +109,9 @@ class DispatchSettings(PoolSettings):
     """How long one attempt may take."""
     max_result_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 4 << 20
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
-    lease_seconds: Seconds = 30
+    lease_seconds: Seconds = 20
     """After which a job whose dispatcher is gone is taken up by another."""
-    renew_seconds: Seconds = 10
+    renew_seconds: Seconds = 5
     poll_seconds: Seconds = 1
     """Between two looks at the database while nothing wakes the dispatcher."""
     retry_seconds: Seconds = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import samples
 from builders import MIG
 from inline_snapshot import snapshot
@@ -43,6 +44,7 @@ FREE = [Free(MIG, 2, 6, 0.70)]
 
 def pool(said: dict[str, Any] | None = COST, **spec: Any) -> dict[str, Any]:
     found = samples.idle(**spec)
+    found["status"]["replicas"] = 3
     if said is not None:
         found["status"]["cost"] = {name: value for name, value in said.items() if value is not None}
     return found
@@ -90,6 +92,12 @@ def test_a_pool_on_the_cpu_fallback_shows_what_it_cost_apart_and_in_each_request
     assert "per 1,000 requests  10.00  (1000 answered)" in said
     assert "per 1M tokens       5.00" in said
     assert "acme    1000      2000000  100.0%  10.00" in said
+
+
+def test_another_profile_saves_for_workers_on_slices_alone() -> None:
+    with_fallback = pool({**COST, "perHour": 1.05 + 8 * 0.04})
+
+    assert read_cost(with_fallback).cheaper_per_hour == pytest.approx(3 * (0.35 - 0.2))
 
 
 def test_a_price_that_is_missing_is_unknown_and_not_0() -> None:

@@ -90,7 +90,6 @@ def read_cost(pool: Mapping[str, Any]) -> Cost:
     spend, worker, cheaper = stored.month.spend, said.worker_per_hour, said.cheaper
     known = stored.rate is not None or spend.total > 0
     hours = max(0.0, month_end(stored.since) - stored.at) / 3600
-    workers = None if not worker or stored.rate is None else round(stored.rate / worker)
     return Cost(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -109,9 +108,10 @@ def read_cost(pool: Mapping[str, Any]) -> Cost:
         tenants=_tenants(stored.month),
         sleepable=spend.sleepable if known else None,
         cheaper_resource="" if cheaper is None else cheaper.resource,
+        # By workers on slices: the rate has the cores of the CPU fallback in it.
         cheaper_per_hour=None
-        if cheaper is None or not worker or workers is None
-        else (worker - cheaper.per_hour) * workers,
+        if cheaper is None or not worker or stored.rate is None
+        else (worker - cheaper.per_hour) * (status.replicas or 0),
         budget=budget,
         budget_workers=said.max_replicas,
         unpriced_seconds=spend.unpriced_seconds,

@@ -22,8 +22,8 @@ from slicewise_worker.health.metrics import WorkerMetrics
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(180)]
 LOOK_SECONDS = 0.2
-SECOND = {"currency": "EUR", "slices": {MIG: 3600}}
-"""A slice costs 1 EUR a second."""
+SECOND = {"currency": "EUR", "slices": {MIG: 3600}, "cpuCore": 360}
+"""A slice costs 1 EUR a second, a core a tenth."""
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ class Played:
 
 
 @contextlib.asynccontextmanager
-async def served(cluster: Cluster, address: str, **spec: Any) -> AsyncIterator[Played]:
-    """A pool with one worker."""
+async def worker_at(address: str) -> AsyncIterator[Played]:
+    """Answer as a worker's pod does on an address of its own."""
     played, app = Played(), web.Application()
     app.router.add_get("/metrics", played.show)
     app.router.add_get("/v1/worker", played.info)
@@ -66,11 +66,17 @@ async def served(cluster: Cluster, address: str, **spec: Any) -> AsyncIterator[P
     await runner.setup()
     await web.TCPSite(runner, address, 8080).start()
     try:
-        async with pods_come_up(cluster, address, address):
-            cluster.create(pool_object(namespace=cluster.namespace, replicas=1, **spec))
-            yield played
+        yield played
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def served(cluster: Cluster, address: str, cpu: str = "", **spec: Any) -> AsyncIterator[Played]:
+    """A pool with one worker. `cpu`: the address of those of the CPU fallback."""
+    async with worker_at(address) as played, pods_come_up(cluster, address, address, cpu):
+        cluster.create(pool_object(namespace=cluster.namespace, replicas=1, **spec))
+        yield played
 
 
 def cost(cluster: Cluster) -> dict[str, Any]:
@@ -120,6 +126,25 @@ async def test_money_work_and_budget_outlive_the_operator_and_a_worker_that_coun
         await eventually(lambda: "perHour" not in cost(cluster), another.words(), 60)
         assert metric(another, cluster, "pool_per_hour") == 0, "no sample"
         assert metric(another, cluster, "pool_unpriced_seconds_total") > 0
+
+
+async def test_what_the_cpu_fallback_answers_and_costs_is_counted_with_the_rest(
+    cluster: Cluster, replicas: Operators, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text(json.dumps(SECOND))
+    operator = await replicas.start(prices_file=prices, cost_look_seconds=LOOK_SECONDS)
+    spec = {"fallback": {"cpu": {"cores": "2", "memory": "1Gi", "replicas": 1, "warm": True}}}
+    async with worker_at("127.79.1.4") as cpu, served(cluster, "127.79.1.3", "127.79.1.4", **spec) as played:
+        await eventually(lambda: played.reads > 1 and cpu.reads > 1, operator.words(), 60)
+        played.answer(2)
+        cpu.answer(3)
+        await eventually(lambda: metric(operator, cluster, "pool_requests_total") == 5, operator.words(), 30)
+        assert metric(operator, cluster, "pool_paid_requests_total") == 5
+        assert metric(operator, cluster, "tenant_requests_total", tenant="acme") == 5
+        assert metric(operator, cluster, "pool_per_hour") == 3600 + 720
+        assert metric(operator, cluster, "pool_spend_total", use="fallback") > 0
+        assert metric(operator, cluster, "pool_spend_total", use="fallback_idle") > 0
 
 
 async def test_an_installation_without_prices_asks_no_worker_and_shows_no_cost(

@@ -50,17 +50,17 @@ def request(cluster: Cluster, action: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def pods_come_up(cluster: Cluster, gateway: str, worker: str) -> AsyncIterator[None]:
-    """Bind every pod and say that it is ready, for as long as the block lasts; end those that are to go."""
-    kubelet = Kubelet(cluster)
+async def pods_come_up(cluster: Cluster, gateway: str, worker: str, fallback: str | None = None) -> AsyncIterator[None]:
+    """Bind every pod and say that it is ready, for as long as the block lasts; end those that are to go. The words are addresses."""
+    kubelet, addresses = Kubelet(cluster), {"gateway": gateway, "fallback": fallback or worker}
 
     async def play() -> None:
         while True:
             for pod in await asyncio.to_thread(kubelet.pods, None):
-                is_gateway = pod["metadata"]["labels"].get("slicewise.dev/role") == "gateway"
+                role = str(pod["metadata"]["labels"].get("slicewise.dev/role"))
                 if not pod["spec"].get("nodeName"):
                     await asyncio.to_thread(kubelet.bind, pod)
-                    await asyncio.to_thread(kubelet.ready, pod, gateway if is_gateway else worker)
+                    await asyncio.to_thread(kubelet.ready, pod, addresses.get(role, worker))
             await asyncio.sleep(0.2)
 
     task = asyncio.create_task(play())

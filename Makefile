@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(SLICEWISE_CACHE)/bin:$(PATH):$(SLICEWISE_CACHE)/uv/bin
 .PHONY: help sync lock generate check-generated lint format models tools cluster cluster-down images image-worker-cuda load ready \
-  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-jobs test-jobs-mysql test-cli test-argocd test-gpu fuzz e2e soak soak-jobs demo bench clean
+  test test-changed test-unit test-apiserver test-worker test-weights test-gateway test-jobs test-jobs-mysql test-cli test-argocd test-autoscalers test-gpu fuzz e2e soak soak-jobs demo bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
@@ -81,6 +81,10 @@ test-cli: sync tools ## kubectl slicewise on a real API server, through kubectl
 test-argocd: sync tools ## health, buttons and self-heal in a real Argo CD beside an API server (it is built the first time: 7 minutes)
 	@e2e/argocd/build.sh
 	@pytest argocd/tests $(PYTEST_ARGS)
+
+test-autoscalers: sync tools ## the documented HPA on Kubernetes' own controller, with prometheus-adapter and Prometheus (the adapter is built the first time: 3 minutes)
+	@e2e/autoscalers/build.sh
+	@pytest -n 0 docs/tests/real_autoscalers.py $(PYTEST_ARGS)
 
 test-gpu: sync ## the worker on a real GPU, with figures beside llama-server; without one it says so and fails
 	@python worker-image/tests/gpu/real_gpu.py

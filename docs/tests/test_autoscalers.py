@@ -30,6 +30,7 @@ SCALERS = {
     for snippet in EVERY
     if snippet.page.name == "autoscaling.md" and snippet.info.startswith("yaml of ")
     for each in [yaml.safe_load(snippet.text)]
+    if "kind" in each
 }
 AUTO = target_of(AutoscalingSpec(maxReplicas=8), 4).each
 

@@ -179,8 +179,8 @@ class ApiServer:
 
 
 @contextlib.contextmanager
-def control_plane(directory: Path) -> Iterator[ApiServer]:
-    """Run etcd and kube-apiserver with their files under `directory` until the block is left."""
+def control_plane(directory: Path, flags: Sequence[str] = ()) -> Iterator[ApiServer]:
+    """Run etcd and kube-apiserver, with more `flags`, with their files under `directory` until the block is left."""
     binaries = programs()
     etcd_url = f"http://127.0.0.1:{free_port()}"
     etcd = spawn(
@@ -201,7 +201,7 @@ def control_plane(directory: Path) -> Iterator[ApiServer]:
         wait_until(
             lambda: answers(f"{etcd_url}/health"), READY_WITHIN, lambda: (directory / "etcd.log").read_text()[-2000:]
         )
-        server = _prepare(directory, binaries, etcd_url)
+        server = _prepare(directory, binaries, etcd_url, flags)
         try:
             server.start_api()
             yield server
@@ -244,7 +244,7 @@ def programs() -> Path:
     return folder
 
 
-def _prepare(directory: Path, binaries: Path, etcd_url: str) -> ApiServer:
+def _prepare(directory: Path, binaries: Path, etcd_url: str, flags: Sequence[str]) -> ApiServer:
     """Write keys, tokens, audit policy and kubeconfig, and put the command line together."""
     port = free_port()
     certificates = directory / "certificates"
@@ -260,10 +260,8 @@ def _prepare(directory: Path, binaries: Path, etcd_url: str) -> ApiServer:
         bin=binaries,
     )
     signing_key, tokens, policy = directory / "sa.key", directory / "tokens.csv", directory / "audit-policy.json"
-    subprocess.run(
-        ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", signing_key],
-        check=True,
-    )
+    new_key = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", signing_key]
+    subprocess.run(new_key, check=True)
     tokens.write_text(
         f'{server.token},test-admin,test-admin,"system:masters"\n{server.guest_token},guest,guest,"guests"\n'
     )
@@ -289,6 +287,7 @@ def _prepare(directory: Path, binaries: Path, etcd_url: str) -> ApiServer:
         f"--audit-policy-file={policy}",
         f"--audit-log-path={server.audit_log}",
         "--audit-log-maxsize=4000",
+        *flags,
     ]
     return server
 

@@ -19,7 +19,7 @@ help: ## print this list
 ## Everyday
 
 sync: .venv/.synced ## the virtual environment .venv, from locks/dev.txt (the first time llama.cpp compiles: minutes)
-.venv/.synced: locks/dev.txt locks/build.txt locks/vulkan.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml gateway/pyproject.toml jobs/pyproject.toml cli/pyproject.toml images/sync.sh images/llama-wheel.sh images/llama-backends.sh
+.venv/.synced: locks/dev.txt locks/build.txt locks/vulkan.txt pyproject.toml operator/pyproject.toml worker-image/pyproject.toml gateway/pyproject.toml jobs/pyproject.toml cli/pyproject.toml images/sync.sh images/llama-wheel.sh images/llama-backends.sh images/llama-cpus.sh
 	@images/sync.sh
 
 demo: sync ## cluster, chart, one pool, one chat answer, a good and a bad rollout; each step with its time

@@ -3,7 +3,8 @@
 # $SLICEWISE_CACHE/wheels: the virtual environment and the worker's image take the same one. There is no published wheel, and
 # uv would compile it again for each hash-checked install. The flags come from pyproject.toml, which says why; what builds it
 # (CMake, Ninja, the build back-end, pip) comes from locks/build.txt, hash by hash, and nothing is fetched besides. What
-# llama-backends.sh compiles lies in it as llama_cpp/lib/gpu/, and has a key of its own: a change there does not compile the rest again.
+# llama-backends.sh and llama-cpus.sh compile lies in it as llama_cpp/lib/gpu/ and llama_cpp/lib/cpu/, each with a key of its own: a
+# change of one does not compile the others again.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/e2e/cluster/settings.sh"
@@ -31,13 +32,14 @@ if [ -z "$(wheel "$folder")" ]; then
 fi
 
 backends=$("$root/images/llama-backends.sh")
-[ -n "$backends" ] || { wheel "$folder"; exit; }   # computes on the CPU alone
-whole=$folder/$(basename "$backends")
+cpus=$("$root/images/llama-cpus.sh")
+[ -n "$backends$cpus" ] || { wheel "$folder"; exit; }   # computes on the CPU alone, by what is built in
+whole=$folder/$(basename "${backends:-none}")-$(basename "${cpus:-none}")
 if [ -z "$(wheel "$whole")" ]; then
   rm -rf "$whole.$$"; mkdir "$whole.$$"
-  python3 - "$(wheel "$folder")" "$backends" "$whole.$$" <<'PY'
+  python3 - "$(wheel "$folder")" "$whole.$$" "gpu=$backends" "cpu=$cpus" <<'PY'
 import base64, hashlib, pathlib, sys, zipfile
-wheel, backends, folder = map(pathlib.Path, sys.argv[1:])
+wheel, folder = map(pathlib.Path, sys.argv[1:3])
 record = []
 with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(folder / wheel.name, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as new:
     def add(item, data):
@@ -50,10 +52,11 @@ with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(folder / wheel.name, "w", zi
         # The libraries and headers a second time, for C programs.
         elif not item.filename.startswith(("bin/", "include/", "lib/")):
             add(item, old.read(item))
-    for file in sorted(backends.glob("*.so")):
-        item = zipfile.ZipInfo(f"llama_cpp/lib/gpu/{file.name}")
-        item.external_attr = 0o100755 << 16
-        add(item, file.read_bytes())
+    for kind, _, found in (one.partition("=") for one in sys.argv[3:]):
+        for file in sorted(pathlib.Path(found).glob("*.so")) if found else ():
+            item = zipfile.ZipInfo(f"llama_cpp/lib/{kind}/{file.name}")
+            item.external_attr = 0o100755 << 16
+            add(item, file.read_bytes())
     new.writestr(last, "\n".join([*record, f"{last.filename},,", ""]))
 PY
   mv -T "$whole.$$" "$whole" 2>/dev/null || rm -rf "$whole.$$"   # another run was first

@@ -6,16 +6,20 @@ told beside it. llama-server runs with the very libraries that the worker has (`
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import re
+import shutil
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -30,6 +34,7 @@ from streams import Load, seconds
 from slicewise_worker.engine.batch import Batch
 from slicewise_worker.engine.binding import api
 from slicewise_worker.engine.callers import Caller
+from slicewise_worker.engine.cpus import VARIABLE, best, found_codes, kernel_flags
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import Event, Generation, Limits, Piece, Sampling
@@ -224,10 +229,24 @@ def _device(program: str, environment: Mapping[str, str]) -> str:
     return found[1]
 
 
+@cache
+def _libraries() -> Path:
+    """Return a folder with the worker's libraries, and the code that it takes for this CPU under the name that llama-server knows."""
+    libraries = Path(api.__file__).parent / "lib"
+    code = best(found_codes(), kernel_flags(), os.environ.get(VARIABLE, ""))
+    if code is None:
+        return libraries
+    folder = Path(tempfile.mkdtemp(prefix="llama-server-"))
+    atexit.register(shutil.rmtree, folder)
+    for file in libraries.glob("lib*.so*"):
+        shutil.copy(code.file if file.name.startswith("libggml-cpu") else file, folder / file.name)
+    return folder
+
+
 @contextmanager
 def llama_server(path: Path, streams: Streams, gpu: Path | None = None) -> Iterator[_Server]:
     """Run llama.cpp's own server on the worker's libraries; `gpu`: a backend that is to compute all layers."""
-    libraries = Path(api.__file__).parent / "lib"
+    libraries = _libraries()
     program = (
         os.environ.get("BENCH_LLAMA_SERVER")
         or subprocess.run([str(_SERVER), str(libraries)], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()

@@ -1,10 +1,10 @@
 """make bench-worker: what a JSON schema costs a token, what requests of 1 MiB hold up, how soon arguments of calls arrive,
 what a light tenant waits beside a heavy one, what is kept in the cache saves and costs, streams beside llama.cpp's server,
-a long prompt beside answers, and how long a start takes.
+a long prompt beside answers, how long a start takes, and what code for newer processors brings.
 
 Sizes come from the environment: BENCH_MODEL (shaped; a made model), BENCH_STREAMS (16), BENCH_TOKENS (24, of each stream), BENCH_ROUNDS
 (5), BENCH_THREADS (1), BENCH_STEPS (6000, of tenants), and BENCH_ONLY (constrained,large,arguments,tenants,prefix,peers,
-long-prompt,start), BENCH_GAP (0.05, seconds).
+long-prompt,start,cpus), BENCH_GAP (0.05, seconds).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from constrained import Sizes, constrained
+from cpus import cpus
 from large import arguments, large
 from long_prompt import long_prompt
 from peers import Streams, peers
@@ -37,7 +38,9 @@ def main() -> None:
         rounds=int(os.environ.get("BENCH_ROUNDS", "5")),
         threads=int(os.environ.get("BENCH_THREADS", "1")),
     )
-    only = os.environ.get("BENCH_ONLY", "constrained,large,arguments,tenants,prefix,peers,long-prompt,start").split(",")
+    only = os.environ.get(
+        "BENCH_ONLY", "constrained,large,arguments,tenants,prefix,peers,long-prompt,start,cpus"
+    ).split(",")
     if "constrained" in only:
         constrained(report, _made(name), sizes)
     if "large" in only:
@@ -61,6 +64,8 @@ def main() -> None:
         )
     if "start" in only:
         start(report, _made(name), sizes.rounds, sizes.threads)
+    if "cpus" in only:
+        cpus(report, _made(name), sizes.rounds, sizes.threads)
     print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")
 
 

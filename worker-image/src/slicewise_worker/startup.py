@@ -93,6 +93,7 @@ def bring_up(
         context=settings.context_tokens,
         sequences=settings.parallel_sequences,
         device=state.device.name if state.device else "",
+        cpu_code=state.device.cpu_code if state.device else "",
         threads=started.threads,
         chunk=settings.prompt_chunk_tokens,
         constrained=engine.limits.constrained,
@@ -145,9 +146,8 @@ def _bring_up(
     state.phase, state.done = Phase.WARMING, 0.0
     prove(engine)
     forms = places * CONSTRAINT_BYTES if kind.role is Role.TEXT else 0
-    planned = Planned(
-        taken + forms, 0 if on_gpu else weights.model_bytes, in_use(reader, fitted.total if on_gpu else 0)
-    )
+    mapped = 0 if on_gpu else weights.model_bytes - fitted.needs.laid_out
+    planned = Planned(taken + forms, max(0, mapped), in_use(reader, fitted.total if on_gpu else 0))
     return Started(engine, chat, kind.role, settings, planned, reader, shape.threads)
 
 

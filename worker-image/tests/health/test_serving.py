@@ -11,6 +11,8 @@ import httpx2
 import pytest
 from plain_http import NO_TLS
 
+from slicewise_worker.engine.cpus import BUILT_IN, VARIABLE, best, found_codes, kernel_flags
+
 ENDLESS = {"model": "chat", "prompt": "Hello", "max_tokens": 30_000, "temperature": 0, "stream": True}
 SHORT = {"model": "chat", "prompt": "Hello", "max_tokens": 3}
 
@@ -50,6 +52,18 @@ def test_a_worker_says_who_it_is(chat_worker) -> None:
     assert facts["device"]
     assert facts["reason"] == ""
     assert "digest verified" in chat_worker.log()
+
+
+def test_the_best_code_for_the_processor_computes_and_is_said(start_worker, tiny, monkeypatch) -> None:
+    chosen = best(found_codes(), kernel_flags())
+    for asked, name in (("", chosen.name if chosen else BUILT_IN), (BUILT_IN, BUILT_IN)):
+        monkeypatch.setenv(VARIABLE, asked)
+        worker = start_worker(tiny)
+        assert worker.get("/v1/worker").json()["cpu_code"] == name
+        assert worker.metric("slicewise_worker_build_info", cpu_code=name) == 1
+        assert f"cpu_code={name}" in worker.log()
+        answer = worker.post("/v1/completions", {"model": "chat", "prompt": "zone", "max_tokens": 4, "temperature": 0})
+        assert answer.json()["usage"]["completion_tokens"] == 4
 
 
 def test_a_cpu_that_may_stand_in_for_a_gpu_is_said(start_worker, tiny) -> None:

@@ -69,9 +69,11 @@ class _DryModel:
             return Needs(device.model, device.context, device.compute, self.model.trained_context, host=beside)
         # These are allocated by a dry run, too, and were counted with the records.
         records = max(0, records - logits - recurrent(log))
-        all_of_it = _sum(found, host=True)
-        buffers = all_of_it.compute + logits + threads
-        return Needs(all_of_it.model, all_of_it.context, buffers, self.model.trained_context, records=records)
+        mapped, laid_out = _sum(found, host=True), _sum(found, host=False)
+        buffers = mapped.compute + laid_out.compute + logits + threads
+        weights, cache = mapped.model + laid_out.model, mapped.context + laid_out.context
+        trained = self.model.trained_context
+        return Needs(weights, cache, buffers, trained, records=records, laid_out=laid_out.model)
 
 
 def _sum(found: list[Part], *, host: bool) -> Part:

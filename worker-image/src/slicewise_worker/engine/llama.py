@@ -10,15 +10,15 @@ a cache of quantised values needs flash attention.
 from __future__ import annotations
 
 import ctypes
-import logging
 import re
 from array import array
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from slicewise_worker.engine.binding import api
+from slicewise_worker.engine.cpus import take_best_code
+from slicewise_worker.engine.llama_log import collect_log, forget_log, reason, recent_log
 from slicewise_worker.engine.padding import Padding
 from slicewise_worker.engine.parts import load_parts
 from slicewise_worker.engine.request import FlashAttention, KvType
@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from slicewise_worker.engine.batch import Batch
     from slicewise_worker.engine.constraint import Grammars
 
-__all__ = ["Context", "ContextShape", "LlamaError", "LoadCancelledError", "Model", "start_backend"]
+__all__ = [
+    "Context",
+    "ContextShape",
+    "LlamaError",
+    "LoadCancelledError",
+    "Model",
+    "forget_log",
+    "recent_log",
+    "start_backend",
+]
 
 KV_TYPES: Final[dict[KvType, int]] = {
     "f16": api.GGML_TYPE_F16,
@@ -49,11 +58,6 @@ STEP_DELAY_KEY: Final = b"slicewise.debug.step_delay_ms"
 MAX_STEP_DELAY_MS: Final = 100
 _MOST_IDLE: Final = 2
 """Idle slots side by side that get a token on a CPU, which costs about half as much as another pass over a small model's weights."""
-log = logging.getLogger("llama.cpp")
-# ggml.h; the comments of the Python binding have other numbers.
-_DEBUG, _WARN, _ERROR = 1, 3, 4
-_LEVELS: Final = {_WARN: logging.WARNING, _ERROR: logging.ERROR}
-_recent: Final[deque[str]] = deque(maxlen=1000)
 
 
 class LlamaError(Exception):
@@ -64,34 +68,11 @@ class LoadCancelledError(LlamaError):
     """Loading was given up because the progress callback said so."""
 
 
-@api.llama_log_callback  # type: ignore[untyped-decorator] # a ctypes function type
-def _on_log(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
-    line = text.decode("utf-8", "replace").strip()
-    # Of the details only what the dry run counts with.
-    if line.strip(".") and (level != _DEBUG or "max_nodes = " in line):
-        _recent.append(("error: " if level == _ERROR else "") + line)
-        log.log(_LEVELS.get(level, logging.DEBUG), line)
-
-
 def start_backend() -> None:
-    """Initialise llama.cpp once per process and send its log lines to the logger `llama.cpp`."""
-    api.llama_log_set(_on_log, ctypes.c_void_p(0))
+    """Initialise llama.cpp once per process, with the best code for this CPU and its log lines in the logger `llama.cpp`."""
+    collect_log()
+    take_best_code()
     api.llama_backend_init()
-
-
-def recent_log() -> list[str]:
-    """Return the last lines that llama.cpp wrote, oldest first."""
-    return list(_recent)
-
-
-def forget_log() -> None:
-    """Begin the recent log again."""
-    _recent.clear()
-
-
-def _reason(last: int = 2) -> str:
-    errors = [line.removeprefix("error: ") for line in _recent if line.startswith("error: ")]
-    return "; ".join(errors[-last:]) or "llama.cpp gave no reason"
 
 
 class Model:
@@ -123,7 +104,7 @@ class Model:
         self._model: Any = load_parts(paths, params)
         del callback
         if not self._model:
-            raise LoadCancelledError("cancelled") if cancelled else LlamaError(_reason())
+            raise LoadCancelledError("cancelled") if cancelled else LlamaError(reason())
         if api.llama_model_has_encoder(self._model):
             self.close()
             raise LlamaError("a model with an encoder is not supported; take one that only decodes")
@@ -161,7 +142,7 @@ class Model:
         """Load a LoRA, for `Context.use`, before the context is made; raises `LlamaError` for one of another model."""
         adapter = api.llama_adapter_lora_init(self._model, str(path).encode())
         if not adapter:
-            raise LlamaError(_reason(last=1))
+            raise LlamaError(reason(last=1))
         self._adapters[name] = adapter
 
     @property
@@ -212,7 +193,7 @@ class Context:
             params.embeddings, params.pooling_type = True, shape.pooling
         self._context: Any = api.llama_init_from_model(model.pointer, params)
         if not self._context:
-            raise LlamaError(_reason())
+            raise LlamaError(reason())
         self._memory: Any = api.llama_get_memory(self._context)
         self._vocabulary = model.vocabulary
         self._adapters = model.adapters

@@ -18,6 +18,8 @@ class Needs:
     """Adapters and what the largest adds to the buffers of a step."""
     records: int = 0
     """What llama.cpp keeps beside: vocabulary, graphs, the cells of the cache. 0 where a GPU computes."""
+    laid_out: int = 0
+    """Of the weights, what the CPU's code keeps in an order of its own beside the mapped file. 0 where a GPU computes."""
     host: int = 0
     """Where a GPU computes: what all that is not on it takes of the container's memory."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from slicewise_worker.engine.backends import GpuBackends, found_devices, load_gpus
+from slicewise_worker.engine.cpus import take_best_code
 from slicewise_worker.engine.llama import recent_log
 
 _OFFLOADED: Final = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
@@ -23,18 +24,21 @@ class Device:
     reason: str
     free_bytes: int | None = None
     """Free memory of the GPU before loading; None on the CPU."""
+    cpu_code: str = ""
+    """Which of llama.cpp's codes for processors computes what the CPU has to (`cpus.py`)."""
 
 
 def choose_device(asked: Literal["cpu", "gpu"]) -> Device:
     """Return the device that the engine will compute on when the pod asked for `asked`."""
+    code = take_best_code()
     backends = load_gpus() if asked == "gpu" else None
     found = found_devices()
     cpu = next((device.name for device in found if not device.gpu), "CPU")
     if backends is None:
-        return Device(cpu, on_gpu=False, reason="")
+        return Device(cpu, on_gpu=False, reason="", cpu_code=code)
     if gpu := next((device for device in found if device.gpu), None):
-        return Device(gpu.name, on_gpu=True, reason="", free_bytes=gpu.free_bytes)
-    return Device(cpu, on_gpu=False, reason=why_none(backends, recent_log()))
+        return Device(gpu.name, on_gpu=True, reason="", free_bytes=gpu.free_bytes, cpu_code=code)
+    return Device(cpu, on_gpu=False, reason=why_none(backends, recent_log()), cpu_code=code)
 
 
 def why_none(backends: GpuBackends, log: Iterable[str]) -> str:

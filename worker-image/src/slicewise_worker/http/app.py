@@ -65,6 +65,7 @@ class Worker:
             "revision": settings.revision,
             "zone": settings.zone,
             "model_name": settings.model_name,
+            "cpu_code": state.device.cpu_code if state.device else "",
             "digest": state.digest,
         }
         self.metrics.describe(facts, on_gpu=bool(state.device and state.device.on_gpu))
@@ -89,6 +90,7 @@ class Worker:
             "revision": self.settings.revision,
             "zone": self.settings.zone,
             "device": device.name if device else "",
+            "cpu_code": device.cpu_code if device else "",
             "device_asked": self.settings.device,
             "on_gpu": bool(device and device.on_gpu),
             "reason": device.reason if device else self.state.phase.value,

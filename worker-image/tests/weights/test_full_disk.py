@@ -12,7 +12,7 @@ from pathlib import Path
 from fetching import KIB, MIB, Ended, Fetcher, gguf, until
 from sources.web import Fault, WebServer
 
-_MOUNTED = """
+MOUNTED = """
 set -e
 mount -t tmpfs -o size={size} slicewise-test {cache}
 "$@" && code=0 || code=$?
@@ -50,7 +50,7 @@ async def test_a_model_larger_than_the_free_space_is_refused_before_it_is_read(f
     fetcher.cache.mkdir()
     async with WebServer(gguf(8 * MIB)).serving() as server:
         server.faults = [_sends_little()]
-        prefix = in_namespace(_MOUNTED, size="2m", cache=fetcher.cache)
+        prefix = in_namespace(MOUNTED, size="2m", cache=fetcher.cache)
         ended = await fetcher.ended(await fetcher.start(server.url, digest=server.digest, prefix=prefix))
         _says_disk_full(ended, f"needs 8.0 MiB ({8 * MIB} bytes), there is room for 1.8 MiB")
 
@@ -61,7 +61,7 @@ async def test_a_node_s_disk_keeps_a_tenth_free_where_no_limit_is_set(fetcher: F
     live.write_text("[]")
     async with WebServer(gguf(19 * MIB)).serving() as server:
         server.faults = [_sends_little()]
-        prefix = in_namespace(_MOUNTED, size="20m", cache=fetcher.cache)
+        prefix = in_namespace(MOUNTED, size="20m", cache=fetcher.cache)
         ended = await fetcher.ended(await fetcher.start(server.url, digest=server.digest, prefix=prefix))
         _says_disk_full(ended, f"needs 19.0 MiB ({19 * MIB} bytes), there is room for 18.0 MiB")
         _says_disk_full(
@@ -90,7 +90,7 @@ async def test_unused_models_give_way_when_the_disk_is_what_is_full(fetcher: Fet
     fetcher.cache.mkdir()
     old, new = gguf(1536 * KIB, seed=1), gguf(1536 * KIB, seed=2)
     async with WebServer(old).serving() as first, WebServer(new).serving() as second:
-        prefix = in_namespace(_MOUNTED, size="2m", cache=fetcher.cache)
+        prefix = in_namespace(MOUNTED, size="2m", cache=fetcher.cache)
         twice = (
             "sh",
             "-c",
@@ -106,7 +106,7 @@ async def test_unused_models_give_way_when_the_disk_is_what_is_full(fetcher: Fet
 
 async def test_weights_that_are_there_start_a_worker_also_on_a_full_disk(fetcher: Fetcher, web: WebServer) -> None:
     fetcher.cache.mkdir()
-    prefix = in_namespace(_MOUNTED, size="1m", cache=fetcher.cache)
+    prefix = in_namespace(MOUNTED, size="1m", cache=fetcher.cache)
     fill = f"dd if=/dev/zero of={fetcher.cache}/somebody-elses bs=4k status=none 2>/dev/null"
     twice = (
         "sh",

@@ -44,18 +44,20 @@ class Folder(WebServer):
 
 
 class Shelf(Hub):
-    """A repository with several files."""
+    """A repository with the files of its store."""
 
-    def __init__(self, store: WebServer, files: dict[str, bytes]) -> None:
+    def __init__(self, store: Folder) -> None:
         super().__init__(store)
-        self.files = files
+        self.folder = store
 
     def _answer(self, request: web.Request) -> web.Response:
         name = request.match_info["file"]
-        if name in self.files:
-            self.file, self.store.content, self.size = name, self.files[name], len(self.files[name])
-            self.store.etag, self.etag = f'"{name}"', self.store.digest.removeprefix("sha256:")
-        return super()._answer(request)
+        if content := self.folder.files.get(name):
+            self.file, self.size, self.etag = name, len(content), hashlib.sha256(content).hexdigest()
+        answer = super()._answer(request)
+        if "Location" in answer.headers:
+            answer.headers["Location"] = f"http://127.0.0.1:{self.folder.port}/{name}"
+        return answer
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ async def test_the_program_fetches_all_parts_by_the_name_of_the_first(
     async with Folder(contents).serving() as server:
         source = f"http://127.0.0.1:{server.port}/a/{NAMES[0]}?signed=1"
         ended = await fetcher.run(source, digests=json.dumps(digests), pool="a/chat")
-        assert [request.target for request in server.requests] == [f"/a/{name}?signed=1" for name in NAMES]
+        assert sorted(request.target for request in server.requests) == [f"/a/{name}?signed=1" for name in NAMES]
     assert ended.code == 0, ended.log
     assert ended.result is not None
     found = [ended.result, *ended.result["parts"]]
@@ -101,14 +103,16 @@ async def test_the_program_fetches_all_parts_by_the_name_of_the_first(
 
 
 async def test_a_hub_says_the_digests_of_all_parts_at_a_commit(
-    fetcher: Fetcher, web: WebServer, contents: dict[str, bytes], digests: list[str]
+    fetcher: Fetcher, contents: dict[str, bytes], digests: list[str]
 ) -> None:
-    async with Shelf(web, contents).serving() as hub:
+    async with Folder(contents).serving() as store, Shelf(store).serving() as hub:
         (fetcher.folder / "credentials").mkdir()
         (fetcher.folder / "credentials" / "endpoint").write_text(hub.url)
-        result = await fetch(fetcher, f"hf://org/repo@{COMMIT}/{NAMES[0]}")
+        result = await fetch(fetcher, f"hf://org/repo@{COMMIT}/{NAMES[0]}", pool="a/chat")
     assert [result.digest, *(part.digest for part in result.parts)] == digests
     assert [read(result.path), *(read(part.path) for part in result.parts)] == [contents[name] for name in NAMES]
+    pin = json.loads((fetcher.cache / "pins" / "a_chat.json").read_text())
+    assert pin["digests"] == sorted(digests), "no part knew those of the others before"
 
 
 async def test_a_part_that_is_missing_is_named(

@@ -1,18 +1,26 @@
-"""The model, or all parts of a split one, and its adapters: one after the other, into the same cache."""
+"""The model, or all parts of a split one, a few at the same time; then its adapters. All into the same cache."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
+from typing import Final
 
 from slicewise_worker.weights.errors import FetchError, Reason
-from slicewise_worker.weights.fetch import fetch
+from slicewise_worker.weights.fetch import fetch, pin
+from slicewise_worker.weights.hold import hold
 from slicewise_worker.weights.pins import LiveSet
 from slicewise_worker.weights.progress import Progress
 from slicewise_worker.weights.report import NamedResult, Result
 from slicewise_worker.weights.settings import AdapterSource, FetchSettings, read_credentials
 from slicewise_worker.weights.source import label, parts_of
+
+AT_ONCE: Final = 4
+"""Parts that are fetched at the same time: one connection seldom fills a line, and each takes some MiB of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +40,24 @@ async def fetch_all(settings: FetchSettings, progress: Progress) -> Result:
     beside = LiveSet(
         frozenset(digest for _, digest in named if digest), frozenset(label(source) for source, _ in named)
     )
-    found: list[Result] = []
-    for part in parts:
-        found.append(await _fetch_part(settings, part, progress, _with(beside, found)))
+    with ExitStack() as held:
+        return await _fetch_all(settings, parts, progress, beside, held)
+
+
+async def _fetch_all(
+    settings: FetchSettings, parts: list[_Part], progress: Progress, beside: LiveSet, held: ExitStack
+) -> Result:
+    found = await _fetch_parts(settings, parts, progress, beside, held)
     model, *others = found
+    if others:
+        # Each part has written down what it knew of the others when it began.
+        await pin(settings, _with(beside, found))
     adapters: list[NamedResult] = []
     for index, adapter in enumerate(settings.adapters):
         # By their digests too: a note of a source may be missing where the disk is full.
         field = f"spec.model.adapters[{index}].digest"
-        adapters.append(await _fetch_adapter(settings, adapter, progress, _with(beside, found, adapters), field))
+        own = _with(beside, found, adapters)
+        adapters.append(await _fetch_adapter(settings, adapter, progress.part(), own, field))
     named_parts = tuple(_named(part.name, other) for part, other in zip(parts[1:], others, strict=True))
     return replace(model, adapters=tuple(adapters), parts=named_parts)
 
@@ -71,6 +88,28 @@ def _parts(settings: FetchSettings) -> list[_Part]:
         _Part(source, digest, f"spec.model.digests[{index}]", label(source).rsplit("/", 1)[-1])
         for index, (source, digest) in enumerate(zip(sources, digests or [None] * len(sources), strict=True))
     ]
+
+
+async def _fetch_parts(
+    settings: FetchSettings, parts: list[_Part], progress: Progress, beside: LiveSet, held: ExitStack
+) -> list[Result]:
+    """Fetch all parts, `AT_ONCE` at the same time. The first that fails ends the others, which a next start resumes."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(part: _Part, own: Progress) -> Result:
+        async with places:
+            result = await _fetch_part(settings, part, own, beside)
+            if (path := Path(result.path)).is_relative_to(settings.cache_dir):
+                # Until all are there: whoever makes room for the next one must not take this one, by whatever name it knows it.
+                held.enter_context(await asyncio.to_thread(hold, path))
+            return result
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(part, progress.part())) for part in parts]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 async def _fetch_part(settings: FetchSettings, part: _Part, progress: Progress, beside: LiveSet) -> Result:

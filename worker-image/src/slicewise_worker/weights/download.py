@@ -170,15 +170,16 @@ class Download:
         come = self.partial.size
         try:
             async for piece in paced(response, self.stall_seconds):
-                self.progress.received += len(piece)
+                self.progress.came(len(piece))
                 come += len(piece)
                 if total is not None and come > total:  # room was made for what was announced; no byte more is written
                     raise CorruptError(f"more bytes came than the {total} announced", f"more than {total} bytes")
                 self._note(len(piece))
                 waiting += piece
                 if not self.partial.size and not writing:  # the first bytes show at once whether this is a model at all
-                    await self._write(bytes(waiting), total)
-                    waiting = bytearray()
+                    # Forgotten first: a write that is cancelled goes on in its thread, and must not come a second time.
+                    first, waiting = bytes(waiting), bytearray()
+                    await self._write(first, total)
                 elif len(waiting) >= _WRITE_BYTES:
                     if writing:
                         await writing

@@ -60,11 +60,11 @@ def make_room(cache: Path, limit: int | None, want: Want, live: LiveSet, reserve
         used = sum(_size(one) for one in others)
         stays = _what_stays(cache, others, live)
         leaving = sorted((one for one in others if one.digest not in stays), key=Entry.last_use)
-        gain = sum(_size(one) for one in leaving)
+        gain, owed = sum(_size(one) for one in leaving), sum(_owed(one) for one in others)
         # Nothing goes unless its going is enough: a source that claims an absurd size must not empty the cache.
-        _check(cache, limit, want, used - gain, free_bytes(cache) + gain, stays)
+        _check(cache, limit, want, used - gain, free_bytes(cache) - owed + gain, stays)
         for one in leaving:
-            if (limit is None or used + size <= limit) and free_bytes(cache) >= needed:
+            if (limit is None or used + size <= limit) and free_bytes(cache) - owed >= needed:
                 break
             freed = _size(one)
             if _remove(cache, one):
@@ -72,7 +72,7 @@ def make_room(cache: Path, limit: int | None, want: Want, live: LiveSet, reserve
                 used -= freed
             else:
                 stays[one.digest] = _HELD
-        _check(cache, limit, want, used, free_bytes(cache), stays)
+        _check(cache, limit, want, used, free_bytes(cache) - owed, stays)
         reserve()
 
 
@@ -109,6 +109,14 @@ def _size(entry: Entry) -> int:
         return entry.model.stat().st_size
     done, total = reserved_bytes(entry.folder)
     return max(done, total or 0) if _is_busy(entry.folder / PARTIAL) else done
+
+
+def _owed(entry: Entry) -> int:
+    """What a download that is under way will still write: the disk has room for it no more."""
+    if not _is_busy(entry.folder / PARTIAL):
+        return 0
+    done, total = reserved_bytes(entry.folder)
+    return max(0, (total or 0) - done)
 
 
 def _is_busy(path: Path) -> bool:

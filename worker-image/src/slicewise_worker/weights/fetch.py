@@ -63,6 +63,14 @@ async def fetch(
         return await _Fetch(settings, origin, transport, patience, progress, digest, live).run()
 
 
+async def pin(settings: FetchSettings, live: LiveSet) -> None:
+    """Record for other pools what must not be evicted: `live`, and what is live of this pool."""
+    if not isinstance(parse_source(settings.source, allow_private=settings.allow_private), ClaimSource):
+        own = await asyncio.to_thread(read_live, settings.live_file)
+        both = LiveSet(own.digests | live.digests, own.sources | live.sources, own.unreadable)
+        await _noted("pin of this pool", record_pin, settings.cache_dir, settings.pool, both)
+
+
 async def _noted(what: str, write: Callable[P, None], *args: P.args, **names: P.kwargs) -> None:
     """Keep the cache's books. Weights that are there must start a worker also where the disk has no room for a note."""
     try:

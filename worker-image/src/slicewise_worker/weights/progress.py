@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Progress:
-    """The state of the one fetch of this process. Sizes in bytes.
+    """The state of the one fetch of this process, or of one of the files that it brings at the same time. Sizes in bytes.
 
     `phase` is what it does (Locating, Waiting, Downloading, Verifying, Done), `failure` the reason of the last failure while
     it tries again; `message` says the same in a sentence.
@@ -31,25 +31,63 @@ class Progress:
     message: str = "asking the source where the weights are"
     done: bool = False
     retries: dict[str, int] = field(default_factory=dict)
+    whole: Progress | None = None
+    """What this is a part of: it has the sum of its parts, and speaks of the last one with something to say, first of one in trouble."""
+    parts: list[Progress] = field(default_factory=list)
+
+    def part(self) -> Progress:
+        """Return the state of one more file. Its size counts as not known, and so that of all together, until it is told."""
+        self.parts.append(one := Progress(whole=self))
+        return one
 
     def say(self, phase: str, message: str) -> None:
         """What goes on now, and well."""
         if (phase, message) != (self.phase, self.message):
             log.info("fetch state changed", phase=phase, message=message)
         self.phase, self.failure, self.message = phase, None, message
+        if self.whole is not None:
+            self.whole.hear(self)
 
     def at(self, done: int, total: int | None) -> None:
         """How far it is."""
         self.bytes_done, self.bytes_total = done, total
+        if self.whole is not None:
+            self.whole.add_up()
+
+    def add_up(self) -> None:
+        """Be as far as the parts are together."""
+        totals = [one.bytes_total for one in self.parts]
+        known = [total for total in totals if total is not None]
+        done = sum(one.bytes_done for one in self.parts)
+        self.at(done, sum(known) if len(known) == len(totals) else None)
+
+    def hear(self, last: Progress) -> None:
+        """Say what `last` has said, unless another part is in trouble."""
+        one = next((part for part in self.parts if part.failure), last)
+        self.phase, self.failure, self.message = one.phase, one.failure, one.message
+
+    def came(self, count: int) -> None:
+        """Count bytes that were received."""
+        self.received += count
+        if self.whole is not None:
+            self.whole.came(count)
 
     def trouble(self, reason: str, message: str, delay: float | None = None) -> None:
         """A try failed and another one follows, in `delay` seconds.
 
         The delay goes into the log only: `message` ends up in the pool's status, which must not change while nothing does.
         """
-        self.retries[reason] = self.retries.get(reason, 0) + 1
+        self.tried(reason)
         log.warning("try failed", reason=reason, message=message, seconds=delay and round(delay, 1))
         self.failure, self.message = reason, message
+        if self.whole is not None:
+            self.whole.hear(self)
+
+    def tried(self, reason: str) -> None:
+        """Count a try that failed."""
+        self.retries[reason] = self.retries.get(reason, 0) + 1
+        if self.whole is not None:
+            self.whole.tried(reason)
 
     def as_json(self) -> str:
         """The body of `/progress`; `reason` is null while all is well."""

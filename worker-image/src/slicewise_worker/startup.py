@@ -22,6 +22,7 @@ from slicewise_worker.engine.llama import Context, ContextShape, LlamaError, Loa
 from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.model_kind import Kind, Role
 from slicewise_worker.engine.request import CONSTRAINT_BYTES, Limits
+from slicewise_worker.engine.token_threads import LEAST, try_token_threads
 from slicewise_worker.engine.weights import FetchedFiles, WeightsError, inspect
 from slicewise_worker.fitting import fit
 from slicewise_worker.health.device import choose_device
@@ -133,7 +134,7 @@ def _bring_up(
         if trouble and kind.role is Role.TEXT:
             log.warning(trouble)
         limits = limits_of(settings, places)
-        engine = _engine(model, shape, limits, notify)
+        engine = _engine(model, shape, limits, notify, threads_given=settings.threads is not None)
         chat = _start_chat(model, settings) if kind.role is Role.TEXT else None
     except WeightsError as error:
         if stopping.is_set():
@@ -162,10 +163,15 @@ def _check_step(settings: WorkerSettings, kind: Kind) -> None:
         raise StartError(EndReason.MICRO_BATCH_TOO_SMALL, message)
 
 
-def _engine(model: Model, shape: ContextShape, limits: Limits, notify: Deliver) -> Engine | Embedder:
+def _engine(
+    model: Model, shape: ContextShape, limits: Limits, notify: Deliver, *, threads_given: bool
+) -> Engine | Embedder:
     if shape.pooling is not None:
         return Embedder(model, shape, limits, notify)
-    return Engine(model, Context(model, shape), limits, notify)
+    context = Context(model, shape)
+    if shape.threads >= LEAST and not (threads_given or model.gpu):
+        log.info("threads tried", threads=shape.threads, for_single_tokens=try_token_threads(context))
+    return Engine(model, context, limits, notify)
 
 
 def _start_chat(model: Model, settings: WorkerSettings) -> Chat | None:

@@ -223,6 +223,10 @@ class Context:
         self.padding.remove()
         return result
 
+    def set_threads(self, single: int, others: int) -> None:
+        """Compute steps of one token by `single` threads from now on, and all others by `others`."""
+        api.llama_set_n_threads(self._context, single, others)
+
     def outputs(self, count: int) -> NDArray[np.float32]:
         """Return the logits after each of the `count` tokens of the last batch that had an output, in their order there.
 

@@ -36,7 +36,7 @@ class Progress:
     parts: list[Progress] = field(default_factory=list)
 
     def part(self) -> Progress:
-        """Return the state of one more file. Its size counts as not known, and so that of all together, until it is told."""
+        """Return the state of one more file. Its size counts as unknown, and so that of all together, until it is known."""
         self.parts.append(one := Progress(whole=self))
         return one
 

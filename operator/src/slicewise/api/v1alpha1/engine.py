@@ -57,7 +57,7 @@ class EngineSpec(ApiModel):
     flash_attention: FlashAttention | None = None
     """Default: `Auto`, llama.cpp decides by model and device; `q8_0` and `q4_0` always use it."""
     threads: Annotated[WholeNumber, Field(ge=1, le=256)] | None = None
-    """Threads of a worker. Default: its CPU limit, rounded down."""
+    """Threads of a worker. Default: its CPU limit, rounded down, of which half compute single tokens where that is faster."""
     image: ImageName | None = None
     """Worker image. Default: the image of the installation, fixed when the revision is first rendered."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,7 +15,7 @@ from jobs_rig.gateway import FakeGateway, later
 from jobs_rig.mariadb import MariaDb
 from jobs_rig.network import Network, network
 from jobs_rig.programs import Api, DispatcherProgram, available, ready
-from jobs_rig.store import database_with_tables, url_file
+from jobs_rig.store import database_with_tables, locked, url_file
 
 from slicewise_jobs.store.database import Database
 
@@ -142,6 +144,35 @@ async def test_requests_wait_for_a_connection_when_all_are_in_use(
     ids = await asyncio.gather(*(client.add(f"job {number}") for number in range(50)))
     shown = await asyncio.gather(*(client.get(job_id) for job_id in ids), *(client.call("GET", "/jobs") for _ in ids))
     assert len(shown) == 100
+
+
+@pytest.mark.timeout(200)
+async def test_with_all_connections_stuck_requests_get_503_and_later_all_is_well(
+    start_api: Callable[..., Api], mariadb: MariaDb, tables: str, tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    """The table is locked, as by a dump without `--single-transaction`: both connections wait, and nothing else gets one."""
+    api = start_api(DATABASE_CONNECTIONS=2, DATABASE_TIMEOUT_SECONDS=2)
+    client = Client(api.url, session)
+    before = await client.add("before")
+
+    async def ask_and_send(times: int) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
+        asked = [client.call("GET", f"/jobs/{before}") for _ in range(times)]
+        sent = [client.call("POST", "/jobs", json={"prompt": "x"}) for _ in range(times)]
+        return await asyncio.gather(*asked, *sent)
+
+    async with locked(mariadb, tmp_path, tables, "slicewise_jobs"):
+        for status, body, headers in await ask_and_send(30):
+            assert (status, "Retry-After" in headers) == (503, True), body
+            assert body["error"]["code"] == "database_away"
+    # What was refused last may have been seen to fail a moment ago: clients come again then, and so does this one.
+    deadline = time.monotonic() + 60
+    shown, sent = await ask_and_send(1)
+    while (shown[0], sent[0]) != (200, 202):
+        assert time.monotonic() < deadline, (shown, sent)
+        await asyncio.sleep(0.1)
+        shown, sent = await ask_and_send(1)
+    assert shown[1]["status"] == "queued"
+    await available(api)
 
 
 async def test_a_slow_network_to_the_database_slows_jobs_down_and_no_more(

@@ -54,6 +54,26 @@ async def database_with_tables(server: MariaDb, folder: Path, seconds: float = 2
     await database.close()
 
 
+@asynccontextmanager
+async def locked(server: MariaDb, folder: Path, name: str, table: str) -> AsyncIterator[None]:
+    """A table of a database that nothing else can read or write until the block is left, however it is left.
+
+    The connection is the lock's own and is closed: one that went back to a pool with the lock would keep all later tests waiting.
+    """
+    holder = connect(server, folder, name)
+    try:
+        async with holder.engine.connect() as connection:
+            # By default a lock on a table is waited for for a day.
+            await connection.execute(text("SET SESSION lock_wait_timeout = 30"))
+            await connection.execute(text(f"LOCK TABLES {table} WRITE"))
+            try:
+                yield
+            finally:
+                await connection.execute(text("UNLOCK TABLES"))
+    finally:
+        await holder.close()
+
+
 def make_job(tenant: str = "acme", body: bytes = b'{"messages": []}', **more: object) -> NewJob:
     """Return a job as a client would send it."""
     values: dict[str, object] = {

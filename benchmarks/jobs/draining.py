@@ -64,26 +64,32 @@ async def _ours(rig: Rig, jobs: int) -> float:
         start = time.perf_counter()
         for program in programs:
             program.begin()
-        first = None
+        begun, rest = start, jobs
         try:
-            while (left := await _open(database)) > 0:
+            while await _any(database):
                 assert not any(program.ended() for program in programs), programs[0].log()
-                if first is None and left < jobs:
-                    first = (time.perf_counter(), left)
-                await asyncio.sleep(0.2)
+                if rest == jobs:
+                    begun, rest = time.perf_counter(), await _open(database)
+                await asyncio.sleep(0.1)
             ended = time.perf_counter()
         finally:
             for program in programs:
                 await asyncio.to_thread(program.stop)
-    begun, rest = first or (start, jobs)
     return rest / (ended - begun)
 
 
+_OPEN = f"FROM slicewise_jobs WHERE pool = '{POOL}' AND state IN ('queued', 'running', 'waiting')"
+
+
 async def _open(database: Database) -> int:
-    (row,) = await database.read(
-        f"SELECT COUNT(*) AS jobs FROM slicewise_jobs WHERE pool = '{POOL}' AND state IN ('queued', 'running', 'waiting')"
-    )
+    """Return how many jobs have not ended: this reads all of them, and so it is no question for the time that is measured."""
+    (row,) = await database.read(f"SELECT COUNT(*) AS jobs {_OPEN}")
     return int(row.jobs)
+
+
+async def _any(database: Database) -> bool:
+    (row,) = await database.read(f"SELECT EXISTS (SELECT 1 {_OPEN}) AS jobs")
+    return bool(row.jobs)
 
 
 async def _naive(database: Database, gateway: str) -> float:

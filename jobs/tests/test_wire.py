@@ -52,10 +52,10 @@ class Server:
 
 
 @asynccontextmanager
-async def wire_to(server: Server) -> AsyncIterator[Wire]:
+async def wire_to(server: Server, seconds: float = 60) -> AsyncIterator[Wire]:
     listening = await asyncio.start_server(server.accept, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    wire = Wire(f"http://127.0.0.1:{port}/base", most_bytes=MOST)
+    wire = Wire(f"http://127.0.0.1:{port}/base", most_bytes=MOST, seconds=seconds)
     yield wire
     wire.close()
     listening.close()
@@ -154,6 +154,20 @@ async def test_an_answer_that_is_too_large_ends_its_connection(pieces: list[byte
         with pytest.raises(TooLargeError):
             await ask(wire)
         assert await ask(wire) == (200, b"hello")
+
+
+async def test_a_request_whose_answer_does_not_come_in_time_ends_alone() -> None:
+    """Others, sent before and after it, have their answers."""
+    half = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"
+    server = Server()
+    async with wire_to(server, seconds=0.5) as wire:
+        assert (await wire.post("/x", {}, b"")).body == b"hello"
+        for _ in range(2):
+            server.says = [[half]]
+            with pytest.raises(TimeoutError):
+                await wire.post("/x", {}, b"")
+            await asyncio.wait_for(server.gone.wait(), 30)
+            assert (await wire.post("/x", {}, b"")).body == b"hello"
 
 
 async def test_a_request_that_is_cancelled_closes_its_connection() -> None:

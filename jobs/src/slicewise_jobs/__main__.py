@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 
 import structlog
@@ -36,6 +37,7 @@ def _api() -> None:
 
     settings = ApiSettings.read()
     logs.configure(settings.log_level, settings.log_format)
+    _leave_out_what_is_loaded()
     asyncio.run(run_api(settings))
 
 
@@ -44,7 +46,14 @@ def _dispatch() -> None:
 
     settings = DispatchSettings.read()
     logs.configure(settings.log_level, settings.log_format)
+    _leave_out_what_is_loaded()
     asyncio.run(run_dispatch(settings))
+
+
+def _leave_out_what_is_loaded() -> None:
+    """Let garbage collections pass over the modules: they stay, and a dispatcher for short jobs collects often."""
+    gc.collect()
+    gc.freeze()
 
 
 def _migrate() -> None:

@@ -36,7 +36,6 @@ async def run_dispatch(settings: DispatchSettings) -> None:
         largest = max(settings.max_body_bytes, settings.max_result_bytes)
         watch = Watch(database, body_bytes=largest, allow_loss=settings.allow_loss, show=metrics.ready.set)
         pace = Pace(settings.slots)
-        metrics.limit.set(settings.slots)
         plan = _plan(settings)
         dispatcher = Dispatcher(database, plan, pace, metrics, watch)
 

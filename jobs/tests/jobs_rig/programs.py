@@ -51,7 +51,7 @@ class Program:
     def start(self, *, ready: bool = True) -> None:
         """Start it and wait until it serves; `ready`: until the database can be trusted."""
         self.begin()
-        wait_until(lambda: self.is_ready("readyz" if ready else "healthz"), 60, self.log, every=0.02)
+        wait_until(lambda: self.is_ready("readyz" if ready else "healthz"), 150, self.log, every=0.02)
 
     def is_ready(self, path: str = "readyz") -> bool:
         """Return whether it serves; raises AssertionError where it has ended."""
@@ -142,7 +142,7 @@ AnyProgram = TypeVar("AnyProgram", bound=Program)
 async def ready(dispatcher: AnyProgram) -> AnyProgram:
     """Start it without holding up the gateway, which runs in the same loop. The process is the main thread's, which outlives the test."""
     dispatcher.begin()
-    for _ in range(3000):
+    for _ in range(7500):
         if await asyncio.to_thread(dispatcher.is_ready):
             return dispatcher
         await asyncio.sleep(0.02)

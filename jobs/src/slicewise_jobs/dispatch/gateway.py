@@ -31,7 +31,7 @@ class Gateway:
     def __init__(self, base: str, session: aiohttp.ClientSession, *, seconds: float, most_bytes: int) -> None:
         self._base = base.rstrip("/")
         self._session = session
-        self._wire = Wire(base, most_bytes=most_bytes)
+        self._wire = Wire(base, most_bytes=most_bytes, seconds=seconds)
         self._seconds = seconds
         self._most = most_bytes
 
@@ -45,8 +45,7 @@ class Gateway:
             **({TENANT_HEADER: job.tenant} if job.tenant else {}),
         }
         try:
-            async with asyncio.timeout(self._seconds):
-                answer = await self._wire.post(job.path, headers, job.body)
+            answer = await self._wire.post(job.path, headers, job.body)
         except NotReachedError as error:
             return Attempt(Fate.REFUSED, f"The gateway cannot be reached: {error}"), None
         except TooLargeError:

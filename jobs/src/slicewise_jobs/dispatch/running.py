@@ -76,6 +76,9 @@ class Running:
         self._runs: dict[int, _Run] = {}
         self._served_at = float("-inf")
         self._suspicion = Suspicion()
+        # Asked for when the metrics are read, and not set with each job.
+        metrics.running.set_function(lambda: len(self._runs))
+        metrics.limit.set_function(lambda: int(pace.limit))
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -104,7 +107,6 @@ class Running:
             self._metrics.waited.observe(job.waited_seconds)
         run.task = _spawn(self._run(run))
         self.on_change(job.id)
-        self._metrics.running.set(len(self._runs))
 
     def lost(self, seqs: set[int]) -> None:
         """End the requests of jobs that are no longer this dispatcher's."""
@@ -138,17 +140,15 @@ class Running:
                 attempt, result = await self._gateway.run(run.job)
             except asyncio.CancelledError:
                 if not run.draining:
-                    self._metrics.attempts.labels("lost").inc()
+                    self._metrics.ended["lost"].inc()
                     return
                 attempt, result = Attempt(Fate.REFUSED, "The dispatcher was stopped."), None
             run.asking = False
             fate, settlement = self._judge(run, attempt, result)
-            self._metrics.limit.set(int(self._pace.limit))
-            self._metrics.attempts.labels(fate if await self._write(run, settlement) else "lost").inc()
+            self._metrics.ended[fate if await self._write(run, settlement) else "lost"].inc()
         finally:
             if self._runs.get(run.job.seq) is run:
                 del self._runs[run.job.seq]
-            self._metrics.running.set(len(self._runs))
             self.on_change(run.job.id)
             self._on_room()
 

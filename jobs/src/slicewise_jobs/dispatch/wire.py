@@ -52,7 +52,8 @@ class Answer:
 class Wire:
     """Connections to one server, as many as there are requests at a time. Use it in one event loop, and `close` it."""
 
-    def __init__(self, base: str, *, most_bytes: int) -> None:
+    def __init__(self, base: str, *, most_bytes: int, seconds: float) -> None:
+        """`seconds`: how long an answer may take from the moment that its request is sent."""
         parts = urlsplit(base)
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -60,17 +61,27 @@ class Wire:
         self._prefix = parts.path.rstrip("/")
         self._named = parts.netloc.rpartition("@")[2]
         self._most = most_bytes
+        self._seconds = seconds
         self._idle: list[_Connection] = []
+        self._asking: dict[_Connection, float] = {}
+        """Those that wait for an answer, and until when: the oldest first, because all may wait equally long."""
+        self._timer: asyncio.TimerHandle | None = None
 
     async def post(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Return the answer. Cancelling this closes the connection. Raises NotReachedError, BrokenError, TooLargeError."""
+        """Return the answer. Cancelling this closes the connection.
+
+        Raises NotReachedError, BrokenError, TooLargeError, and TimeoutError where the whole answer was not there in time.
+        """
         head = _head(f"{self._prefix}{path}", {"Host": self._named, **headers, "Content-Length": str(len(body))})
         connection = self._take() or await self._connect()
+        self._bound(connection)
         try:
             answer = await connection.ask(head, body)
         except BaseException:
             connection.abort()
             raise
+        finally:
+            del self._asking[connection]
         if connection.reusable:
             connection.idle_since = time.monotonic()
             self._idle.append(connection)
@@ -80,9 +91,27 @@ class Wire:
 
     def close(self) -> None:
         """Close the connections that are idle."""
+        if self._timer is not None:
+            self._timer.cancel()
         for connection in self._idle:
             connection.abort()
         self._idle.clear()
+
+    def _bound(self, connection: _Connection) -> None:
+        """Let a request end in time. One timer serves all of them: one for each would cost more than the request's own bytes."""
+        loop = asyncio.get_running_loop()
+        self._asking[connection] = loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._time_out)
+
+    def _time_out(self) -> None:
+        loop = asyncio.get_running_loop()
+        for connection, until in self._asking.items():
+            if until > loop.time():
+                self._timer = loop.call_at(until, self._time_out)
+                return
+            connection.time_out()
+        self._timer = None
 
     def _take(self) -> _Connection | None:
         while self._idle:
@@ -137,6 +166,10 @@ class _Connection(BaseProtocol):
             self.transport.write(head)
             self.transport.write(body)
         return await self._waiting
+
+    def time_out(self) -> None:
+        """End the request that waits for its answer."""
+        self._fail(TimeoutError())
 
     def abort(self) -> None:
         """Close it at once, with what has not been sent."""

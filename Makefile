@@ -82,7 +82,7 @@ test-argocd: sync tools ## health, buttons and self-heal in a real Argo CD besid
 	@e2e/argocd/build.sh
 	@pytest argocd/tests $(PYTEST_ARGS)
 
-test-autoscalers: sync tools ## the documented HPA on Kubernetes' own controller, with prometheus-adapter and Prometheus (the adapter is built the first time: 3 minutes)
+test-autoscalers: sync tools ## the documented HPA and ScaledObject on Kubernetes' own controller, with prometheus-adapter, KEDA and Prometheus (built the first time: half an hour)
 	@e2e/autoscalers/build.sh
 	@pytest -n 0 docs/tests/real_autoscalers.py $(PYTEST_ARGS)
 

@@ -1,7 +1,7 @@
-"""`make test-autoscalers`: the HPA of docs/autoscaling.md, word for word, on the controller that it is for.
+"""`make test-autoscalers`: the HPA and the ScaledObject of docs/autoscaling.md, word for word, on the controllers that they are for.
 
-Real are the API server, the controller of HPAs, prometheus-adapter with the rule of the page, Prometheus and our operator. Played are the
-pods of gateway and workers, whose requests the operator counts. Not collected by `make test`.
+Real are the API server, the controller of HPAs, prometheus-adapter with the rule of the page, KEDA, Prometheus and our operator. Played are
+the pods of gateway and workers, whose requests the operator counts. Not collected by `make test`: KEDA takes many minutes to build.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 import yaml
 from docpages.source_code import REPOSITORY
-from servers.autoscalers import aggregation, build, horizontal_autoscaler, make_certificates, prometheus_adapter
+from servers.autoscalers import aggregation, build, horizontal_autoscaler, keda, make_certificates, prometheus_adapter
 from servers.control_plane import control_plane, controller_manager
 from servers.definitions import established
 from servers.prometheus import prometheus
@@ -35,10 +35,14 @@ def written(kind: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def certificates(tmp_path_factory):
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, certificates):
     """An API server with our definition, nodes with slices, and the controllers that make pods and act on HPAs."""
     build()
-    certificates = make_certificates(tmp_path_factory.mktemp("certificates"))
     with control_plane(tmp_path_factory.mktemp("control-plane"), aggregation(certificates)) as running:
         running.kubectl("apply", "-f", str(REPOSITORY / "crds"))
         established(running, "inferencepools.slicewise.dev")
@@ -114,3 +118,15 @@ async def test_the_hpa_scales_a_pool_by_the_metric_that_the_adapter_serves(serve
                 await keeps_its_number(cluster)
             finally:
                 server.kubectl("delete", "hpa", "chat")
+
+
+async def test_keda_scales_a_pool_by_its_own_question_to_prometheus(server, certificates, tmp_path):
+    async with counted(server, tmp_path, "127.79.2.2") as (cluster, played, monitoring):
+        with keda(server, certificates, monitoring.url):
+            server.kubectl("apply", "-f", "-", stdin=written("a ScaledObject"))
+            await eventually(lambda: cluster.server.request("GET", HPAS)[1]["items"], "KEDA's HPA", WITHIN)
+            try:
+                await follows_its_load(cluster, played)
+                await keeps_its_number(cluster)
+            finally:
+                server.kubectl("delete", "scaledobjects.keda.sh", "chat")

@@ -1,23 +1,35 @@
 #!/usr/bin/env bash
-# Builds prometheus-adapter from its Go module into $SLICEWISE_CACHE/autoscalers. Minutes the first time, nothing later.
+# Builds KEDA's operator and metrics server and prometheus-adapter from their Go modules into $SLICEWISE_CACHE/autoscalers, with KEDA's
+# CRDs and roles. Minutes the first time, nothing later: KEDA has the clients of some hundred services in it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../cluster/settings.sh"
+KEDA=v2.21.0
 ADAPTER=v0.12.0
 home=$SLICEWISE_CACHE/autoscalers
 
+# module PATH@VERSION: its folder in Go's cache, from where it is built by its own go.sum.
+module() { go mod download -json "$1" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])'; }
+
 build() {
   local src work=$SLICEWISE_CACHE/autoscalers.part
+  chmod -R u+w "$work" 2>/dev/null || true
   rm -rf "$work"; mkdir -p "$work"
-  # In Go's cache, by its own go.sum.
-  src=$(go mod download -json "sigs.k8s.io/prometheus-adapter@$ADAPTER" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
-  (cd "$src" && CGO_ENABLED=0 GOFLAGS=-trimpath go build -ldflags '-s -w' -o "$work/prometheus-adapter" ./cmd/adapter)
+  export CGO_ENABLED=0 GOFLAGS=-trimpath
+  src=$(module "sigs.k8s.io/prometheus-adapter@$ADAPTER")
+  (cd "$src" && go build -ldflags '-s -w' -o "$work/prometheus-adapter" ./cmd/adapter)
+  # Named as in KEDA's images: the API server takes the field manager of what they write from the name of the program.
+  src=$(module "github.com/kedacore/keda/v2@$KEDA")
+  (cd "$src" && go build -ldflags '-s -w' -o "$work/keda" ./cmd/operator && go build -ldflags '-s -w' -o "$work/keda-adapter" ./cmd/adapter)
+  cp -r "$src/config/crd/bases" "$work/keda-crds"
+  cp -r "$src/config/rbac" "$work/keda-rbac"
+  chmod -R u+w "$work"
   rm -rf "$home"; mv "$work" "$home"
-  echo "$ADAPTER" >"$home/.built"
+  echo "$KEDA $ADAPTER" >"$home/.built"
 }
 
 inside "$@"
-command -v go >/dev/null || { echo "no Go toolchain: install Go 1.25 or later (Debian: golang-go from backports)" >&2; exit 1; }
+command -v go >/dev/null || { echo "no Go toolchain: install Go 1.26 or later (Debian: golang-go from backports)" >&2; exit 1; }
 alone autoscalers
-if [ "$(cat "$home/.built" 2>/dev/null)" = "$ADAPTER" ]; then exit 0; fi
-step "prometheus-adapter $ADAPTER (the first time: 3 minutes)" own build
+if [ "$(cat "$home/.built" 2>/dev/null)" = "$KEDA $ADAPTER" ]; then exit 0; fi
+step "KEDA $KEDA and prometheus-adapter $ADAPTER (the first time: half an hour)" own build

@@ -1,12 +1,12 @@
-"""Real autoscalers without images, as processes on this machine against an API server of the tests: the controller of HPAs and
-prometheus-adapter.
+"""Real autoscalers without images, as processes on this machine against an API server of the tests: the HPA's controller,
+prometheus-adapter, KEDA.
 
     certificates = make_certificates(directory)
     with control_plane(directory, aggregation(certificates)) as server, horizontal_autoscaler(server):
         with prometheus_adapter(server, prometheus.url, rules):
             ...                                   # external.metrics.k8s.io has what the rules say
 
-Each acts as the ServiceAccount that it has in an installation, with the rights of that. `e2e/autoscalers/build.sh`
+Each acts as the ServiceAccount that it has in an installation, with the rights that its own manifests give it. `e2e/autoscalers/build.sh`
 builds what is missing (minutes, once).
 """
 
@@ -22,8 +22,9 @@ from typing import Any, Final
 
 import yaml
 from servers.control_plane import REPOSITORY, ApiServer
+from servers.definitions import established
 from servers.kubeconfig import kubeconfig
-from servers.processes import end, free_port, spawn, wait_until
+from servers.processes import answers, end, free_port, spawn, wait_until
 
 CACHE: Final = Path(
     os.environ.get("SLICEWISE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slicewise"
@@ -97,17 +98,68 @@ def prometheus_adapter(server: ApiServer, prometheus: str, external: list[Mappin
         yield
 
 
+@contextlib.contextmanager
+def keda(server: ApiServer, certificates: Path, prometheus: str) -> Iterator[None]:
+    """Run KEDA's operator and metrics server until the block is left. Whatever Prometheus a ScaledObject names, `prometheus` answers."""
+    for file in sorted((HOME / "keda-crds").glob("*.yaml")):
+        server.kubectl("apply", "--server-side", "-f", str(file))
+    established(server, "scaledobjects.keda.sh")
+    _namespace(server, "keda")
+    for name in ("role.yaml", "role_binding.yaml"):
+        server.kubectl("apply", "--server-side", "-f", str(HOME / "keda-rbac" / name))
+    _bind(server, "keda", "keda-operator", "system:auth-delegator")
+    account = _kubeconfig(server, "keda", "keda-operator")
+    service, health, port = free_port(), free_port(), free_port()
+    # Prometheus takes the requests that come to it as to a proxy for its own, so that its address stays what is documented.
+    environment = {
+        "KUBECONFIG": str(account),
+        "POD_NAMESPACE": "keda",
+        "KEDA_CLUSTER_OBJECT_NAMESPACE": "keda",
+        "WATCH_NAMESPACE": "",
+        "HTTP_PROXY": prometheus,
+    }
+    operator = [
+        str(HOME / "keda"),
+        f"--metrics-bind-address=127.0.0.1:{free_port()}",
+        f"--health-probe-bind-address=127.0.0.1:{health}",
+        f"--metrics-service-bind-address=127.0.0.1:{service}",
+        f"--cert-dir={certificates}",
+    ]
+    metrics = [
+        str(HOME / "keda-adapter"),
+        f"--metrics-service-address=127.0.0.1:{service}",
+        f"--port={free_port()}",
+        f"--tls-cert-file={certificates / 'tls.crt'}",
+        f"--tls-private-key-file={certificates / 'tls.key'}",
+        f"--cert-dir={certificates}",
+        *_serving(server, port, account),
+    ]
+    with _running(server, "keda", operator, environment) as (process, log):
+
+        def ready() -> bool:
+            if process.poll() is not None:
+                raise RuntimeError(f"keda ended: {_end_of(log)}")
+            return answers(f"http://127.0.0.1:{health}/readyz")
+
+        wait_until(ready, 120, lambda: _end_of(log))
+        with _running(server, "keda-adapter", metrics, environment), _external_metrics(server, "keda", port):
+            yield
+
+
 def build() -> None:
-    """Build prometheus-adapter where it is missing."""
+    """Build the programs where they are missing."""
     subprocess.run([REPOSITORY / "e2e/autoscalers/build.sh"], check=True)
 
 
 @contextlib.contextmanager
-def _running(server: ApiServer, name: str, argv: list[str]) -> Iterator[None]:
+def _running(
+    server: ApiServer, name: str, argv: list[str], environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     log = server.directory / f"{name}.log"
-    process = spawn(argv, log)
+    words = [f"{key}={value}" for key, value in (environment or {}).items()]
+    process = spawn(["env", *words, *argv], log)
     try:
-        yield
+        yield process, log
         if process.poll() is not None:
             raise RuntimeError(f"{name} ended: {_end_of(log)}")
     finally:
@@ -197,5 +249,5 @@ def _end_of(log: Path) -> str:
 
 
 def _logs(server: ApiServer) -> str:
-    names = ("horizontal-autoscaler", "prometheus-adapter")
+    names = ("horizontal-autoscaler", "prometheus-adapter", "keda", "keda-adapter")
     return "\n".join(f"{name}: {_end_of(log)}" for name in names if (log := server.directory / f"{name}.log").exists())

@@ -77,7 +77,7 @@ SOURCES = [
     for part in ("operator", "gateway", "jobs", "worker-image")
     for path in sorted((REPOSITORY / part / "src").rglob("*.py"))
 ]
-LIBRARIES = {"logs.py", "llama.py"}
+LIBRARIES = {"logs.py", "llama_log.py"}
 """They set up what libraries log, or log what llama.cpp says."""
 
 

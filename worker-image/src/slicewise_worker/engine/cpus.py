@@ -7,7 +7,6 @@ kernel lets programs use it is looked up here.
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from slicewise_worker.engine.binding import api
+from slicewise_worker.engine.llama_log import warn
 
 BUILT_IN: Final = "built-in"
 VARIABLE: Final = "SLICEWISE_CPU_CODE"
@@ -30,8 +30,6 @@ _FLAGS: Final = {
     1 << 10: ("avx512_vnni",),
 }
 """What the bits of a score, less one, stand for in ggml's cpu-feats.cpp, by the names of /proc/cpuinfo. AVX2 is taken for granted."""
-
-log = logging.getLogger("llama.cpp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def take_best_code() -> str:
     code = best(found_codes(), kernel_flags(), only)
     if code is None or not _replace(code):
         if only not in {"", BUILT_IN}:
-            log.warning("%s: no code %s that runs on this processor: the built-in one computes", VARIABLE, only)
+            warn(f"{VARIABLE}: no code {only} that runs on this processor: the built-in one computes")
         return BUILT_IN
     return code.name
 

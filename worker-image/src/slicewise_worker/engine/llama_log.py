@@ -25,6 +25,11 @@ def _on_log(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
         log.log(_LEVELS.get(level, logging.DEBUG), line)
 
 
+def warn(line: str) -> None:
+    """Say something between llama.cpp's own lines, also in a process whose standard output is for answers."""
+    log.warning(line)
+
+
 def collect_log() -> None:
     """Send llama.cpp's lines to the logger `llama.cpp` from now on, and keep the last ones."""
     api.llama_log_set(_on_log, ctypes.c_void_p(0))

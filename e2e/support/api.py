@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import urllib3
+from e2e.support.polling import PATIENCE
 from e2e.support.programs import KUBECONFIG
 from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
@@ -42,14 +43,14 @@ class Api:
         )
 
     def request(self, method: str, path: str, body: object = None, within: float = 30) -> tuple[int, bytes]:
-        """Return status and body of one request."""
+        """Return status and body of one request; `within`: seconds, `PATIENCE` times as many at most. Reads are tried again."""
         answer = self._pool.request(
             method,
             f"{self.server}/{path}",
             body=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"} if body is not None else {},
-            timeout=within,
-            retries=urllib3.Retry(connect=5, read=0, redirect=0, backoff_factor=0.2),
+            timeout=within * PATIENCE,
+            retries=urllib3.Retry(connect=5, read=2 if method == "GET" else 0, redirect=0, backoff_factor=0.2),
         )
         return answer.status, answer.data
 

@@ -30,6 +30,7 @@ shader_tools() {  # FOLDER: Debian 13's packages, unpacked there; `glslc` runs w
 
 compile() {  # FOLDER, with the source in src/ and what builds it in venv/: the libraries into out/
   local usr=$1/debian/usr
+  shader_tools "$1"
   export PATH=$1/venv/bin:$PATH
   # shellcheck disable=SC2086 # several flags
   cmake -G Ninja -S "$1/src" -B "$1/build" $flags -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON "-DCMAKE_INSTALL_RPATH=\$ORIGIN;\$ORIGIN/.." \
@@ -48,19 +49,5 @@ to_be_had() {  # whether the packages of the lock can be unpacked here
 }
 
 [ -d "$folder" ] || to_be_had || exit 0
-if [ ! -d "$folder" ]; then
-  alone backends
-  if [ ! -d "$folder" ]; then   # nobody made it while we waited
-    echo "compiling llama.cpp's Vulkan backend: 5 to 10 minutes on two cores, once" >&2
-    debian g++:g++ >&2
-    mkdir -p "$SLICEWISE_CACHE/wheels"
-    w=$(mktemp -d -p "$SLICEWISE_CACHE/wheels"); trap 'rm -rf "$w"' EXIT
-    llama_source "$w"
-    mkdir "$w/src"
-    tar -xzf "$w"/llama_cpp_python-*.tar.gz -C "$w/src" --strip-components 3 --wildcards '*/vendor/llama.cpp/*'
-    shader_tools "$w" >&2
-    compile "$w" >&2
-    mv "$w/out" "$folder"
-  fi
-fi
+llama_compiled backends "$folder" "compiling llama.cpp's Vulkan backend: 5 to 10 minutes on two cores, once"
 printf '%s\n' "$folder"

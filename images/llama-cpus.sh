@@ -26,18 +26,5 @@ compile() {  # FOLDER, with the source in src/ and what builds it in venv/: the 
 }
 
 [ "$(uname -m)" = x86_64 ] || exit 0
-if [ ! -d "$folder" ]; then
-  alone cpus
-  if [ ! -d "$folder" ]; then   # nobody made it while we waited
-    echo "compiling llama.cpp's code for newer processors: 2 to 3 minutes on two cores, once" >&2
-    debian g++:g++ >&2
-    mkdir -p "$SLICEWISE_CACHE/wheels"
-    w=$(mktemp -d -p "$SLICEWISE_CACHE/wheels"); trap 'rm -rf "$w"' EXIT
-    llama_source "$w"
-    mkdir "$w/src"
-    tar -xzf "$w"/llama_cpp_python-*.tar.gz -C "$w/src" --strip-components 3 --wildcards '*/vendor/llama.cpp/*'
-    compile "$w" >&2
-    mv "$w/out" "$folder"
-  fi
-fi
+llama_compiled cpus "$folder" "compiling llama.cpp's code for newer processors: 2 to 3 minutes on two cores, once"
 printf '%s\n' "$folder"

@@ -19,9 +19,8 @@ folder=$SLICEWISE_CACHE/wheels/cuda-$(printf '%s\n%s\n%s\n%s\n%s\n' "$lock" "$bu
 
 prepare() {  # FOLDER: source, compiler and what builds it, each of them whole or not there
   [ -d "$1/src" ] || {
-    rm -rf "$1/fetched" "$1/src.part"; mkdir -p "$1/fetched" "$1/src.part"
-    llama_source "$1/fetched"
-    tar -xzf "$1"/fetched/llama_cpp_python-*.tar.gz -C "$1/src.part" --strip-components 3 --wildcards '*/vendor/llama.cpp/*'
+    rm -rf "$1/fetched" "$1/src.part"
+    llama_tree "$1/fetched" "$1/src.part"
     mv "$1/src.part" "$1/src"
   }
   [ -d "$1/toolkit" ] || {

@@ -19,3 +19,25 @@ llama_source() {
   PATH=$1/venv/bin:$PATH "$1/venv/bin/python" -m pip download --quiet --no-deps --no-build-isolation --no-binary llama-cpp-python \
     --require-hashes -r "$1/lock.txt" -d "$1" >&2
 }
+
+# llama_tree FOLDER SOURCE: besides, llama.cpp's own source as SOURCE.
+llama_tree() {
+  mkdir -p "$1" "$2"
+  llama_source "$1"
+  tar -xzf "$1"/llama_cpp_python-*.tar.gz -C "$2" --strip-components 3 --wildcards '*/vendor/llama.cpp/*'
+}
+
+# llama_compiled NAME FOLDER TEXT: makes FOLDER where it is missing, by the script's own `compile WORK`, which finds the source in WORK/src
+# and what builds it in WORK/venv, and leaves the libraries in WORK/out. NAME: of the lock; TEXT: what is said of it first.
+llama_compiled() {
+  if [ -d "$2" ]; then return; fi
+  alone "$1"
+  if [ -d "$2" ]; then return; fi   # another run made it while we waited
+  echo "$3" >&2
+  debian g++:g++ >&2
+  mkdir -p "$SLICEWISE_CACHE/wheels"
+  w=$(mktemp -d -p "$SLICEWISE_CACHE/wheels"); trap 'rm -rf "$w"' EXIT
+  llama_tree "$w" "$w/src"
+  compile "$w" >&2
+  mv "$w/out" "$2"
+}

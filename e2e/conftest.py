@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from e2e.support.api import Api
-from e2e.support.dump import dump
+from e2e.support.dump import ARTIFACTS, dump
 from e2e.support.given import Given
 from e2e.support.installation import Installation
 from e2e.support.lanes import Lanes
@@ -131,7 +131,10 @@ def pytest_runtest_makereport(
         lanes.over(item)
     tale = item.stash.get(_STORY, None)
     if report.failed and call.when == "call" and tale is not None:
-        folder, short = dump(tale.api, tale.namespace, tale.namespace)
+        try:
+            folder, short = dump(tale.api, tale.namespace, tale.namespace)
+        except (Exception, pytest.fail.Exception) as problem:  # noqa: BLE001 - the test's time may end here, too
+            folder, short = ARTIFACTS, f"could not be read: {problem!r}"
         report.sections.append((f"cluster, all of it in {folder}", short))
         for watch in tale.floors:
             report.sections.append(("ready workers over time", "\n".join(watch.story[-60:])))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from e2e.support.api import Api
+from e2e.support.api import Api, Object
 from e2e.support.installation import NAMESPACE, Installation
 from e2e.support.pool import Pool
 from e2e.support.programs import HERE, kubectl
@@ -16,10 +17,16 @@ KINDS = (
     "inferencepools.slicewise.dev,deployments,replicasets,pods,poddisruptionbudgets,controllerrevisions,services,"
     "serviceaccounts,configmaps,persistentvolumeclaims,networkpolicies,rolebindings,resourcequotas,events"
 )
+SECONDS = 120
+"""After which what is left is left out: a cluster that no longer answers must not hold its lane."""
 
 
 def dump(api: Api, name: str, namespace: str) -> tuple[Path, str]:
-    """Write everything about a namespace and the operator into a folder; return it and the short form."""
+    """Write everything about a namespace and the operator into a folder; return it and the short form.
+
+    What can't be read is said in its place: this runs in a hook of pytest, where an error ends the process and all its tests.
+    """
+    end = time.monotonic() + SECONDS
     folder = ARTIFACTS / name
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
@@ -27,7 +34,7 @@ def dump(api: Api, name: str, namespace: str) -> tuple[Path, str]:
 
     def keep(file: str, make: Callable[[], str]) -> str:
         try:
-            text = make()
+            text = make() if time.monotonic() < end else f"left out: the rest took {SECONDS} s"
         except Exception as error:  # noqa: BLE001 - one part that fails must not cost the others
             text = f"could not be read: {error!r}"
         (folder / file).write_text(text)
@@ -38,12 +45,12 @@ def dump(api: Api, name: str, namespace: str) -> tuple[Path, str]:
     keep("system-pods.txt", lambda: kubectl("get", "pods", "-A", "-o", "wide", check=False))
     keep("describe-pods.txt", lambda: kubectl("-n", namespace, "describe", "pods", check=False))
     operator = ""
-    for pod in Installation(api).pods():
+    for pod in _listed(Installation(api).pods):
         me = pod["metadata"]["name"]
         operator += keep(f"{me}.log", partial(api.log, NAMESPACE, me))
         if any(item.get("restartCount") for item in pod["status"].get("containerStatuses") or []):
             keep(f"{me}.previous.log", partial(api.log, NAMESPACE, me, previous=True))
-    for pod in api.all("pods", namespace):
+    for pod in _listed(partial(api.all, "pods", namespace)):
         me = pod["metadata"]["name"]
         for container in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]:
             part = container["name"]
@@ -58,6 +65,13 @@ def dump(api: Api, name: str, namespace: str) -> tuple[Path, str]:
         "operator: " + "\n".join(operator.splitlines()[-25:]),
     ]
     return folder, "\n\n".join(short)
+
+
+def _listed(pods: Callable[[], list[Object]]) -> list[Object]:
+    try:
+        return pods()
+    except Exception:  # noqa: BLE001 - as above; system-pods.txt names them, or says why not
+        return []
 
 
 def _pools(api: Api, namespace: str) -> str:

@@ -2,7 +2,7 @@
 
 Sizes come from the environment: BENCH_RATE (500 requests/s), BENCH_SECONDS (20, a run), BENCH_ROUNDS (5), BENCH_KILLS (6), and
 BENCH_DECISIONS (50), BENCH_FLOOD (400 clients) and BENCH_ONLY (parts, by comma: idle, added, killed, cached, decided,
-flooded). BENCH_LITELLM=no leaves LiteLLM's proxy out;
+flooded, conversations). BENCH_LITELLM=no leaves LiteLLM's proxy out;
 else it is installed the first time.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from added import added
 from cached import cached
+from conversations import conversations
 from decided import decided
 from flooded import flooded
 from idle import idle
@@ -29,7 +30,7 @@ async def main() -> None:
     """Run what is asked for."""
     rate, seconds = float(os.environ.get("BENCH_RATE", "500")), float(os.environ.get("BENCH_SECONDS", "20"))
     rounds, kills = int(os.environ.get("BENCH_ROUNDS", "5")), int(os.environ.get("BENCH_KILLS", "6"))
-    only = set(os.environ.get("BENCH_ONLY", "idle,added,killed,cached,decided,flooded").split(","))
+    only = set(os.environ.get("BENCH_ONLY", "idle,added,killed,cached,decided,flooded,conversations").split(","))
     with_litellm = os.environ.get("BENCH_LITELLM", "yes") != "no"
     report, started = Report("gateway"), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-gateway-") as folder:
@@ -46,6 +47,8 @@ async def main() -> None:
             await _part(decided(report, here, int(os.environ.get("BENCH_DECISIONS", "50"))))
         if "flooded" in only:
             await _part(flooded(report, here, int(os.environ.get("BENCH_FLOOD", "400"))))
+        if "conversations" in only:
+            await _part(conversations(report, here, rounds))
     print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from slicewise_worker.engine.binding import api
+from slicewise_worker.engine.ggml import ggml
 
 _MIB: Final = 1 << 20
 _HALF_DIGIT: Final = 0.005
@@ -68,14 +68,9 @@ class Part:
 
 @cache
 def _llama() -> Any:
-    llama = api._lib
+    llama = ggml()
     llama._Z26llama_get_memory_breakdownPK13llama_context.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     llama._Z26llama_get_memory_breakdownPK13llama_context.restype = ctypes.c_void_p
-    llama.ggml_backend_buft_is_host.argtypes = [ctypes.c_void_p]
-    llama.ggml_backend_buft_is_host.restype = ctypes.c_bool
-    llama.ggml_tensor_overhead.restype = ctypes.c_size_t
-    llama.ggml_graph_overhead_custom.argtypes = [ctypes.c_size_t, ctypes.c_bool]
-    llama.ggml_graph_overhead_custom.restype = ctypes.c_size_t
     return llama
 
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from slicewise_worker.engine.binding import api
+from slicewise_worker.engine.ggml import ggml
 from slicewise_worker.engine.llama_log import warn
 
 BUILT_IN: Final = "built-in"
@@ -86,20 +87,9 @@ def take_best_code() -> str:
 
 def _replace(code: Code) -> bool:
     """Put `code` in the place of the built-in: with both there, llama.cpp would have two CPUs, and compute on the first."""
-    ggml = _ggml()
-    before = ggml.ggml_backend_reg_by_name(b"CPU")
-    if not ggml.ggml_backend_load(str(code.file).encode()):
+    lib = ggml()
+    before = lib.ggml_backend_reg_by_name(b"CPU")
+    if not lib.ggml_backend_load(str(code.file).encode()):
         return False
-    ggml.ggml_backend_unload(before)
+    lib.ggml_backend_unload(before)
     return True
-
-
-@cache
-def _ggml() -> Any:
-    # By the handle of libllama, as in `backends.py`.
-    lib = api._lib
-    lib.ggml_backend_load.argtypes = lib.ggml_backend_reg_by_name.argtypes = [ctypes.c_char_p]
-    lib.ggml_backend_load.restype = lib.ggml_backend_reg_by_name.restype = ctypes.c_void_p
-    lib.ggml_backend_unload.argtypes = [ctypes.c_void_p]
-    lib.ggml_backend_unload.restype = None
-    return lib

@@ -42,7 +42,7 @@ class Api:
             ca_certs=settings.ssl_ca_cert, cert_file=settings.cert_file, key_file=settings.key_file, maxsize=8
         )
 
-    def request(self, method: str, path: str, body: object = None, within: float = 30) -> tuple[int, bytes]:
+    def request(self, method: str, path: str, body: object = None, within: float = 20) -> tuple[int, bytes]:
         """Return status and body of one request; `within`: seconds, `PATIENCE` times as many at most. Reads are tried again."""
         answer = self._pool.request(
             method,

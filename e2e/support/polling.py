@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-PATIENCE = 3.0
+PATIENCE = 5.0
 """How many times as long as a machine with nothing else to do takes: a slow or busy one is no failure, and a quick one never waits."""
 
-STORY_SECONDS = 1200
+STORY_SECONDS = 1800
 """After which a story that says nothing else has failed."""
 
 

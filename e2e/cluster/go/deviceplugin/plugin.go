@@ -7,7 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,7 +52,7 @@ func (p *plugin) offer(count int, dead map[string]bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.devices != nil && reflect.DeepEqual(p.devices, devices) {
+	if p.devices != nil && slices.EqualFunc(p.devices, devices, alike) {
 		return
 	}
 	p.devices = devices
@@ -60,6 +60,9 @@ func (p *plugin) offer(count int, dead map[string]bool) {
 	p.changed = make(chan struct{})
 	log.Printf("%s: %v", p.resource, devices)
 }
+
+// alike compares what a device says. Its other fields are protobuf's own, which sending changes.
+func alike(a, b *api.Device) bool { return a.ID == b.ID && a.Health == b.Health }
 
 // ensureRegistered serves and registers where that was not done yet with the kubelet that runs now. A kubelet that
 // starts removes all sockets of its folder and makes its own anew.

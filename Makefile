@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 # Stories of `make test` run in lanes, each on a cluster of its own (e2e/support/programs.py names the same ones).
-CLUSTERS := slicewise slicewise-2 slicewise-3
+CLUSTERS := slicewise slicewise-2
 export SLICEWISE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/slicewise
 export UV_SYSTEM_CERTS ?= 1
 # With it, each process that a test starts compiles all that it loads: half of what a worker takes to start.
@@ -44,7 +44,7 @@ lock: ## write locks/*.txt anew from the pyproject.toml files (hashes, no addres
 
 test: sync ## everything that proves it: lint, then all tests on a real cluster; a failure hides no other
 	@status=0; $(MAKE) lint || status=1; for cluster in $(CLUSTERS); do SLICEWISE_CLUSTER=$$cluster e2e/ready.sh || status=1; done; e2e/argocd/build.sh || status=1; \
-	GOGC=400 pytest -n 4 --no-loadscope-reorder --durations=10 $(PYTEST_ARGS) || status=1; exit $$status
+	GOGC=400 pytest -n 3 --no-loadscope-reorder --durations=10 $(PYTEST_ARGS) || status=1; exit $$status
 
 test-changed: sync tools models ## what a change can affect, without stories (SINCE=main: the commits since then too)
 	@tests=$$(python e2e/affected.py --since "$(or $(SINCE),HEAD)"); [ -z "$$tests" ] || pytest $$tests $(PYTEST_ARGS)

@@ -17,7 +17,7 @@ CACHE = Path(
 )
 STARTED = datetime.now(UTC)
 """When this run began: a cluster that stays from an earlier one remembers what an earlier version did."""
-CLUSTERS = ("slicewise", "slicewise-2", "slicewise-3")
+CLUSTERS = ("slicewise", "slicewise-2")
 """With `pytest -n`: the clusters on which stories run, each in a process of its own."""
 
 

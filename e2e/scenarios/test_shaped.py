@@ -149,8 +149,12 @@ def test_a_pool_that_uses_every_field_at_once_serves_where_it_may(
     name = pool.workers()[0]["metadata"]["name"]
     script = "import os; print(os.environ['PLAIN'], os.environ['SECRET'], os.environ['MAP_word'], os.getuid(), end=' ')"
     script += "; print(open('/etc/pool/secret/a/word').read(), open('/etc/pool/word').read())"
-    seen = story.kubectl("exec", name, "-c", "worker", "--", "python3", "-c", script)
-    assert seen.split() == ["plain", "secret", "map", "10001", "secret", "map"]
+
+    def seen() -> None:  # again where `kubectl exec` ends well and has lost what was said
+        said = story.kubectl("exec", name, "-c", "worker", "--", "python3", "-c", script)
+        assert said.split() == ["plain", "secret", "map", "10001", "secret", "map"]
+
+    eventually("the worker sees all of it", seen, within=10)
 
     # labels start no revision: Deployments get them at once, pods stay
     before = {pod["metadata"]["uid"] for pod in pool.workers()}

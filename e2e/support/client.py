@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from e2e.support.load import IMAGE
-from e2e.support.polling import PATIENCE
+from e2e.support.polling import PATIENCE, eventually
 from e2e.support.pool import Pool
 from e2e.support.story import Story
 
 _ASK = """
-import asyncio, json, sys, aiohttp
+import asyncio, json, pathlib, sys, aiohttp
 async def ask(session, method, url, headers, body):
     async with session.request(method, url, headers=headers, data=body.encode()) as answer:
         text = await answer.text()
         return [answer.status, {key.lower(): value for key, value in answer.headers.items()}, text]
 async def main(requests):
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        print(json.dumps(await asyncio.gather(*(ask(session, *request) for request in requests))))
+        said = json.dumps(await asyncio.gather(*(ask(session, *request) for request in requests)))
+        pathlib.Path(sys.argv[1]).write_text(said)
+        print(said)
 asyncio.run(main(json.load(sys.stdin)))
 """
 
@@ -93,8 +96,18 @@ class Client:
             [method, endpoint + path, headers, (chat if body is None else body) if method == "POST" else ""]
             for method, path, body in requests
         ]
-        said = self._story.kubectl("exec", "-i", "client", "--", "python3", "-c", _ASK, stdin=json.dumps(told))
         return [
             Answer(status, answered, json.loads(content) if content.startswith("{") else content)
-            for status, answered, content in json.loads(said)
+            for status, answered, content in json.loads(self._run(json.dumps(told)))
         ]
+
+    def _run(self, told: str) -> str:
+        """Return what the program says. `kubectl exec` may end well and have lost it, and to ask twice is not the same: a file has it."""
+        file = f"/tmp/said-{secrets.token_hex(4)}"
+        said = self._story.kubectl("exec", "-i", "client", "--", "python3", "-c", _ASK, file, stdin=told)
+        return said if said.strip() else eventually("what the client said", lambda: self._read(file), within=30)
+
+    def _read(self, file: str) -> str:
+        said = self._story.kubectl("exec", "client", "--", "cat", file)
+        assert said.strip(), f"{file} is empty"
+        return said

@@ -81,8 +81,12 @@ def test_who_cannot_begin_in_its_time_gets_the_503_at_once_with_the_numbers(crow
     worker.until(lambda: worker.metric("slicewise_worker_requests_running") == 1)
     waits = begin(worker, path, endless)
     worker.until(lambda: worker.metric("slicewise_worker_requests_waiting") == 1)
-    refused = httpx2.post(f"{worker.url}{path}", json=short, headers={"x-slicewise-timeout-ms": "200"}, timeout=120)
-    error = refused.json()["error"]
+    for allowed in ("200", "600", "1800"):  # a busy machine may take the shortest for the tokens alone
+        headers = {"x-slicewise-timeout-ms": allowed}
+        refused = httpx2.post(f"{worker.url}{path}", json=short, headers=headers, timeout=120)
+        error = refused.json()["error"]
+        if error["code"] != "timeout":
+            break
     assert (refused.status_code, error["code"]) == (503, "deadline_unreachable"), refused.text
     assert "the 1 requests before it take" in error["message"]
     assert refused.headers["x-slicewise-not-started"] == "1"

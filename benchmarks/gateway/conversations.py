@@ -30,8 +30,10 @@ from slicewise.envoy import GatewayModel
 
 WORKERS: Final = 3
 _MAKE: Final = Path(__file__).parents[2] / "worker-image" / "models" / "make.py"
-_CONVERSATIONS, _TURNS, _AT_ONCE = 18, 4, 6
-_WORDS: Final = 60
+_CONVERSATIONS, _TURNS, _AT_ONCE = 9, 8, 9
+_THOUGHT: Final = 2.0
+"""Seconds that a user thinks between two turns, at most. Without it the worker with least to do is the one that has just answered."""
+_WORDS: Final = 30
 """Of what a user says in a turn; the instructions have twice as many, the same for all."""
 _TOKENS: Final = 12
 """Of an answer."""
@@ -164,6 +166,7 @@ async def _converse(session: aiohttp.ClientSession, url: str, salt: str, held: _
         if turn:
             held.first.append(seconds)
         said.append({"role": "assistant", "content": text})
+        await asyncio.sleep(dice.uniform(0, _THOUGHT))
 
 
 async def _answer(

@@ -11,8 +11,6 @@ import asyncio
 import json
 import random
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -23,14 +21,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from benchmarks.worker.large import worker
+from made_models import made
 from report import Figure, Report, ratio_of_medians
 from rig.envoy import CHAT, STABLE, route, running
 
 from slicewise.envoy import GatewayModel
 
 WORKERS: Final = 3
-_MAKE: Final = Path(__file__).parents[2] / "worker-image" / "models" / "make.py"
-_CONVERSATIONS, _TURNS, _AT_ONCE = 9, 8, 9
+_CONVERSATIONS, _TURNS = 9, 8
 _THOUGHT: Final = 2.0
 """Seconds that a user thinks between two turns, at most. Without it the worker with least to do is the one that has just answered."""
 _WORDS: Final = 30
@@ -62,7 +60,7 @@ class _Round:
 async def conversations(report: Report, directory: Path, rounds: int) -> None:
     """Hold the same number of conversations each way, in turn."""
     found = {"conversation": _Way(), "least_request": _Way(), "one_worker": _Way()}
-    path = await asyncio.to_thread(_made)
+    path = await asyncio.to_thread(made, "light")
     program = ("-m", "slicewise_worker")
     with ExitStack() as stack:
         workers = [_Place(stack.enter_context(worker(path, program, **_SHAPE)).url) for _ in range(WORKERS)]
@@ -75,13 +73,8 @@ async def conversations(report: Report, directory: Path, rounds: int) -> None:
     _report(
         report,
         found,
-        f"{_CONVERSATIONS} conversations of {_TURNS} turns, {_AT_ONCE} at a time, {WORKERS} workers, {rounds} rounds in turn",
+        f"{_CONVERSATIONS} conversations of {_TURNS} turns at the same time, {WORKERS} workers, {rounds} rounds in turn",
     )
-
-
-def _made() -> Path:
-    made = subprocess.run([sys.executable, str(_MAKE), "light"], check=True, capture_output=True, text=True)
-    return Path(made.stdout.strip())
 
 
 def _report(report: Report, found: dict[str, _Way], note: str) -> None:
@@ -145,14 +138,10 @@ async def _asked(directory: Path, way: str, workers: Sequence[_Place]) -> AsyncI
 
 async def _hold(choose: Choose, salt: str) -> _Round:
     """Hold all conversations; `salt`: what makes their texts differ from those of other rounds."""
-    held, room = _Round(), asyncio.Semaphore(_AT_ONCE)
+    held = _Round()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=600)) as session:
-
-        async def one(number: int) -> None:
-            async with room:
-                await _converse(session, choose(number), f"{salt} {number}", held)
-
-        await asyncio.gather(*(one(number) for number in range(_CONVERSATIONS)))
+        talks = (_converse(session, choose(n), f"{salt} {n}", held) for n in range(_CONVERSATIONS))
+        await asyncio.gather(*talks)
     return held
 
 
@@ -195,7 +184,7 @@ async def _answer(
                 first = time.perf_counter() - began
             text += piece
     if usage is None:
-        raise RuntimeError("an answer ended without usage")
+        raise RuntimeError("a stream ended without its usage")
     return text, first or time.perf_counter() - began, usage
 
 

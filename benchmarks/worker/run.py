@@ -10,22 +10,18 @@ long-prompt,start,cpus), BENCH_GAP (0.05, seconds).
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 from constrained import Sizes, constrained
 from cpus import cpus
 from large import arguments, large
 from long_prompt import long_prompt
+from made_models import made
 from peers import Streams, peers
 from prefix import prefix
 from report import Report
 from start import start
 from tenants import tenants
-
-MAKE = Path(__file__).parents[2] / "worker-image" / "models" / "make.py"
 
 
 def main() -> None:
@@ -42,36 +38,31 @@ def main() -> None:
         "BENCH_ONLY", "constrained,large,arguments,tenants,prefix,peers,long-prompt,start,cpus"
     ).split(",")
     if "constrained" in only:
-        constrained(report, _made(name), sizes)
+        constrained(report, made(name), sizes)
     if "large" in only:
-        large(report, _made("tiny"), sizes.rounds)
+        large(report, made("tiny"), sizes.rounds)
     if "arguments" in only:
-        arguments(report, _made("caller"), sizes.rounds)
+        arguments(report, made("caller"), sizes.rounds)
     if "tenants" in only:
-        tenants(report, _made("tiny"), int(os.environ.get("BENCH_STEPS", "6000")))
+        tenants(report, made("tiny"), int(os.environ.get("BENCH_STEPS", "6000")))
     if "prefix" in only:
-        prefix(report, _made(name), sizes.rounds, sizes.tokens)
+        prefix(report, made(name), sizes.rounds, sizes.tokens)
     if "peers" in only:
-        light = _made(os.environ.get("BENCH_MODEL", "light"))
+        light = made(os.environ.get("BENCH_MODEL", "light"))
         peers(report, light, Streams(sizes.streams, sizes.tokens, sizes.rounds, sizes.threads))
     if "long-prompt" in only:
         long_prompt(
             report,
-            _made(os.environ.get("BENCH_MODEL", "light")),
+            made(os.environ.get("BENCH_MODEL", "light")),
             sizes.rounds,
             sizes.threads,
             float(os.environ.get("BENCH_GAP", "0.05")),
         )
     if "start" in only:
-        start(report, _made(name), sizes.rounds, sizes.threads)
+        start(report, made(name), sizes.rounds, sizes.threads)
     if "cpus" in only:
-        cpus(report, _made(name), sizes.rounds, sizes.threads)
+        cpus(report, made(name), sizes.rounds, sizes.threads)
     print(f"\n{report.table()}\n\n{report.path}  ({(time.monotonic() - started) / 60:.1f} min)")
-
-
-def _made(name: str) -> Path:
-    made = subprocess.run([sys.executable, str(MAKE), name], check=True, capture_output=True, text=True)
-    return Path(made.stdout.strip())
 
 
 if __name__ == "__main__":

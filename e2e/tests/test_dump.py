@@ -16,7 +16,7 @@ class _Overloaded(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_error(500, "overloaded")
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+    def log_message(self, *_: object) -> None:
         """Nothing: what was asked is of no interest."""
 
 

@@ -16,7 +16,7 @@ from e2e.support.given import Given
 from e2e.support.installation import Installation
 from e2e.support.lanes import Lanes
 from e2e.support.polling import STORY_SECONDS
-from e2e.support.programs import CACHE, CLUSTER, KUBECONFIG
+from e2e.support.programs import CACHE, CLUSTER, HERE, KUBECONFIG, run
 from e2e.support.story import Story, clear, make_room
 from e2e.support.then import Then
 from e2e.support.when import When
@@ -74,6 +74,7 @@ def cluster() -> Iterator[Api]:
     """The cluster with everything the stories stand on but the chart; one session at a time."""
     with (CACHE / f"e2e-{CLUSTER}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        run(HERE / "cluster/pause.sh", "off", within=300)
         if not os.environ.get("SLICEWISE_E2E_AS_IS"):
             Installation.prepare()
         assert KUBECONFIG.exists(), f"no {KUBECONFIG}: make cluster"

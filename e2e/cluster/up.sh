@@ -92,6 +92,7 @@ begin=$SECONDS
 alone cluster
 step "Docker engine" "$here/start-docker.sh"
 raise_inotify
+"$here/pause.sh" off || true   # a run of tests that was killed leaves it so; where that fails, it is made anew
 if is_made && { step "cluster $CLUSTER is there" own mend || step "cluster $CLUSTER, looked at again" own mend; }; then
   step "programs from Go modules" "$here/build.sh" host
 else

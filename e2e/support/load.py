@@ -48,7 +48,8 @@ class Load:
             "image": IMAGE,
             "command": ["python3", "/load/load_client.py", *arguments],
             "volumeMounts": [{"name": "script", "mountPath": "/load"}],
-            "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+            # On a busy node a client must not be what is late: a gateway gives the headers of a request ten seconds.
+            "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
             "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         }
         spec: dict[str, Any] = {

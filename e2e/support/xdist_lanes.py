@@ -1,7 +1,8 @@
 """`pytest -n`: which tests run in which process, and what is printed while they run.
 
-Stories need a cluster of their own, so the first processes are lanes: each runs stories on its own cluster (`programs.py` gives it
-one), and other tests once no story is left. All other processes run the other tests.
+First all processes run what is no story, while the clusters stand still (`make test` pauses them). Then the first processes are
+lanes: each runs stories on its own cluster (`programs.py` gives it one). Both at once would ask for more than two cores have, and
+what is late then looks like a failure.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class DealOut(LoadScopeScheduling):
         others = next((scope for scope in self.workqueue if not _is_story(scope)), None)
         lanes = [known for known in self.nodes if _lane(known) < len(CLUSTERS)]
         # Where every lane's process has crashed, the process that replaces it runs the stories.
-        return (stories or others) if node in lanes or not lanes else others
+        return others or (stories if node in lanes or not lanes else None)
 
 
 def _is_story(scope: str) -> bool:

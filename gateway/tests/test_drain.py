@@ -15,11 +15,11 @@ from rig.worker import StartWorkers
 from servers.processes import free_port
 
 from slicewise.envoy import GatewayModel
-from slicewise_gateway.agent.drain import Bounds, drain
+from slicewise_gateway.agent.drain import Arrivals, Bounds, drain
 from slicewise_gateway.agent.envoy import EnvoyAdmin, EnvoyError, EnvoyGoneError
 
 ONE = GatewayModel("chat", (route(STABLE),))
-BOUNDS = Bounds(successor=60, delay=0, running=60)
+BOUNDS = Bounds(successor=60, delay=0, late=0, running=60)
 
 
 @dataclass
@@ -91,12 +91,55 @@ async def test_answers_that_fail_end_no_drain(tmp_path: Path, start_workers: Sta
         assert await asyncio.to_thread(rig.process.wait, 30) == 0
 
 
+async def test_a_drain_waits_until_no_client_connects_any_more(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    clock = asyncio.get_running_loop().time
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig, aiohttp.ClientSession() as session:
+        envoy = EnvoyAdmin(f"http://127.0.0.1:{rig.model.ports.admin}", session)
+        draining = asyncio.create_task(drain(envoy, at_once(), Bounds(successor=60, delay=3, late=300, running=60)))
+        begin = last = clock()
+        longest_pause = 0.0
+        while clock() - begin < 6 and not draining.done():
+            await connect(rig.model.ports.http)
+            longest_pause, last = max(longest_pause, clock() - last), clock()
+            await asyncio.sleep(0.1)
+        assert not draining.done() or longest_pause > 2, "a client that connects finds the gateway"
+        await asyncio.wait_for(draining, 120)
+
+
+async def test_a_client_that_connects_for_ever_holds_up_no_drain(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig, aiohttp.ClientSession() as session:
+        envoy = EnvoyAdmin(f"http://127.0.0.1:{rig.model.ports.admin}", session)
+        draining = asyncio.create_task(drain(envoy, at_once(), Bounds(successor=60, delay=1, late=2, running=60)))
+        async with asyncio.timeout(120):
+            while not draining.done():
+                await connect(rig.model.ports.http)
+                await asyncio.sleep(0.1)
+        await draining
+
+
+async def connect(port: int) -> None:
+    """Begin a request, and leave."""
+    with contextlib.suppress(OSError):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\n")
+        await writer.drain()
+        writer.close()
+
+
+def test_a_pause_is_counted_from_the_last_new_connection() -> None:
+    arrivals = Arrivals()
+    seen = [(7, 10.0), (7, 12.0), (8, 13.0), (8, 13.5), (8, 16.0), (0, 17.0), (0, 18.0)]
+    assert [arrivals.quiet(count, now) for count, now in seen] == [0, 2, 0, 0.5, 3, 0, 1]
+
+
 async def test_an_envoy_that_is_gone_ends_a_drain_at_once() -> None:
     async with aiohttp.ClientSession() as session:
         envoy = EnvoyAdmin(f"http://127.0.0.1:{free_port()}", session)
         with pytest.raises(EnvoyGoneError):
             await envoy.state()
-        await asyncio.wait_for(drain(envoy, at_once(), Bounds(60, 0, 3600)), 60)
+        await asyncio.wait_for(drain(envoy, at_once(), Bounds(60, 0, 0, 3600)), 60)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "http.pool.downstream_rq_active: 9999999999999999999999"])

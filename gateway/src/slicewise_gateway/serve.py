@@ -69,7 +69,12 @@ async def run_agent(settings: GatewaySettings) -> None:
             release()
             await asyncio.wait({loops, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not loops.done():
-                bounds = Bounds(settings.successor_seconds, settings.drain_delay_seconds, settings.drain_seconds)
+                bounds = Bounds(
+                    settings.successor_seconds,
+                    settings.drain_delay_seconds,
+                    settings.drain_late_seconds,
+                    settings.drain_seconds,
+                )
                 other = successor(server, settings.namespace, settings.pool, settings.pod_name)
                 await drain(envoy, other, bounds)
                 await farewell(server, settings.namespace, settings.pod_name)

@@ -59,7 +59,9 @@ class GatewaySettings(_Settings):
     successor_seconds: float = setting(seconds(), 60)
     """How long a gateway that has to stop waits for another one to serve."""
     drain_delay_seconds: float = setting(seconds(), 10)
-    """How long it goes on accepting connections after that, if clients still open any."""
+    """How long it goes on accepting connections after that, at least."""
+    drain_late_seconds: float = setting(seconds(), 40)
+    """And at most, while clients still open any: on a busy node they hear late that this pod goes."""
     drain_seconds: float = setting(seconds(), 95)
     """How long running requests may take after that."""
 

@@ -107,6 +107,7 @@ class AgentRig:
             "CA_FILE": str(cluster.server.ca_file),
             "POD_NAME": POD,
             "DRAIN_DELAY_SECONDS": "0.5",
+            "DRAIN_LATE_SECONDS": "5",
             "DRAIN_SECONDS": "10",
         }
         named = {prefix + name: value for name, value in settings.items()}

@@ -1,7 +1,8 @@
 """How a gateway pod goes without a failed request.
 
-A pod that has to stop is removed from the Service at the same moment, and others learn of it later. So: take requests until
-another pod does, and for a while yet; then let clients leave with their next answer, wait for what runs, and only then end Envoy.
+A pod that has to stop is removed from the Service at the same moment, and others learn of it later: a node with much to do seconds
+after the rest. So: take requests until another pod does, and on until no client connects any more; then let clients leave with their
+next answer, wait for what runs, and only then end Envoy.
 The endpoints are followed until the end. The pod goes on looking ready: where it was the only one, kube-proxy sends to it until
 the next is there.
 """
@@ -21,6 +22,8 @@ from slicewise_gateway.agent.envoy import EnvoyAdmin, EnvoyError, EnvoyGoneError
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 0.1
+_QUIET_SECONDS = 3.0
+"""Without a new connection: each client that knew this pod only has heard of its end."""
 _QUIT_SECONDS = 5.0
 T = TypeVar("T")
 
@@ -32,7 +35,9 @@ class Bounds:
     successor: float
     """Until another pod serves."""
     delay: float
-    """It goes on taking connections after that, until everybody has heard of it."""
+    """It goes on taking connections after that, at least, until others have heard of it."""
+    late: float
+    """And at most, while new connections come: one that checks its health by itself opens them for ever."""
     running: float
     """What runs then."""
 
@@ -45,8 +50,8 @@ async def drain(envoy: EnvoyAdmin, successor: Awaitable[None], bounds: Bounds) -
     """
     try:
         await _relieved(successor, bounds.successor)
-        log.info("draining: still taking requests", seconds=bounds.delay)
-        await asyncio.sleep(bounds.delay)
+        log.info("draining: still taking requests", at_least=bounds.delay, at_most=bounds.late)
+        await _no_client_connects(envoy, bounds)
         with suppress(TimeoutError):
             async with asyncio.timeout(bounds.running):
                 await _insist(envoy.fail_health_check)
@@ -59,6 +64,34 @@ async def drain(envoy: EnvoyAdmin, successor: Awaitable[None], bounds: Bounds) -
                 await _insist(envoy.quit)
     except EnvoyGoneError as error:
         log.warning("draining: Envoy has ended already", error=str(error))
+
+
+class Arrivals:
+    """When the last new connection was seen, from how many there have been; times are seconds of any clock. Pure."""
+
+    def __init__(self) -> None:
+        self._count: int | None = None
+        self._last = 0.0
+
+    def quiet(self, count: int, now: float) -> float:
+        """Take in how many there have been by `now`; return for how long none has come."""
+        if count != self._count:
+            self._count, self._last = count, now
+        return now - self._last
+
+
+async def _no_client_connects(envoy: EnvoyAdmin, bounds: Bounds) -> None:
+    clock, arrivals = asyncio.get_running_loop().time, Arrivals()
+    begin = clock()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(bounds.delay, bounds.late)):
+            while True:
+                quiet = arrivals.quiet((await _insist(envoy.state)).connections, clock())
+                left = max(bounds.delay - (clock() - begin), min(_QUIET_SECONDS, bounds.delay) - quiet)
+                if left <= 0:
+                    return
+                await asyncio.sleep(min(left, 0.5))
+    log.warning("draining: clients still connect", seconds=bounds.late)
 
 
 async def _insist(ask: Callable[[], Awaitable[T]]) -> T:

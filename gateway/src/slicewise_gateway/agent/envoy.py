@@ -26,7 +26,7 @@ _SCOPES: Final = {
 _TROUBLE: Final = ("update_rejected", "update_failure", "load_error")
 _FILTER: Final = (
     r"(version_text|update_rejected|update_failure|runtime\.load_error|warming_clusters"
-    r"|http\.(pool|jobs)\.downstream_rq_active)$"
+    r"|http\.(pool|jobs)\.downstream_(rq_active|cx_total))$"
 )
 
 _CONNECTIONS: Final = "overload.envoy.resource_monitors.global_downstream_max_connections.pressure"
@@ -45,6 +45,8 @@ class EnvoyState:
     """Clusters that Envoy has read and does not use yet."""
     active_requests: int
     """Of clients, and of dispatchers of jobs."""
+    connections: int
+    """That clients and dispatchers have opened since Envoy started."""
 
 
 class EnvoyError(Exception):
@@ -131,8 +133,13 @@ def _state(text: str) -> EnvoyState:
         versions,
         refusals,
         _count(values.get("cluster_manager.warming_clusters", "0")),
-        sum(_count(values.get(f"http.{listener}.downstream_rq_active", "0")) for listener in ("pool", "jobs")),
+        _of_clients(values, "rq_active"),
+        _of_clients(values, "cx_total"),
     )
+
+
+def _of_clients(values: Mapping[str, str], stat: str) -> int:
+    return sum(_count(values.get(f"http.{listener}.downstream_{stat}", "0")) for listener in ("pool", "jobs"))
 
 
 def _count(text: str) -> int:

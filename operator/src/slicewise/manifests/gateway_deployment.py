@@ -29,7 +29,9 @@ from slicewise.manifests.service import REVISION_COMPONENT
 SUCCESSOR_SECONDS: Final = 60
 """How long a gateway that has to stop waits for another one to serve: a pool may have but one."""
 DRAIN_DELAY_SECONDS: Final = 10
-"""How long it goes on taking connections after that, while others learn of it."""
+"""How long it goes on taking connections after that at least, while others learn of it."""
+DRAIN_LATE_SECONDS: Final = 40
+"""And at most, while new connections come: kube-proxy of a busy node learns of it late."""
 _MARGIN_SECONDS: Final = 15
 _CONFIG, _KEYS = "/etc/slicewise/gateway", "/etc/slicewise/keys"
 _ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -70,7 +72,7 @@ def _pod(pool: InferencePool, desired: DesiredGateway) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": SUCCESSOR_SECONDS
-        + DRAIN_DELAY_SECONDS
+        + DRAIN_LATE_SECONDS
         + drain_seconds(desired)
         + _MARGIN_SECONDS,
         "securityContext": pod_security(desired.installation.pod_security_context),
@@ -149,6 +151,7 @@ def _environment(pool: InferencePool, desired: DesiredGateway) -> list[dict[str,
         "PORT": AGENT_PORT,
         "SUCCESSOR_SECONDS": SUCCESSOR_SECONDS,
         "DRAIN_DELAY_SECONDS": DRAIN_DELAY_SECONDS,
+        "DRAIN_LATE_SECONDS": DRAIN_LATE_SECONDS,
         "DRAIN_SECONDS": drain_seconds(desired),
     }
     return [*environment(values, SETTINGS_PREFIX), from_field(f"{SETTINGS_PREFIX}POD_NAME", "metadata.name")]

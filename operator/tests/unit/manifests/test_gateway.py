@@ -117,7 +117,7 @@ def test_a_gateway_is_replaced_pod_by_pod_and_a_pod_may_finish_its_longest_reque
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     env = {item["name"]: item.get("value") for item in containers(spec["template"]["spec"])["agent"]["env"]}
     assert float(env["SLICEWISE_GATEWAY_DRAIN_SECONDS"]) > 600
-    parts = ("SUCCESSOR", "DRAIN_DELAY", "DRAIN")
+    parts = ("SUCCESSOR", "DRAIN_LATE", "DRAIN")
     longest = sum(float(env[f"SLICEWISE_GATEWAY_{part}_SECONDS"]) for part in parts)
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > longest
 

@@ -45,7 +45,7 @@ lock: ## write locks/*.txt anew from the pyproject.toml files (hashes, no addres
 test: sync ## everything that proves it: lint, then all tests on a real cluster; a failure hides no other
 	@status=0; $(MAKE) lint || status=1; for cluster in $(CLUSTERS); do SLICEWISE_CLUSTER=$$cluster e2e/ready.sh || status=1; done; e2e/argocd/build.sh || status=1; \
 	for cluster in $(CLUSTERS); do SLICEWISE_CLUSTER=$$cluster e2e/cluster/pause.sh on || status=1; done; \
-	GOGC=400 pytest -n 3 --no-loadscope-reorder --durations=10 $(PYTEST_ARGS) || status=1; \
+	GOGC=400 pytest -n 5 --no-loadscope-reorder --durations=10 $(PYTEST_ARGS) || status=1; \
 	for cluster in $(CLUSTERS); do SLICEWISE_CLUSTER=$$cluster e2e/cluster/pause.sh off || status=1; done; exit $$status
 
 test-changed: sync tools models ## what a change can affect, without stories (SINCE=main: the commits since then too)

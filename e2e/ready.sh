@@ -11,5 +11,6 @@ status=0
 step "images on the nodes" "$here/cluster/load.sh" "slicewise-operator:$VERSION" "slicewise-worker:$VERSION" "slicewise-gateway:$VERSION" "slicewise-jobs:$VERSION" || status=1
 step "model files inside the cluster" "$here/models/apply.sh" || status=1
 [ "${1:-}" = demo ] || step "a Redis for the stories" "$here/trial-redis/image.sh" || status=1
+[ "${1:-}" = demo ] || step "a worker's image with a GPU in software" "$here/gpu/image.sh" || status=1
 step "a MariaDB for jobs" "$here/trial-mariadb/image.sh" || status=1
 exit $status

@@ -167,7 +167,7 @@ def test_a_device_that_vanishes_ends_the_worker_with_words(start_on_gpu, tiny, g
     assert worker.wait() == EndReason.DEVICE_LOST.status == 21
     assert worker.verdict()["reason"] == "DeviceLost"
     assert "device lost on" in worker.verdict()["message"]
-    assert "delete the pod so that the worker gets another slice" in worker.verdict()["message"]
+    assert "where a slice is free in the zone, another worker takes it" in worker.verdict()["message"]
 
 
 def test_a_device_that_is_lost_at_the_start(start_on_gpu, tiny, gpu) -> None:

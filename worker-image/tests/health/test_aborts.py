@@ -34,7 +34,7 @@ def told(words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "reason", "tells"),
     [
-        ("uncorrectable ECC error encountered", EndReason.DEVICE_LOST, "so that the worker gets another slice"),
+        ("uncorrectable ECC error encountered", EndReason.DEVICE_LOST, "reset or replace the GPU"),
         ("unknown error", EndReason.DEVICE_LOST, "the device is lost: CUDA error: unknown error"),
         ("no CUDA-capable device is detected", EndReason.DEVICE_LOST, "is lost"),
         ("out of memory", EndReason.ENGINE_FAILED, "Take a larger slice"),

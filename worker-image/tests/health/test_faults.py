@@ -40,7 +40,7 @@ def test_what_ends_a_worker_has_a_name_and_the_next_step(reading: DeviceReading,
     assert found is not None
     assert found[0] is reason
     assert words in found[1]
-    assert "drain the node, or delete the pod" in found[1]
+    assert "Drain the node, and reset or replace the GPU" in found[1]
 
 
 def test_each_end_by_the_watchdog_has_an_exit_status_of_its_own() -> None:

@@ -101,7 +101,10 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = MappingProxyType(
         ),
         Reason.ON_CPU: ("a worker image with a GPU backend, and a driver that is visible in the container",),
         Reason.NO_FREE_SLICE: ("a free slice in that zone, a lower spec.zones.minAvailable, or `kubectl uncordon`",),
-        Reason.DEVICE_FAILED: ("another slice: drain the node, or delete the pod that the message names",),
+        Reason.DEVICE_FAILED: (
+            "another slice: one that is free in the zone is taken",
+            "where none is: a further slice, or a reset or replacement of the GPU",
+        ),
         Reason.DEVICE_UNHEALTHY: ("a free slice for a new worker",),
         Reason.FAILED_PODS_REMOVED: _NO_ACTION,
         Reason.SUSPENDED: ("spec.suspend: false",),

@@ -112,19 +112,32 @@ def drain_surge(
 
     The new worker becomes ready first; then the budget lets the old one go, and with it the surge ends. A surge that is
     under way stays although it has taken the free slice, and ends where the slice has gone: to another pod, or because the
-    kubelet took an unhealthy device out of its offer before the scheduler had placed the new worker.
+    kubelet took an unhealthy device out of its offer before the scheduler had placed the new worker. In place of workers that lost
+    their device: `_instead_of_lost`.
     """
-    leaving = _leaving(workers, nodes)
+    leaving, lost, serving = _leaving(workers, nodes), workers.lost(), workers.serving()
     free = {entry.zone: entry.free for entry in slices}
     releasing = workers.releasing()
     missed = {entry.zone for entry in slices if entry.short > releasing[entry.zone]}
     result = dict(steady)
-    for zone in leaving:
+    for zone in {*leaving, *lost}:
         count = steady.get(zone, 0)
-        under_way = asked.get(zone, 0) > count and zone not in missed
-        if count > 0 and (free.get(zone, 0) > 0 or under_way):
-            result[zone] = count + 1
+        taken = 0 if zone in missed else max(0, asked.get(zone, 0) - count)
+        more = max(int(zone in leaving), _instead_of_lost(count, serving[zone], lost[zone]))
+        if count > 0:
+            result[zone] = count + min(more, free.get(zone, 0) + taken)
     return result
+
+
+def _instead_of_lost(count: int, serving: int, lost: int) -> int:
+    """Return how many workers more a zone of `count` should have while `lost` of them wait on devices that are lost.
+
+    A lost device looks free once its worker is gone, so that worker keeps it until another one serves; a ReplicaSet that shrinks then
+    takes those that are not ready first. While none serves, one tries: all devices may be lost to the same cause.
+    """
+    if serving >= count:
+        return 0
+    return min(lost, count if serving else 1)
 
 
 def blocked_drains(

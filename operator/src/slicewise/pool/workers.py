@@ -13,6 +13,8 @@ from slicewise.pool.rollout.keeping import ZoneWorkers
 from slicewise.pool.slices import ZoneSlices
 
 _FEW_RESTARTS: Final = 2
+_DEVICE_BROKEN: Final = frozenset({"DeviceLost", "DeviceFault", "DeviceMemoryFault"})
+"""Of the worker's ends for its device those that another device may not have."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,14 @@ class Workers:
         """Return zone → workers of `revision` that hold a slice and take no requests."""
         return self._count(
             lambda pod: pod.revision == revision and pod.holds_slice and not pod.terminating and not pod.serving
+        )
+
+    def lost(self) -> Counter[str]:
+        """Return zone → workers that ended because their device is lost or broken, and did again when they were started again."""
+        return self._count(
+            lambda pod: (
+                pod.ended_reason in _DEVICE_BROKEN and keeps_ending(pod) and not pod.ready and not pod.terminating
+            )
         )
 
     def late(self, revision: str | None, before: float) -> bool:

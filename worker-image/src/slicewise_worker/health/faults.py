@@ -23,8 +23,8 @@ _MEANINGS: Final = {
     120: "its system processor has failed",
 }
 REPLACE: Final = (
-    "A restart on the same device does not help: drain the node, or delete the pod so that the worker gets another slice, and reset or "
-    "replace the GPU"
+    "A restart on the same device does not help: where a slice is free in the zone, another worker takes it and this one goes. Drain the "
+    "node, and reset or replace the GPU"
 )
 """What to do with a device that a restart does not mend."""
 

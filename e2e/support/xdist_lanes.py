@@ -67,7 +67,7 @@ class DealOut(LoadScopeScheduling):
             node.shutdown()
 
     def _next_for(self, node: WorkerController) -> str | None:
-        """Return the unit that this process runs next, None where there is none for it, or none yet."""
+        """Return the unit that this process runs next; None if it has none, or none yet."""
         story, other = self._first(True), self._first(False)
         if node not in self._lanes():
             return other

@@ -13,7 +13,7 @@ from slicewise.pool.rollout.keeping import ZoneWorkers
 from slicewise.pool.slices import ZoneSlices
 
 _FEW_RESTARTS: Final = 2
-_DEVICE_BROKEN: Final = frozenset({"DeviceLost", "DeviceFault", "DeviceMemoryFault"})
+DEVICE_BROKEN: Final = frozenset({"DeviceLost", "DeviceFault", "DeviceMemoryFault"})
 """Of the worker's ends for its device those that another device may not have."""
 
 
@@ -81,7 +81,7 @@ class Workers:
         """Return zone → workers that ended because their device is lost or broken, and did again when they were started again."""
         return self._count(
             lambda pod: (
-                pod.ended_reason in _DEVICE_BROKEN and keeps_ending(pod) and not pod.ready and not pod.terminating
+                pod.ended_reason in DEVICE_BROKEN and keeps_ending(pod) and not pod.ready and not pod.terminating
             )
         )
 

@@ -7,22 +7,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from builders import MIG, make_node, make_pool
+from builders import MIG, make_node
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from judged import ask
+from settled import settled
 from simulation import OTHER, Simulation, changed
 
 CORDONED = "node-a1"
-
-
-def settled(replicas: int, slices: dict[str, int], **spec: object) -> Simulation:
-    """A settled pool. `slices`: node → slices; the zone is the first letter behind `node-`."""
-    run = Simulation(make_pool(replicas=replicas, **spec))
-    run.nodes = {name: make_node(name, name[5], count) for name, count in slices.items()}
-    run.settle()
-    assert run.ready().total() == replicas
-    return run
 
 
 def cordon(run: Simulation, names: Iterable[str], *, on: bool = True) -> None:

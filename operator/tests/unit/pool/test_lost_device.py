@@ -5,19 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from builders import MIG, make_node, make_pool
+from builders import MIG
+from settled import settled
 from simulation import Simulation
 
 WORDS = "the device is lost"
-
-
-def settled(replicas: int, slices: dict[str, int], **spec: object) -> Simulation:
-    """A settled pool. `slices`: node → slices; the zone is the first letter behind `node-`."""
-    run = Simulation(make_pool(replicas=replicas, **spec))
-    run.nodes = {name: make_node(name, name[5], count) for name, count in slices.items()}
-    run.settle()
-    assert run.ready().total() == replicas
-    return run
 
 
 def lose(run: Simulation, name: str, reason: str = "DeviceLost") -> None:

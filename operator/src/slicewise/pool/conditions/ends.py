@@ -11,6 +11,7 @@ from typing import Final
 
 from slicewise.api.v1alpha1 import Reason
 from slicewise.pool.observed import ObservedPod
+from slicewise.pool.workers import DEVICE_BROKEN
 
 USER_MENDS: Final[Mapping[str, Reason]] = MappingProxyType(
     {
@@ -27,7 +28,7 @@ USER_MENDS: Final[Mapping[str, Reason]] = MappingProxyType(
 )
 """What no restart cures: the spec, the file or the image has to change. Each makes the pool Stalled, with the worker's words."""
 
-DEVICE_ENDS: Final = frozenset({"DeviceMissing", "DeviceLost", "DeviceFault", "DeviceMemoryFault"})
+DEVICE_ENDS: Final = DEVICE_BROKEN | {"DeviceMissing"}
 """What the worker says when its slice is missing, lost or broken; a restart helps where the device has recovered."""
 
 NOT_THE_USER: Final = DEVICE_ENDS | {

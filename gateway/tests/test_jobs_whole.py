@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,36 @@ async def test_a_socket_follows_a_job_through_the_gateway_to_its_end(
         assert "1-running" in seen
         async with rig.session.ws_connect(f"{url}?last_event_id=1-running", headers=key) as events:
             assert json.loads((await events.receive()).data)["id"] == "1-done"
+
+
+async def leave_closing_to_the_server(rig: Rig, path: str) -> None:
+    """Follow a job that has ended over a WebSocket, say goodbye, and keep the connection open until the gateway closes it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.model.ports.http)
+    headers = (
+        "Host: x",
+        f"X-Api-Key: {KEYS['acme']}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+    )
+    key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+    writer.write("\r\n".join((f"GET {path}/events HTTP/1.1", *headers, key, "", "")).encode())
+    async with asyncio.timeout(60):
+        await reader.readuntil(b"\x88\x02\x03\xe8")
+        writer.write(b"\x88\x82\0\0\0\0\x03\xe8")
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_client_that_leaves_the_closing_of_its_socket_to_the_api_takes_it_away_from_no_other(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    async with running_jobs(tmp_path, ONE, await start_workers(1), KEYS) as rig:
+        _, job = await call(rig, "POST", "/jobs", body={"prompt": "Hello"})
+        path = f"/jobs/{job['job_id']}"
+        await ended(rig, path, "done")
+        for _ in range(3):
+            await leave_closing_to_the_server(rig, path)
+            for tenant, status in (("acme", 200), ("other", 404)) * 3:
+                assert (await call(rig, "GET", path, tenant))[0] == status

@@ -138,14 +138,9 @@ def _jobs_cluster(model: GatewayModel, jobs: Jobs) -> Json:
         "connect_timeout": "1s",
         "load_balancing_policy": _least_request(),
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        "outlier_detection": {
-            **_outlier_detection(),
-            "base_ejection_time": "1s",
-            "max_ejection_time": "5s",
-            # Its errors are about the database, or the request.
-            "enforcing_consecutive_gateway_failure": 0,
-            "enforcing_consecutive_5xx": 0,
-        },
+        # No outlier detection: to that, a socket that the API closes before its client does is an API that has gone, so that any
+        # client could take it away from all others. Its errors are about the database, or the request.
+        "health_checks": [{**_check_times(), "tcp_health_check": {}}],
         "circuit_breakers": {"thresholds": [_thresholds(model)]},
         "per_connection_buffer_limit_bytes": 32768,
         "load_assignment": {
@@ -164,6 +159,10 @@ def _jobs_cluster(model: GatewayModel, jobs: Jobs) -> Json:
 
 
 def _health_check() -> Json:
+    return {**_check_times(), "http_health_check": {"path": "/readyz"}}
+
+
+def _check_times() -> Json:
     return {
         "timeout": "1s",
         "interval": HEALTH_INTERVAL,
@@ -173,7 +172,6 @@ def _health_check() -> Json:
         # A refusal counts at once; only a check that gets no answer is made again.
         "unhealthy_threshold": 2,
         "healthy_threshold": 1,
-        "http_health_check": {"path": "/readyz"},
     }
 
 

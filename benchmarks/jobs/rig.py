@@ -50,7 +50,7 @@ class Rig:
         usual = {
             "LEASE_SECONDS": 20,
             "RENEW_SECONDS": 5,
-            "POLL_SECONDS": 1,
+            "POLL_SECONDS": 2,
             "RETRY_SECONDS": 2,
             "LOG_LEVEL": "warning",
         }

@@ -181,7 +181,10 @@ async def test_a_failed_attempt_waits_and_the_next_one_counts_on(database: Datab
     back = Settlement(claimed.seq, job.id, claimed.token, State.WAITING, error="502 from the gateway", delay_seconds=60)
     assert await settle(database, [back], KEPT) == [Settled.WRITTEN]
     assert await take(database) == []
-    assert not (await look_for_work(database, POOL)).due
+    looked = await look_for_work(database, POOL)
+    assert not looked.due
+    assert looked.due_in is not None
+    assert 0 < looked.due_in <= 60
     await let_leases_end(database)
     assert (await look_for_work(database, POOL)).due
     assert await pass_time(database) == {"queued": 1}
@@ -225,7 +228,8 @@ async def test_two_pools_in_one_database_do_not_see_each_others_jobs(database: D
     assert accepted.new
     assert [job.id for job in await take(database, 10)] == [mine.id]
     assert await find(database, POOL, "acme", other.id) is None
-    assert not (await look_for_work(database, POOL)).queued
+    looked = await look_for_work(database, POOL)
+    assert (looked.queued, looked.due_in) == (False, None)
     assert (await look_for_work(database, "default/other")).queued
     await let_leases_end(database)
     assert await keep_time(database, "default/third", max_attempts=5, keep_seconds=KEPT) == {}

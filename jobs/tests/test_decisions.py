@@ -21,7 +21,7 @@ from slicewise_jobs.decisions.body import (
 )
 from slicewise_jobs.decisions.limited import Limited
 from slicewise_jobs.decisions.outcome import Attempt, Fate, counts, read_answer, retry_delay
-from slicewise_jobs.decisions.pace import GATHER, Pace
+from slicewise_jobs.decisions.pace import GATHER, Pace, look_after
 from slicewise_jobs.decisions.rank import ranks
 from slicewise_jobs.decisions.states import State, poll_after, seen_as
 
@@ -174,6 +174,13 @@ def test_an_id_reads_as_it_is_shown(now: float, random: bytes) -> None:
     job_id = make_id(now, random)
     assert read_id(show_id(job_id)) == job_id
     assert read_id(show_id(job_id).upper()) is None
+
+
+@pytest.mark.parametrize(("due_in", "seconds"), [(None, 2), (60.0, 2), (1.5, 1.5), (0.001, 0.25), (0.0, 0.25)])
+def test_an_idle_dispatcher_looks_again_when_a_wait_ends_and_not_too_often(
+    due_in: float | None, seconds: float
+) -> None:
+    assert look_after(2, due_in) == seconds
 
 
 def test_polls_get_rarer_and_end() -> None:

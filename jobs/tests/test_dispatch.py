@@ -149,6 +149,16 @@ async def test_jobs_that_wait_for_a_time_run_after_it_and_others_expire(
     assert gateway.asked == {"near": 1}
 
 
+async def test_a_wait_that_ends_long_before_the_next_look_at_the_database_is_seen(
+    shared_api: Api, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
+) -> None:
+    client = Client(shared_api.url, session)
+    jobs = [await client.add(f"near-{number}", query=f"?delay_seconds={number}") for number in (2, 3)]
+    await ready(start_dispatcher(shared_api, POLL_SECONDS=3600))
+    for job in jobs:
+        await client.until(job, "done")
+
+
 async def test_two_pools_in_one_database_run_each_their_own(
     shared_api: Api, start_api: StartApi, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
 ) -> None:

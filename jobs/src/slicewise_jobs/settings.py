@@ -98,7 +98,7 @@ class DispatchSettings(PoolSettings):
     gateway_url: AnyHttpUrl
     """Base URL that jobs are sent to; it has to take the tenant from the header `x-slicewise-tenant`."""
     api_host: str = ""
-    """Name whose addresses are the API's pods (a headless Service). Empty: new jobs are looked for once a second only."""
+    """Name whose addresses are the API's pods (a headless Service). Empty: new jobs are looked for each `poll_seconds` only."""
     api_port: Port = 9094
     """Their internal port."""
     internal_port: Port = 9095
@@ -112,8 +112,8 @@ class DispatchSettings(PoolSettings):
     lease_seconds: Seconds = 20
     """After which a job whose dispatcher is gone is taken up by another."""
     renew_seconds: Seconds = 5
-    poll_seconds: Seconds = 1
-    """Between two looks at the database while nothing wakes the dispatcher."""
+    poll_seconds: Seconds = 2
+    """Between two looks at the database while nothing wakes the dispatcher, at most: it looks when the next wait of a job ends."""
     retry_seconds: Seconds = 2
     """Before the second attempt; each further one waits twice as long, up to five minutes."""
     drain_seconds: Annotated[float, Field(ge=0)] = 25

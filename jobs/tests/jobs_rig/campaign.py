@@ -24,7 +24,7 @@ from jobs_rig.gateway import FakeGateway, later
 from jobs_rig.kills import Rig, kill_one
 
 ANSWER_SECONDS = 0.05
-PRODUCTION = {"LEASE_SECONDS": 20, "RENEW_SECONDS": 5, "POLL_SECONDS": 1, "RETRY_SECONDS": 2, "SLOTS": 32}
+PRODUCTION = {"LEASE_SECONDS": 20, "RENEW_SECONDS": 5, "POLL_SECONDS": 2, "RETRY_SECONDS": 2, "SLOTS": 32}
 _AHEAD = 2
 """Kills for which there are jobs in advance, so that each one meets work."""
 _MOST_OPEN = 1000

@@ -11,6 +11,13 @@ GATHER: Final = 0.01
 """Seconds from one claim to the next, and from one transaction with results to the next, unless half of the slots wait for it."""
 _HALVE_EVERY: Final = 1.0
 """Seconds: refusals that come together count once."""
+_SOONEST_LOOK: Final = 0.25
+"""Seconds: waits of many jobs that end one after the other cost no query each."""
+
+
+def look_after(poll: float, due_in: float | None) -> float:
+    """Return the seconds until an idle dispatcher looks at the database again: `poll`, or when the next wait ends (`due_in`)."""
+    return poll if due_in is None else min(poll, max(_SOONEST_LOOK, due_in))
 
 
 class Pace:

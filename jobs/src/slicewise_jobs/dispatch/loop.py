@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from slicewise_jobs.decisions.pace import Pace
+from slicewise_jobs.decisions.pace import Pace, look_after
 from slicewise_jobs.dispatch.metrics import DispatchMetrics
 from slicewise_jobs.dispatch.running import Running
 from slicewise_jobs.dispatch.waking import Waking
@@ -24,6 +24,8 @@ from slicewise_jobs.store.watch import Watch
 
 log = structlog.get_logger(__name__)
 _ALONE_SECONDS: Final = 30.0
+_AGAIN_SECONDS: Final = 1.0
+"""After an error, or while the pool is away, at most."""
 _RENEWALS: Final = 1.5
 """After an outage leases count again once each dispatcher had time to renew its own."""
 
@@ -50,6 +52,7 @@ class Dispatcher:
         self._pace = pace
         self._metrics = metrics
         self._watch = watch
+        self._again = min(plan.poll, _AGAIN_SECONDS)
         self._wake = asyncio.Event()
         self._more = True
         """There may be more jobs than were claimed last."""
@@ -105,7 +108,7 @@ class Dispatcher:
         if serves:
             self._alone_since = time.monotonic()
             return 1, True
-        self._pace.paused_until = max(self._pace.paused_until, now + self._plan.poll * random.uniform(1, 2))  # noqa: S311 - spreads load
+        self._pace.paused_until = max(self._pace.paused_until, now + self._again * random.uniform(1, 2))  # noqa: S311 - spreads load
         return 0, False
 
     async def _claim(self, room: int) -> list[Claimed]:
@@ -123,7 +126,7 @@ class Dispatcher:
             )
         except StoreError as error:
             self._trouble(error)
-            await asyncio.sleep(self._plan.poll * random.uniform(0.5, 1))  # noqa: S311 - spreads load
+            await asyncio.sleep(self._again * random.uniform(0.5, 1))  # noqa: S311 - spreads load
             return []
         # One that was woken meanwhile has said so again.
         self._more = self._wake.is_set() or claims.more
@@ -157,17 +160,18 @@ class Dispatcher:
 
     async def look(self) -> None:
         """Look for jobs that no wake told of, and for those whose time has come: one query, while there is nothing to do."""
+        due_in = None
         while True:
-            await asyncio.sleep(self._plan.poll * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load
             try:
                 looked = await look_for_work(self._database, self._plan.pool)
-                self._priorities = looked.priorities
+                self._priorities, due_in = looked.priorities, looked.due_in
                 if looked.due:
                     await self._keep_time()
                 if looked.queued:
                     self.wake()
             except StoreError as error:
                 self._trouble(error)
+            await asyncio.sleep(look_after(self._plan.poll * random.uniform(0.9, 1.1), due_in))  # noqa: S311 - spreads load
 
     async def _keep_time(self) -> None:
         while True:

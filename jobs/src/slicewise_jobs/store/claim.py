@@ -161,7 +161,9 @@ _SOME: Final = sql(
  EXISTS (SELECT 1 FROM slicewise_jobs FORCE INDEX (slicewise_jobs_due)
  WHERE pool = :pool AND state IN ('queued', 'waiting', 'running', 'done', 'error', 'cancelled', 'expired') AND due_at <= {NOW}) AS due,
  EXISTS (SELECT 1 FROM slicewise_jobs FORCE INDEX (slicewise_jobs_priority)
- WHERE pool = :pool AND state = 'queued' AND priority IN (0, 2)) AS prior"""
+ WHERE pool = :pool AND state = 'queued' AND priority IN (0, 2)) AS prior,
+ TIMESTAMPDIFF(MICROSECOND, {NOW}, (SELECT due_at FROM slicewise_jobs FORCE INDEX (slicewise_jobs_due)
+ WHERE pool = :pool AND state = 'waiting' AND due_at > {NOW} ORDER BY due_at LIMIT 1)) AS due_in"""
 )
 
 
@@ -174,6 +176,8 @@ class Looked:
     """The state of a job has ended by itself."""
     priorities: bool
     """Some job that is queued has a priority of its own."""
+    due_in: float | None
+    """Seconds until the next wait ends; None where no job waits."""
 
 
 async def look_for_work(database: Database, pool: str) -> Looked:
@@ -181,6 +185,7 @@ async def look_for_work(database: Database, pool: str) -> Looked:
 
     async def work(connection: AsyncConnection) -> Looked:
         row = (await connection.execute(_SOME, {"pool": pool})).one()
-        return Looked(bool(row.queued), bool(row.due), bool(row.prior))
+        due_in = None if row.due_in is None else int(row.due_in) / 1_000_000
+        return Looked(bool(row.queued), bool(row.due), bool(row.prior), due_in)
 
     return await database.run(work)

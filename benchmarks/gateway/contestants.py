@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from peer_environment import peer_python
 from processes import KEY, Upstream, process
 from rig.edge import EdgeRig, edge_pod
 from rig.envoy import PROGRAM, STABLE, route
@@ -20,7 +18,6 @@ from servers.processes import free_port
 
 from slicewise.envoy import GatewayModel, TenantKeys
 
-LITELLM = Path(__file__).resolve().parents[2] / "locks" / "bench-litellm.txt"
 _SECONDS_TO_START = 180
 
 
@@ -119,27 +116,12 @@ async def litellm(directory: Path, workers: Sequence[Upstream]) -> AsyncIterator
     ]
     config = directory / "litellm.json"  # JSON is YAML
     config.write_text(json.dumps({"model_list": models, "general_settings": {"master_key": KEY}}))
-    program = litellm_program()
+    program = peer_python("litellm").with_name("litellm")
     argv = [str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
     settings = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR"}
     with process(argv, directory / "litellm.log", **settings):
         await answers(port)
         yield port
-
-
-def litellm_program() -> Path:
-    """Return LiteLLM's program; the first time it is installed beside the other caches, at the versions of the lock."""
-    cache = Path(os.environ["SLICEWISE_CACHE"]) / "bench"
-    version = next(line for line in LITELLM.read_text().splitlines() if line.startswith("litellm==")).split()[0]
-    home = cache / version
-    if not (home / "done").exists():
-        print(f"installing {version} into {home}", file=sys.stderr)
-        cache.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["uv", "venv", "--quiet", "--clear", "--python", "3.11", str(home)], check=True)
-        install = ["uv", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
-        subprocess.run([*install, "--python", str(home / "bin" / "python"), "-r", str(LITELLM)], check=True)
-        (home / "done").touch()
-    return home / "bin" / "litellm"
 
 
 async def answers(port: int) -> None:

@@ -5,34 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from peer_environment import peer_python
 from servers.processes import end, free_port, spawn, wait_until
 
 _HERE = Path(__file__).parent
-_LOCK = _HERE.parents[1] / "locks" / "bench-pgqueuer.txt"
 _PEER = _HERE / "pgqueuer_peer.py"
 _NOBODY = 65534
-
-
-def environment() -> Path:
-    """Return the Python of PgQueuer's environment; it is made the first time, with hashes."""
-    cache = Path(os.environ.get("SLICEWISE_CACHE") or Path.home() / ".cache/slicewise")
-    folder = cache / "bench-pgqueuer"
-    python = folder / "bin" / "python"
-    mark = folder / "lock"
-    if not mark.exists() or mark.read_bytes() != _LOCK.read_bytes():
-        uv = shutil.which("uv") or str(cache / "uv" / "bin" / "uv")
-        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", "3.11", str(folder)], check=True)
-        install = [uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(_LOCK)]
-        subprocess.run(install, check=True)
-        mark.write_bytes(_LOCK.read_bytes())
-    return python
 
 
 @contextmanager
@@ -66,7 +50,7 @@ def postgres() -> Iterator[str]:
 
 async def drained_a_second(gateway: str, jobs: int, consumers: int, slots: int) -> float:
     """Return how many jobs a second end; the start of the consumers is left out."""
-    python = await asyncio.to_thread(environment)
+    python = await asyncio.to_thread(peer_python, "pgqueuer")
     with postgres() as url:
         await _peer(python, "fill", url, str(jobs))
         told = await asyncio.gather(*(_peer(python, "drain", url, gateway, str(slots)) for _ in range(consumers)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from large import worker
-from peers import Streams, llama_server
+from peer_servers import Streams, llama_server
 from report import ratio_of_medians
 from streams import Load, seconds
 

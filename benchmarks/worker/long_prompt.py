@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from large import worker
-from peers import Streams, llama_server
+from peer_servers import Streams, llama_server
 from report import Figure, Report, ratio_of_medians
 from streams import Load, request
 

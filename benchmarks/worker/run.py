@@ -17,7 +17,8 @@ from cpus import cpus
 from large import arguments, large
 from long_prompt import long_prompt
 from made_models import made
-from peers import Streams, peers
+from peer_servers import Streams
+from peers import peers
 from prefix import prefix
 from report import Report
 from start import start

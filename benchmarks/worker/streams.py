@@ -14,9 +14,9 @@ _PATIENCE = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What every stream asks: its own prompt, in tokens, and the tokens of the answer."""
+    """What every stream asks: its own prompt, as text or in tokens, and the tokens of the answer."""
 
-    prompts: tuple[tuple[int, ...], ...]
+    prompts: tuple[str | tuple[int, ...], ...]
     tokens: int
     temperature: float = 0.0
 
@@ -57,12 +57,12 @@ def _read(selector: selectors.DefaultSelector, key: selectors.SelectorKey) -> No
             raise RuntimeError(f"a stream broke: {bytes(come[:300])!r} … {bytes(come[-300:])!r}")
 
 
-def request(prompt: tuple[int, ...], load: Load) -> bytes:
+def request(prompt: str | tuple[int, ...], load: Load) -> bytes:
     """Return the request of one stream of `load`."""
     body = json.dumps(
         {
             "model": "chat",
-            "prompt": list(prompt),
+            "prompt": prompt,
             "max_tokens": load.tokens,
             "temperature": load.temperature,
             "stream": True,

@@ -107,6 +107,25 @@ async def test_an_answer_that_takes_too_long_is_not_asked_for_again(
         assert sum(worker.requests for worker in workers) == 1
 
 
+async def test_a_client_that_reads_nothing_takes_no_worker_away_from_others(
+    tmp_path: Path, start_workers: StartWorkers
+) -> None:
+    """The gateway ends its stream, not the worker, whose end would be that of a worker that has gone."""
+    (worker,) = workers = await start_workers(1)
+    async with running(tmp_path, replace(ONE, timeouts=Timeouts.of(1)), {f"chat-{STABLE}": workers}) as rig:
+        worker.mode, worker.last = "stream", b"x" * (64 << 20)
+        worker.go.set()
+        _reader, writer = await asyncio.open_connection("127.0.0.1", rig.model.ports.http, limit=1)
+        writer.write(f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        await until(
+            lambda: rig.stat(f"cluster.rev-{STABLE}.upstream_rq_timeout"), what="the time of the request is over"
+        )
+        writer.transport.abort()
+        worker.mode = "ok"
+        assert [(await rig.ask())[0] for _ in range(20)] == [200] * 20
+        assert await rig.stat(f"cluster.rev-{STABLE}.outlier_detection.ejections_enforced_total") == 0
+
+
 async def test_a_dead_worker_costs_no_request_is_ejected_and_comes_back(
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:

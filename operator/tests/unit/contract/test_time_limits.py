@@ -1,4 +1,4 @@
-"""Who gives up when: the engine, then the worker's last bytes, then the gateway, whatever `requestTimeout` says."""
+"""Who gives up when, whatever `requestTimeout` says: the engine, then the gateway, then the worker on a client that reads nothing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,8 @@ def check(request_timeout: float) -> None:
     chain = Timeouts.of(request_timeout)
     header = {TIMEOUT_HEADER: str(round(chain.worker * 1000))}
     over = deadline.deadline_of(header, 0.0, PATIENCE)
-    margin = chain.gateway - chain.worker
     assert over.answer == pytest.approx(chain.worker, abs=0.001)
-    assert over.answer + min(0.2, margin / 3) < over.read
-    assert over.read + min(0.2, margin / 3) < chain.gateway
-    assert over.read - over.answer < 5.001
+    assert chain.gateway + 4.9 < over.read < chain.gateway + 5.6
 
 
 @given(st.floats(1, MAX_REQUEST_SECONDS))

@@ -13,7 +13,7 @@ TIMEOUT_HEADER = "x-slicewise-timeout-ms"
 
 _MARGIN, _LEAST_MARGIN_SECONDS = 1 / 19, 0.5
 """What the gateway has more than a worker: 5 % of its own time, at least half a second; of the shortest times, half."""
-_LAST_BYTES_SECONDS = 5.0
+_BEHIND_THE_GATEWAY_SECONDS = 5.0
 
 _WHOLE_NUMBER = re.compile(r"0*([1-9][0-9]{0,17})")
 
@@ -33,19 +33,19 @@ class Deadline:
     answer: float
     """For the engine: what has not ended then is an error."""
     read: float
-    """For a client that has yet to read what was written, the error too. It is before the gateway gives up: who is nearer to
-    the work ends first, and can say why."""
+    """For a client that has yet to read what was written, the error too. It is after the gateway gives up: a stream that a worker breaks
+    off is a worker that is gone to it, so clients that read slowly could take all workers away."""
 
 
-def last_bytes_seconds(share: float) -> float:
-    """Return how long a client may go on reading after the `share` of a request is over: half of what the gateway has more."""
-    return min(_LAST_BYTES_SECONDS, min(share, max(_LEAST_MARGIN_SECONDS, share * _MARGIN)) / 2)
+def _last_bytes_seconds(share: float) -> float:
+    """Return how long a client may go on reading after the `share` of a request is over, where no gateway ends that before."""
+    return max(_LEAST_MARGIN_SECONDS, share * _MARGIN) + _BEHIND_THE_GATEWAY_SECONDS
 
 
 def deadline_of(headers: Mapping[str, str], now: float, patience: Patience) -> Deadline:
     """Return when the time of a request that came at `now` is over; raises `ApiError`."""
     share = _share(headers, patience)
-    return Deadline(now + share, now + share + last_bytes_seconds(share))
+    return Deadline(now + share, now + share + _last_bytes_seconds(share))
 
 
 def _share(headers: Mapping[str, str], patience: Patience) -> float:

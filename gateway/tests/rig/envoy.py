@@ -28,7 +28,7 @@ STABLE, CANARY = "aaaa1111", "bbbb2222"
 CHAT = "/v1/chat/completions"
 
 
-async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60, what: str = "condition") -> None:
+async def until(condition: Callable[[], Awaitable[object]], seconds: float = 120, what: str = "condition") -> None:
     """Wait until `await condition()` is true; past the deadline raises AssertionError."""
     try:
         async with asyncio.timeout(seconds):

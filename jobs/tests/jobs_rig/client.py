@@ -38,7 +38,7 @@ class Client:
         assert status == 200, body
         return body
 
-    async def until(self, job_id: str, *states: str, seconds: float = 30) -> dict[str, Any]:
+    async def until(self, job_id: str, *states: str, seconds: float = 90) -> dict[str, Any]:
         """Return the job once it is in one of these states."""
         deadline = time.monotonic() + seconds
         while (job := await self.get(job_id))["status"] not in states:
@@ -47,7 +47,7 @@ class Client:
         return job
 
 
-async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+async def until(condition: Callable[[], object], seconds: float = 90) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

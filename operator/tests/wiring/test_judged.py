@@ -84,7 +84,7 @@ async def served(
         yield gateway, operator
 
 
-async def until(cluster: Cluster, name: str, operator: OperatorProcess, seconds: float = 60) -> None:
+async def until(cluster: Cluster, name: str, operator: OperatorProcess, seconds: float = 180) -> None:
     try:
         await eventually(lambda: in_phase(cluster, name), name, seconds)
     except AssertionError:

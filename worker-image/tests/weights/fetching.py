@@ -124,7 +124,7 @@ class Fetcher:
         return await self.ended(await self.start(source, **changes))
 
 
-async def until(condition: Any, what: str, seconds: float = 20) -> None:
+async def until(condition: Any, what: str, seconds: float = 60) -> None:
     """Wait until the condition holds; `what` says in words what did not come."""
     give_up = time.monotonic() + seconds
     while not condition():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs_rig.mariadb import MariaDb
-from jobs_rig.programs import Api, DispatcherProgram
+from jobs_rig.programs import PRODUCTION, Api, DispatcherProgram
 from jobs_rig.store import connect, create, url_file
 from rig_envoy import always
 from servers.processes import answers, end, free_port, spawn, wait_until
@@ -47,14 +47,8 @@ class Rig:
 
     def dispatcher(self, api: Api | None, address: Path, **variables: object) -> DispatcherProgram:
         """A dispatcher that has not been started, with the leases and pauses of production."""
-        usual = {
-            "LEASE_SECONDS": 20,
-            "RENEW_SECONDS": 5,
-            "POLL_SECONDS": 2,
-            "RETRY_SECONDS": 2,
-            "LOG_LEVEL": "warning",
-        }
-        return DispatcherProgram(self.folder, api, self.gateway, address, self.server.ca_file, **{**usual, **variables})
+        given = {**PRODUCTION, "LOG_LEVEL": "warning", **variables}
+        return DispatcherProgram(self.folder, api, self.gateway, address, self.server.ca_file, **given)
 
 
 @contextmanager

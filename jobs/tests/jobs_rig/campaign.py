@@ -22,9 +22,9 @@ import aiohttp
 from jobs_rig.client import Client, until
 from jobs_rig.gateway import FakeGateway, later
 from jobs_rig.kills import Rig, kill_one
+from jobs_rig.programs import PRODUCTION
 
 ANSWER_SECONDS = 0.05
-PRODUCTION = {"LEASE_SECONDS": 20, "RENEW_SECONDS": 5, "POLL_SECONDS": 2, "RETRY_SECONDS": 2, "SLOTS": 32}
 _AHEAD = 2
 """Kills for which there are jobs in advance, so that each one meets work."""
 _MOST_OPEN = 1000
@@ -52,7 +52,7 @@ class Scale:
             return cls()
         numbers = os.environ.get("SLICEWISE_KILLS", "200 20 20").split()
         kills = dict(zip(("dispatcher", "api", "database"), map(int, numbers), strict=True))
-        return cls(int(os.environ["SLICEWISE_KILL_JOBS"]), kills, PRODUCTION, show_seconds=5)
+        return cls(int(os.environ["SLICEWISE_KILL_JOBS"]), kills, PRODUCTION | {"SLOTS": 32}, show_seconds=5)
 
     @property
     def slots(self) -> int:

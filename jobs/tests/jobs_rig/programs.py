@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from servers.processes import answers, end, free_port, spawn, wait_until
 
+from slicewise_jobs.settings import DispatchSettings
+
 POOL = "default/chat"
 QUICK = {
     "LEASE_SECONDS": "3",
@@ -22,6 +24,11 @@ QUICK = {
     "DATABASE_TIMEOUT_SECONDS": "5",
 }
 """What takes a minute in production, in seconds."""
+PRODUCTION = {
+    name: DispatchSettings.model_fields[name.lower()].default
+    for name in ("LEASE_SECONDS", "RENEW_SECONDS", "POLL_SECONDS", "RETRY_SECONDS")
+}
+"""What a dispatcher takes of these where its variables say nothing."""
 
 
 class Program:

@@ -9,11 +9,16 @@ from __future__ import annotations
 import json
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from slicewise_worker.engine.batch import Batch
 from slicewise_worker.engine.heap import heap_bytes
 from slicewise_worker.engine.llama import Context, ContextShape, Model, forget_log, recent_log, start_backend
+
+PYTHON = ("numpy.ctypeslib", "slicewise_worker.engine.constraint")
+"""Loaded by a model or a context when they first need it. Python's modules are no memory of llama.cpp, and take more where no bytecode
+of them is stored yet: 170 KB, which would be counted against the dry run."""
 
 _REPACKED = re.compile(r"CPU_REPACK model buffer size = +([\d.]+) MiB")
 
@@ -54,6 +59,8 @@ def compute(context: Context, shape: ContextShape) -> None:
 def main() -> None:
     """Answer the shapes on standard input."""
     start_backend()
+    for module in PYTHON:
+        import_module(module)
     before = heap_bytes()
     model = Model(Path(sys.argv[1]), gpu=False)
     repacked = sum(round(float(found[1]) * 2**20) for line in recent_log() if (found := _REPACKED.search(line)))

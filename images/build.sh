@@ -30,7 +30,7 @@ compile() {  # NAME FOLDER INSIDE: bytecode beside the sources, for a file syste
 
 dependencies() {  # NAME FOLDER: what the lock names, as an unpacked tree, for the oldest Python of a base: Debian's 3.11.2
   local to=$2
-  rm -rf "$to" "$to.part"; mkdir -p "$to.part"
+  rm -rf "$to.part" "$(dirname "$to")/packages.of" "$to"; mkdir -p "$to.part"
   # diskcache comes with llama-cpp-python, has CVE-2025-69872 and is not loaded (slicewise_worker/engine/binding.py).
   awk '/^[a-z]/ {hit = !/^(llama-cpp-python|diskcache)==/} hit' "locks/$1.txt" >"$to.txt"
   uv pip install --quiet --no-deps --python 3.11 --python-version 3.11.2 --target "$to.part" --only-binary :all: --require-hashes -r "$to.txt"

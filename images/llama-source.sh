@@ -9,8 +9,7 @@ folder=$SLICEWISE_CACHE/wheels/source-$(printf '%s\n' "$lock" | sha256sum | cut 
 if [ ! -d "$folder" ]; then
   alone source
   if [ ! -d "$folder" ]; then   # nobody made it while we waited
-    mkdir -p "$SLICEWISE_CACHE/wheels"
-    w=$(mktemp -d -p "$SLICEWISE_CACHE/wheels"); trap 'rm -rf "$w"' EXIT
+    work_beside "$folder"
     llama_source "$w"
     mkdir "$w/out"
     tar -xzf "$w"/llama_cpp_python-*.tar.gz -C "$w/out" --strip-components 4 --wildcards \

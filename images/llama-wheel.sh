@@ -21,7 +21,7 @@ if [ -z "$(wheel "$folder")" ]; then
   if [ -z "$(wheel "$folder")" ]; then   # nobody made it while we waited
     echo "compiling llama.cpp: 4 to 10 minutes on two cores, once" >&2
     debian g++:g++ >&2
-    w=$(mktemp -d); trap 'rm -rf "$w"' EXIT
+    work_beside "$folder"
     llama_builders "$w"
     PATH=$w/venv/bin:$PATH CMAKE_ARGS=$flags CMAKE_BUILD_PARALLEL_LEVEL=$(nproc) nice -n 10 \
       "$w/venv/bin/python" -m pip wheel --quiet --no-deps --no-build-isolation --require-hashes -r "$w/lock.txt" -w "$w/out" >&2

@@ -4,6 +4,15 @@
 lock=$(awk '/^[a-z]/ {hit = /^llama-cpp-python==/} hit' "$root/locks/worker.txt")
 [ -n "$lock" ] || { echo "locks/worker.txt does not name llama-cpp-python" >&2; exit 1; }
 
+# work_beside FOLDER: an empty folder $w, on the same disk, so that what is done there gets its name by a rename: a copy that is ended would be
+# taken for whole. One at a time, by the caller's lock: what a killed run left there goes.
+work_beside() {
+  w=$1.part
+  rm -rf "$w"
+  mkdir -p "$w"
+  trap 'rm -rf "$w"' EXIT
+}
+
 # llama_builders FOLDER: what builds it (CMake, Ninja, the build back-end, pip) as FOLDER/venv, and the lock as FOLDER/lock.txt.
 llama_builders() {
   uv_program >&2
@@ -35,8 +44,7 @@ llama_compiled() {
   if [ -d "$2" ]; then return; fi   # another run made it while we waited
   echo "$3" >&2
   debian g++:g++ >&2
-  mkdir -p "$SLICEWISE_CACHE/wheels"
-  w=$(mktemp -d -p "$SLICEWISE_CACHE/wheels"); trap 'rm -rf "$w"' EXIT
+  work_beside "$2"
   llama_tree "$w" "$w/src"
   compile "$w" >&2
   mv "$w/out" "$2"

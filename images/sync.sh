@@ -7,7 +7,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
 packages() {
-  [ -x .venv/bin/python ] || uv venv --python 3.11 .venv
+  # Where a run was ended, a package may be there in half, and uv takes it for installed: from nothing, then. It takes seconds.
+  [ -x .venv/bin/python ] && [ -e .venv/.synced ] || uv venv --clear --python 3.11 .venv
+  rm -f .venv/.synced
   rest=$(mktemp); trap 'rm -f "$rest"' EXIT
   awk '/^[a-z]/ {hit = !/^llama-cpp-python==/} hit' locks/dev.txt >"$rest"
   uv pip install --python .venv/bin/python --no-deps --only-binary :all: --require-hashes -r "$rest"

@@ -12,7 +12,7 @@ if [ ! -x "$folder/llama-server" ]; then
   alone llama-server
   if [ ! -x "$folder/llama-server" ]; then
     echo "compiling llama-server: 10 minutes on two cores, once" >&2
-    w=$(mktemp -d); trap 'rm -rf "$w"' EXIT
+    work_beside "$folder"
     llama_source "$w"
     tar -xf "$w"/llama_cpp_python-*.tar.gz -C "$w"
     source=$(echo "$w"/llama_cpp_python-*/vendor/llama.cpp)

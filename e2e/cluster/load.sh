@@ -31,6 +31,7 @@ for n in "${nodes[@]}"; do
   $lacks && targets+=("$n")
 done
 [ ${#missing[@]} -gt 0 ] || { echo "$*: on every node"; exit 0; }
+rm -f "$SLICEWISE_CACHE"/images/load.*   # what a killed run left
 archive=$(mktemp "$SLICEWISE_CACHE/images/load.XXXXXX"); trap 'rm -f "$archive"' EXIT
 docker save "${missing[@]}" -o "$archive"   # one archive: layers that images share are in it once
 pids=()

@@ -21,7 +21,8 @@ from_debian() {  # unpacked and not set up: nothing that the packages would run 
   # The drivers of real GPUs, and what the base has.
   find "$w/root" -name 'libvulkan_*.so' ! -name libvulkan_lvp.so -delete
   rm -rf "$w"/root/usr/lib/x86_64-linux-gnu/{gconv,perl-base,libc.so.6,libm.so.6,libstdc++.so.6*,libgcc_s.so.1,ld-linux-x86-64.so.2}
-  tar -cf "$drivers" -C "$w/root" usr
+  tar -cf "$w/drivers.tar" -C "$w/root" usr
+  mv "$w/drivers.tar" "$drivers"
 }
 
 alone mesa

@@ -12,11 +12,11 @@ build() {
   local src work=$SLICEWISE_CACHE/argocd.part
   chmod -R u+w "$work" 2>/dev/null || true
   rm -rf "$work"; mkdir -p "$work/out"
-  src=$(go mod download -json "github.com/argoproj/argo-cd/v3@$ARGOCD" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
+  src=$(module "github.com/argoproj/argo-cd/v3@$ARGOCD")
   cp -r "$src" "$work/src"; chmod -R u+w "$work/src"
   # The web page is embedded and not in the module.
   mkdir -p "$work/src/ui/dist/app"; echo none >"$work/src/ui/dist/app/index.html"
-  (cd "$work/src" && CGO_ENABLED=0 GOFLAGS='-trimpath -mod=mod' go build -ldflags '-s -w' -o "$work/out/argocd" ./cmd)
+  (cd "$work/src" && CGO_ENABLED=0 GOFLAGS='-trimpath -mod=mod' again go build -ldflags '-s -w' -o "$work/out/argocd" ./cmd)
   cp -r "$work/src/manifests/crds" "$work/out/crds"
   rm -rf "$home"; mv "$work/out" "$home"; rm -rf "$work"
   echo "$ARGOCD" >"$home/.built"

@@ -8,19 +8,17 @@ KEDA=v2.21.0
 ADAPTER=v0.12.0
 home=$SLICEWISE_CACHE/autoscalers
 
-# module PATH@VERSION: its folder in Go's cache, from where it is built by its own go.sum.
-module() { go mod download -json "$1" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])'; }
-
 build() {
   local src work=$SLICEWISE_CACHE/autoscalers.part
   chmod -R u+w "$work" 2>/dev/null || true
   rm -rf "$work"; mkdir -p "$work"
   export CGO_ENABLED=0 GOFLAGS=-trimpath
+  # Built in Go's cache, and so by their own go.sum.
   src=$(module "sigs.k8s.io/prometheus-adapter@$ADAPTER")
-  (cd "$src" && go build -ldflags '-s -w' -o "$work/prometheus-adapter" ./cmd/adapter)
+  (cd "$src" && again go build -ldflags '-s -w' -o "$work/prometheus-adapter" ./cmd/adapter)
   # Named as in KEDA's images: the API server takes the field manager of what they write from the name of the program.
   src=$(module "github.com/kedacore/keda/v2@$KEDA")
-  (cd "$src" && go build -ldflags '-s -w' -o "$work/keda" ./cmd/operator && go build -ldflags '-s -w' -o "$work/keda-adapter" ./cmd/adapter)
+  (cd "$src" && again go build -ldflags '-s -w' -o "$work/keda" ./cmd/operator && again go build -ldflags '-s -w' -o "$work/keda-adapter" ./cmd/adapter)
   cp -r "$src/config/crd/bases" "$work/keda-crds"
   cp -r "$src/config/rbac" "$work/keda-rbac"
   chmod -R u+w "$work"

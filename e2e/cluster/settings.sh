@@ -61,21 +61,62 @@ debian() {
     echo "missing; install these packages: ${need[*]}" >&2
     return 1
   fi
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${need[@]}" >/dev/null
+  # Another list of packages that is not to be had need not be the one that matters: installing says so.
+  again apt-get update -qq || true
+  DEBIAN_FRONTEND=noninteractive again apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${need[@]}" >/dev/null
+}
+
+# unpacked FOLDER PACKAGE …: Debian's packages, unpacked there; nothing is installed and no rights are needed.
+unpacked() {
+  local to=$1 work package
+  shift
+  work=$(mktemp -d)
+  chmod 777 "$work"   # so that apt's own user may write there when this runs as root
+  if (cd "$work" && { apt-get download -qq "$@" || another_time "$@"; }) >&2; then
+    for package in "$work"/*.deb; do dpkg-deb -x "$package" "$to" || { rm -rf "$work"; return 1; }; done
+    rm -rf "$work"
+  else
+    rm -rf "$work"
+    return 1
+  fi
+}
+another_time() {  # PACKAGE …: where the lists of packages are missing, or older than what the mirror still has
+  again apt-get update -qq || return
+  rm -f ./*.deb
+  again apt-get download -qq "$@"
+}
+
+# again COMMAND …: runs what fetches, up to four times: a connection that breaks off, or another run of apt, costs seconds and not the run.
+again() {
+  local pause
+  for pause in 5 15 30; do
+    "$@" && return
+    echo "once more in $pause s: $*" >&2
+    sleep "$pause"
+  done
+  "$@"
+}
+
+# module PATH@VERSION: prints its folder in Go's cache.
+module() {
+  again go mod download "$1" >&2
+  go mod download -json "$1" | python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])'
 }
 
 # uv_program: makes sure of uv; where there is none, pip brings the one that locks/build.txt names into a folder of ours (a
 # distribution's Python is left alone).
 uv_program() {
   command -v uv >/dev/null && return
-  python3 -m pip --version >/dev/null 2>&1 || debian python3-pip:pip3
-  rm -rf "$SLICEWISE_CACHE/uv.part"
-  mkdir -p "$SLICEWISE_CACHE/uv.part"
-  awk '/^[a-z]/ {hit = /^uv==/} hit' "$(dirname "${BASH_SOURCE[0]}")/../../locks/build.txt" >"$SLICEWISE_CACHE/uv.part/lock.txt"
-  python3 -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
-    --target "$SLICEWISE_CACHE/uv.part" -r "$SLICEWISE_CACHE/uv.part/lock.txt"
-  rm -rf "$SLICEWISE_CACHE/uv"; mv "$SLICEWISE_CACHE/uv.part" "$SLICEWISE_CACHE/uv"
+  (
+    flock 8
+    command -v uv >/dev/null && exit   # another run brought it meanwhile
+    python3 -m pip --version >/dev/null 2>&1 || debian python3-pip:pip3
+    part=$SLICEWISE_CACHE/uv.part
+    rm -rf "$part"; mkdir -p "$part"
+    awk '/^[a-z]/ {hit = /^uv==/} hit' "$(dirname "${BASH_SOURCE[0]}")/../../locks/build.txt" >"$part/lock.txt"
+    again python3 -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --target "$part" -r "$part/lock.txt"
+    rm -rf "$SLICEWISE_CACHE/uv"; mv "$part" "$SLICEWISE_CACHE/uv"
+  ) 8>"$SLICEWISE_CACHE/uv.lock"
 }
 
 # registry IMAGE: whether its registry answers for it within five seconds. SLICEWISE_REGISTRY=yes|no says so by hand.

@@ -20,6 +20,7 @@ from_debian() {
   docker import --change 'ENV PATH=/usr/bin' "$root" "$1" >/dev/null
 }
 
+alone redis
 if ! image_has "$image" "$hash"; then
   base=$PUBLIC_REDIS_IMAGE
   if ! registry "$base"; then
@@ -28,4 +29,5 @@ if ! image_has "$image" "$hash"; then
   fi
   printf 'FROM %s\nUSER 65532:65532\n' "$base" | docker build -q -t "$image" --label "dev.slicewise.inputs=$hash" -
 fi
+exec 9>&-
 "$here/../cluster/load.sh" "$image"

@@ -10,10 +10,10 @@ started() { k get node "$node" -o jsonpath='{.status.conditions[?(@.type=="Ready
 docker kill "$node" >/dev/null
 before=$(date -u +%FT%TZ)
 docker start "$node" >/dev/null
-end=$((SECONDS + 90))
+end=$((SECONDS + 300))
 # Ready from before the cut does not count: the kubelet's heartbeat must be newer.
 until beat=$(k get node "$node" -o jsonpath='{.status.conditions[?(@.type=="Ready")].lastHeartbeatTime}' 2>/dev/null) && [[ $beat > $before && $(started) = True ]]; do
-  [ $SECONDS -lt $end ] || { echo "$node is not Ready 90 s after its start" >&2; exit 1; }
+  [ $SECONDS -lt $end ] || { echo "$node is not Ready 300 s after its start" >&2; exit 1; }
   sleep 0.5
 done
 "$here/network.sh"

@@ -44,25 +44,25 @@ create() {
   mkdir -p "$SLICEWISE_CACHE/patches"; cp "$here"/patches/*.yaml "$SLICEWISE_CACHE/patches/"
   cd "$SLICEWISE_CACHE"
   sed "s/disableDefaultCNI: true/disableDefaultCNI: $network/" "$here/cluster.yaml" | kind create cluster --name "$CLUSTER" --config - --image "$image"
-  ready
+  ready 300
   docker exec "$CLUSTER-control-plane" touch "$made"
 }
 
-ready() {  # from containers that run to a cluster that takes pods
-  local end=$((SECONDS + 60))
+ready() {  # SECONDS for each step: from containers that run to a cluster that takes pods
+  local end=$((SECONDS + $1))
   until k get --raw /readyz >/dev/null 2>&1; do [ $SECONDS -lt $end ] || { echo "the API server does not answer"; return 1; }; sleep 0.5; done
   "$here/network.sh"
-  k wait --for=condition=Ready node --all --timeout=60s
-  k -n kube-system rollout status daemonset/kube-proxy --timeout=60s
-  k -n kube-system rollout status deployment/coredns --timeout=90s
-  k -n local-path-storage rollout status deployment/local-path-provisioner --timeout=90s
+  k wait --for=condition=Ready node --all --timeout="$1s"
+  k -n kube-system rollout status daemonset/kube-proxy --timeout="$1s"
+  k -n kube-system rollout status deployment/coredns --timeout="$1s"
+  k -n local-path-storage rollout status deployment/local-path-provisioner --timeout="$1s"
 }
 
 mend() {
   mapfile -t nodes < <(kind get nodes --name "$CLUSTER")
   docker start "${nodes[@]}"
   known || kind export kubeconfig --name "$CLUSTER"
-  ready
+  ready 90   # one that stays half dead is made anew soon
 }
 
 known() {  # whether the user's kubeconfig leads to this cluster: it may have one of the same name that is gone

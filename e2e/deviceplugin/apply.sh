@@ -18,5 +18,5 @@ kubectl --context "$context" label --overwrite "${nodes[@]}" \
 id=$(docker image inspect slicewise-deviceplugin:e2e --format '{{.Id}}')
 sed "s|    metadata: {labels: {app: slicewise-deviceplugin}}|    metadata: {labels: {app: slicewise-deviceplugin}, annotations: {image-id: \"$id\"}}|" "$here/daemonset.yaml" |
   kubectl --context "$context" apply --server-side --force-conflicts -f -
-kubectl --context "$context" -n kube-system rollout status daemonset/slicewise-deviceplugin --timeout=120s
-kubectl --context "$context" wait --for=jsonpath='{.status.allocatable.nvidia\.com/mig-1g\.10gb}' "${nodes[@]}" --timeout=60s
+kubectl --context "$context" -n kube-system rollout status daemonset/slicewise-deviceplugin --timeout=300s
+kubectl --context "$context" wait --for=jsonpath='{.status.allocatable.nvidia\.com/mig-1g\.10gb}' "${nodes[@]}" --timeout=300s

@@ -21,4 +21,4 @@ if ! image_has "$image" "$hash"; then
 fi
 "$here/../cluster/load.sh" "$image"
 sed "s/IMAGE-ID/$hash/" "$here/models.yaml" | kubectl --context "kind-$CLUSTER" apply --server-side --force-conflicts -f -
-kubectl --context "kind-$CLUSTER" -n slicewise-e2e rollout status deployment/models --timeout=120s
+kubectl --context "kind-$CLUSTER" -n slicewise-e2e rollout status deployment/models --timeout=300s

@@ -221,3 +221,39 @@ def test_without_a_limit_every_chunk_is_the_largest() -> None:
 @given(st.integers(1, 7))
 def test_a_largest_chunk_below_the_least_is_taken(most: int) -> None:
     assert Chunks(most, 0.001).choose(4, 100, 100) == most
+
+
+@QUICK
+@given(st.floats(1, 30), st.integers(1, 60), st.integers(1, 60))
+def test_where_the_least_chunk_takes_too_long_as_many_prompts_get_a_token_as_cost_no_more(
+    cheaper, answers, prompts
+) -> None:
+    gap, base, token = 0.01, 0.02, 0.01
+    reading = Reading(Chunks(MOST, gap), lambda load: base + token * load.prompt + token / cheaper * load.answers)
+    chunks = reading.chunks
+    for load in (Load(32, answers, 0), Load(8, answers, 0), Load(0, 2 * answers, 0), Load(8, 1, 0)) * 10:
+        chunks.cost.observe(load, reading.cost(load))
+    reading.settle()
+    chunk = chunks.choose(answers, 0, 0, 1, prompts)
+    most = LEAST_CHUNK * cheaper
+    if min(prompts, 1.1 * most) < LEAST_CHUNK:
+        assert (chunk, chunks.spread) == (LEAST_CHUNK, False)
+    elif 0.9 * most >= LEAST_CHUNK:
+        assert chunks.spread
+        assert int(min(prompts, 0.9 * most)) <= chunk <= min(prompts, 1.1 * most)
+
+
+@QUICK
+@given(GAPS, SPEEDS, st.integers(1, 60))
+def test_where_a_chunk_fits_into_the_gap_it_is_not_spread(gap, speed, prompts) -> None:
+    reading = Reading(Chunks(MOST, gap), machine(gap, speed))
+    for _ in range(60):
+        best = reading.best(0.7 * gap)
+        reading.step()
+        reading.answer()
+    chunks = reading.chunks
+    plain = chunks.choose(4, 1200.0, reading.at)
+    chunk = chunks.choose(4, 1200.0, reading.at, 1, prompts)
+    if best > 2 * LEAST_CHUNK:
+        assert not chunks.spread
+        assert 0.9 * plain - 1 <= chunk <= plain / 0.9 + 1

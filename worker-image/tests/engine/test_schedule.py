@@ -33,15 +33,31 @@ def test_a_chunk_of_one_token_goes_to_the_oldest() -> None:
     assert plan_step([], [Waiting(0, 9), Waiting(1, 2)], chunk=1) == [Work(0, 1, last=False)]
 
 
+def test_a_chunk_that_is_spread_has_one_token_of_each_of_the_oldest_prompts() -> None:
+    waiting = [Waiting(slot, 30) for slot in range(4)]
+    assert plan_step([9], waiting, chunk=3, spread=True) == [
+        Work(9, 1, last=True),
+        *(Work(slot, 1, last=False) for slot in range(3)),
+    ]
+
+
+def test_a_tenant_whose_part_is_larger_than_its_prompts_are_many_reads_them_one_after_the_other() -> None:
+    little = Waiting(5, 30, "little")
+    work = plan_step([], [*(Waiting(slot, 30, "much") for slot in range(5)), little], chunk=10, spread=True)
+    assert work == [*(Work(slot, 1, last=False) for slot in range(5)), Work(5, 5, last=False)]
+
+
 @settings(deadline=None)
 @given(
     st.integers(0, 8),
-    st.lists(st.integers(1, 300), max_size=8),
+    st.lists(st.tuples(st.integers(1, 300), st.sampled_from(["one", "two"])), max_size=8),
     st.integers(1, 128),
+    st.booleans(),
 )
-def test_a_step_is_bounded_and_wastes_nothing(decoding: int, prompts: list[int], chunk: int) -> None:
-    waiting = [Waiting(100 + index, left) for index, left in enumerate(prompts)]
-    work = plan_step(range(decoding), waiting, chunk)
+def test_a_step_is_bounded_and_wastes_nothing(decoding: int, asked: list[tuple[int, str]], chunk: int, spread) -> None:
+    prompts = [left for left, _ in asked]
+    waiting = [Waiting(100 + index, left, tenant) for index, (left, tenant) in enumerate(asked)]
+    work = plan_step(range(decoding), waiting, chunk, spread=spread)
     counts = {item.slot: item.count for item in work}
     assert all(counts[slot] == 1 for slot in range(decoding))
     given_to_prompts = sum(count for slot, count in counts.items() if slot >= 100)

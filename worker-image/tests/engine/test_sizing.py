@@ -57,6 +57,12 @@ def test_with_neither_given_sequences_come_before_long_contexts_and_both_before_
     assert choose(Wish(None, None, 100), 256 * 3 * token, narrow.total) == Sizes(100, 3)
 
 
+def test_sequences_are_not_tried_beyond_the_first_number_that_has_no_room() -> None:
+    model = Model(0, 0, 1639)
+    assert choose(Wish(None, None, 64), MIB, model.total) == Sizes(64, 2)
+    assert max(sizes.sequences for sizes in model.asked) == 3
+
+
 MODELS = st.builds(Model, st.integers(0, 2000 * MIB), st.integers(0, 8 * MIB), st.integers(64, 512 << 10))
 ROOMS = st.integers(1 * MIB, 80_000 * MIB)
 

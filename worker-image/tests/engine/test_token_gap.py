@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from slicewise_worker.engine.chunk import FIRST_CHUNK, LEAST_CHUNK
 from slicewise_worker.engine.fit import measure
 from slicewise_worker.engine.llama import Context, ContextShape, Model, start_backend
 from slicewise_worker.engine.report import Step
-from slicewise_worker.engine.request import CONSTRAINT_BYTES, Generation, Sampling
+from slicewise_worker.engine.request import CONSTRAINT_BYTES, Finished, Generation, Sampling
 
 GREEDY = Sampling(temperature=0)
 CONTEXT = 2048
@@ -39,10 +40,23 @@ class Machine:
 
         class Counted(Context):
             def decode(self, batch: Batch) -> int:
-                machine.now += machine.step + machine.token * batch.size
+                machine.now += machine.seconds(batch)
                 return super().decode(batch)
 
         return Counted(model, shape)
+
+    def seconds(self, batch: Batch) -> float:
+        return self.step + self.token * batch.size
+
+
+@dataclass
+class Passes(Machine):
+    """One that computes a token of each sequence in a pass, and what prompts have beyond it in another one."""
+
+    def seconds(self, batch: Batch) -> float:
+        first = len({*batch._sequence[: batch.size].tolist()})
+        beyond = batch.size - first
+        return 0.07 + 0.012 * first + (0.1 + 0.01 * beyond if beyond else 0.0)
 
 
 @dataclass
@@ -148,6 +162,41 @@ def test_a_machine_that_slows_down_gets_smaller_chunks_while_it_serves(bench, ti
     after = [step for step in steps.beside_answers()[12:] if step.prompt_tokens]
     assert max(step.gap for step in after[6:]) <= 0.2
     assert max(step.prompt_tokens for step in after[6:]) >= 45
+
+
+def test_many_prompts_are_read_with_the_tokens_of_answers_where_no_chunk_fits_into_the_gap(bench, tiny: Path) -> None:
+    machine, prompts, learnt = Passes(), 12, 90
+    engine = bench(
+        tiny,
+        context_type=machine.context,
+        clock=machine.clock,
+        sequences=prompts + 1,
+        prompt_chunk_tokens=MOST,
+        max_queue=2 * prompts,
+        max_token_gap=0.2,
+    )
+    begun: list[list[Any]] = []
+
+    def asked(first: int, prompt: int, answer: int) -> Generation:
+        # No two begin alike, so that each is read.
+        return Generation((first, *[5] * (prompt - 1)), answer, GREEDY)
+
+    class Begins(Steps):
+        def stepped(self, step: Step) -> None:
+            super().stepped(step)
+            if len(self.steps) == learnt:
+                begun.append(engine.submit_together([asked(20 + n, prompts, 1) for n in range(prompts)]))
+
+    engine.engine.observer = steps = Begins()
+    # By then it is known what a prompt costs, and what one and three answers do.
+    learning = [(8, 400), (8, 20), (8, 40), (450, 1)]
+    for one in engine.submit_together([asked(10 + n, *sizes) for n, sizes in enumerate(learning)]):
+        one.end()
+    read = [step for step in steps.steps[learnt:] if step.prompt_tokens]
+    assert all(isinstance(one.events[-1], Finished) for one in begun[0])
+    assert [step.prompt_tokens for step in read] == [prompts] * prompts
+    # With eight tokens of one of them a step takes a third longer, and there are half as many again.
+    assert max(step.gap for step in read if step.gap is not None) == pytest.approx(0.07 + 0.012 * (prompts + 1))
 
 
 def test_a_worker_says_which_chunk_it_takes_and_how_long_tokens_were_apart(start_worker, tiny_slow: Path) -> None:

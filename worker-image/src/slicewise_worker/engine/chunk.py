@@ -28,16 +28,19 @@ class Chunks:
         self._most, self._gap = most, gap
         self.now = most if gap == inf else min(most, FIRST_CHUNK)
         """Of the step that was chosen last."""
+        self.spread = False
+        """Whether it has one token of each prompt, as far as it goes: these are computed with the tokens of answers."""
 
     def observe(self, load: Load, seconds: float) -> None:
         """Note what a step took."""
         if self._gap < inf:
             self.cost.observe(load, seconds)
 
-    def choose(self, answers: int, pairs: float, cached: int, share: int = 1) -> int:
+    def choose(self, answers: int, pairs: float, cached: int, share: int = 1, prompts: int = 1) -> int:
         """Return the chunk of a step in which `answers` get a token, the sequences of which hold `pairs` tokens in sum.
 
-        `cached`: tokens that the longest of the prompts has in the cache. `share`: steps between two tokens of an answer.
+        `cached`: tokens that the longest of the prompts has in the cache. `share`: steps between two tokens of an answer. `prompts`: how
+        many can be read.
         """
         if self._gap < inf:
             self.cost.fit()
@@ -46,5 +49,7 @@ class Chunks:
             fits = self.cost.fitting(_AIM * limit / self.cost.slowness(), beside, cached)
             # What many times as many tokens cost is not known: a chunk grows step by step.
             most = min(self._most, max(FIRST_CHUNK, 2 * self.cost.largest))
-            self.now = int(min(most, max(LEAST_CHUNK, fits)))
+            spread = min(prompts, self.cost.beside_answers(LEAST_CHUNK))
+            self.spread = fits < LEAST_CHUNK <= spread
+            self.now = int(min(most, spread if self.spread else max(LEAST_CHUNK, fits)))
         return self.now

@@ -137,8 +137,9 @@ class Engine(Placing):
         if waiting:
             cached = max(self._running[prompt.slot].evaluated for prompt in waiting)
             share = 1 + (len(set(adapters)) - 1) * TURN_STEPS
-            self._chunks.choose(len(answers), sum(sequence.evaluated for sequence in answers), cached, share)
-        work = plan_step(decoding, waiting, self._chunks.now, weight, self._recent.given)
+            pairs = sum(sequence.evaluated for sequence in answers)
+            self._chunks.choose(len(answers), pairs, cached, share, len(waiting))
+        work = plan_step(decoding, waiting, self._chunks.now, weight, self._recent.given, spread=self._chunks.spread)
         self._recent.stepped()
         for item in work:
             sequence = self._running[item.slot]
@@ -149,14 +150,16 @@ class Engine(Placing):
     def _evaluate(self, work: Sequence[Work], started: float) -> None:
         self._batch.clear()
         sampled: list[tuple[Running[Sampler], int]] = []
-        prompt_tokens, pairs = 0, 0.0
+        prompt_tokens, with_answers, pairs = 0, 0, 0.0
         by_slot = {item.slot: item for item in work}
         for slot in sorted([*by_slot, *self._context.padding.idle_between(by_slot)]):
             if (item := by_slot.get(slot)) is None:
                 self._context.padding.add(self._batch, slot)
                 continue
             sequence = self._running[slot]
-            prompt_tokens += item.count if sequence.prompt_left else 0
+            if sequence.prompt_left:
+                prompt_tokens += item.count
+                with_answers += self._chunks.spread
             pairs += item.count * (sequence.evaluated + item.count / 2)
             index = self._batch.add(slot, sequence.take(item.count), sequence.evaluated, output=item.last)
             if item.last:
@@ -183,7 +186,9 @@ class Engine(Placing):
         seconds = ended - started
         self._took = seconds, prompt_tokens
         if prompt_tokens or self._steps % _OBSERVED_STEPS == 0:
-            self._chunks.observe(Load(prompt_tokens, tokens - prompt_tokens, pairs), seconds)
+            self._chunks.observe(
+                Load(prompt_tokens - with_answers, tokens - prompt_tokens + with_answers, pairs), seconds
+            )
         if self.observer:
             chunk = self._chunks.now if prompt_tokens else None
             self.observer.stepped(Step(seconds, tokens, prompt_tokens, len(sampled), chunk, _gap(sampled, ended)))

@@ -49,6 +49,8 @@ def plan_step(
     chunk: int,
     weight: Weight = _alike,
     given: Callable[[Tenant], float] = _nothing,
+    *,
+    spread: bool = False,
 ) -> list[Work]:
     """Return the work of one step: one token for each decoding slot and at most `chunk` (≥ 1) prompt tokens.
 
@@ -57,11 +59,15 @@ def plan_step(
     tenant's oldest prompt gets at least half, so that it always ends; the rest goes to whoever has least left, so that a short question
     does not wait for a long one. A decoding slot never waits, batch or not: the step is bounded by `len(decoding) + chunk` tokens, which
     is what bounds the gap between two of its tokens.
+
+    With `spread` a tenant that has as many prompts as tokens to read, or more, gets one token of each, the oldest first: they are computed
+    together with those of answers, which costs less than as many tokens of one prompt.
     """
     behind = [prompt for prompt in waiting if is_batch(prompt.tenant)]
     others = [prompt for prompt in waiting if not is_batch(prompt.tenant)]
-    counts = _deal_to_tenants(others, chunk - _kept(behind, chunk) if others else 0, weight, given)
-    counts |= _deal_to_tenants(behind, chunk - sum(counts.values()), weight, given)
+    deal = _deal_evenly if spread else _deal
+    counts = _deal_to_tenants(others, chunk - _kept(behind, chunk) if others else 0, weight, given, deal)
+    counts |= _deal_to_tenants(behind, chunk - sum(counts.values()), weight, given, deal)
     work = [Work(slot, 1, last=True) for slot in decoding]
     work += [
         Work(prompt.slot, count, last=count == prompt.left) for prompt in waiting if (count := counts[prompt.slot])
@@ -75,9 +81,13 @@ def _kept(behind: Sequence[Waiting], chunk: int) -> int:
 
 
 def _deal_to_tenants(
-    waiting: Sequence[Waiting], chunk: int, weight: Weight, given: Callable[[Tenant], float]
+    waiting: Sequence[Waiting],
+    chunk: int,
+    weight: Weight,
+    given: Callable[[Tenant], float],
+    deal: Callable[[Sequence[Waiting], int], list[int]],
 ) -> dict[int, int]:
-    """Return the tokens that each slot gets of `chunk`."""
+    """Return the tokens that each slot gets of `chunk`; `deal` divides what a tenant gets."""
     of_tenants: dict[Tenant, list[Waiting]] = {}
     for prompt in waiting:
         of_tenants.setdefault(prompt.tenant, []).append(prompt)
@@ -86,7 +96,7 @@ def _deal_to_tenants(
     return {
         prompt.slot: count
         for prompts, share in zip(of_tenants.values(), shares, strict=True)
-        for prompt, count in zip(prompts, _deal(prompts, share), strict=True)
+        for prompt, count in zip(prompts, deal(prompts, share), strict=True)
     }
 
 
@@ -176,6 +186,13 @@ class Turns:
             self._last[self._now] = self._count
         self._left -= 1
         return self._now
+
+
+def _deal_evenly(waiting: Sequence[Waiting], chunk: int) -> list[int]:
+    """Return one token for each of the oldest prompts; where there are fewer prompts than tokens, as `_deal`."""
+    if chunk > len(waiting):
+        return _deal(waiting, chunk)
+    return [1] * chunk + [0] * (len(waiting) - chunk)
 
 
 def _deal(waiting: Sequence[Waiting], chunk: int) -> list[int]:

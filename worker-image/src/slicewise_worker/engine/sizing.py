@@ -70,15 +70,18 @@ def choose(wish: Wish, room: int, total: Callable[[Sizes], int]) -> Sizes | None
         return None if context is None else Sizes(context, 1)
     if context == wish.trained:
         sequences = most(context, sequences, MOST_SEQUENCES) or sequences
-    best = Sizes(context, sequences)
+    best, too_many = Sizes(context, sequences), MOST_SEQUENCES + 1
     for by in range(1, _OTHERS + 1):
         for other in (sequences + by, sequences - by):
             if size(best.context, best.sequences) >= GOOD_USE * room:
                 return best
-            if not 1 <= other <= MOST_SEQUENCES:
+            if not 1 <= other < too_many:
                 continue
             found = longest(other, max(least, usual // 2 // STEP * STEP))
-            if found is not None and size(found, other) > size(best.context, best.sequences):
+            if found is None:
+                # What is far above the room is not asked for: llama.cpp would lay out its records.
+                too_many = max(other, sequences + 1)
+            elif size(found, other) > size(best.context, best.sequences):
                 best = Sizes(found, other)
     return best
 

@@ -2,6 +2,10 @@
 
     seconds = a + b * prompt tokens + c * answers + d * pairs
 
+llama.cpp computes a step in passes of sequences with as many tokens each: one with a token of each sequence, and others with what prompts
+have beyond it. Where a step has many prompts and little of each, their first tokens therefore cost what those of answers do, and count
+as such here.
+
 `pairs` are of a token that is computed and a token before it that it looks at: what attention reads. None of the four is negative. Old
 steps count less and less, and steps with and without prompts are forgotten apart: after minutes of answers only, a prompt's cost is known
 as well as before. One step that took far too long, because the machine did something else, counts for less than any other. After three of
@@ -38,7 +42,7 @@ class Load:
     prompt: int
     """Tokens of prompts."""
     answers: int
-    """Tokens of answers, one each."""
+    """Tokens of answers, one each, and those of prompts that are computed with them."""
     pairs: float
     """For each token of either, the tokens of its sequence up to it, in sum."""
 
@@ -146,6 +150,11 @@ class StepCost:
             return 0.0
         root = each + sqrt(each * each + 4 * half * left)
         return 2 * left / root if root > 0 else inf
+
+    def beside_answers(self, tokens: int) -> float:
+        """Return how many tokens, one of each prompt, cost as much as `tokens` of one prompt do; infinite where they cost nothing."""
+        _, each, answer, _ = self._numbers
+        return tokens * each / answer if answer > 0 else inf
 
     def _of(self, row: tuple[float, ...]) -> float:
         return sum(map(float.__mul__, row, self._numbers))

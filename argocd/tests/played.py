@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from servers.control_plane import ApiServer
+from servers.processes import free_address
 from wiring.counting_pod import CountingGatewayPod, counting_at
 from wiring.kubelet import Kubelet
 from wiring.operator_process import Cluster
 
-ADDRESS = "127.78.2.1"
+ADDRESS = free_address()
 """Of all pods; what answers there is the gateway of the pool `chat`."""
 
 

@@ -127,7 +127,7 @@ def test_pools_outlive_an_uninstallation_and_the_next_installation_takes_them_ov
 def test_the_definition_goes_with_the_chart_where_that_was_asked_for(cluster):
     cluster.install("--set", "crds.keep=false")
     cluster.uninstall()
-    wait_until(lambda: not cluster.has(DEFINITION), 30)
+    wait_until(lambda: not cluster.has(DEFINITION), 120)
 
 
 def test_a_definition_that_was_applied_by_hand_is_refused_unless_taken_over(cluster):
@@ -166,7 +166,7 @@ def test_who_edits_a_namespace_edits_its_pools_and_who_views_it_only_looks(clust
         cluster.kubectl("create", "rolebinding", user, "-n", "default", f"--clusterrole={user}", f"--user={user}r")
     pools = "inferencepools.slicewise.dev"
     with controller_manager(cluster.server, ["clusterrole-aggregation-controller"]):
-        wait_until(lambda: cluster.can("editr", "create", pools) and cluster.can("viewr", "get", pools), 30)
+        wait_until(lambda: cluster.can("editr", "create", pools) and cluster.can("viewr", "get", pools), 120)
     assert cluster.can("editr", "patch", pools, part="scale")
     assert not cluster.can("editr", "patch", pools, part="status")
     assert not cluster.can("viewr", "create", pools)
@@ -191,7 +191,7 @@ def operator_as_installed(cluster: Cluster, directory: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 def lets_in(cluster: Cluster, namespace: str, *owners: str) -> None:
@@ -239,13 +239,13 @@ def test_the_rights_are_enough_for_a_pool_from_its_creation_to_its_children(clus
 
     with operator_as_installed(cluster, tmp_path):
         # The gateway's is the last child.
-        wait_until(lambda: cluster.has("deployment/served-gateway", "-n", team), 60, said)
+        wait_until(lambda: cluster.has("deployment/served-gateway", "-n", team), 120, said)
         lets_in(cluster, team, *(f"deployment/served-{name}" for name in ("gateway", "jobs", "jobs-dispatch")))
         cache = {"persistentVolumeClaim": None, "emptyDir": {"sizeLimit": "10Gi"}}
         patch = json.dumps({"spec": {"cache": cache, "jobs": None}})
         cluster.kubectl("patch", "ipool/served", "-n", team, "--type=merge", "-p", patch)
-        wait_until(lambda: generation() == "2", 60, said)
-        wait_until(lambda: not cluster.has("deployment/served-jobs", "-n", team), 60, said)
+        wait_until(lambda: generation() == "2", 120, said)
+        wait_until(lambda: not cluster.has("deployment/served-jobs", "-n", team), 120, said)
     assert cluster.has("pvc/served-weights", "-n", team), "a claim may hold the only copy of the weights"
     events = [json.dumps(event) for event in cluster.server.audit_events(mark)]
     asked = requests_of(events, NAMESPACE, "slicewise-operator")

@@ -132,7 +132,7 @@ def start(container, directory, password=""):
 
 
 def answers(client):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while True:
         try:
             return client.ping()

@@ -188,7 +188,7 @@ def test_a_foreign_kind_of_the_same_name_changes_nothing(fresh_server: ApiServer
         "metadata": {"name": "chat", "namespace": "default"},
         "spec": {"targetPorts": [{"number": 8000}]},
     }
-    wait_until(lambda: fresh_server.kubectl("get", "ipool", check=False).returncode == 0, 30, lambda: "discovery")
+    wait_until(lambda: fresh_server.kubectl("get", "ipool", check=False).returncode == 0, 120, lambda: "discovery")
     # when: both kinds have an object of the same name
     fresh_server.kubectl("apply", "-f", "-", stdin=foreign)
     fresh_server.kubectl("apply", "-f", "-", stdin=pool_object())

@@ -19,4 +19,4 @@ def established(server: ApiServer, name: str) -> None:
     def done() -> bool:
         return any((each["type"], each["status"]) == ("Established", "True") for each in conditions())
 
-    wait_until(done, 60, lambda: f"{name} is not established: {conditions()}")
+    wait_until(done, 120, lambda: f"{name} is not established: {conditions()}")

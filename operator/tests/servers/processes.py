@@ -36,6 +36,16 @@ def free_port() -> int:
             return port
 
 
+_ADDRESSES = 1 << 19
+_addresses = itertools.count(secrets.randbelow(_ADDRESSES))
+
+
+def free_address() -> str:
+    """Return a loopback address that no other test has, in this process or beside it: for pods that a test plays, whose ports are fixed."""
+    number = next(_addresses) % _ADDRESSES
+    return f"127.{128 + _PROCESS % 8 * 8 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+
+
 def wait_until(
     condition: Callable[[], T], seconds: float, what: Callable[[], str] = lambda: "condition", every: float = 0.1
 ) -> T:
@@ -73,4 +83,4 @@ def end(process: subprocess.Popen[bytes], *, kill: bool = False) -> None:
         process.wait(timeout=20)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(timeout=20)
+        process.wait(timeout=60)

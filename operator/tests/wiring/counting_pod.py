@@ -5,6 +5,7 @@ The text is what Envoy 1.40 writes, recorded from `gateway/tests/rig`; the agent
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import time
@@ -14,6 +15,9 @@ from typing import Any
 
 from aiohttp import web
 from wiring.operator_process import Cluster
+
+LONGEST_SECONDS = 2.0
+"""For so long, at most, requests have gone on since the last look: where this process or the operator stood still, they did too."""
 
 COUNTERS = """# TYPE envoy_cluster_upstream_rq_total counter
 envoy_cluster_upstream_rq_total{{envoy_cluster_name="rev-{revision}"}} {requests}
@@ -43,12 +47,11 @@ class CountingGatewayPod:
     started: float = field(default_factory=time.monotonic)
     moved: float = field(default_factory=time.monotonic)
 
-    def take_up(self) -> None:
+    async def take_up(self) -> None:
         """Take in the ConfigMap as it is now; what was sent until now went by the former weights."""
+        path = f"/api/v1/namespaces/{self.cluster.namespace}/configmaps/chat-gateway"
+        _, config = await asyncio.to_thread(self.cluster.server.request, "GET", path)
         self._send()
-        _, config = self.cluster.server.request(
-            "GET", f"/api/v1/namespaces/{self.cluster.namespace}/configmaps/chat-gateway"
-        )
         self.version = json.loads(config["data"]["agent.json"])["version"]
         layer = json.loads(config["data"]["rtds.json"])["resources"][0]["layer"]
         prefix = "slicewise.weight.rev-"
@@ -56,9 +59,9 @@ class CountingGatewayPod:
 
     def _send(self) -> None:
         now = time.monotonic()
-        total = sum(self.weights.values())
+        total, passed = sum(self.weights.values()), min(now - self.moved, LONGEST_SECONDS)
         for revision, weight in self.weights.items():
-            self.sent[revision] = self.sent.get(revision, 0.0) + self.rate * (now - self.moved) * weight / total
+            self.sent[revision] = self.sent.get(revision, 0.0) + self.rate * passed * weight / total
         self.moved = now
 
     def text(self) -> str:
@@ -84,7 +87,7 @@ class CountingGatewayPod:
 
     async def agent(self, _: web.Request) -> web.Response:
         """The agent, which follows the ConfigMap."""
-        self.take_up()
+        await self.take_up()
         said: dict[str, Any] = {"running": self.version, "wanted": self.version, "programmed": True}
         return web.json_response({**said, "reason": "Programmed", "message": ""})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from wiring.heard import heard
 from wiring.operator_process import Cluster
 
 MERGE = "application/merge-patch+json"
@@ -30,12 +32,15 @@ class PlayedGateway:
 
     @property
     def wanted(self) -> str:
-        config = self.cluster.children()[f"ConfigMap/{self.pool}-gateway"]
+        path = f"/api/v1/namespaces/{self.cluster.namespace}/configmaps/{self.pool}-gateway"
+        code, config = self.cluster.server.request("GET", path)
+        assert code == 200, config
         return str(json.loads(config["data"]["agent.json"])["version"])
 
-    async def answer(self, _request: web.Request) -> web.Response:
-        self.asked += 1
-        wanted = self.wanted
+    async def answer(self, request: web.Request) -> web.Response:
+        wanted = await asyncio.to_thread(lambda: self.wanted)
+        if await heard(request):
+            self.asked += 1
         running = self.running or wanted
         programmed = running == wanted
         reason = self.reason or ("Programmed" if programmed else "Pending")

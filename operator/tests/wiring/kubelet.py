@@ -10,6 +10,10 @@ from wiring.operator_process import Cluster
 MERGE = "application/merge-patch+json"
 
 
+class GoneError(AssertionError):
+    """The pod was removed meanwhile: a ReplicaSet makes one too many at times."""
+
+
 class Kubelet:
     """Binds the pods of a namespace and writes their status."""
 
@@ -28,12 +32,12 @@ class Kubelet:
         target = {"apiVersion": "v1", "kind": "Node", "name": f"wiring-{zone}"}
         body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]}, "target": target}
         code, answer = self._server.request("POST", f"{self._path}/{pod['metadata']['name']}/binding", body)
-        assert code == 201, answer
+        _taken(code, 201, answer)
 
     def say(self, pod: dict[str, Any], **status: Any) -> None:
         path = f"{self._path}/{pod['metadata']['name']}/status"
         code, answer = self._server.request("PATCH", path, {"status": status}, content_type=MERGE)
-        assert code == 200, answer
+        _taken(code, 200, answer)
 
     def event(self, pod: dict[str, Any], reason: str, message: str, time: str | None = None) -> None:
         """Say something of a pod, as the kubelet does. `time`: another than now."""
@@ -74,6 +78,12 @@ class Kubelet:
                 container(item["name"], name, {"running": {}}, ready=True) for item in spec["containers"]
             ],
         )
+
+
+def _taken(code: int, wanted: int, answer: dict[str, Any]) -> None:
+    if code == 404 or (code == 409 and "being deleted" in str(answer.get("message"))):
+        raise GoneError(answer)
+    assert code == wanted, answer
 
 
 def container(name: str, pod: str, state: dict[str, Any], *, ready: bool = False) -> dict[str, Any]:

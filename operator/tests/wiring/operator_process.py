@@ -37,9 +37,12 @@ MANAGED = "?labelSelector=app.kubernetes.io/managed-by%3Dslicewise"
 
 
 async def eventually(check: Callable[[], T], what: str, seconds: float = 120) -> T:
-    """Return the first true answer of `check`. Past the deadline raises AssertionError."""
+    """Return the first true answer of `check`. Past the deadline raises AssertionError.
+
+    It runs in a thread: what answers the operator in this one must not wait for a slow API server, since the operator waits for a second.
+    """
     deadline = time.monotonic() + seconds
-    while not (answer := check()):
+    while not (answer := await asyncio.to_thread(check)):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}")
         await asyncio.sleep(0.05)
@@ -183,12 +186,12 @@ class OperatorProcess:
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
     def end(self) -> int:
         """Ask it to end, wait, and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)
 
     def words(self) -> str:
         """Return the end of its log."""
@@ -196,7 +199,7 @@ class OperatorProcess:
 
     def _get(self, path: str) -> int:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             with error:

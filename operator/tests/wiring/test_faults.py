@@ -20,7 +20,7 @@ async def proxy(cluster: Cluster) -> AsyncIterator[FaultProxy]:
 
 
 async def settled(cluster: Cluster, operator: OperatorProcess, name: str = "chat") -> None:
-    await eventually(lambda: cluster.seen(name), f"{name} is seen: {operator.words()}", 40)
+    await eventually(lambda: cluster.seen(name), f"{name} is seen: {operator.words()}")
     await eventually(operator.resting, "no pass waits")
 
 
@@ -109,8 +109,8 @@ async def test_a_child_that_is_refused_is_said_and_holds_up_no_other(
     assert len(cluster.children()) == 16
 
     proxy.heal()
-    await eventually(lambda: len(cluster.children()) == 17, "the Deployment is made", 40)
-    await eventually(lambda: "was refused" not in str(cluster.pool()["status"]), "and nothing is said of it", 40)
+    await eventually(lambda: len(cluster.children()) == 17, "the Deployment is made")
+    await eventually(lambda: "was refused" not in str(cluster.pool()["status"]), "and nothing is said of it")
 
 
 async def test_a_pool_whose_writes_fail_does_not_delay_another(
@@ -126,6 +126,7 @@ async def test_a_pool_whose_writes_fail_does_not_delay_another(
     assert not cluster.seen("poison")
 
 
+@pytest.mark.timeout(900)  # some twenty operators, one after the other
 async def test_killed_after_each_of_its_writes_it_ends_where_it_would_have_without(
     cluster: Cluster, replicas: Operators, proxy: FaultProxy, tmp_path: Path
 ) -> None:
@@ -140,7 +141,7 @@ async def test_killed_after_each_of_its_writes_it_ends_where_it_would_have_witho
     cluster.create(pool_object(namespace=cluster.namespace, zones={"names": ["a"]}))
     while not cluster.seen():
         running.append(replicas.spawn(server=proxy.url, leader_election=False))
-        await eventually(lambda: running[-1].process.poll() is not None, running[-1].words(), 90)
+        await eventually(lambda: running[-1].process.poll() is not None, running[-1].words())
     killed = cluster.essence()
 
     proxy.after_write = None

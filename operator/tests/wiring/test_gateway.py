@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from builders import pool_object
+from servers.processes import free_address
 from wiring.gateway_pod import gateway_at
 from wiring.operator_process import Cluster, Operators, eventually
 from wiring.test_passes import settled
@@ -18,7 +19,7 @@ async def test_a_gateway_is_asked_until_it_runs_what_is_wanted_and_then_no_more(
     cluster.create(pool_object(namespace=cluster.namespace, replicas=0))
     await settled(cluster, operator)
     assert cluster.condition("GatewayProgrammed")["reason"] == "Starting"
-    async with gateway_at(cluster, "127.78.1.1") as gateway:
+    async with gateway_at(cluster, free_address()) as gateway:
         gateway.running = "before"
         gateway.make_pod()
         await eventually(lambda: cluster.condition("GatewayProgrammed")["reason"] == "NotProgrammed", operator.words())
@@ -42,7 +43,7 @@ async def test_a_refused_configuration_is_told_and_its_end_noticed(cluster: Clus
     operator = await replicas.start()
     cluster.create(pool_object(namespace=cluster.namespace, replicas=0))
     await settled(cluster, operator)
-    async with gateway_at(cluster, "127.78.1.2") as gateway:
+    async with gateway_at(cluster, free_address()) as gateway:
         gateway.running, gateway.reason = "before", "Refused"
         gateway.make_pod()
         await eventually(
@@ -50,7 +51,7 @@ async def test_a_refused_configuration_is_told_and_its_end_noticed(cluster: Clus
         )
         assert cluster.condition("Stalled")["reason"] == "ConfigurationRefused"
         gateway.running, gateway.reason = None, ""
-        await eventually(lambda: cluster.condition("Ready")["status"] == "True", operator.words(), 40)
+        await eventually(lambda: cluster.condition("Ready")["status"] == "True", operator.words())
 
 
 async def test_a_change_of_limits_costs_one_write_of_a_child_and_restarts_no_pod(
@@ -85,10 +86,10 @@ async def test_the_secret_with_keys_is_named_while_it_is_missing_and_its_coming_
     keyed = {"tenantKeysSecretRef": {"name": "tenants"}}
     cluster.create(pool_object(namespace=cluster.namespace, replicas=0, gateway=keyed))
     await settled(cluster, operator)
-    async with gateway_at(cluster, "127.78.1.3") as gateway:
+    async with gateway_at(cluster, free_address()) as gateway:
         gateway.tenants = 0
         gateway.make_pod()
         await eventually(lambda: cluster.condition("GatewayProgrammed")["reason"] == "SecretMissing", operator.words())
         assert "'tenants'" in cluster.condition("GatewayProgrammed")["message"]
         gateway.tenants = 1
-        await eventually(lambda: cluster.condition("Ready")["status"] == "True", operator.words(), 40)
+        await eventually(lambda: cluster.condition("Ready")["status"] == "True", operator.words())

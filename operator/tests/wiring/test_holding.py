@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from builders import pool_object
 from servers.control_plane import ApiServer
+from servers.processes import free_address
 from wiring.conftest import controlled_server
 from wiring.kubelet import Kubelet
 from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
@@ -35,18 +36,24 @@ async def two_workers(cluster: Cluster, replicas: Operators) -> tuple[Kubelet, O
     kubelet, operator = Kubelet(cluster), await replicas.start()
     cluster.create(pool_object(namespace=cluster.namespace, replicas=2, zones={"names": ["a"], "minAvailable": 1}))
     await eventually(lambda: len(kubelet.pods()) == 2, "the Deployment has its pods")
-    for number, pod in enumerate(kubelet.pods()):
+    for pod in kubelet.pods():
         kubelet.bind(pod)
-        kubelet.ready(pod, f"127.77.2.{number}")
+        kubelet.ready(pod, free_address())
     await eventually(lambda: cluster.pool()["status"].get("readyReplicas") == 2, operator.words())
     return kubelet, operator
 
 
-def past_budgets(cluster: Cluster, since: str) -> list[dict[str, Any]]:
-    """Return each version of the budget since that one."""
-    path = f"/apis/policy/v1/namespaces/{cluster.namespace}/poddisruptionbudgets"
-    found = cluster.server.kubectl("get", "--raw", f"{path}?watch=1&resourceVersion={since}&timeoutSeconds=2")
-    return [item["object"] for item in map(json.loads, found.stdout.splitlines()) if item["object"]["kind"] != "Status"]
+async def past_budgets(cluster: Cluster, since: str) -> list[dict[str, Any]]:
+    """Return each version of the budget since that one. A server that is slow ends a watch before it has told all of them."""
+    path, last = f"/apis/policy/v1/namespaces/{cluster.namespace}/poddisruptionbudgets", budget(cluster)["metadata"]
+
+    def told() -> list[dict[str, Any]]:
+        text = cluster.server.kubectl("get", "--raw", f"{path}?watch=1&resourceVersion={since}&timeoutSeconds=2").stdout
+        items = [item["object"] for item in map(json.loads, text.splitlines())]
+        found = [item for item in items if item["kind"] != "Status" and item["metadata"]["name"] == last["name"]]
+        return found if last["resourceVersion"] in [item["metadata"]["resourceVersion"] for item in found] else []
+
+    return await eventually(told, "all versions of the budget")
 
 
 async def test_a_scale_down_holds_the_budget_until_the_removed_workers_are_counted_out(
@@ -86,7 +93,7 @@ async def test_a_pod_with_a_workers_labels_raises_the_hold_and_is_no_worker(
     code, stranger = cluster.server.request("POST", f"/api/v1/namespaces/{cluster.namespace}/pods", copy)
     assert code == 201, stranger
     kubelet.bind(stranger)
-    kubelet.ready(stranger, "127.77.2.9")
+    kubelet.ready(stranger, free_address())
     await eventually(lambda: healthy(cluster) == 3, operator.words())
     before = budget(cluster)["metadata"]["resourceVersion"]
 
@@ -95,6 +102,6 @@ async def test_a_pod_with_a_workers_labels_raises_the_hold_and_is_no_worker(
     await eventually(lambda: budget(cluster)["spec"]["minAvailable"] == 1, operator.words())
 
     assert {pod["metadata"]["name"] for pod in kubelet.pods()} > {"copy"}
-    past = past_budgets(cluster, before)
+    past = await past_budgets(cluster, before)
     assert max(item["spec"]["minAvailable"] for item in past) == 3, "the floor, the worker that goes, and the copy"
     await eventually(lambda: cluster.pool()["status"]["readyReplicas"] == 1, operator.words())

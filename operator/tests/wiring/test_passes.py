@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from builders import pool_object
+from servers.processes import free_address
 from wiring.gateway_pod import gateway_at
 from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
 
@@ -111,7 +112,7 @@ async def test_an_idle_pool_asks_nothing_of_the_api_server(cluster: Cluster, rep
     operator = await replicas.start(resync_seconds=0.5)
     cluster.create(pool_object(namespace=cluster.namespace, replicas=0))
     await settled(cluster, operator)
-    async with gateway_at(cluster, "127.78.0.1") as gateway:
+    async with gateway_at(cluster, free_address()) as gateway:
         gateway.make_pod()
         await eventually(lambda: cluster.condition("Ready").get("status") == "True", "a pool of no workers is ready")
         await eventually(operator.resting, "the pass that wrote it has ended")
@@ -192,7 +193,7 @@ async def test_a_foreign_object_of_the_same_name_is_left_alone_and_named(cluster
     assert len(cluster.children()) == 16, "the other children are there"
 
     cluster.server.request("DELETE", f"{path}/chat-worker")
-    await eventually(lambda: "ServiceAccount/chat-worker" in cluster.children(), "ours takes its place", 40)
+    await eventually(lambda: "ServiceAccount/chat-worker" in cluster.children(), "ours takes its place")
     await eventually(
         lambda: "ServiceAccount chat-worker" not in str(cluster.pool()["status"]), "and nothing is said of it"
     )

@@ -5,16 +5,16 @@ With the controllers that make pods of Deployments; the test plays scheduler and
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aiohttp import web
 from builders import DIGEST, MIG, pool_object
 from servers.control_plane import CONTROLLERS, ApiServer
+from servers.processes import free_address
 from wiring.conftest import controlled_server
 from wiring.gateway_pod import gateway_at
+from wiring.heard import worker_at
 from wiring.kubelet import Kubelet, container
 from wiring.operator_process import Cluster, OperatorProcess, Operators, eventually
 
@@ -35,26 +35,6 @@ def kubelet(cluster: Cluster) -> Kubelet:
     return Kubelet(cluster)
 
 
-@contextlib.asynccontextmanager
-async def worker_at(address: str, port: int, path: str, answer: dict[str, Any]) -> AsyncIterator[list[str]]:
-    """Answer as a worker pod does on its own address. Yields the paths that were asked for."""
-    asked: list[str] = []
-
-    async def handle(request: web.Request) -> web.Response:
-        asked.append(request.path)
-        return web.json_response(answer)
-
-    app = web.Application()
-    app.router.add_get(path, handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, address, port).start()
-    try:
-        yield asked
-    finally:
-        await runner.cleanup()
-
-
 async def test_workers_that_are_ready_make_the_pool_ready_and_are_asked_once_where_they_compute(
     cluster: Cluster, replicas: Operators, kubelet: Kubelet
 ) -> None:
@@ -62,12 +42,13 @@ async def test_workers_that_are_ready_make_the_pool_ready_and_are_asked_once_whe
     cluster.create(pool_object(namespace=cluster.namespace, zones={"names": ["a"]}))
     await eventually(lambda: len(kubelet.pods()) == 1, "the Deployment has its pod")
     (pod,) = kubelet.pods()
+    address, door_address = free_address(), free_address()
     async with (
-        worker_at("127.77.0.1", 8080, "/v1/worker", {"device": "cuda", "on_gpu": True}) as asked,
-        gateway_at(cluster, "127.77.0.9") as gateway,
+        worker_at(address, 8080, "/v1/worker", {"device": "cuda", "on_gpu": True}) as asked,
+        gateway_at(cluster, door_address) as gateway,
     ):
         kubelet.bind(pod)
-        kubelet.ready(pod, "127.77.0.1")
+        kubelet.ready(pod, address)
         await eventually(lambda: cluster.condition("WorkersReady").get("status") == "True", operator.words())
         (door,) = kubelet.pods("gateway")
         gateway.ready(door["metadata"]["name"])
@@ -83,12 +64,11 @@ async def test_the_progress_of_a_download_is_shown(cluster: Cluster, replicas: O
     await eventually(lambda: len(kubelet.pods()) == 1, "the Deployment has its pod")
     (pod,) = kubelet.pods()
     progress = {"bytes_done": 25 * 2**20, "bytes_total": 100 * 2**20, "reason": None, "message": "", "done": False}
-    async with worker_at("127.77.0.2", 9091, "/progress", progress):
+    address = free_address()
+    async with worker_at(address, 9091, "/progress", progress):
         kubelet.bind(pod)
         fetching = container("fetch", pod["metadata"]["name"], {"running": {}})
-        kubelet.say(
-            pod, phase="Pending", podIP="127.77.0.2", podIPs=[{"ip": "127.77.0.2"}], initContainerStatuses=[fetching]
-        )
+        kubelet.say(pod, phase="Pending", podIP=address, podIPs=[{"ip": address}], initContainerStatuses=[fetching])
         await eventually(lambda: "25 %" in cluster.condition("WeightsCached").get("message", ""), operator.words())
         done = f'slicewise_fetch_done_bytes{{namespace="{cluster.namespace}",pool="chat"}}'
         await eventually(lambda: operator.metric(done) == 25 * 2**20, "the bytes are a metric")
@@ -174,9 +154,9 @@ async def test_a_worker_on_a_node_that_is_gone_is_not_ready_at_once(
     operator = await replicas.start()
     cluster.create(pool_object(namespace=cluster.namespace, replicas=2, zones={"names": ["a", "b"], "minAvailable": 1}))
     await eventually(lambda: len(kubelet.pods()) == 2, "the Deployments have their pods")
-    for number, pod in enumerate(kubelet.pods()):
+    for pod in kubelet.pods():
         kubelet.bind(pod)
-        kubelet.ready(pod, f"127.77.1.{number}")
+        kubelet.ready(pod, free_address())
     await eventually(lambda: ready_replicas(cluster) == 2, operator.words())
     path, merge = "/api/v1/nodes/wiring-b", "application/merge-patch+json"
     _, node = api_server.request("GET", path)
@@ -297,4 +277,4 @@ async def test_children_of_a_deleted_pool_go(cluster: Cluster, replicas: Operato
     cluster.create(pool_object(namespace=cluster.namespace))
     await eventually(cluster.seen, operator.words())
     cluster.server.kubectl("delete", "inferencepools.slicewise.dev/chat", f"--namespace={cluster.namespace}")
-    await eventually(lambda: cluster.children() == {}, "the garbage collector took all of them", 60)
+    await eventually(lambda: cluster.children() == {}, "the garbage collector took all of them")

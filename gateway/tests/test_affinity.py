@@ -168,5 +168,8 @@ async def test_it_holds_beside_a_canary(tmp_path: Path, start_workers: StartWork
     async with running(tmp_path, model, places) as rig:
         everyone = [*workers, *canary]
         for word in WORDS[:4]:
-            found = {await met(rig, everyone, body) for body in turns(word) * 4} - {3}
-            assert len(found) == 1
+            of_stable: list[int] = []
+            # Which revision gets a turn is drawn: by chance it is the canary many times in a row.
+            while len(of_stable) < 6:
+                of_stable += [index for body in turns(word) if (index := await met(rig, everyone, body)) != 3]
+            assert len(set(of_stable)) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from monitored import differs_from_page
-from rig.agent import AgentRig, gateway_pod, serving_pod
+from rig.agent import POD, AgentRig, gateway_pod, serving_pod
 from rig.envoy import CANARY, CHAT, STABLE, route, until
 from rig.worker import StartWorkers
 from servers.control_plane import ApiServer
@@ -228,6 +228,7 @@ async def test_a_gateway_that_is_told_to_stop_lets_everything_finish_and_ends_en
     workers = await start_workers(1)
     async with serving_pod(tmp_path, control, ONE, workers) as pod:
         workers[0].mode = "stream"
+        pod.cluster.gateways({POD: True, "chat-gateway-1": False})
         async with pod.rig.session.post(pod.rig.url + CHAT, data=b"{}") as answer:
             assert await answer.content.readline() == b"data: first\n"
             pod.terminate()
@@ -235,6 +236,7 @@ async def test_a_gateway_that_is_told_to_stop_lets_everything_finish_and_ends_en
             assert (await pod.get("/readyz"))[0] == 200, "where it is the only pod, requests go to it for a while yet"
             workers[0].mode = "ok"
             assert (await pod.rig.ask())[0] == 200, "who has not heard of it yet is served"
+            pod.cluster.gateways({POD: False, "chat-gateway-1": True})
 
             async def not_ready() -> bool:
                 return (await pod.get("/readyz"))[0] == 503
@@ -250,5 +252,5 @@ async def test_a_gateway_that_is_told_to_stop_lets_everything_finish_and_ends_en
             assert await answer.read() == b"\ndata: last\n\n"
         assert pod.process is not None
         assert pod.rig.process is not None
-        assert await asyncio.to_thread(pod.process.wait, 10) == 0
-        assert await asyncio.to_thread(pod.rig.process.wait, 10) == 0
+        assert await asyncio.to_thread(pod.process.wait, 60) == 0
+        assert await asyncio.to_thread(pod.rig.process.wait, 60) == 0

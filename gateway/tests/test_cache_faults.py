@@ -100,10 +100,13 @@ async def test_requests_that_redis_cannot_join_are_joined_all_the_same(
     tmp_path: Path, start_workers: StartWorkers
 ) -> None:
     (worker,) = await start_workers(1)
-    worker.delay = 0.5
+    worker.waits = True
     async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": [worker]}) as pod:
         pod.redis.kill()
-        answers = await asyncio.gather(*(pod.ask() for _ in range(20)))
+        asking = [asyncio.create_task(pod.ask()) for _ in range(20)]
+        await until(lambda: has(pod.rig, "cluster.edge.upstream_rq_active", 20), what="all have joined")
+        worker.go.set()
+        answers = await asyncio.gather(*asking)
         assert Counter(answer.cache for answer in answers) == {"bypass": 1, "hit": 19}
         assert worker.requests == 1
 

@@ -173,7 +173,8 @@ async def test_jobs_through_the_cache_are_known_as_jobs_where_they_are_counted(
     async with edge_pod(tmp_path, model, {f"chat-{STABLE}": [worker]}) as pod:
         status, _, headers = await send(pod.rig, body=json.dumps(ASK).encode(), tenant=None)
         assert (status, headers["x-slicewise-cache"]) == (200, "miss")
-        assert (await pod.ask()).status == 200
+        await pod.counted("stored_total", 1)
+        assert (await pod.ask()).cache == "hit"
         other = {**ASK, "messages": [{"role": "user", "content": "another question"}]}
         assert (await pod.rig.ask(CHAT, json.dumps(other).encode()))[0] == 200
 

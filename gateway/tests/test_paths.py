@@ -94,7 +94,10 @@ async def test_errors_on_anthropics_paths_have_anthropics_shape(tmp_path: Path, 
         assert unlike_the_document(MESSAGES, status, body, headers) == []
         status, body, headers = await rig.ask(CHAT, **key)
         assert (body["error"]["code"], unlike_the_document(CHAT, status, body, headers)) == ("no_worker", [])
-        status, body, headers = await rig.ask(MESSAGES, **key)
+        # While Envoy noticed that the worker was gone, time has passed, and with it some of the limit.
+        while (answer := await rig.ask(MESSAGES, **key))[0] == 503:
+            pass
+        status, body, headers = answer
         assert (status, is_anthropic(body, "rate_limit_error")) == (429, True)
         assert unlike_the_document(MESSAGES, status, body, headers) == []
         status, body, headers = await rig.ask(CHAT, **key)

@@ -87,9 +87,14 @@ async def test_when_every_worker_dies_of_a_request_the_tries_stay_within_the_bud
 ) -> None:
     workers = await start_workers(4)
     for worker in workers:
-        worker.mode, worker.delay = "full", 0.2
+        worker.mode, worker.delay, worker.waits = "full", 0.2, True
     async with running(tmp_path, ONE, {f"chat-{STABLE}": workers}) as rig:
-        answers = await asyncio.gather(*(rig.ask() for _ in range(100)))
+        asking = [asyncio.create_task(rig.ask()) for _ in range(100)]
+        # The budget is a share of what runs at a time: all of them, however slowly they come.
+        await until(lambda: all_running(workers, 100), what="all hundred run")
+        for worker in workers:
+            worker.go.set()
+        answers = await asyncio.gather(*asking)
         assert {status for status, _, _ in answers} == {503}
         tries = sum(worker.requests for worker in workers)
         # A fifth of what runs may be retries, and a retry that fails makes room for the next: 100 x (1 + 0.2 + 0.2 x 0.2 ...).

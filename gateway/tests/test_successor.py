@@ -33,7 +33,7 @@ async def test_a_gateway_that_is_the_only_one_goes_on_until_the_next_one_serves(
             assert (await pod.rig.ask())[0] == 200
         pod.cluster.gateways({POD: False, "chat-gateway-1": True})
         assert pod.process is not None
-        assert await asyncio.to_thread(pod.process.wait, 10) == 0
+        assert await asyncio.to_thread(pod.process.wait, 60) == 0
 
 
 async def test_in_a_namespace_that_is_deleted_nobody_is_waited_for(

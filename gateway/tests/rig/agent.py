@@ -108,7 +108,7 @@ class AgentRig:
             "POD_NAME": POD,
             "DRAIN_DELAY_SECONDS": "0.5",
             "DRAIN_LATE_SECONDS": "5",
-            "DRAIN_SECONDS": "10",
+            "DRAIN_SECONDS": "120",
         }
         named = {prefix + name: value for name, value in settings.items()}
         self._environment = {**os.environ, **named, "PYTHONOPTIMIZE": "2"}  # as in the image
@@ -140,7 +140,7 @@ class AgentRig:
         mounted.mkdir(exist_ok=True)
         for name, text in config.files.items():
             (mounted / name).write_text(text)
-        subprocess.run([*_COMMAND, "seed"], env=self._environment, check=True, timeout=30)
+        subprocess.run([*_COMMAND, "seed"], env=self._environment, check=True, timeout=120)
 
     def start(self) -> None:
         # `spawn` takes no environment of its own.

@@ -265,7 +265,8 @@ async def test_a_client_that_is_slow_to_send_is_not_the_workers_latency(
             nonlocal counts
             found = await gateways.counters("127.0.0.1", 1.0)
             assert isinstance(found, Reading)
-            assert isinstance(said := found.revisions[STABLE], Counts)
+            said = found.revisions[STABLE]
+            assert isinstance(said, Counts)
             counts = said
             return (counts.timed, counts.pending) == (asked, 0)
 

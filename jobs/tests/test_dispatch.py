@@ -159,6 +159,37 @@ async def test_a_wait_that_ends_long_before_the_next_look_at_the_database_is_see
         await client.until(job, "done")
 
 
+LATE = """
+import asyncio
+from slicewise_jobs.store import watch
+
+look = watch.look
+
+
+async def late(*given, **named):
+    await asyncio.sleep(2)
+    return await look(*given, **named)
+
+
+watch.look = late
+from slicewise_jobs.__main__ import main
+
+main()
+"""
+"""The program, which knows only after all else that the database can be trusted, as on a busy machine."""
+
+
+async def test_what_is_found_before_the_database_can_be_trusted_runs_once_it_can_be(
+    shared_api: Api, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
+) -> None:
+    client = Client(shared_api.url, session)
+    job_id = await client.add("early")
+    dispatcher = start_dispatcher(None, POLL_SECONDS=3600)
+    dispatcher.program = ["-c", LATE]
+    await ready(dispatcher)
+    await client.until(job_id, "done")
+
+
 async def test_two_pools_in_one_database_run_each_their_own(
     shared_api: Api, start_api: StartApi, start_dispatcher: Start, gateway: FakeGateway, session: aiohttp.ClientSession
 ) -> None:

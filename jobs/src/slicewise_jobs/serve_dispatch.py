@@ -52,6 +52,8 @@ async def run_dispatch(settings: DispatchSettings) -> None:
         running = Running(gateway, settler, pace, bounds, metrics, dispatcher.room)
         waking = Waking(settings.api_host, settings.api_port, session, dispatcher.wake, running.cancelled)
         dispatcher.probe = gateway.probe
+        # What was found before waits for nothing else.
+        watch.on_good = dispatcher.wake
         running.on_change = waking.changed
         internal = build_internal(metrics.registry, watch)
         await serve(stack, internal, settings.host, settings.internal_port, leave_seconds=0.1)

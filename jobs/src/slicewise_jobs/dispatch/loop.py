@@ -162,6 +162,7 @@ class Dispatcher:
         """Look for jobs that no wake told of, and for those whose time has come: one query, while there is nothing to do."""
         due_in = None
         while True:
+            wait = self._plan.poll
             try:
                 looked = await look_for_work(self._database, self._plan.pool)
                 self._priorities, due_in = looked.priorities, looked.due_in
@@ -171,7 +172,8 @@ class Dispatcher:
                     self.wake()
             except StoreError as error:
                 self._trouble(error)
-            await asyncio.sleep(look_after(self._plan.poll * random.uniform(0.9, 1.1), due_in))  # noqa: S311 - spreads load
+                wait = self._again
+            await asyncio.sleep(look_after(wait * random.uniform(0.9, 1.1), due_in))  # noqa: S311 - spreads load
 
     async def _keep_time(self) -> None:
         while True:

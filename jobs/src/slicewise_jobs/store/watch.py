@@ -33,6 +33,8 @@ class Watch:
         self.finding: Finding | None = Finding(Trouble.DATABASE_AWAY, "The database has not been asked yet.")
         self.was_ready = False
         """Whether the database could be trusted at any time since the start."""
+        self.on_good: Callable[[], None] = lambda: None
+        """Called each time that the database can be trusted again, and the first time."""
         self._troubled = asyncio.Event()
         self.answers_since = float("inf")
         """By the monotonic clock: since when nothing has been wrong. At the start: since when the server runs."""
@@ -70,9 +72,12 @@ class Watch:
             if self.finding is None:
                 # It may be back at once, as after a deadlock that would not end.
                 self._troubled.set()
+        good = finding is None and self.finding is not None
         self.finding = finding
         self.was_ready = self.was_ready or finding is None
         self._show(finding is None)
+        if good:
+            self.on_good()
 
     def check(self, method: str) -> None:
         """Raise StoreError while the database cannot serve: requests do not wait for one that is known to be away.

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
+import patient_properties  # noqa: F401
 import pytest
 from jobs_rig.gateway import FakeGateway
 from jobs_rig.kills import Rig
@@ -63,7 +64,7 @@ async def database(mariadb: MariaDb, tables: str, tmp_path: Path) -> AsyncIterat
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     """For clients of the API."""
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as found:
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=120)) as found:
         yield found
     await asyncio.sleep(0.01)
 

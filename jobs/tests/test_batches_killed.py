@@ -31,7 +31,7 @@ async def test_every_line_has_one_answer_whatever_is_killed(
     await available(rig.api)
     while True:
         with suppress(openai.APIStatusError, openai.APIConnectionError):
-            found = await ended(client, batch.id, 90)
+            found = await ended(client, batch.id, 200)
             break
         await asyncio.sleep(0.1)
     assert found.status == "completed"

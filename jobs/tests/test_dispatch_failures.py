@@ -168,7 +168,7 @@ async def test_in_an_outage_the_pool_is_asked_and_no_job_is_sent(
     dispatcher = await ready(start_dispatcher(shared_api, MAX_ATTEMPTS=1, SLOTS=1))
     ids = [await client.add(f"job {number}") for number in range(6)]
     await until(lambda: gateway.asked.total() == 1)
-    for _ in range(200):
+    for _ in range(900):
         if await asyncio.to_thread(dispatcher.metric, 'slicewise_dispatcher_probes_total{answer="away"}') >= 3:
             break
         await asyncio.sleep(0.1)
@@ -214,14 +214,24 @@ async def test_a_drain_ends_what_it_can_and_gives_the_rest_back(
         return await gateway.echo(request, body)
 
     gateway.answer = answer
-    first = await ready(start_dispatcher(shared_api, DRAIN_SECONDS=2))
-    short, long = await client.add("short"), await client.add("long")
-    await until(lambda: gateway.now == 2)
+    first = await ready(start_dispatcher(shared_api, DRAIN_SECONDS=200))
+    short = await client.add("short")
+    await until(lambda: gateway.now == 1)
     first.terminate()
+    await until(lambda: "dispatcher ends" in first.log())
     late = await client.add("late")
     soon.set()
+    # As soon as nothing runs any more.
     await until(first.ended)
     assert (await client.get(short))["status"] == "done"
+    assert (await client.call("DELETE", f"/jobs/{late}"))[1]["status"] == "cancelled"
+    second = await ready(start_dispatcher(shared_api, DRAIN_SECONDS=1))
+    long = await client.add("long")
+    await until(lambda: gateway.now == 1)
+    second.terminate()
+    await until(lambda: "dispatcher ends" in second.log())
+    late = await client.add("late")
+    await until(second.ended)
     for job_id in (long, late):
         job = await client.get(job_id)
         assert (job["status"], job["attempts"]) == ("queued", 0)

@@ -30,7 +30,7 @@ SEMI_SYNC = (
 class Pair:
     """A primary and its replica, and the two programs, which know the primary by a file that a test can change."""
 
-    def __init__(self, folder: Path, gateway: str) -> None:
+    def __init__(self, folder: Path, gateway: str, **variables: object) -> None:
         self.servers = []
         for name in ("primary", "replica"):
             (folder / name).mkdir()
@@ -39,7 +39,7 @@ class Pair:
         self.address = folder / "address"
         authorities = folder / "ca.crt"
         authorities.write_text("".join(server.ca_file.read_text() for server in self.servers))
-        self.api = Api(folder, self.address, authorities, DATABASE_TIMEOUT_SECONDS=2)
+        self.api = Api(folder, self.address, authorities, **variables)
         self.dispatcher = DispatcherProgram(folder, self.api, gateway, self.address, authorities)
         self._folder = folder
         self.name = ""
@@ -87,8 +87,8 @@ class Pair:
 
 
 @pytest.fixture
-async def pair(tmp_path: Path, gateway: FakeGateway) -> AsyncIterator[Pair]:
-    found = Pair(tmp_path, gateway.url)
+async def pair(tmp_path: Path, gateway: FakeGateway, request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
+    found = Pair(tmp_path, gateway.url, **getattr(request, "param", {}))
     yield found
     for program in (found.api, found.dispatcher):
         if not program.ended():
@@ -125,12 +125,14 @@ async def test_a_replica_without_the_last_second_lacks_what_was_accepted_in_it_a
     assert await client.add("kept 0", key="kept 0") == kept[0]
 
 
+# A commit that waits for the replica ends with it.
+@pytest.mark.parametrize("pair", [{"DATABASE_TIMEOUT_SECONDS": 2}], indirect=True)
 async def test_with_semi_synchronous_replication_nothing_is_acknowledged_that_the_replica_lacks(
     pair: Pair, session: aiohttp.ClientSession
 ) -> None:
     await pair.start(SEMI_SYNC, ("--rpl-semi-sync-slave-enabled=1",))
     await ready(pair.api)
-    client = Client(pair.api.url, session)
+    client = Client(pair.api.url, session, patient=True)
     acknowledged = [await client.add(f"job {number}") for number in range(5)]
     # From here on the replica gets nothing more.
     await pair.say(pair.replica, "STOP SLAVE IO_THREAD")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from operator import gt
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from jobs_rig.client import Client, until
-from jobs_rig.gateway import FakeGateway, later
+from jobs_rig.gateway import FakeGateway
 from jobs_rig.mariadb import MariaDb
 from jobs_rig.network import Network, network
-from jobs_rig.programs import Api, DispatcherProgram, available, ready
+from jobs_rig.programs import SHORT_LEASES, Api, DispatcherProgram, available, ready
 from jobs_rig.store import database_with_tables, locked, url_file
 
 from slicewise_jobs.store.database import Database
@@ -38,14 +41,20 @@ class Through:
 
 @pytest.fixture
 async def through(
-    mariadb: MariaDb, tables: str, database: Database, tmp_path: Path, gateway: FakeGateway
+    mariadb: MariaDb,
+    tables: str,
+    database: Database,
+    tmp_path: Path,
+    gateway: FakeGateway,
+    request: pytest.FixtureRequest,
 ) -> AsyncIterator[Through]:
     async with network(mariadb.port) as found:
         address = tmp_path / "through"
         address.write_text(mariadb.url(tables).replace(f":{mariadb.port}/", f":{found.port}/"))
         api = Api(tmp_path, address, mariadb.ca_file)
         # The network runs in this loop, and so nothing may wait for the programs in it.
-        programs = [api, DispatcherProgram(tmp_path, api, gateway.url, address, mariadb.ca_file, MAX_ATTEMPTS=100)]
+        given = {"MAX_ATTEMPTS": 100, **getattr(request, "param", {})}
+        programs = [api, DispatcherProgram(tmp_path, api, gateway.url, address, mariadb.ca_file, **given)]
         try:
             for program in programs:
                 await ready(program)
@@ -101,7 +110,7 @@ async def test_a_frozen_database_answers_503_within_the_time_limit_and_serves_wh
         dispatcher = DispatcherProgram(tmp_path, api, gateway.url, address, own_mariadb.ca_file)
         await ready(api)
         await ready(dispatcher)
-        client = Client(api.url, session)
+        client = Client(api.url, session, patient=True)
         own_mariadb.freeze(frozen=True)
         answers = await asyncio.gather(*(client.call("POST", "/jobs", json={"prompt": "x"}) for _ in range(30)))
         # By now it is known to be away, and no request waits for it.
@@ -116,22 +125,41 @@ async def test_a_frozen_database_answers_503_within_the_time_limit_and_serves_wh
             await asyncio.to_thread(program.kill)
 
 
+async def leases(database: Database) -> list[datetime]:
+    """Return when the lease of each of four jobs that run ends, by the database's clock."""
+    rows = await database.read("SELECT due_at FROM slicewise_jobs WHERE state = 'running' ORDER BY seq")
+    assert len(rows) == 4
+    return [row.due_at for row in rows]
+
+
 async def test_a_dispatchers_clock_has_no_say(
     shared_api: Api,
     start_dispatcher: Callable[..., DispatcherProgram],
     gateway: FakeGateway,
     session: aiohttp.ClientSession,
+    database: Database,
 ) -> None:
     """Two of them, ten minutes before and behind: each renews its leases, and neither takes the other's jobs."""
     for seconds in (-600, 600):
-        dispatcher = start_dispatcher(shared_api, SLOTS=2, LEASE_SECONDS=6)
+        dispatcher = start_dispatcher(shared_api, SLOTS=2)
         dispatcher.program = ["-c", SHIFTED.format(seconds=seconds)]
         await ready(dispatcher)
     client = Client(shared_api.url, session)
-    # Longer than a lease.
-    gateway.answer = later(7, gateway.echo)
+    go_on = asyncio.Event()
+
+    async def answer(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        await go_on.wait()
+        return await gateway.echo(request, body)
+
+    gateway.answer = answer
     ids = [await client.add(f"job {number}") for number in range(4)]
     await until(lambda: gateway.now == 4)
+    # By a clock that is ten minutes off, a lease of a minute would be over for one of them at each look, and there are several.
+    for _ in range(3):
+        before = await leases(database)
+        while not all(map(gt, await leases(database), before)):  # noqa: ASYNC110 - the dispatchers renew them
+            await asyncio.sleep(0.05)
+    go_on.set()
     for job_id in ids:
         assert (await client.until(job_id, "done"))["attempts"] == 1
     assert set(gateway.asked.values()) == {1}
@@ -152,7 +180,7 @@ async def test_with_all_connections_stuck_requests_get_503_and_later_all_is_well
 ) -> None:
     """The table is locked, as by a dump without `--single-transaction`: both connections wait, and nothing else gets one."""
     api = start_api(DATABASE_CONNECTIONS=2, DATABASE_TIMEOUT_SECONDS=2)
-    client = Client(api.url, session)
+    client = Client(api.url, session, patient=True)
     before = await client.add("before")
 
     async def ask_and_send(times: int) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
@@ -186,6 +214,7 @@ async def test_a_slow_network_to_the_database_slows_jobs_down_and_no_more(
     assert set(gateway.asked.values()) == {1}
 
 
+@pytest.mark.parametrize("through", [SHORT_LEASES], indirect=True)
 async def test_a_network_that_breaks_again_and_again_loses_nothing_and_stores_nothing_twice(
     through: Through, gateway: FakeGateway, session: aiohttp.ClientSession
 ) -> None:

@@ -19,6 +19,7 @@ from jobs_rig.mariadb import MariaDb
 from jobs_rig.programs import Api, available
 from jobs_rig.store import database_with_tables, url_file
 from jobs_rig.verdict import judge, publish, summary
+from servers.processes import wait_until
 
 SCALE = Scale.read()
 
@@ -82,11 +83,7 @@ async def test_while_the_database_is_away_nothing_is_acknowledged_and_running_wo
 
 
 def serves_with_words(api: Api, reason: str) -> None:
-    for _ in range(200):
-        if api.standing()["reason"] == reason:
-            break
-    else:
-        raise AssertionError(api.standing())
+    wait_until(lambda: api.standing()["reason"] == reason, 60, lambda: f"{reason}: {api.standing()}")
     # It stays ready: clients get these words from it, rather than none from elsewhere.
     assert api.is_ready()
     assert "slicewise_jobs_database_ready 0.0" in api.metrics()

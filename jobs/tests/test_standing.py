@@ -134,14 +134,21 @@ async def test_a_server_that_does_not_answer_counts_as_away_after_the_time_limit
     async with database_with_tables(own_mariadb, tmp_path) as made:
         name = made.address().database
     database = connect(own_mariadb, tmp_path, name, seconds=1)
-    assert await trouble_of(database) is None
+    await is_good(database)
     own_mariadb.freeze(frozen=True)
     with pytest.raises(StoreError) as refused:
         await submit(database, "p", [make_job()])
     assert refused.value.finding.trouble is Trouble.DATABASE_AWAY
     own_mariadb.freeze(frozen=False)
-    assert await trouble_of(database) is None
+    await is_good(database)
     await database.close()
+
+
+async def is_good(database: Database) -> None:
+    """Wait until nothing is wrong: on a busy machine a second is short."""
+    deadline = time.monotonic() + 60
+    while (trouble := await trouble_of(database)) is not None:
+        assert time.monotonic() < deadline, trouble
 
 
 async def test_a_program_that_starts_counts_an_outage_from_the_servers_start(database: Database) -> None:

@@ -112,12 +112,12 @@ async def test_an_upgrade_under_load_loses_nothing_and_refuses_with_retry_after_
             sending = [asyncio.create_task(clients.send(name)) for name in "abcd"]
             await until(lambda: len(clients.accepted) > 20)
             migration.begin()
-            await until(migration.ended, 60)
+            await until(migration.ended, 120)
             assert migration.stop() == 0, migration.log()
             assert (await describe(database)).schema == SCHEMA + 1
             # The old version serves with the tables of the next one, also in a pod that starts now: after a drain, or a rollback.
             again.begin()
-            await until(again.ended, 60)
+            await until(again.ended, 120)
             assert again.stop() == 0, again.log()
             before = len(clients.accepted)
             await until(lambda: len(clients.accepted) > before + 20)

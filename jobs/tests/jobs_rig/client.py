@@ -11,10 +11,11 @@ import aiohttp
 
 
 class Client:
-    """Sends jobs as a tenant would through the gateway."""
+    """Sends jobs as a tenant would through the gateway. `patient`: comes again where it gets 503, but in `call`."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, tenant: str = "") -> None:
+    def __init__(self, url: str, session: aiohttp.ClientSession, tenant: str = "", *, patient: bool = False) -> None:
         self.url = url
+        self.patient = patient
         self._session = session
         self.headers = {"x-slicewise-tenant": tenant} if tenant else {}
 
@@ -28,15 +29,24 @@ class Client:
 
     async def add(self, prompt: str, key: str | None = None, query: str = "") -> str:
         """Return the id of an accepted job."""
-        status, body, _ = await self.call("POST", f"/jobs{query}", json={"prompt": prompt}, key=key)
+        status, body = await self.served("POST", f"/jobs{query}", json={"prompt": prompt}, key=key)
         assert status == 202, body
         return str(body["job_id"])
 
     async def get(self, job_id: str) -> dict[str, Any]:
         """Return a job."""
-        status, body, _ = await self.call("GET", f"/jobs/{job_id}")
+        status, body = await self.served("GET", f"/jobs/{job_id}")
         assert status == 200, body
         return body
+
+    async def served(self, method: str, path: str, **more: Any) -> tuple[int, dict[str, Any]]:
+        """Return status and body; of one that is patient, what it gets in the end."""
+        deadline = time.monotonic() + 90
+        while True:
+            status, body, _ = await self.call(method, path, **more)
+            if status != 503 or not self.patient or time.monotonic() > deadline:
+                return status, body
+            await asyncio.sleep(0.1)
 
     async def until(self, job_id: str, *states: str, seconds: float = 90) -> dict[str, Any]:
         """Return the job once it is in one of these states."""

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from jobs_rig.mariadb import MariaDb
-from jobs_rig.programs import Api, DispatcherProgram
+from jobs_rig.programs import SHORT_LEASES, Api, DispatcherProgram
 from jobs_rig.store import connect, url_file
 
 
@@ -19,10 +19,10 @@ class Rig:
         self.server = server
         self.address = url_file(server, folder, name)
         self.database = connect(server, folder, name)
-        self.api = Api(folder, self.address, server.ca_file, DATABASE_TIMEOUT_SECONDS=5)
+        self.api = Api(folder, self.address, server.ca_file)
+        given = {"SLOTS": 8, **SHORT_LEASES, **variables}
         self.dispatchers = [
-            DispatcherProgram(folder, self.api, gateway, self.address, server.ca_file, **{"SLOTS": 8, **variables})
-            for _ in range(2)
+            DispatcherProgram(folder, self.api, gateway, self.address, server.ca_file, **given) for _ in range(2)
         ]
 
     @property

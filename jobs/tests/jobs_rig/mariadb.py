@@ -62,7 +62,7 @@ class MariaDb:
 
     def wait(self) -> None:
         """Wait until it takes connections."""
-        wait_until(self._greets, 60, self._end_of_log)
+        wait_until(self._greets, 120, self._end_of_log)
 
     def _end_of_log(self) -> str:
         return f"{self._product.name}: {(self.place / 'log').read_text(errors='replace')[-2000:]}"

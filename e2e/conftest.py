@@ -50,7 +50,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     mine = [item for item in items if "scenarios" in item.path.parts]
     for item in mine:
         item.add_marker(pytest.mark.cluster)
-        if item.get_closest_marker("timeout") is None:
+    for item in items:
+        # The first of them, whichever that is, also waits for what all stand on.
+        if item.get_closest_marker("cluster") and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(STORY_SECONDS))
     ranked = iter(sorted(mine, key=lambda item: order.get(item.path.name, 1)))
     items[:] = [next(ranked) if "scenarios" in item.path.parts else item for item in items]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from e2e.support.api import Api
 from e2e.support.nodes import Nodes
-from e2e.support.polling import eventually
+from e2e.support.polling import eventually, patiently
 from e2e.support.pool import SLICE
 from e2e.support.programs import kubectl
 
@@ -22,11 +22,11 @@ ZONE = "a"
 def nodes(cluster: Api) -> Iterator[Nodes]:
     nodes = Nodes(cluster)
     # A run that was killed may have left a namespace, dead devices, or too many.
-    kubectl("delete", "namespace", SPACE, "--ignore-not-found", "--timeout=120s")
+    kubectl("delete", "namespace", SPACE, "--ignore-not-found", patiently(110))
     nodes.put_back()
     kubectl("create", "namespace", SPACE)
     yield nodes
-    kubectl("delete", "namespace", SPACE, "--timeout=120s")
+    kubectl("delete", "namespace", SPACE, patiently(110))
     nodes.put_back()
 
 
@@ -51,7 +51,7 @@ def hold_a_slice(name: str, zone: str) -> str:
         },
     }
     kubectl("apply", "-f", "-", stdin=json.dumps(pod))
-    kubectl("-n", SPACE, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s")
+    kubectl("-n", SPACE, "wait", "--for=condition=Ready", f"pod/{name}", patiently(110))
     return kubectl("-n", SPACE, "exec", name, "--", "printenv", "NVIDIA_VISIBLE_DEVICES").strip()
 
 

@@ -8,8 +8,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from e2e.support.polling import STORY_SECONDS
 from e2e.support.programs import ROOT, run
 
+pytestmark = pytest.mark.timeout(STORY_SECONDS)  # the first test may build an image
 VERSION = "0.1.0"
 FOLDERS = {"operator": "operator", "worker": "worker-image", "gateway": "gateway", "jobs": "jobs"}
 RESTRICTED = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from e2e.support.given import Given
-from e2e.support.polling import PATIENCE
+from e2e.support.polling import patiently
 from e2e.support.story import Story
 from e2e.support.then import Then
 from e2e.support.when import When
@@ -16,7 +16,7 @@ def test_a_pool_that_is_applied_becomes_ready_and_answers_from_every_zone(
 ) -> None:
     chat = given.an_example("chat.yaml", model="wordy")
     pool = when.applied(chat)
-    when.kubectl("wait", "--for=condition=Ready", "ipool/chat", f"--timeout={150 * PATIENCE:.0f}s", within=160)
+    when.kubectl("wait", "--for=condition=Ready", "ipool/chat", patiently(150), within=160)
     answers = then.every_worker_answers(pool)
     assert sorted(answers) == ["a", "b", "c"]
     assert then.the_endpoint_answers(pool)

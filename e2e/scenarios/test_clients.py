@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from e2e.support.given import Given
-from e2e.support.polling import eventually
+from e2e.support.polling import PATIENCE, eventually
 from e2e.support.pool import Pool, model
 from e2e.support.programs import ENVIRONMENT, ROOT, run
 from e2e.support.story import Story
@@ -33,7 +33,7 @@ def test_the_sdks_and_frameworks_of_others_work_through_a_pool(given: Given, the
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=240,
+                timeout=120 * PATIENCE,
             )
             assert ran.returncode == 0, f"{program.name}:\n{ran.stdout[-4000:]}\n{ran.stderr[-8000:]}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from e2e.support import pool as pools
 from e2e.support.api import Object
 from e2e.support.given import Given
-from e2e.support.polling import eventually
+from e2e.support.polling import eventually, patiently
 from e2e.support.pool import Pool, device_of
 from e2e.support.story import Story
 from e2e.support.then import Then
@@ -21,7 +21,7 @@ def test_nothing_is_left_of_a_pool_that_is_deleted(given: Given, when: When, the
 def test_a_pool_deleted_in_the_foreground_goes_after_its_workers(given: Given, when: When, then: Then) -> None:
     """As Argo CD deletes."""
     given.a_pool("chat", replicas=1, zones=None)
-    when.kubectl("delete", "ipool", "chat", "--cascade=foreground", "--timeout=90s")
+    when.kubectl("delete", "ipool", "chat", "--cascade=foreground", patiently(90))
     then.nothing_is_left_of("chat", within=5)
 
 

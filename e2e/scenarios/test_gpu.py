@@ -48,8 +48,9 @@ def test_a_pool_computes_on_the_devices_of_its_slices_and_takes_another_where_on
 
 def is_gone(pool: Pool, name: str) -> None:
     """The pod is no more, and another one serves in its place."""
-    (worker,) = pool.workers()
-    assert worker["metadata"]["name"] != name
+    now = [worker["metadata"]["name"] for worker in pool.workers()]
+    assert len(now) == 1, now
+    assert now != [name]
 
 
 def a_pool_on_gpus(given: Given) -> Pool:

@@ -33,6 +33,7 @@ def look(client: Client, pool: Pool, job: str, key: str = "") -> Answer:
 
 def all_done(client: Client, pool: Pool, jobs: list[str]) -> list[Answer]:
     answers = [look(client, pool, job) for job in jobs]
+    assert {answer.status for answer in answers} == {200}, [one.body for one in answers]
     assert Counter(answer.body["status"] for answer in answers) == {"done": len(jobs)}, [one.body for one in answers]
     return answers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from e2e.support.given import Given
 from e2e.support.jobs import Jobs
+from e2e.support.polling import patiently
 from e2e.support.pool import model, zone_of
 from e2e.support.story import Story
 from e2e.support.then import Then
@@ -11,7 +12,7 @@ from e2e.support.trial_mariadb import SECRET
 from e2e.support.when import When
 
 TWO_OF_EACH = {"databaseSecretRef": {"name": SECRET}, "replicas": 2, "dispatchers": 2, "slots": 4}
-DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=150s")
+DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", patiently(150))
 
 
 def test_no_job_is_lost_in_a_rollout_a_drain_and_a_power_cut(

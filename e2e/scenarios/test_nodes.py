@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 
 from e2e.support.given import Given
-from e2e.support.polling import eventually
+from e2e.support.polling import eventually, patiently
 from e2e.support.pool import Pool, device_of, zone_of
 from e2e.support.story import Story
 from e2e.support.then import Then
 from e2e.support.when import When
 
 FLOORS = {"a": 1, "b": 1, "c": 1}
-DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
+DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", patiently(120))
 
 
 def of_pool(pool: Pool) -> str:

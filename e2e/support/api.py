@@ -43,15 +43,21 @@ class Api:
         )
 
     def request(self, method: str, path: str, body: object = None, within: float = 20) -> tuple[int, bytes]:
-        """Return status and body of one request; `within`: seconds, `PATIENCE` times as many at most. Reads are tried again."""
-        answer = self._pool.request(
-            method,
-            f"{self.server}/{path}",
-            body=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"} if body is not None else {},
-            timeout=within * PATIENCE,
-            retries=urllib3.Retry(connect=5, read=2 if method == "GET" else 0, redirect=0, backoff_factor=0.2),
-        )
+        """Return status and body of one request; `within`: seconds, `PATIENCE` times as many at most. Reads are tried again.
+
+        Raises AssertionError where nothing comes back, so that whoever waits for something asks again.
+        """
+        try:
+            answer = self._pool.request(
+                method,
+                f"{self.server}/{path}",
+                body=None if body is None else json.dumps(body).encode(),
+                headers={"Content-Type": "application/json"} if body is not None else {},
+                timeout=within * PATIENCE,
+                retries=urllib3.Retry(connect=5, read=2 if method == "GET" else 0, redirect=0, backoff_factor=0.2),
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error!r}") from error
         return answer.status, answer.data
 
     def read(self, path: str) -> Object | None:

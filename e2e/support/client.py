@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2e.support.load import IMAGE
-from e2e.support.polling import PATIENCE, eventually
+from e2e.support.polling import eventually, patiently
 from e2e.support.pool import Pool
 from e2e.support.story import Story
 
@@ -63,7 +63,7 @@ class Client:
         }
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": spec}
         story.kubectl("apply", "-f", "-", stdin=json.dumps(body))
-        story.kubectl("wait", "--for=condition=Ready", "pod/client", f"--timeout={60 * PATIENCE:.0f}s")
+        story.kubectl("wait", "--for=condition=Ready", "pod/client", patiently(60))
 
     def ask(
         self,

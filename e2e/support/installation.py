@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from e2e.support.api import Api, Object
-from e2e.support.polling import eventually
+from e2e.support.polling import eventually, patiently
 from e2e.support.programs import HERE, ROOT, kubectl, run
 
 NAMESPACE = "slicewise-system"
@@ -37,7 +37,7 @@ class Installation:
         image = run("docker", "image", "inspect", "slicewise-operator:0.1.0", "--format", "{{.Id}}").strip()
         return run(
             "helm", "upgrade", "--install", RELEASE, ROOT / "charts/slicewise", "-n", NAMESPACE, "--create-namespace",
-            "--wait", "--timeout", "180s",
+            "--wait", patiently(180),
             "--set", "worker.allowPrivateSources=true",
             # The slices are pretended.
             "--set", "worker.allowCPU=true",
@@ -51,7 +51,7 @@ class Installation:
         )  # fmt: skip
 
     def uninstall(self) -> None:
-        run("helm", "uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--ignore-not-found", within=120)
+        run("helm", "uninstall", RELEASE, "-n", NAMESPACE, "--wait", patiently(110), "--ignore-not-found", within=120)
 
     def is_installed(self) -> bool:
         return RELEASE in [item["name"] for item in json.loads(run("helm", "list", "-n", NAMESPACE, "-o", "json"))]
@@ -67,9 +67,11 @@ class Installation:
         assert holder in [pod["metadata"]["name"] for pod in self.pods()], f"the Lease is held by {holder!r}"
         return holder
 
-    def kill(self, pods: Sequence[str] = ()) -> None:
-        """Kill operator pods (all of them where none is named) at once, without a chance to say goodbye."""
+    def kill(self, pods: Sequence[str] = ()) -> bool:
+        """Kill operator pods (all of them where none is named) at once, without a chance to say goodbye; returns whether there were any."""
         names = list(pods) or [pod["metadata"]["name"] for pod in self.pods()]
+        if not names:  # after the last kill none is there again, and kubectl asks for a name
+            return False
         kubectl(
             "-n",
             NAMESPACE,
@@ -81,6 +83,7 @@ class Installation:
             "--wait=false",
             "--ignore-not-found",
         )
+        return True
 
     def scale(self, replicas: int) -> None:
         kubectl("-n", NAMESPACE, "scale", "deployment/slicewise-operator", f"--replicas={replicas}")

@@ -14,6 +14,11 @@ STORY_SECONDS = 1800
 """After which a story that says nothing else has failed."""
 
 
+def patiently(seconds: float) -> str:
+    """Return the option by which kubectl and helm wait, as `eventually` does: `PATIENCE` times as long as is usual."""
+    return f"--timeout={seconds * PATIENCE:.0f}s"
+
+
 def eventually(what: str, check: Callable[[], T], within: float, every: float = 0.5) -> T:
     """Return what `check` returns once it raises no AssertionError; its last one is the failure.
 

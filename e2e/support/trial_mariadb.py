@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from e2e.support.installation import RELEASE
+from e2e.support.polling import patiently
 from e2e.support.programs import ROOT, run
 from e2e.support.story import Story
 
@@ -53,4 +54,4 @@ class TrialMariadb:
 
     def is_there(self) -> None:
         """It takes connections."""
-        self._story.kubectl("rollout", "status", f"statefulset/{NAME}", "--timeout=170s")
+        self._story.kubectl("rollout", "status", f"statefulset/{NAME}", patiently(110))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from e2e.support.installation import RELEASE
+from e2e.support.polling import patiently
 from e2e.support.programs import ROOT, run
 from e2e.support.story import Story
 
@@ -38,4 +39,4 @@ class TrialRedis:
         self._is_there()
 
     def _is_there(self) -> None:
-        self._story.kubectl("rollout", "status", f"deployment/{NAME}", "--timeout=110s")
+        self._story.kubectl("rollout", "status", f"deployment/{NAME}", patiently(110))

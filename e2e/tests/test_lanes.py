@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from e2e.support.programs import CLUSTERS, ROOT, cluster_of
 
+# Each starts pytest with several processes, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(900)
+
 CONFTEST = """
 from e2e.support.xdist_lanes import DealOut
 
@@ -89,7 +92,7 @@ def run(folder: Path, processes: int) -> str:
         env={**environment, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=800,
     )
     return done.stdout + done.stderr
 

@@ -18,7 +18,7 @@ from slicewise_worker.engine.loop import Engine
 from slicewise_worker.engine.request import Broken, Event, Finished, Generation, Limits
 from slicewise_worker.engine.sequence import Ticket
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 
 
 def deliver(events: list[tuple[Ticket, Event]]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
+from held import held_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,13 +162,13 @@ def answer(tokens: int, prompt: int = 3) -> Generation:
 
 
 def test_a_question_takes_the_only_slot_of_batch_which_goes_on_to_its_end(tiny, bench) -> None:
-    engine = bench(tiny, sequences=1, context_tokens=16384)
+    context, gate = held_at(40)
+    engine = bench(tiny, sequences=1, context_type=context, context_tokens=16384)
     batch, _ = engine.submit(answer(2000), batch=True)
     assert batch.started.wait(60)
     question, _ = engine.submit(answer(3))
-    end = question.end()
-    assert isinstance(end, Finished)
-    assert not batch.ended.is_set()
+    gate.set()
+    assert isinstance(question.end(), Finished)
     end = batch.end()
     assert isinstance(end, Finished)
     assert end.generated == 2000

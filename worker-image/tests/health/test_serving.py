@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -118,14 +120,26 @@ def test_a_drain_ends_early_where_nobody_sends_and_lasts_where_somebody_does(sta
     idle.terminate()
     assert idle.wait() == 0
 
-    asked = start_worker(tiny, before=QUIET, drain_delay_seconds=7)
-    begin = time.monotonic()
-    asked.terminate()
-    asked.until(lambda: asked.get("/readyz").status_code == 503)
-    while time.monotonic() < begin + 5.5:  # longer than the quiet time, and nobody is refused
-        assert asked.post("/v1/completions", SHORT).status_code == 200
+    # A client that the machine holds up for longer than the quiet time is as good as none, and tries with another worker.
+    assert any(lasts(start_worker(tiny, before=QUIET, drain_delay_seconds=3600)) for _ in range(5))
+
+
+def lasts(worker) -> bool:
+    """Send requests to a worker that drains, longer than the quiet time; return False where they came too far apart to say anything."""
+    worker.terminate()
+    latest = begin = time.monotonic()
+    while (now := time.monotonic()) < begin + 5.5:
+        try:
+            assert worker.post("/v1/completions", SHORT).status_code == 200
+        except httpx2.TransportError:
+            assert time.monotonic() > latest + 4.0, "refused within the quiet time"
+            return False
+        latest = now
         time.sleep(0.1)
-    assert asked.wait() == 0
+    assert worker.get("/readyz").status_code == 503
+    worker.terminate()
+    assert worker.wait() == 0
+    return True
 
 
 def test_a_drain_waits_for_an_answer_longer_than_its_delay(start_worker, tiny) -> None:
@@ -153,20 +167,34 @@ server._QUIET_SECONDS = 4.0
 
 HANGING = """
 import threading
+from pathlib import Path
 import slicewise_worker.server as server
 from slicewise_worker.engine.llama import Context
 server._LAST_SECONDS = 0.5
 real, steps = Context.decode, iter(range(10**9))
-Context.decode = lambda self, batch: real(self, batch) if next(steps) < 200 else threading.Event().wait()
+def decode(self, batch):
+    if next(steps) < 200:
+        return real(self, batch)
+    Path({hangs!r}).touch()
+    threading.Event().wait()
+Context.decode = decode
 """
 
 
-def test_a_worker_whose_engine_hangs_ends_by_itself_when_every_time_is_over(start_worker, tiny) -> None:
+def test_a_worker_whose_engine_hangs_ends_by_itself_when_every_time_is_over(start_worker, tiny, tmp_path) -> None:
     """The kubelet would wait for the longest time that any request may take."""
-    worker = start_worker(tiny, before=HANGING, context_tokens=32_000, drain_delay_seconds=0, max_answer_seconds=2)
-    with httpx2.stream("POST", f"{worker.url}/v1/completions", json=ENDLESS, timeout=60, verify=NO_TLS) as response:
-        lines = response.iter_lines()
-        next(lines)
+    hangs = tmp_path / "hangs"
+    settings = {"context_tokens": 32_000, "drain_delay_seconds": 0, "max_answer_seconds": 2}
+    worker = start_worker(tiny, before=HANGING.format(hangs=str(hangs)), **settings)
+
+    def ask() -> None:
+        with suppress(httpx2.TransportError):
+            httpx2.post(f"{worker.url}/v1/completions", json=ENDLESS, timeout=60, verify=NO_TLS)
+
+    with ThreadPoolExecutor(1) as pool:
+        while not hangs.exists():  # on a busy machine the time of one may be over before that
+            asked = pool.submit(ask)
+            worker.until(lambda asked=asked: hangs.exists() or asked.done())
         worker.terminate()
         assert worker.wait() == 1
     assert "ending the process" in worker.log()

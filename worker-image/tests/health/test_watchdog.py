@@ -106,13 +106,20 @@ def test_the_container_is_named_first_and_a_broken_device_ends_the_worker_before
 HANGING = """
 import threading
 from slicewise_worker.engine.llama import Context
-real, steps = Context.decode, iter(range(10**9))
-Context.decode = lambda self, batch: real(self, batch) if next(steps) < 200 else threading.Event().wait()
+from slicewise_worker.health import watch
+real, steps, conclude = Context.decode, iter(range(10**9)), watch.conclude
+def decode(self, batch):
+    if next(steps) < 200:
+        return real(self, batch)
+    watch.conclude = lambda before, readings, limits, now: conclude(before, readings, limits, now + 61)
+    threading.Event().wait()
+Context.decode = decode
 """
+"""The watchdog's clock goes on by a minute when a step hangs: on a busy machine any other step may take seconds."""
 
 
 def test_a_stalled_decode_is_killed_by_name(start_worker, tiny) -> None:
-    worker = start_worker(tiny, before=HANGING, context_tokens=32_000, stall_after_seconds=1, watchdog_seconds=0.2)
+    worker = start_worker(tiny, before=HANGING, context_tokens=32_000, stall_after_seconds=60, watchdog_seconds=0.2)
     with httpx2.stream("POST", f"{worker.url}/v1/completions", json=ENDLESS, timeout=60) as response:
         lines = response.iter_lines()
         next(lines)
@@ -123,7 +130,7 @@ def test_a_stalled_decode_is_killed_by_name(start_worker, tiny) -> None:
 
 def test_a_slow_decode_is_not_killed(start_worker, tiny_slow) -> None:
     """Each step takes 50 ms at least; the answer takes longer than a step may."""
-    worker = start_worker(tiny_slow, stall_after_seconds=5, watchdog_seconds=0.1)
+    worker = start_worker(tiny_slow, stall_after_seconds=6, watchdog_seconds=0.1)
     answer = worker.post("/v1/completions", SHORT | {"max_tokens": 130, "temperature": 0})
     assert answer.json()["usage"]["completion_tokens"] == 130
     assert worker.process.poll() is None

@@ -191,8 +191,12 @@ def test_a_full_queue_is_said_and_a_client_that_leaves_frees_its_place(slow) -> 
 
 def test_a_drain_answers_what_it_has_taken_on(slow) -> None:
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(vectors, slow, ["zone " * 30] * 30)
-        slow.until(lambda: slow.metric("slicewise_worker_requests_running") == 1)
+        while True:
+            asked = pool.submit(vectors, slow, ["zone " * 30] * 30)
+            slow.until(lambda asked=asked: asked.done() or slow.metric("slicewise_worker_requests_running") == 1)
+            # On a busy machine it may be over before anyone has looked.
+            if not asked.done():
+                break
         slow.terminate()
         assert asked.result(120).shape == (30, 64)
     assert slow.wait() == 0

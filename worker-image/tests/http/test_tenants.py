@@ -16,7 +16,8 @@ from slicewise_worker.http.caller import PRIORITY_HEADER, WEIGHT_HEADER, caller_
 from slicewise_worker.http.errors import ApiError
 from slicewise_worker.http.tenant import TENANT_HEADER, tenant_of
 
-EMBEDDED = {"model": "chat", "input": ["zone zone zone zone zone zone zone zone zone"] * 2000}
+EMBEDDED = {"model": "chat", "input": ["zone " * 64] * 2000}
+"""Takes many seconds, so that it is not over while others come, on a busy machine either."""
 
 
 def ask(worker: Any, path: str, body: dict[str, Any], tenant: str) -> httpx2.Response:
@@ -117,17 +118,36 @@ def test_a_client_can_put_its_request_behind_others_and_never_before_them() -> N
     assert caller_of({PRIORITY_HEADER: "interactive"}) == caller_of({}) == Caller()
 
 
-def test_a_batch_request_gives_its_slot_to_a_question_and_is_whole_at_its_end(start_worker, tiny_slow) -> None:
-    worker = start_worker(tiny_slow, parallel_sequences=1, context_tokens=32_000, log_format="json")
+HELD = """
+import time
+from pathlib import Path
+from slicewise_worker.engine.llama import Context
+real, steps = Context.decode, iter(range(10**9))
+def decode(self, batch):
+    late = next(steps) > 20
+    while late and not Path({gate!r}).exists():
+        time.sleep(0.01)
+    return real(self, batch)
+Context.decode = decode
+"""
+
+
+def test_a_batch_request_gives_its_slot_to_a_question_and_is_whole_at_its_end(start_worker, tiny, tmp_path) -> None:
+    # Whatever the machine is at, the answer is not over before there is a question.
+    before = HELD.format(gate=str(tmp_path / "gate"))
+    worker = start_worker(tiny, before=before, parallel_sequences=1, context_tokens=32_000, log_format="json")
     path = "/v1/completions"
     wrong = httpx2.post(f"{worker.url}{path}", json=SHORT, headers={PRIORITY_HEADER: "first"}, timeout=60)
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, PRIORITY_HEADER)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         long = SHORT | {"max_tokens": 60, "temperature": 0}
         behind = {"json": long, "headers": {PRIORITY_HEADER: "batch"}, "timeout": 120, "verify": NO_TLS}
         batch = pool.submit(httpx2.post, f"{worker.url}{path}", **behind)
         worker.until(lambda: worker.metric("slicewise_worker_generated_tokens_total") > 0)
-        assert ask(worker, path, SHORT, "a").status_code == 200
+        question = pool.submit(ask, worker, path, SHORT, "a")
+        worker.until(lambda: worker.metric("slicewise_worker_requests_waiting") == 1)
+        (tmp_path / "gate").touch()
+        assert question.result(120).status_code == 200
         assert batch.result(120).json()["usage"]["completion_tokens"] == 60
     lines = request_lines(worker, 3)
     assert [line.get("priority") for line in lines] == [None, None, "batch"], "the question ended first"

@@ -75,7 +75,7 @@ class Fetcher:
             "termination_log": self.folder / "termination-log",
             "port": 0,
             "allow_private": True,
-            "patience_seconds": 20,
+            "patience_seconds": 120,
             "max_backoff_seconds": 0.05,
             "stall_seconds": 60,
             "checkpoint_bytes": 64 * KIB,
@@ -107,7 +107,7 @@ class Fetcher:
 
     async def ended(self, process: asyncio.subprocess.Process) -> Ended:
         """Wait for the process and read what it left."""
-        output, log = await asyncio.wait_for(process.communicate(), 60)
+        output, log = await asyncio.wait_for(process.communicate(), 180)
         assert process.returncode is not None
         result, termination = self.folder / "run" / "weights.json", self.folder / "termination-log"
         return Ended(
@@ -124,7 +124,7 @@ class Fetcher:
         return await self.ended(await self.start(source, **changes))
 
 
-async def until(condition: Any, what: str, seconds: float = 60) -> None:
+async def until(condition: Any, what: str, seconds: float = 120) -> None:
     """Wait until the condition holds; `what` says in words what did not come."""
     give_up = time.monotonic() + seconds
     while not condition():

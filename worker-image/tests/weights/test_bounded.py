@@ -109,11 +109,16 @@ async def test_a_model_that_drips_ends_when_patience_does(fetcher: Fetcher) -> N
     """A byte now and then is no progress: neither the connection nor the patience lives on it."""
     start = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nGGUF"
     async with answering(dripping(start)) as port:
-        with pytest.raises(FetchError, match=r"bytes came in 0\.3 s") as failure:
-            await fetcher.fetch(
-                f"http://127.0.0.1:{port}/m.gguf", digest=digest_of(b""), patience_seconds=1, stall_seconds=0.3
-            )
-    assert failure.value.reason is Reason.SOURCE_UNREACHABLE
+        for _ in range(20):
+            with pytest.raises(FetchError) as failure:
+                await fetcher.fetch(
+                    f"http://127.0.0.1:{port}/m.gguf", digest=digest_of(b""), patience_seconds=1, stall_seconds=0.3
+                )
+            assert failure.value.reason is Reason.SOURCE_UNREACHABLE
+            # On a busy machine the last try may end before its answer has begun.
+            if "bytes came in 0.3 s" in failure.value.message:
+                return
+    raise AssertionError(failure.value.message)
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "²", "-1", "1e9", ""])

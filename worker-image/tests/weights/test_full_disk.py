@@ -23,7 +23,7 @@ _FILLED = """
 set -e
 mount -t tmpfs -o size={size} slicewise-test {cache}
 "$@" & fetch=$!
-for try in $(seq 1000); do [ -s {partial} ] && break; sleep 0.02; done
+for try in $(seq 6000); do [ -s {partial} ] && break; sleep 0.02; done
 dd if=/dev/zero of={cache}/somebody-elses bs=64k status=none 2>/dev/null || true
 touch {filled}
 wait $fetch && code=0 || code=$?

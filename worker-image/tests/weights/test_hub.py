@@ -40,7 +40,7 @@ async def test_the_server_is_one_that_the_hubs_own_client_can_use(hub: Hub, tmp_
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, env={"HOME": str(tmp_path)}
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await asyncio.wait_for(process.communicate(), 180)
     assert output.decode().strip() == hub.store.digest
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fetching import KIB, Fetcher, digest_of, gguf, until
-from sources.web import Fault
+from sources.web import Fault, Request
 from test_full_disk import MOUNTED, in_namespace
 from test_parts import Folder, fetch
 
@@ -69,7 +69,7 @@ async def test_one_progress_is_served_with_the_sum_of_all_parts(fetcher: Fetcher
         url = f"http://127.0.0.1:{line['port']}/progress"
 
         def seen() -> Any:
-            with urllib.request.urlopen(url, timeout=20) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 return json.load(answer)
 
         while (found := await asyncio.to_thread(seen))["bytes_total"] is None:  # given up by pytest's own limit
@@ -111,15 +111,22 @@ async def test_each_part_goes_on_where_it_was_when_the_process_was_killed(
 async def test_a_part_that_fails_ends_the_others_and_what_they_have_is_kept(fetcher: Fetcher) -> None:
     files = many(3)
     first, second, third = files
-    async with Folder({first: files[first], third: files[third]}).serving() as server:
-        gate = asyncio.Event()
-        # Until one is on its way the missing one is not said to be missing.
-        server.faults = [Fault(stop_at=THERE, gate=gate), Fault(status=503), Fault(stop_at=THERE, gate=gate)]
+    kept = fetcher.entry(digests_of(files)[0]) / "model.gguf.partial"
+
+    class Late(Folder):
+        """Does not say that a file is missing until the first one is on its way."""
+
+        async def _answer(self, request: Request, fault: Fault, writer: asyncio.StreamWriter) -> None:
+            if request.target.endswith(second):
+                await until(lambda: kept.exists() and kept.stat().st_size > 0, "the first part does not come")
+            await super()._answer(request, fault, writer)
+
+    async with Late({first: files[first], third: files[third]}).serving() as server:
+        held_back(server, 3)
         with pytest.raises(FetchError, match=rf"^part '{second}': .*answered 404") as failure:
             await fetch(fetcher, source_of(server), digests=digests_of(files))
     assert failure.value.reason is Reason.SOURCE_NOT_FOUND
-    kept = fetcher.entry(digests_of(files)[0]) / "model.gguf.partial"
-    assert kept.exists()
+    assert kept.stat().st_size > 0
     async with Folder(files).serving() as server:
         result = await fetch(fetcher, source_of(server), digests=digests_of(files))
     assert len(result.parts) == 2

@@ -10,7 +10,7 @@ import sys
 
 import aiohttp
 import pytest
-from fetching import MIB, Fetcher, gguf
+from fetching import KIB, MIB, Fetcher, gguf
 from monitored import differs_from_page
 from sources.web import Fault, WebServer
 
@@ -114,9 +114,19 @@ async def _base(process: asyncio.subprocess.Process) -> str:
 
 async def test_the_log_shows_percent_rate_and_time_left(fetcher: Fetcher) -> None:
     async with WebServer(gguf(MIB)).serving() as server:
-        server.faults = [Fault(pause=0.02)]
-        ended = await fetcher.run(server.url, digest=server.digest, log_seconds=0.05)
-        assert [line for line in ended.lines("fetch progress") if line["bytes_total"] == MIB and line["percent"] < 100]
+        gate = asyncio.Event()
+        server.faults = [Fault(stop_at=512 * KIB, gate=gate)]
+        process = await fetcher.start(server.url, digest=server.digest, log_seconds=0.05)
+        assert process.stderr
+        # The log ends, and this with it, where it never says so.
+        while not (
+            (line := json.loads(await process.stderr.readline())).get("bytes_total") == MIB and line["bytes_done"]
+        ):
+            pass
+        assert (line["event"], 0 < line["percent"] < 100) == ("fetch progress", True)
+        assert {"bytes_per_second", "seconds_left"} <= {*line}
+        gate.set()
+        assert (await fetcher.ended(process)).code == 0
 
 
 @pytest.mark.parametrize(

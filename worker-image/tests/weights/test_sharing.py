@@ -27,7 +27,7 @@ async def test_eight_pods_on_one_claim_download_once(fetcher: Fetcher) -> None:
         ]
         logs = [_until_logged(pod, "another pod is downloading") for pod in pods]
         waiting = [asyncio.create_task(log) for log in logs]
-        await until(lambda: sum(task.done() for task in waiting) == 7, "seven pods wait", 60)
+        await until(lambda: sum(task.done() for task in waiting) == 7, "seven pods wait", 180)
         gate.set()
         for task in waiting:
             if not task.done():

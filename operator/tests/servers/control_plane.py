@@ -45,7 +45,7 @@ __all__ = [
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-READY_WITHIN = 90.0
+READY_WITHIN = 120.0
 """Seconds; about five on a free core, and tests share theirs."""
 
 CONTROLLERS = (
@@ -86,7 +86,7 @@ class ApiServer:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def kubectl(
-        self, *args: str, stdin: object = None, check: bool = True, timeout: float = 60
+        self, *args: str, stdin: object = None, check: bool = True, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl. `stdin`: text, or an object that is handed over as JSON (with `-f -`).
 

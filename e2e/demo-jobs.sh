@@ -10,18 +10,18 @@ PATH=$root/.venv/bin:$PATH
 forward=
 
 turn_on() {  # the database that the chart installed (demo.sh), and the pool's own Secret with its address
-  kubectl -n slicewise-system rollout status statefulset/slicewise-mariadb --timeout=180s
+  kubectl -n slicewise-system rollout status statefulset/slicewise-mariadb --timeout=600s
   kubectl create secret generic jobs-db --dry-run=client -o yaml \
     --from-literal=url="mysql://slicewise:word-of-the-demo@slicewise-mariadb.slicewise-system.svc/slicewise?tls=off" | kubectl apply -f -
   kubectl patch ipool/chat --type=merge -p '{"spec": {"jobs": {"databaseSecretRef": {"name": "jobs-db"}}}}'
-  kubectl wait --for=condition=JobsAvailable ipool/chat --timeout=180s
+  kubectl wait --for=condition=JobsAvailable ipool/chat --timeout=600s
 }
 
 open_port() {
   port=8080
   while (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
   kubectl port-forward service/chat "$port:80" >/dev/null 2>&1 9>&- & forward=$!
-  local end=$((SECONDS + 20))
+  local end=$((SECONDS + 120))
   until (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || [ $SECONDS -ge $end ]; do sleep 0.1; done
 }
 
@@ -39,9 +39,9 @@ print(", ".join(f"{count} {status}" for status, count in sorted(found.items())))
 }
 
 wait_done() {
-  local end=$((SECONDS + 180)) now=
+  local end=$((SECONDS + 600)) now=
   until [ "$now" = "$number done" ]; do
-    [ $SECONDS -lt $end ] || { echo "after three minutes: $now"; return 1; }
+    [ $SECONDS -lt $end ] || { echo "after ten minutes: $now"; return 1; }
     sleep 1
     now=$(states)
   done

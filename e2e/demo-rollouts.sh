@@ -33,7 +33,7 @@ spec:
       maxErrors: 2%
       steps: [{weight: 25, window: 20s}]
 EOF
-  kubectl wait --for=condition=Ready ipool/words --timeout=180s
+  kubectl wait --for=condition=Ready ipool/words --timeout=600s
 }
 
 start_load() {
@@ -55,7 +55,7 @@ spec:
       volumeMounts: [{name: script, mountPath: /load}]
       securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
 EOF
-  kubectl wait --for=condition=Ready pod/words-load --timeout=60s
+  kubectl wait --for=condition=Ready pod/words-load --timeout=300s
 }
 
 stop_watching() { [ -z "$watcher" ] || { kill "$watcher" 2>/dev/null || true; wait "$watcher" 2>/dev/null || true; }; watcher=; }
@@ -72,7 +72,7 @@ show() {  # what the watch prints, without what says the same twice
 
 state() { kubectl get ipool words -o jsonpath='{.status.revisions.stable} {.status.rollout.phase}'; }
 
-# roll_out MODEL PHASE: a new version; shows what happens until it serves (Idle) or was given up, or three minutes are over
+# roll_out MODEL PHASE: a new version; shows what happens until it serves (Idle) or was given up, or ten minutes are over
 roll_out() {
   local before now begin=$SECONDS
   before=$(state)
@@ -81,7 +81,7 @@ roll_out() {
   kubectl patch ipool words --type merge -p "{\"spec\": {\"model\": $(model "$1")}}" >/dev/null
   kubectl-slicewise get words --watch </dev/null > >(show) & watcher=$!
   until now=$(state); [ "$now" != "$before" ] && [ "${now#* }" = "$2" ]; do
-    [ $((SECONDS - begin)) -lt 180 ] || { stop_watching; kubectl-slicewise explain words; return 1; }
+    [ $((SECONDS - begin)) -lt 600 ] || { stop_watching; kubectl-slicewise explain words; return 1; }
     sleep 1
   done
   sleep 1

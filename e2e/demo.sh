@@ -13,7 +13,7 @@ kustomization=$root/build/demo
 install_chart() {  # with a MariaDB for trials, whose password is no secret
   kubectl create namespace slicewise-system --dry-run=client -o yaml | kubectl apply -f -
   kubectl -n slicewise-system create secret generic mariadb-password --from-literal=password=word-of-the-demo --dry-run=client -o yaml | kubectl apply -f -
-  helm upgrade --install slicewise "$root/charts/slicewise" --namespace slicewise-system --create-namespace --wait --timeout 180s \
+  helm upgrade --install slicewise "$root/charts/slicewise" --namespace slicewise-system --create-namespace --wait --timeout 600s \
     --set worker.allowPrivateSources=true \
     --set worker.allowCPU=true \
     --set mariadb.enabled=true,mariadb.passwordSecret=mariadb-password,mariadb.storage.size=1Gi \
@@ -67,7 +67,7 @@ ask() {  # the way a user does: a forwarded port and curl
   local port=8080 forward rc=0
   while (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
   kubectl port-forward service/chat "$port:80" >/dev/null 2>&1 9>&- & forward=$!
-  local end=$((SECONDS + 20))
+  local end=$((SECONDS + 120))
   until (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || [ $SECONDS -ge $end ]; do sleep 0.1; done
   curl -fsS -m 120 "http://127.0.0.1:$port/v1/chat/completions" -H 'Content-Type: application/json' \
     -d '{"model": "chat-small", "max_tokens": 48, "messages": [{"role": "user", "content": "What is a slice?"}]}' |

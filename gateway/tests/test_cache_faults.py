@@ -76,6 +76,18 @@ async def test_a_redis_that_does_not_answer_holds_up_nobody_for_long(
         await becomes(pod, "hit")
 
 
+async def test_a_redis_has_as_long_as_it_is_given(tmp_path: Path, start_workers: StartWorkers) -> None:
+    workers = await start_workers(1)
+    async with edge_pod(tmp_path, ONE, {f"chat-{STABLE}": workers}, REDIS_TIMEOUT_SECONDS=100) as pod:
+        pod.redis.pause(paused=True)
+        asking = asyncio.create_task(pod.ask())
+        # Longer than a write has where nothing else is said.
+        await asyncio.sleep(1.5)
+        pod.redis.pause(paused=False)
+        assert (await asking).cache == "miss"
+        await pod.counted("stored_total", 1)
+
+
 @pytest.mark.parametrize("temperature", [0, 1])
 async def test_a_worker_has_less_time_for_a_request_that_has_waited_here(
     tmp_path: Path, start_workers: StartWorkers, temperature: int

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 _FAILURES: Final = 3
 _OPEN_SECONDS: Final = 1.0
 _WRITE_SECONDS: Final = 1.0
-"""A write delays no answer."""
+"""At least: a write delays no answer."""
 _CONNECTIONS: Final = 64
 _SMALL_BYTES: Final = 64 << 10
 """Most entries are shorter. What is longer is read in a second step, once there is room for it."""
@@ -42,6 +42,7 @@ class Store:
     def __init__(self, timeout_seconds: float, max_bytes: int, metrics: EdgeMetrics) -> None:
         self.max_bytes = max_bytes
         self._timeout = timeout_seconds
+        self._write_timeout = max(_WRITE_SECONDS, timeout_seconds)
         self._metrics = metrics
         self._breaker = Breaker(_FAILURES, _OPEN_SECONDS)
         self._redis: Redis | None = None
@@ -66,8 +67,8 @@ class Store:
             redis: Redis = Redis.from_url(
                 url,
                 max_connections=_CONNECTIONS,
-                socket_connect_timeout=_WRITE_SECONDS,
-                socket_timeout=_WRITE_SECONDS,
+                socket_connect_timeout=self._write_timeout,
+                socket_timeout=self._write_timeout,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
             )
@@ -128,7 +129,7 @@ class Store:
             self._metrics.not_stored.labels("redis").inc()
             return
         try:
-            async with asyncio.timeout(_WRITE_SECONDS), self._turns:
+            async with asyncio.timeout(self._write_timeout), self._turns:
                 await redis.set(key, entry.encode(key), px=max(1, round(ttl_seconds * 1000)))
         except (TimeoutError, RedisError, OSError) as error:
             self._failed(_kind(error), error)

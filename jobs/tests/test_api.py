@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
-from jobs_rig.client import Client
+from jobs_rig.client import Client, until
+from jobs_rig.mariadb import MariaDb
 from jobs_rig.programs import Api
-from jobs_rig.store import KEPT, POOL, take
+from jobs_rig.store import KEPT, POOL, locked, take
 from monitored import differs_from_page
 
 from slicewise_jobs.decisions.states import State
@@ -91,11 +94,24 @@ async def test_one_key_is_one_job_and_another_body_a_conflict(
 
 
 async def test_jobs_of_several_requests_are_committed_together(
-    shared_api: Api, database: Database, session: aiohttp.ClientSession
+    shared_api: Api, database: Database, mariadb: MariaDb, tables: str, tmp_path: Path
 ) -> None:
     before = shared_api.metric("slicewise_jobs_commits_total")
-    client = Client(shared_api.url, session)
-    ids = await asyncio.gather(*(client.add(f"prompt {number}") for number in range(400)))
+    sent: Counter[str] = Counter()
+
+    async def has_sent(*_: object) -> None:
+        sent["bodies"] += 1
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_chunk_sent.append(has_sent)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trace_configs=[trace]) as session:
+        client = Client(shared_api.url, session)
+        # All come before the first is stored, however slowly this process sends them.
+        async with locked(mariadb, tmp_path, tables, "slicewise_jobs"):
+            adding = [asyncio.create_task(client.add(f"prompt {number}")) for number in range(400)]
+            await until(lambda: sent["bodies"] == 400)
+        ids = await asyncio.gather(*adding)
+    await asyncio.sleep(0.01)
     assert len(set(ids)) == 400
     assert shared_api.metric("slicewise_jobs_commits_total") - before < 200
     stored = await database.read("SELECT id FROM slicewise_jobs WHERE pool = :pool", pool=POOL)

@@ -19,6 +19,7 @@ ROUNDS = ("api", "dispatcher", "database", "api", "database", "api")
 
 
 # However often the same job is hit: that attempts end is another test's subject.
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("rig", [{"MAX_ATTEMPTS": 100}], indirect=True)
 async def test_every_line_has_one_answer_whatever_is_killed(
     rig: Rig, gateway: FakeGateway, openai_of: Callable[..., AsyncOpenAI]

@@ -24,6 +24,7 @@ from servers.processes import wait_until
 SCALE = Scale.read()
 
 
+@pytest.mark.timeout(900 if SCALE.jobs <= 300 else 14400)
 @pytest.mark.parametrize("rig", [SCALE.dispatchers], indirect=True)
 async def test_no_job_is_lost_and_none_has_two_results_whatever_is_killed(
     rig: Rig, gateway: FakeGateway, session: aiohttp.ClientSession, tmp_path: Path

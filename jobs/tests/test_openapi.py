@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import aiohttp
+import pytest
 from jobs_rig.documented import DOCUMENT, SCHEMAS, Documented, check
 from jobs_rig.openai_client import lines
 from jobs_rig.programs import Api
@@ -232,6 +233,7 @@ def asked(folder: Path, url: str, examples: int) -> dict[str, int]:
     return found
 
 
+@pytest.mark.timeout(900)
 def test_any_request_is_answered_as_the_document_says(start_api: Callable[..., Api], tmp_path: Path) -> None:
     api = start_api(MAX_BODY_BYTES=65536)
     found = Counter(asked(tmp_path, api.url, 12))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -51,21 +52,23 @@ def test_a_model_is_loaded_before_its_digest_is_known_and_serves_after(start_wor
 def test_a_file_that_the_fetch_has_just_read_is_not_read_again(
     start_worker, tiny: Path, tmp_path: Path, weights_file: Callable[..., Path]
 ) -> None:
-    noted = read_back(tiny.stat(), tiny.stat())
+    # A file of its own: another process that makes the same model puts its equal file in the place of the first.
+    model = Path(shutil.copy(tiny, tmp_path / "model.gguf"))
+    noted = read_back(model.stat(), model.stat())
     assert noted is not None
     # However long the worker takes to look at it.
     young = asdict(replace(noted, seconds=noted.seconds + 3600))
-    result = weights_file(tiny)
+    result = weights_file(model)
     fetched = json.loads(result.read_text())
     result.write_text(json.dumps({**fetched, "read_back": young}))
     # Counting would never end.
     before = HELD.format(gate=str(tmp_path / "gate"))
-    worker = start_worker(tiny, weights_file=result, before=before)
+    worker = start_worker(model, weights_file=result, before=before)
     assert worker.get("/v1/worker").json()["digest_verified"] is True
     worker.process.kill()
     worker.wait()
     result.write_text(json.dumps({**fetched, "read_back": {**young, "changed_ns": young["changed_ns"] - 1}}))
-    loaded(start_worker(tiny, ready=False, weights_file=result, before=before))
+    loaded(start_worker(model, ready=False, weights_file=result, before=before))
 
 
 def test_a_damaged_file_that_can_be_loaded_never_serves(

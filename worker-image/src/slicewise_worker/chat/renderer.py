@@ -94,7 +94,8 @@ class _Child:
         """Say why there was no answer."""
         self._connection.close()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
+            # One that has closed its end is about to be gone, however slow the machine is.
+            self._process.wait(10)
         code = self._process.poll()
         self.close()
         if code is None:

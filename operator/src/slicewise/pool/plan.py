@@ -170,7 +170,7 @@ def _view(
         measured=measured,
         arrived=arrived,
         stable_gone=is_gone(state, now),
-        stable_late=workers.late(state.stable, now - deadline),
+        stable_late_in=workers.late_in(state.stable, deadline, now),
         progress_deadline=deadline,
     )
 

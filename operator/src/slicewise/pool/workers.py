@@ -85,13 +85,17 @@ class Workers:
             )
         )
 
-    def late(self, revision: str | None, before: float) -> bool:
-        """Return whether a worker of `revision` was made before that time, holds a slice and takes no requests."""
-        return any(
-            pod.revision == revision and pod.holds_slice and not pod.terminating and not pod.serving
+    def late_in(self, revision: str | None, deadline: float, now: float) -> float | None:
+        """Return in how many seconds a worker of `revision` that holds a slice and takes no requests is older than `deadline`.
+
+        Below 0 where one is. None where there is no such worker.
+        """
+        made = [
+            pod.created_at
             for pod in self.pods
-            if pod.created_at < before
-        )
+            if pod.revision == revision and pod.holds_slice and not pod.terminating and not pod.serving
+        ]
+        return min(made) + deadline - now if made else None
 
     def releasing(self) -> Counter[str]:
         """Return zone → workers that hold a slice and terminate, or that no Deployment asks for any more.

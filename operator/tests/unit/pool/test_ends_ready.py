@@ -65,6 +65,9 @@ def happens(run: Simulation, what: str, number: int) -> None:
 @example(
     seed=1, replicas=3, floor=1, judged=True, rate=50.0, crashes=0.2, start="good", edits=["good", "gone", "wrong"]
 )
+@example(
+    seed=0, replicas=1, floor=None, judged=False, rate=0.0, crashes=0.0, start="good", edits=["wrong", "break", "up"]
+)
 def test_a_valid_spec_leads_to_ready_or_to_a_person(
     *,
     seed: int,

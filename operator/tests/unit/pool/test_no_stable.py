@@ -157,6 +157,24 @@ def test_a_third_revision_does_not_wait_for_a_stable_that_is_gone() -> None:
     assert run.status["rollout"]["target"] == wanted(run)
 
 
+def test_a_third_revision_does_not_wait_for_ever_for_workers_of_a_stable_that_do_not_start() -> None:
+    run = Simulation(make_pool(replicas=1, model=RIGHT, rollout={"progressDeadline": "5m"}))
+    run.settle()
+    run.pool = changed(run.pool, model=WRONG)
+    wrong(run)
+    until(run, "Warming")
+    # A worker of it serves, and the one that is to come never will.
+    run.broken.add(run.status["revisions"]["stable"])
+    run.pool = changed(run.pool, model=WRONG_TOO, replicas=2)
+    until(run, "RollingBack", 5)
+    runs(run, 250)
+    assert phase(run) == "RollingBack", "it still has time to start"
+    until(run, "Idle", 100)
+    run.settle()
+    assert run.status["revisions"] == {"stable": wanted(run)}
+    assert run.condition("Ready")["status"] == "True"
+
+
 def test_what_was_given_up_while_stable_is_gone_waits_for_a_person_and_says_so() -> None:
     run = Simulation(make_pool(replicas=3, rollout=CANARY), gateway=CountingGateway(0))
     run.settle()

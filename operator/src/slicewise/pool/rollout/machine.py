@@ -16,7 +16,7 @@ from slicewise.pool.rollout.analysing import LOOK_SECONDS, analyse, begin, give_
 from slicewise.pool.rollout.keeping import ZoneWorkers
 from slicewise.pool.rollout.placing import elsewhere, lost_place, plan_slice
 from slicewise.pool.rollout.request import Action, NotUnderstood
-from slicewise.pool.rollout.standing import handed_on, look, seconds_until_gone, without_stable
+from slicewise.pool.rollout.standing import handed_on, is_late, look, seconds_until_gone, without_stable
 from slicewise.pool.rollout.state import GIVEN_UP, Phase, RolloutState, to
 from slicewise.pool.rollout.traffic import ALL, canary_weight
 from slicewise.pool.rollout.unplaced import look_unplaced, seconds_until_refused
@@ -67,13 +67,15 @@ def _promote(state: RolloutState, now: float, why: str) -> RolloutState:
 
 
 def _no_way_back(state: RolloutState, view: RolloutView, now: float) -> RolloutState | None:
-    """Where a roll-back goes instead: forward by request, or on to a third revision where the stable one is gone."""
+    """Where a roll-back goes instead: forward by request, or on to a third revision where the stable one is gone or does not get whole."""
     if view.wanted == state.target:
         again = view.asked(state, Action.RETRY) and view.stable_gone
         if view.canary_serving() and (again or view.asked(state, Action.PROMOTE)):
             return _promote(state, now, "promoted by request")
         return _fresh(state, view, now) if again else None
-    if not view.stable_gone or view.wanted == state.stable:
+    # Workers of it that do not become ready hold up no third revision, unless others serve in their place.
+    broken = not view.canary_serving() and is_late(state, view, now)
+    if view.wanted == state.stable or not (view.stable_gone or broken):
         return None
     if view.canary_serving():
         # All that serves. It stays until the third revision takes over.
@@ -225,5 +227,7 @@ def _seconds_until_late(state: RolloutState, view: RolloutView, now: float) -> f
     ):
         return None
     left = view.progress_deadline + 1 - max(0.0, now - (state.phase_since or now))
+    if state.phase is Phase.ROLLING_BACK and view.stable_late_in is not None:
+        left = max(left, view.stable_late_in + 1)
     # A placing that is late waits for a terminating worker, and the end of that wakes the pass.
     return max(1.0, left) if state.phase is Phase.WARMING or left > 0 else None

@@ -72,13 +72,18 @@ def without_stable(state: RolloutState, view: RolloutView, now: float) -> Rollou
     return RolloutState(stable=view.wanted, phase_since=now, message=f"first revision{replaced}")
 
 
+def is_late(state: RolloutState, view: RolloutView, now: float) -> bool:
+    """Return whether the phase has lasted longer than the deadline, with workers of the stable revision that do not become ready."""
+    late = view.stable_late_in is not None and view.stable_late_in < 0
+    return late and now - (state.phase_since or now) > view.progress_deadline
+
+
 def waits_for_gone(state: RolloutState, view: RolloutView, now: float) -> str:
     """Return what a person can do about a roll-back to a stable revision that is gone; empty if the rollout does not wait for a person."""
     if state.phase is not Phase.ROLLING_BACK or view.wanted == state.stable or view.holds(state):
         return ""
-    late = view.stable_late and view.canary_serving() > 0 and now - (state.phase_since or now) > view.progress_deadline
     if not is_gone(state, now):
-        return _stuck_halfway(state, view) if late else ""
+        return _stuck_halfway(state, view) if view.canary_serving() > 0 and is_late(state, view, now) else ""
     if view.wanted != state.target:
         return ""
     way = "promote" if view.canary_serving() else "retry"

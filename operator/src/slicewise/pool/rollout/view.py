@@ -47,8 +47,8 @@ class RolloutView:
     """Whether the gateway has the weights that the stored state asks for, or cannot say so and has had the time."""
     stable_gone: bool = False
     """Whether the stable revision served once and serves nothing any more (`standing.py`)."""
-    stable_late: bool = False
-    """Whether a worker of the stable revision has a slice and has not become ready within the progress deadline."""
+    stable_late_in: float | None = None
+    """Seconds until a worker of the stable revision with a slice is over the progress deadline and not ready; below 0 where one is."""
     progress_deadline: float = 900.0
     """Seconds that a canary's worker may take to become ready."""
 

@@ -175,6 +175,29 @@ def test_a_third_revision_does_not_wait_for_ever_for_workers_of_a_stable_that_do
     assert run.condition("Ready")["status"] == "True"
 
 
+def test_a_roll_back_whose_workers_do_not_start_says_that_a_person_is_needed() -> None:
+    run = Simulation(make_pool(replicas=1, model=RIGHT, rollout={"progressDeadline": "5m"}))
+    run.settle()
+    run.pool = changed(run.pool, model=WRONG)
+    wrong(run)
+    until(run, "Warming")
+    run.broken.add(run.status["revisions"]["stable"])
+    run.pool = changed(run.pool, replicas=2)
+    ask(run, "abort")
+    until(run, "RollingBack", 5)
+    runs(run, 250)
+    assert run.condition("Stalled")["status"] == "False", "they still have time to start"
+    runs(run, 100)
+    stalled = run.condition("Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "StableGone")
+    assert "have not become ready within 300 s" in stalled["message"]
+    assert stalled["message"].endswith("fix that, or change the spec")
+    run.broken.clear()
+    run.pods = {name: pod for name, pod in run.pods.items() if pod.ready}
+    until(run, "RolledBack", 100)
+    assert run.condition("Stalled")["reason"] != "StableGone"
+
+
 def test_what_was_given_up_while_stable_is_gone_waits_for_a_person_and_says_so() -> None:
     run = Simulation(make_pool(replicas=3, rollout=CANARY), gateway=CountingGateway(0))
     run.settle()

@@ -79,11 +79,11 @@ def is_late(state: RolloutState, view: RolloutView, now: float) -> bool:
 
 
 def waits_for_gone(state: RolloutState, view: RolloutView, now: float) -> str:
-    """Return what a person can do about a roll-back to a stable revision that is gone; empty if the rollout does not wait for a person."""
+    """Return what a person can do about a roll-back to a stable revision that is gone, or does not get whole; empty if none is needed."""
     if state.phase is not Phase.ROLLING_BACK or view.wanted == state.stable or view.holds(state):
         return ""
     if not is_gone(state, now):
-        return _stuck_halfway(state, view) if view.canary_serving() > 0 and is_late(state, view, now) else ""
+        return _stuck(state, view) if is_late(state, view, now) else ""
     if view.wanted != state.target:
         return ""
     way = "promote" if view.canary_serving() else "retry"
@@ -94,13 +94,18 @@ def waits_for_gone(state: RolloutState, view: RolloutView, now: float) -> str:
     )
 
 
-def _stuck_halfway(state: RolloutState, view: RolloutView) -> str:
-    again = "" if view.wanted == state.target else f"ask for revision {state.target} again in the spec, then "
-    return (
+def _stuck(state: RolloutState, view: RolloutView) -> str:
+    if not view.canary_serving() and view.wanted != state.target:
+        return ""  # what the spec asks for now is rolled out
+    late = (
         f"workers of the stable revision {state.stable} have not become ready within {view.progress_deadline:.0f} s "
         f"(spec.rollout.progressDeadline), so revision {state.target} cannot be taken back everywhere. WorkersReady says what is wrong "
-        f"with them; fix that, or {again}`kubectl slicewise promote {view.pool}` keeps revision {state.target}"
+        "with them; fix that, or "
     )
+    if not view.canary_serving():
+        return f"{late}change the spec"
+    again = "" if view.wanted == state.target else f"ask for revision {state.target} again in the spec, then "
+    return f"{late}{again}`kubectl slicewise promote {view.pool}` keeps revision {state.target}"
 
 
 def seconds_until_gone(state: RolloutState, now: float) -> float | None:

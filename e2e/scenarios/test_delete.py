@@ -36,8 +36,8 @@ def test_a_pool_deleted_and_made_again_at_once_becomes_ready(
     then.is_ready(again, within=180)
     now = again.object()["metadata"]["uid"]
     assert now != uid
-    assert not old & {pod["metadata"]["uid"] for pod in again.workers()}
     then.has_workers(again, a=1, b=1, c=1)
+    assert not old & {pod["metadata"]["uid"] for pod in again.workers()}
     for kind in ("deployments", "services", "poddisruptionbudgets", "serviceaccounts"):
         owners = {owner["uid"] for item in again.children(kind) for owner in item["metadata"]["ownerReferences"]}
         assert owners == {now}, f"{kind} are owned by {owners}"

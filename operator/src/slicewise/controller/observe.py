@@ -33,7 +33,7 @@ from slicewise.cluster.references import ReferenceReader, next_events, pending_c
 from slicewise.cluster.strangers import by_zone
 from slicewise.manifests.installation import Installation
 from slicewise.manifests.metadata import dispatch_name, fallback_name, gateway_name, jobs_name
-from slicewise.objects.pods import PodRecord, is_lost
+from slicewise.objects.pods import PodRecord, is_lost, timestamp
 from slicewise.pool.facts import FAILED_MOUNT
 from slicewise.pool.observed import (
     FetchProgress,
@@ -88,9 +88,10 @@ class Observer:
             and isinstance(child.facts, ObservedDeployment)
         ]
         strangers = by_zone(entry.strangers)
+        made = timestamp(stored["metadata"].get("creationTimestamp"))
         return ObservedPool(
             pods=tuple(
-                replace(_pod(pod, self._cache.nodes), requests=requests_of(entry, uid, self._clock.monotonic()))
+                replace(_pod(pod, self._cache.nodes, made), requests=requests_of(entry, uid, self._clock.monotonic()))
                 for uid, pod in sorted(entry.pods.items(), key=lambda item: item[1].observed.name)
             ),
             gateway_pods=observed_gateway(entry.gateway_pods.values(), self._cache.nodes),
@@ -98,7 +99,10 @@ class Observer:
             deployments=tuple(item for item in deployments if item.revision),
             fallback=next((item for item in deployments if item.name == fallback_name(entry.name)), None),
             fallback_pods=tuple(
-                sorted((_pod(pod, self._cache.nodes) for pod in entry.fallback_pods.values()), key=lambda pod: pod.name)
+                sorted(
+                    (_pod(pod, self._cache.nodes, made) for pod in entry.fallback_pods.values()),
+                    key=lambda pod: pod.name,
+                )
             ),
             jobs=ObservedJobs(
                 observed_jobs_pods(entry.jobs_pods.values(), self._cache.nodes),
@@ -258,8 +262,11 @@ def _unasked(pod: PodRecord) -> bool:
     return bool(pod.container) and pod.info_of != pod.container
 
 
-def _pod(pod: PodRecord, nodes: Mapping[str, ObservedNode]) -> ObservedPod:
+def _pod(pod: PodRecord, nodes: Mapping[str, ObservedNode], made: float = 0.0) -> ObservedPod:
     observed = pod.observed
+    if observed.created_at < made:
+        # Left behind by a former pool of that name: it holds its slice, and the garbage collector is about to take it.
+        observed = replace(observed, terminating=True)
     if observed.ready and is_lost(observed.node, nodes):
         observed = replace(observed, ready=False, node_lost=True)
     if pod.creating and pod.lacks:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from slicewise.api import labels
 from slicewise.clients.gateways import Gateways
 from slicewise.envoy.measurement import NoData
-from slicewise.objects.pods import container_of, is_lost, is_ready, shared, waiting_of
+from slicewise.objects.pods import container_of, is_lost, is_ready, shared, timestamp, waiting_of
 from slicewise.pool.observed import GatewayInfo, ObservedGatewayPod, ObservedNode
 
 FIRST_SECONDS: Final = 0.2
@@ -46,6 +46,8 @@ class GatewayRecord:
     """The wanted version that `tries` and `due` are about."""
     cached: bool = False
     """Whether its edge was to keep answers when it was asked."""
+    made: float = 0.0
+    """When it was created, in seconds since the epoch."""
 
     def lacks(self, wanted: str | None) -> bool:
         """Whether it is not known to run the wanted version, or its Secrets may have changed since it was asked."""
@@ -84,6 +86,7 @@ def read_gateway_pod(body: Mapping[str, Any], version: int, known: GatewayRecord
         status.get("podIP") or "",
         shared(node) if node else None,
         identity if asked else 0,
+        made=timestamp(metadata.get("creationTimestamp")),
     )
     if known is not None:
         record.info, record.info_of = known.info, known.info_of
@@ -93,12 +96,17 @@ def read_gateway_pod(body: Mapping[str, Any], version: int, known: GatewayRecord
 
 
 def observed_gateway(
-    records: Iterable[GatewayRecord], nodes: Mapping[str, ObservedNode]
+    records: Iterable[GatewayRecord], nodes: Mapping[str, ObservedNode], since: float = 0.0
 ) -> tuple[ObservedGatewayPod, ...]:
-    """Return the pods with what their agents last said, by name. One on a node that is lost is not ready."""
+    """Return the pods with what their agents last said, by name. One on a node that is lost is not ready.
+
+    One made before the pool, at `since`, was left behind by a former pool of that name, and is about to go.
+    """
     found = (
         replace(record.observed, ready=False)
         if is_lost(record.node, nodes)
+        else replace(record.observed, terminating=True)
+        if record.made < since
         else replace(record.observed, info=record.info)
         if record.container and record.info_of == record.container
         else record.observed

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from slicewise.api.labels import LABEL_ROLE, ROLE_DISPATCH
 from slicewise.clients.jobs import JobsPrograms
-from slicewise.objects.pods import container_of, ended_of, is_lost, is_ready, said_at_end, shared, waiting_of
+from slicewise.objects.pods import container_of, ended_of, is_lost, is_ready, said_at_end, shared, timestamp, waiting_of
 from slicewise.pool.observed import ObservedNode
 from slicewise.pool.observed_jobs import ObservedJobsPod, Standing
 
@@ -38,6 +38,8 @@ class JobsRecord:
     """Container that `standing` is about."""
     due: float = 0.0
     """When (monotonic) it is asked again."""
+    made: float = 0.0
+    """When it was created, in seconds since the epoch."""
 
     @property
     def is_asked(self) -> bool:
@@ -77,17 +79,25 @@ def read_jobs_pod(body: Mapping[str, Any], version: int, known: JobsRecord | Non
         status.get("podIP") or "",
         shared(node) if node else None,
         hash(program.get("containerID")) or 1 if runs else 0,
+        made=timestamp(metadata.get("creationTimestamp")),
     )
     if known is not None:
         record.standing, record.standing_of, record.due = known.standing, known.standing_of, known.due
     return record
 
 
-def observed_jobs_pods(records: Iterable[JobsRecord], nodes: Mapping[str, ObservedNode]) -> tuple[ObservedJobsPod, ...]:
-    """Return the pods with what their programs last said, by name. One on a node that is lost is not ready."""
+def observed_jobs_pods(
+    records: Iterable[JobsRecord], nodes: Mapping[str, ObservedNode], since: float = 0.0
+) -> tuple[ObservedJobsPod, ...]:
+    """Return the pods with what their programs last said, by name. One on a node that is lost is not ready.
+
+    One made before the pool, at `since`, was left behind by a former pool of that name, and is about to go.
+    """
     found = (
         replace(record.observed, ready=False)
         if is_lost(record.node, nodes)
+        else replace(record.observed, terminating=True)
+        if record.made < since
         else replace(record.observed, standing=record.standing)
         if record.container and record.standing_of == record.container
         else record.observed

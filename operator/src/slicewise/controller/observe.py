@@ -94,7 +94,7 @@ class Observer:
                 replace(_pod(pod, self._cache.nodes, made), requests=requests_of(entry, uid, self._clock.monotonic()))
                 for uid, pod in sorted(entry.pods.items(), key=lambda item: item[1].observed.name)
             ),
-            gateway_pods=observed_gateway(entry.gateway_pods.values(), self._cache.nodes),
+            gateway_pods=observed_gateway(entry.gateway_pods.values(), self._cache.nodes, made),
             gateway_failure=next((item.failure for item in deployments if item.name == gateway_name(entry.name)), None),
             deployments=tuple(item for item in deployments if item.revision),
             fallback=next((item for item in deployments if item.name == fallback_name(entry.name)), None),
@@ -105,7 +105,7 @@ class Observer:
                 )
             ),
             jobs=ObservedJobs(
-                observed_jobs_pods(entry.jobs_pods.values(), self._cache.nodes),
+                observed_jobs_pods(entry.jobs_pods.values(), self._cache.nodes, made),
                 next((item.failure for item in deployments if item.failure and item.name in _jobs_names(entry)), None),
             ),
             revisions=tuple(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from e2e.support import api
 from e2e.support.installation import Installation
 from e2e.support.polling import eventually
+from e2e.tests.played import played_server
 
 
 class _Stumbles(BaseHTTPRequestHandler):
@@ -37,27 +37,11 @@ class _Stumbles(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, *_: object) -> None:
-        """Nothing: what was asked is of no interest."""
-
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[api.Api]:
-    handler = type("Handler", (_Stumbles,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    config = tmp_path / "kubeconfig"
-    given = {
-        "clusters": [{"name": "it", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-        "users": [{"name": "me", "user": {}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
-        "current-context": "it",
-    }
-    config.write_text(json.dumps(given))
-    monkeypatch.setattr(api, "KUBECONFIG", config)
-    yield api.Api()
-    server.shutdown()
-    server.server_close()
+    with played_server(_Stumbles, tmp_path, monkeypatch):
+        yield api.Api()
 
 
 def test_what_waits_asks_again_where_the_connection_broke(server: api.Api) -> None:

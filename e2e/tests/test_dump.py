@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-import yaml
 from e2e.support import api, dump, programs
+from e2e.tests.played import played_server
 
 
 class _Overloaded(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_error(500, "overloaded")
 
-    def log_message(self, *_: object) -> None:
-        """Nothing: what was asked is of no interest."""
-
 
 @pytest.fixture
 def overloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[api.Api]:
     """An API server that answers 500 to everything."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Overloaded)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    config = tmp_path / "kubeconfig"
-    given = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "it", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-        "users": [{"name": "me", "user": {}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "me"}}],
-        "current-context": "it",
-    }
-    config.write_text(yaml.safe_dump(given))
-    monkeypatch.setattr(api, "KUBECONFIG", config)
-    monkeypatch.setattr(dump, "ARTIFACTS", tmp_path)
-    monkeypatch.setitem(programs.ENVIRONMENT, "KUBECONFIG", str(config))
-    yield api.Api()
-    server.shutdown()
-    server.server_close()
+    with played_server(_Overloaded, tmp_path, monkeypatch) as config:
+        monkeypatch.setattr(dump, "ARTIFACTS", tmp_path)
+        monkeypatch.setitem(programs.ENVIRONMENT, "KUBECONFIG", str(config))
+        yield api.Api()
 
 
 def test_what_cannot_be_read_is_said_in_its_place(overloaded: api.Api) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
-import patient_properties  # noqa: F401
+import patient_properties  # noqa: F401 - imported for what it does
 import pytest
 from jobs_rig.gateway import FakeGateway
 from jobs_rig.kills import Rig

@@ -84,7 +84,7 @@ async def served(cluster: Cluster, address: str, cpu: str = "", **spec: Any) -> 
 
 
 async def past_the_turn_of_the_month() -> None:
-    """Sums begin anew with a month, also in the middle of a test."""
+    """A month's sums start from zero at its beginning, which may come in the middle of a test."""
     left = month_end(time.time()) - time.time()
     if left < 240:
         await asyncio.sleep(left + 1)

@@ -157,15 +157,21 @@ def test_a_third_revision_does_not_wait_for_a_stable_that_is_gone() -> None:
     assert run.status["rollout"]["target"] == wanted(run)
 
 
-def test_a_third_revision_does_not_wait_for_ever_for_workers_of_a_stable_that_do_not_start() -> None:
+def with_a_stable_that_does_not_get_whole() -> Simulation:
+    """A canary is warming that never serves. A worker of the stable revision serves, and the second, asked for now, never will."""
     run = Simulation(make_pool(replicas=1, model=RIGHT, rollout={"progressDeadline": "5m"}))
     run.settle()
     run.pool = changed(run.pool, model=WRONG)
     wrong(run)
     until(run, "Warming")
-    # A worker of it serves, and the one that is to come never will.
     run.broken.add(run.status["revisions"]["stable"])
-    run.pool = changed(run.pool, model=WRONG_TOO, replicas=2)
+    run.pool = changed(run.pool, replicas=2)
+    return run
+
+
+def test_a_third_revision_does_not_wait_for_ever_for_workers_of_a_stable_that_do_not_start() -> None:
+    run = with_a_stable_that_does_not_get_whole()
+    run.pool = changed(run.pool, model=WRONG_TOO)
     until(run, "RollingBack", 5)
     runs(run, 250)
     assert phase(run) == "RollingBack", "it still has time to start"
@@ -176,13 +182,7 @@ def test_a_third_revision_does_not_wait_for_ever_for_workers_of_a_stable_that_do
 
 
 def test_a_roll_back_whose_workers_do_not_start_says_that_a_person_is_needed() -> None:
-    run = Simulation(make_pool(replicas=1, model=RIGHT, rollout={"progressDeadline": "5m"}))
-    run.settle()
-    run.pool = changed(run.pool, model=WRONG)
-    wrong(run)
-    until(run, "Warming")
-    run.broken.add(run.status["revisions"]["stable"])
-    run.pool = changed(run.pool, replicas=2)
+    run = with_a_stable_that_does_not_get_whole()
     ask(run, "abort")
     until(run, "RollingBack", 5)
     runs(run, 250)

@@ -80,7 +80,7 @@ def choose(wish: Wish, room: int, total: Callable[[Sizes], int]) -> Sizes | None
             found = longest(other, max(least, usual // 2 // STEP * STEP))
             if found is None:
                 # What is far above the room is not asked for: llama.cpp would lay out its records.
-                too_many = max(other, sequences + 1)
+                too_many = other
             elif size(found, other) > size(best.context, best.sequences):
                 best = Sizes(found, other)
     return best
